@@ -1,0 +1,8 @@
+# Two shorthands for the commands of the README.
+.PHONY: run test
+
+run:
+	python3 -m venv --without-pip .venv && python3 -m pip --python .venv install . && .venv/bin/ccstore run
+
+test:
+	python3 -m tests

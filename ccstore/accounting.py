@@ -1,0 +1,91 @@
+"""Books on every line that comes in, so that nothing disappears uncounted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import define, field, frozen
+
+
+@define(eq=False)
+class Account:
+    """What became of the lines of one receiver.
+
+    At every moment ``received == stored + rejected + dropped + waiting``: a *rejected* line was wrong and
+    its sender could know, a *dropped* one was right but not kept, a *waiting* one is not yet committed.
+    """
+
+    name: str
+    kind: str
+    received: int = 0
+    stored: int = 0
+    waiting: int = 0
+    rejected: Counter[str] = field(factory=Counter)
+    dropped: Counter[str] = field(factory=Counter)
+    #: Fields of stored lines that were not stored with them.
+    fields_not_stored: int = 0
+
+    @property
+    def is_balanced(self) -> bool:
+        return self.received == self.stored + self.rejected.total() + self.dropped.total() + self.waiting
+
+    def reject(self, reason: str, lines: int = 1) -> None:
+        """Count lines that came in and were refused at once."""
+        self.received += lines
+        self.rejected[reason] += lines
+
+    def drop(self, reason: str, lines: int = 1) -> None:
+        """Count lines that came in and were let go at once."""
+        self.received += lines
+        self.dropped[reason] += lines
+
+    def accept(self, lines: int) -> None:
+        """Count lines that came in and wait to be stored."""
+        self.received += lines
+        self.waiting += lines
+
+    def store(self, lines: int) -> None:
+        """Count waiting lines that are committed."""
+        self.waiting -= lines
+        self.stored += lines
+
+    def refuse(self, reason: str, lines: int = 1) -> None:
+        """Count waiting lines that the store refused for themselves."""
+        self.waiting -= lines
+        self.rejected[reason] += lines
+
+    def lose(self, reason: str, lines: int) -> None:
+        """Count waiting lines that could not be stored for a reason outside of them."""
+        self.waiting -= lines
+        self.dropped[reason] += lines
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "type": self.kind,
+            "received": self.received,
+            "stored": self.stored,
+            "waiting": self.waiting,
+            "rejected": dict(self.rejected),
+            "dropped": dict(self.dropped),
+            "fields_not_stored": self.fields_not_stored,
+        }
+
+    def summary(self) -> str:
+        """One line for the log."""
+        return (
+            f"{self.name}: {self.received} received, {self.stored} stored, {self.rejected.total()} rejected, "
+            f"{self.dropped.total()} dropped, {self.waiting} waiting"
+        )
+
+
+@frozen
+class Origin:
+    """Where lines come from: the books they go to, and what is known besides what they say.
+
+    :ivar cluster: the cluster of lines that do not name one.
+    :ivar sender: an address, for people.
+    """
+
+    account: Account
+    sender: str
+    cluster: str | None = None

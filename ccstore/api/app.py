@@ -1,0 +1,212 @@
+"""The routes of the REST interface."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, cast
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.server import Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from ccstore import __version__
+from ccstore.api.auth import Gate
+from ccstore.api.queries import parse_request
+from ccstore.config import ApiConfig
+from ccstore.intake import Intake
+from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
+from ccstore.lineprotocol import NANOSECONDS, Precision
+from ccstore.listening import address_of
+from ccstore.web import WebError, answer, body_of, to_json, unpack
+from ccstore.writing import write_body
+
+_P = ParamSpec("_P")
+_Handler = Callable[Concatenate["Api", IRequest, _P], Coroutine[Any, Any, bytes]]
+
+#: Files of the Swagger UI that its page needs, with their types.
+_SWAGGER_FILES = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "favicon-32x32.png": "image/png",
+}
+_PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javascript; charset=utf-8"}
+#: The page loads nothing from anywhere else, and this makes the browser see to it.
+_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
+
+def _authorized(handler: _Handler[_P]) -> _Handler[_P]:
+    """A route that needs a token, where a key is configured."""
+
+    @wraps(handler)
+    async def checked(self: Api, request: IRequest, *args: _P.args, **kwargs: _P.kwargs) -> bytes:
+        self.gate.check(request)
+        return await handler(self, request, *args, **kwargs)
+
+    return cast("_Handler[_P]", checked)
+
+
+class Api:
+    """The REST interface; ``app.resource()`` makes the resource that serves it.
+
+    :param figures: gives what ``/api/stats`` has besides the store's own.
+    """
+
+    app = Klein()
+    log = Logger()
+
+    def __init__(
+        self,
+        config: ApiConfig,
+        intake: Intake,
+        store: IMessageStore,
+        clock: IReactorTime,
+        figures: Callable[[], Mapping[str, object]],
+    ) -> None:
+        self.gate = Gate(config.jwt_public_key)
+        self._config = config
+        self._intake = intake
+        self._store = store
+        self._clock = clock
+        self._figures = figures
+
+    # Each with and without the last slash, and no redirect between them.
+
+    @app.route("/api/write", methods=["POST"])
+    @app.route("/api/write/", methods=["POST"])
+    @_authorized
+    async def write(self, request: IRequest) -> bytes:
+        """Take line protocol."""
+        cluster = _argument(request, "cluster")
+        precision = _argument(request, "precision") or "auto"
+        if precision not in NANOSECONDS:
+            raise WebError(
+                400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
+            )
+        body = unpack(body_of(request), request.getHeader("content-encoding"), 4 * self._config.max_body)
+        sender = address_of(request.getClientAddress())
+        await write_body(self._intake, body, sender, cluster, cast(Precision, precision))
+        return answer(request, 200, b"")
+
+    @app.route("/api/query", methods=["GET", "POST"])
+    @app.route("/api/query/", methods=["GET", "POST"])
+    @_authorized
+    async def query(self, request: IRequest) -> bytes:
+        """Answer queries."""
+        config = self._config
+        asked = parse_request(
+            body_of(request), max_queries=config.max_queries, now=int(self._clock.seconds())
+        )
+        try:
+            pages = await self._store.query(
+                asked.flat, max_rows=config.max_rows, timeout=config.query_timeout
+            )
+        except QueryTimeout:
+            raise WebError(
+                503,
+                f"the query took longer than {config.query_timeout:g} s: ask for less time or fewer hosts",
+            ) from None
+        except StoreError as error:
+            raise WebError(503, f"the query failed: {error}", headers={"retry-after": "5"}) from None
+        return answer(request, 200, to_json(asked.answer(pages, config.max_rows)))
+
+    @app.route("/api/stats", methods=["GET"])
+    @app.route("/api/stats/", methods=["GET"])
+    @_authorized
+    async def stats(self, request: IRequest) -> bytes:
+        """Counters and figures."""
+        return answer(request, 200, to_json({**self._store.stats(), **self._figures()}))
+
+    @app.route("/health", methods=["GET"])
+    @app.route("/health/", methods=["GET"])
+    async def health(self, request: IRequest) -> bytes:
+        """Whether the daemon answers at all."""
+        return answer(request, 200, to_json({"status": "ok"}))
+
+    @app.route("/ready", methods=["GET"])
+    @app.route("/ready/", methods=["GET"])
+    async def ready(self, request: IRequest) -> bytes:
+        """Whether writes can be stored."""
+        reason = self._store.unreadiness()
+        if reason is not None:
+            raise WebError(503, f"cannot store: {reason}", headers={"retry-after": "5"})
+        return answer(request, 200, to_json({"status": "ok"}))
+
+    @app.route("/api/openapi.json", methods=["GET"])
+    async def openapi(self, request: IRequest) -> bytes:
+        """The description of all this."""
+        return answer(request, 200, to_json(openapi_document()))
+
+    @app.route("/swagger", methods=["GET"])
+    @app.route("/swagger/", methods=["GET"])
+    @app.route("/swagger/<file>", methods=["GET"])
+    async def swagger(self, request: IRequest, file: str = "index.html") -> bytes:
+        """The description as a page in which it can be tried out."""
+        if not self._config.enable_swagger_ui:
+            raise WebError(404, "the Swagger UI is switched off: see enable_swagger_ui")
+        if file in _PAGE_FILES:
+            content = resources.files("ccstore.api").joinpath("static", file).read_bytes()
+            kind = _PAGE_FILES[file]
+        elif file in _SWAGGER_FILES:
+            content = (_swagger_directory() / file).read_bytes()
+            kind = _SWAGGER_FILES[file]
+        else:
+            raise WebError(404, "nothing here")
+        request.setHeader(b"content-type", kind.encode())
+        request.setHeader(b"content-security-policy", _POLICY.encode())
+        return content
+
+    # -- errors
+
+    @app.handle_errors(WebError)
+    def web_error(self, request: IRequest, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, WebError)
+        return answer(request, error.status, error.body(), error.headers)
+
+    @app.handle_errors(HTTPException)
+    def routing_error(self, request: IRequest, failure: Failure) -> bytes:
+        error: Any = failure.value
+        headers = {}
+        text = "nothing here, see /api/openapi.json"
+        if isinstance(error, MethodNotAllowed):
+            allowed = sorted(error.valid_methods or ())
+            headers = {"allow": ", ".join(allowed)}
+            text = f"the method is not allowed here, {' and '.join(allowed)} are"
+        return answer(request, error.code, WebError(error.code, text).body(), headers)
+
+    @app.handle_errors(Exception)
+    def unexpected_error(self, request: IRequest, failure: Failure) -> bytes:
+        number = uuid.uuid4().hex[:12]
+        self.log.failure("internal error {number} at {path}", failure, number=number, path=request.path)
+        return answer(request, 500, WebError(500, f"internal error {number}, see the log").body())
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the REST interface."""
+    text = resources.files("ccstore.api").joinpath("static/openapi.json").read_text()
+    document: dict[str, Any] = json.loads(text)
+    document["info"]["version"] = __version__
+    return document
+
+
+def _swagger_directory() -> Path:
+    """Where the package that brings the Swagger UI has its files; importing it would import Jinja too."""
+    spec = find_spec("swagger_ui")
+    assert spec is not None
+    return Path(str(spec.origin)).parent / "static"
+
+
+def _argument(request: IRequest, name: str) -> str | None:
+    """The first value of a query parameter; an empty one is None."""
+    values = cast(Request, request).args.get(name.encode(), [b""])
+    return values[0].decode(errors="replace") or None

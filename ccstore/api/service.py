@@ -1,0 +1,66 @@
+"""Serving the REST interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from ccstore.api.app import Api
+from ccstore.config import ApiConfig
+from ccstore.listening import listen, where
+from ccstore.web import LimitedSite
+
+_DRAIN = 5.0
+
+
+class ApiService(Service):
+    """Listens for requests to the REST interface."""
+
+    name = "api"
+    log = Logger()
+
+    def __init__(self, config: ApiConfig, api: Api, reactor: Any) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._port: IListeningPort | None = None
+        self._site = LimitedSite(
+            api.app.resource(),
+            reactor=reactor,
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+        )
+
+    def listen(self) -> str:
+        """Open the port, at once, and say where; raises :class:`ccstore.listening.ListenError`."""
+        config = self._config
+        self._port = listen(
+            self._reactor,
+            self._site,
+            what="api",
+            endpoint=config.endpoint,
+            address=config.address,
+            port=config.port,
+            tls=config.tls,
+        )
+        place = where(self._port)
+        if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
+            self.log.warn(
+                "the REST interface on {place} is open to everybody who can reach it: set jwt_public_key",
+                place=place,
+            )
+        return f"REST on {place}" + (" with the Swagger UI at /swagger/" if config.enable_swagger_ui else "")
+
+    async def stop_listening(self) -> None:
+        if self._port is not None:
+            port, self._port = self._port, None
+            await maybeDeferred(port.stopListening)
+
+    async def drain(self) -> None:
+        """Answer the requests in hand."""
+        await self._site.drain(_DRAIN)

@@ -1,0 +1,42 @@
+"""
+The configuration: frozen values, and `load_config`, which reads and checks them.
+
+Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage` and
+`api` the keys of each part, `listening` those that servers share, `kinds` what a value may look like,
+`section` how problems are collected, `document` JSON and YAML.
+"""
+
+from __future__ import annotations
+
+from .kinds import parse_duration
+from .load import known_keys, load_config
+from .values import (
+    ApiConfig,
+    Config,
+    ConfigError,
+    HttpReceiverConfig,
+    Problem,
+    ReceiverConfig,
+    SqliteConfig,
+    StorageConfig,
+    TcpReceiverConfig,
+    TlsConfig,
+    UdpReceiverConfig,
+)
+
+__all__ = [
+    "ApiConfig",
+    "Config",
+    "ConfigError",
+    "HttpReceiverConfig",
+    "Problem",
+    "ReceiverConfig",
+    "SqliteConfig",
+    "StorageConfig",
+    "TcpReceiverConfig",
+    "TlsConfig",
+    "UdpReceiverConfig",
+    "known_keys",
+    "load_config",
+    "parse_duration",
+]

@@ -1,0 +1,33 @@
+"""The REST interface's keys."""
+
+from __future__ import annotations
+
+from . import kinds
+from .listening import Ports, read_listening
+from .section import Section
+from .values import ApiConfig
+
+_MIB, _GIB = 2**20, 2**30
+_QUERY_TIMEOUT = kinds.positive_duration('a duration longer than 0, such as "10s"')
+
+
+def read_api(section: Section, ports: Ports) -> ApiConfig:
+    """Read the section of the REST interface."""
+    listening = read_listening(section, ports, address="localhost", port=8088)
+    api = ApiConfig(
+        endpoint=listening.endpoint,
+        address=listening.address,
+        port=listening.port,
+        tls=listening.tls,
+        idle_timeout=section.take("idle_timeout", kinds.duration, 120.0),
+        keep_alives_enabled=section.take("keep_alives_enabled", kinds.boolean, True),
+        jwt_public_key=section.secret("jwt_public_key", kinds.public_key),
+        enable_swagger_ui=section.take("enable_swagger_ui", kinds.boolean, False),
+        max_body=section.take("max_body", kinds.size(2**10, _GIB), 16 * _MIB),
+        max_queries=section.take("max_queries", kinds.integer(1, 10**6), 1000),
+        max_rows=section.take("max_rows", kinds.integer(1, 10**8), 100000),
+        query_timeout=section.take("query_timeout", _QUERY_TIMEOUT, 10.0),
+        access_log=section.take("access_log", kinds.boolean, False),
+    )
+    section.finish()
+    return api

@@ -1,0 +1,269 @@
+"""
+The kinds of value a key may have.
+
+A kind is a function from what the file says to what the program uses; it raises `Unfit` with what it would
+have accepted. Kinds know nothing of files and keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import TypeGuard, TypeVar
+
+from .values import Words, show
+
+T = TypeVar("T")
+Kind = Callable[[object], T]
+
+_UNITS = {
+    "ns": Fraction(1, 10**9),
+    "us": Fraction(1, 10**6),
+    "\u00b5s": Fraction(1, 10**6),  # the micro sign
+    "\u03bcs": Fraction(1, 10**6),  # the Greek letter
+    "ms": Fraction(1, 10**3),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "h": Fraction(3600),
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
+# Go keeps a duration in 63 bits of nanoseconds: about 292 years.
+_LONGEST = Fraction(2**63 - 1, 10**9)
+_DURATION = 'a duration such as "10s", "1h30m" or "250ms"'
+
+_SIZE = re.compile(r"([0-9]{1,18}) ?(|b|k|kb|kib|m|mb|mib|g|gb|gib)", re.IGNORECASE)
+_FACTORS = {
+    "": 1,
+    "b": 1,
+    "k": 2**10,
+    "kib": 2**10,
+    "kb": 10**3,
+    "m": 2**20,
+    "mib": 2**20,
+    "mb": 10**6,
+    "g": 2**30,
+    "gib": 2**30,
+    "gb": 10**9,
+}
+
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:.*", re.DOTALL)
+
+
+class Unfit(Exception):
+    """A value is not of its kind; ``value`` replaces it in the message where it must not be shown whole."""
+
+    def __init__(self, expected: str, value: object = None) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.value = value
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Give `` (did you mean 'x'?)`` for a known word much like this one, else an empty string."""
+    found = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def parse_duration(text: str) -> float:
+    """
+    Read a duration as Go writes it, and give seconds.
+
+    Units are ``h m s ms us ns``, several may follow one another, ``0`` needs none.
+
+    :raises ValueError: where Go has no such duration, or it is negative.
+    """
+    body = text.removeprefix("+")
+    if body == "0":
+        return 0.0
+    total, position = Fraction(0), 0
+    # Nothing sensible is longer, and the time for the arithmetic grows with it.
+    while position < len(body) <= 100:
+        part = _PART.match(body, position)
+        if part is None:
+            break
+        total += Fraction(part[1]) * _UNITS[part[2]]
+        position = part.end()
+    if not body or position < len(body) or total > _LONGEST:
+        raise ValueError(f"not a duration: {show(text)}")
+    return float(total)
+
+
+def duration(value: object) -> float:
+    """A duration as text, or the number 0; gives seconds."""
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except ValueError:
+            raise Unfit(_better_duration(value)) from None
+    if is_number(value) and value == 0:
+        return 0.0
+    if is_number(value) and 0.001 <= value < 10**9:
+        raise Unfit(f'a duration with its unit, such as "{value}s"')
+    raise Unfit(_DURATION)
+
+
+def _better_duration(text: str) -> str:
+    days = re.fullmatch(r"([0-9]{1,5})d", text)
+    if days is not None:
+        return f'a duration without days, "{int(days[1]) * 24}h"'
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return f'a duration with its unit, such as "{text}s"'
+    if text.startswith("-"):
+        return f"{_DURATION}, not negative"
+    return f"{_DURATION} (units: h m s ms us ns)"
+
+
+def duration_between(low: float, high: float, described: str) -> Kind[float]:
+    """A duration within bounds, both in seconds and both allowed; ``described`` says them to a reader."""
+
+    def check(value: object) -> float:
+        seconds = duration(value)
+        if not low <= seconds <= high:
+            raise Unfit(described)
+        return seconds
+
+    return check
+
+
+def positive_duration(described: str) -> Kind[float]:
+    """A duration of at least a nanosecond, the shortest there is."""
+    return duration_between(1e-9, float(_LONGEST), described)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell numbers from truth values, which Python counts among them."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Unfit("true or false, without quotes")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit("a string (in quotes)" if is_number(value) else "a string")
+    return value
+
+
+def optional_text(value: object) -> str | None:
+    """A string; an empty one is as good as none."""
+    return text(value) or None
+
+
+def file_path(value: object) -> str:
+    """A path, of which nothing is known but that the system could take it."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise Unfit("the path of a file")
+    return value
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    """A whole number within bounds, both allowed."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise Unfit(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def size(low: int, high: int) -> Kind[int]:
+    """A number of bytes within bounds, as a number or as text like ``64k``, ``16MiB`` or ``1GB``."""
+
+    def check(value: object) -> int:
+        count = value
+        if isinstance(value, str):
+            found = _SIZE.fullmatch(value)
+            count = int(found[1]) * _FACTORS[found[2].lower()] if found else None
+        if not isinstance(count, int) or isinstance(count, bool) or not low <= count <= high:
+            raise Unfit(f'a size such as 65536, "64k" or "16MiB", from {low} to {high} bytes')
+        return count
+
+    return check
+
+
+def port(value: object) -> int:
+    """A port as a number or as text; 0 is any free one."""
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 65535:
+        raise Unfit("a port from 0 to 65535")
+    return number
+
+
+def address(value: object) -> str:
+    """The name or the IP address of an interface, empty for all of them."""
+    if isinstance(value, str) and (value == "" or _is_ip(value) or _is_host(value)):
+        return value
+    raise Unfit('a host name or an IP address, without port and brackets, or "" for all interfaces')
+
+
+def ip_address(value: object) -> str:
+    """The IP address of an interface, empty for all of them; ``localhost`` is taken for 127.0.0.1."""
+    if value == "localhost":
+        return "127.0.0.1"
+    if isinstance(value, str) and (value == "" or _is_ip(value)):
+        return value
+    raise Unfit('an IP address, or "" for all interfaces (UDP takes no other host name than localhost)')
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(value: str) -> bool:
+    # Only digits and dots: a mistyped address, not a name.
+    return _HOST.fullmatch(value) is not None and re.fullmatch(r"[0-9.]+", value) is None
+
+
+def url_path(value: object) -> str:
+    """The path of a URL, empty for every path; a missing first slash is added."""
+    if not isinstance(value, str) or re.search(r"[?#\s\0]|://", value):
+        raise Unfit('the path of a URL, such as "/write", or "" for every path')
+    # "/" matches every path in the Go daemon, too.
+    return "" if value in ("", "/") else "/" + value.removeprefix("/")
+
+
+def endpoint(value: object) -> str:
+    """The string form of a Twisted server endpoint; whether Twisted knows its name shows at the start."""
+    if not isinstance(value, str) or _ENDPOINT.fullmatch(value) is None:
+        raise Unfit('a Twisted server endpoint, such as "tcp:8094:interface=127.0.0.1"')
+    return value
+
+
+def choice(*words: str) -> Kind[str]:
+    """One of some words."""
+
+    def check(value: object) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        hint = near(value, words) if isinstance(value, str) else ""
+        raise Unfit(f"one of {', '.join(words)}{hint}")
+
+    return check
+
+
+def public_key(value: str) -> bytes:
+    """Standard base64 of the 32 bytes of an Ed25519 public key."""
+    expected = "the standard base64 of an Ed25519 public key of 32 bytes"
+    # Never whole: what is pasted here by mistake may be the private key.
+    start = Words(show(value if len(value) <= 16 else value[:15] + "..."))
+    try:
+        key = base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise Unfit(expected, start) from None
+    if len(key) != 32:
+        raise Unfit(expected, Words(f"{start} ({len(key)} bytes)"))
+    return key

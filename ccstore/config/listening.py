@@ -1,0 +1,92 @@
+"""Where a server listens: an endpoint, or an address, a port and TLS; and that no two want the same port."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from attrs import Factory, frozen
+
+from . import kinds
+from .kinds import Unfit
+from .section import Section
+from .values import TlsConfig
+
+_TLS_KEYS = ("tls_certificate", "tls_key", "tls_client_ca")
+
+
+@frozen
+class Listening:
+    """With an endpoint, the other three mean nothing."""
+
+    endpoint: str | None
+    address: str
+    port: int
+    tls: TlsConfig | None
+
+
+@frozen
+class Ports:
+    """Who listens where, so far."""
+
+    _claims: list[tuple[str, str, int, str]] = Factory(list)
+
+    def claim(self, section: Section, protocol: str, address: str, port: int) -> None:
+        """Write down that a section listens there, and a problem if it is not the first."""
+        if port == 0 or section.failed & {"address", "port", "endpoint"}:
+            return
+        for other_protocol, other_address, other_port, owner in self._claims:
+            if (protocol, port) == (other_protocol, other_port) and _overlap(address, other_address):
+                section.place("port").problem(
+                    port, f"another port: {owner} listens on {other_address or '*'}:{port} too"
+                )
+                break
+        self._claims.append((protocol, address, port, section.here.key))
+
+
+def _overlap(one: str, other: str) -> bool:
+    ips = [_resolved(one), _resolved(other)]
+    if ips[0] == ips[1]:
+        return True
+    # All of IPv4 takes in whatever is not IPv6; of a host name nothing better is known.
+    return "0.0.0.0" in ips and not any(":" in ip for ip in ips)
+
+
+def _resolved(address: str) -> str:
+    if address in ("", "localhost"):
+        return "127.0.0.1" if address else "0.0.0.0"
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.lower()
+
+
+def read_listening(section: Section, ports: Ports, *, address: str, port: int) -> Listening:
+    """Read where a server over TCP listens; ``address`` and ``port`` are the defaults."""
+    endpoint = section.take("endpoint", kinds.endpoint, None)
+    if section.has("endpoint"):
+        for key in ("address", "port", *_TLS_KEYS):
+            if section.has(key):
+                section.fail(key, section.value(key), Unfit("nothing, since endpoint says all of this"))
+    chosen = Listening(
+        endpoint=endpoint,
+        address=section.take("address", kinds.address, address),
+        port=section.take("port", kinds.port, port),
+        tls=_read_tls(section),
+    )
+    if not section.has("endpoint"):
+        ports.claim(section, "TCP", chosen.address, chosen.port)
+    return chosen
+
+
+def _read_tls(section: Section) -> TlsConfig | None:
+    if section.has("endpoint"):
+        section.ignore(*_TLS_KEYS)
+        return None
+    certificate, key, client_ca = (section.readable_file(name) for name in _TLS_KEYS)
+    if not section.has("tls_certificate"):
+        for name in _TLS_KEYS[1:]:
+            if section.has(name):
+                section.fail(name, section.value(name), Unfit("tls_certificate beside it"))
+    if certificate is None:
+        return None
+    return TlsConfig(certificate, key or certificate, client_ca)

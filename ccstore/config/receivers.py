@@ -1,0 +1,151 @@
+"""The receivers: what types there are, and what keys each has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import kinds
+from .document import Object
+from .kinds import Unfit, near
+from .listening import Ports, read_listening
+from .section import Place, Section, Surroundings
+from .values import NOTHING, HttpReceiverConfig, ReceiverConfig, TcpReceiverConfig, UdpReceiverConfig
+
+_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+
+_PRECISION = kinds.choice("auto", "s", "ms", "us", "ns")
+_LINE_LENGTH = kinds.size(64, _GIB)
+
+# Types of the Go daemon that have nothing to deliver here, or are not there yet.
+METRICS_ONLY = ("prometheus", "ipmi", "redfish")
+NOT_AVAILABLE = ("nats", "eecpt")
+
+
+def _read_tcp(section: Section, name: str, ports: Ports) -> TcpReceiverConfig:
+    listening = read_listening(section, ports, address="", port=8094)
+    return TcpReceiverConfig(
+        name=name,
+        endpoint=listening.endpoint,
+        address=listening.address,
+        port=listening.port,
+        tls=listening.tls,
+        cluster=section.take("cluster", kinds.optional_text, None),
+        precision=section.take("precision", _PRECISION, "auto"),
+        idle_timeout=section.take("idle_timeout", kinds.duration, 0.0),
+        max_line_length=section.take("max_line_length", _LINE_LENGTH, _MIB),
+        max_connections=section.take("max_connections", kinds.integer(0, 10**6), 20000),
+    )
+
+
+def _read_udp(section: Section, name: str, ports: Ports) -> UdpReceiverConfig:
+    section.refuse("endpoint", "address and port: there are no endpoints for UDP")
+    for key in ("tls_certificate", "tls_key", "tls_client_ca"):
+        section.refuse(key, "nothing: there is no TLS for UDP")
+    for key in ("idle_timeout", "max_connections"):
+        section.discourage(key, "UDP has no connections")
+    address = section.take("address", kinds.ip_address, "")
+    port = section.take("port", kinds.port, 8094)
+    ports.claim(section, "UDP", address, port)
+    return UdpReceiverConfig(
+        name=name,
+        address=address,
+        port=port,
+        cluster=section.take("cluster", kinds.optional_text, None),
+        precision=section.take("precision", _PRECISION, "auto"),
+        receive_buffer=section.take("receive_buffer", kinds.size(4 * _KIB, _GIB), 4 * _MIB),
+        max_line_length=section.take("max_line_length", _LINE_LENGTH, _MIB),
+    )
+
+
+def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
+    listening = read_listening(section, ports, address="", port=8080)
+    username, password = _read_credentials(section)
+    return HttpReceiverConfig(
+        name=name,
+        endpoint=listening.endpoint,
+        address=listening.address,
+        port=listening.port,
+        tls=listening.tls,
+        path=section.take("path", kinds.url_path, ""),
+        idle_timeout=section.take("idle_timeout", kinds.duration, 120.0),
+        keep_alives_enabled=section.take("keep_alives_enabled", kinds.boolean, True),
+        username=username,
+        password=password,
+        cluster=section.take("cluster", kinds.optional_text, None),
+        precision=section.take("precision", _PRECISION, "auto"),
+        max_body=section.take("max_body", kinds.size(_KIB, _GIB), 16 * _MIB),
+        max_unpacked=section.take("max_unpacked", kinds.size(_KIB, 4 * _GIB), 64 * _MIB),
+        access_log=section.take("access_log", kinds.boolean, False),
+    )
+
+
+def _read_credentials(section: Section) -> tuple[str | None, str | None]:
+    username = section.secret("username", _user_name)
+    password = section.secret("password", str)
+    for given, missing in (("username", "password"), ("password", "username")):
+        if section.has_secret(given) and not section.has_secret(missing):
+            section.fail(missing, NOTHING, Unfit(f"a {missing}, since there is a {given} (both or none)"))
+    return username, password
+
+
+def _user_name(name: str) -> str:
+    # Basic authentication ends the name at the first colon: such a user could never log in.
+    if ":" in name:
+        raise Unfit("a user name without a colon")
+    return name
+
+
+READERS: dict[str, Callable[[Section, str, Ports], ReceiverConfig]] = {
+    "tcp": _read_tcp,
+    "udp": _read_udp,
+    "http": _read_http,
+}
+
+
+def read_receivers(
+    here: Place, data: Object, surroundings: Surroundings, ports: Ports
+) -> tuple[ReceiverConfig, ...]:
+    """Read all receivers that can be started; ``here`` is the place of the object that names them."""
+    receivers = []
+    for index, (name, value) in enumerate(data.items()):
+        place = here.inside(name, index)
+        if not name:
+            place.problem(name, "a name for the receiver")
+        elif not isinstance(value, Object):
+            place.problem(value, "an object with the receiver's keys")
+        else:
+            receiver = read_receiver(Section(place, value, surroundings), name, ports)
+            receivers += [receiver] if receiver else []
+    if not data:
+        here.warn("no receivers are configured: messages come in by the API only")
+    return tuple(receivers)
+
+
+def read_receiver(section: Section, name: str, ports: Ports) -> ReceiverConfig | None:
+    """Read one receiver; None if its type is missing, wrong, or not started here."""
+    named = section.require("type", kinds.text, f"one of {', '.join(READERS)}")
+    if named is None:
+        return None
+    kind = named.lower()
+    if kind in METRICS_ONLY:
+        section.place("type").warn(f"a receiver of type {kind} delivers only metrics, it is not started")
+    elif kind in NOT_AVAILABLE:
+        section.fail("type", named, _not_available(kind))
+    elif kind not in READERS:
+        hint = near(kind, [*READERS, *METRICS_ONLY, *NOT_AVAILABLE])
+        section.fail("type", named, Unfit(f"one of {', '.join(READERS)}{hint}"))
+    else:
+        receiver = READERS[kind](section, name, ports)
+        section.take("process_messages", _no_rules, None)
+        section.finish()
+        return receiver
+    return None
+
+
+def _not_available(kind: str) -> Unfit:
+    return Unfit(f"one of {', '.join(READERS)}: {kind} is not available in this version")
+
+
+def _no_rules(value: object) -> None:
+    if not isinstance(value, (dict, list)) or value:
+        raise Unfit("[] or {}: rules are not available in this version")

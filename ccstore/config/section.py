@@ -1,0 +1,252 @@
+"""Taking values out of an object, key by key, while everything that is wrong with them is written down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import Factory, evolve, frozen
+
+from .document import Object, read_text, reason
+from .kinds import Kind, Unfit, file_path, near, text
+from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
+
+T = TypeVar("T")
+Position = tuple[int, ...]
+
+
+@frozen
+class Report:
+    """What was found wrong or doubtful so far, each with its position, for the order of the file."""
+
+    _problems: list[tuple[Position, Problem]] = Factory(list)
+    _warnings: list[tuple[Position, str]] = Factory(list)
+
+    def problem(self, position: Position, problem: Problem) -> None:
+        self._problems.append((position, problem))
+
+    def warn(self, position: Position, line: str) -> None:
+        self._warnings.append((position, line))
+
+    def raise_problems(self) -> None:
+        """
+        Do nothing if there are none.
+
+        :raises ConfigError: with all of them.
+        """
+        if self._problems:
+            ordered = sorted(self._problems, key=lambda entry: entry[0])
+            raise ConfigError(tuple(problem for _, problem in ordered))
+
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(line for _, line in sorted(self._warnings, key=lambda entry: entry[0]))
+
+
+@frozen
+class Surroundings:
+    """Where files and variables named in the configuration are looked up; both directories are absolute."""
+
+    cwd: Path
+    folder: Path
+    environ: Mapping[str, str]
+
+    def find(self, name: str) -> Path:
+        """
+        Find a file: relative to the working directory, then to the folder of the central file.
+
+        :raises Unfit: if it is in neither.
+        """
+        places = list(dict.fromkeys((self.cwd / name, self.folder / name)))
+        for path in places:
+            if os.path.exists(path):
+                return path
+        raise Unfit(f"an existing file (there is no {' and no '.join(map(str, places))})")
+
+
+@frozen
+class Place:
+    """A key of a file: what problems and warnings are attached to."""
+
+    report: Report
+    file: str
+    key: str = ""
+    position: Position = ()
+
+    def inside(self, key: str, *index: int) -> Place:
+        """Go to a key of the object here; without an index, a key that it lacks."""
+        path = f"{self.key}.{key}" if self.key else key
+        return evolve(self, key=path, position=self.position + index)
+
+    def problem(self, value: object, expected: str) -> None:
+        self.report.problem(self.position, Problem(self.file, self.key, value, expected))
+
+    def unfit(self, value: object, error: Unfit) -> None:
+        """Write down a value that is not of its kind."""
+        self.problem(value if error.value is None else error.value, error.expected)
+
+    def warn(self, line: str) -> None:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        self.report.warn(self.position, f"{where}: {line}")
+
+
+class Section:
+    """
+    One object of the configuration, read key by key without regard to case.
+
+    A value that is wrong is written down and replaced by the default, so that reading goes on. `finish` warns
+    of all keys that nobody asked for; ``known`` has those that somebody did.
+    """
+
+    def __init__(self, here: Place, data: Object, surroundings: Surroundings) -> None:
+        self.here = here
+        self.surroundings = surroundings
+        self.known: set[str] = set()
+        self.failed: set[str] = set()
+        self._excused: set[str] = set()
+        self._found: dict[str, tuple[int, str, object]] = {}
+        for index, (written, value) in enumerate(data.items()):
+            key = written.lower()
+            if key in self._found:
+                other = self._found[key][1]
+                here.inside(written, index).problem(
+                    Words(f"the key twice, as {other!r} and {written!r}"), "each key once, whatever its case"
+                )
+            self._found[key] = (index, written, value)
+
+    def place(self, key: str) -> Place:
+        found = self._found.get(key)
+        return self.here.inside(key) if found is None else self.here.inside(key, found[0])
+
+    def value(self, key: str) -> object:
+        """What the file says, unchecked; None if nothing."""
+        self.known.add(key)
+        found = self._found.get(key)
+        return None if found is None else found[2]
+
+    def has(self, key: str) -> bool:
+        return self.value(key) is not None
+
+    def take(self, key: str, kind: Kind[T], default: T) -> T:
+        """Give the value of a key, or the default if it is missing, null or wrong."""
+        value = self.value(key)
+        if value is None:
+            return default
+        try:
+            return kind(value)
+        except Unfit as error:
+            self.fail(key, value, error)
+            return default
+
+    def require(self, key: str, kind: Kind[T], expected: str) -> T | None:
+        """Give the value of a key that must be there; None if it is not, or is wrong."""
+        if not self.has(key):
+            self.fail(key, NOTHING, Unfit(expected))
+        return self.take(key, kind, None)
+
+    def fail(self, key: str, value: object, error: Unfit) -> None:
+        """Write down what is wrong with a key."""
+        self.failed.add(key)
+        self.place(key).unfit(value, error)
+
+    def ignore(self, *keys: str) -> None:
+        """Accept keys that have no effect here."""
+        self.known.update(keys)
+
+    def refuse(self, key: str, expected: str) -> None:
+        """Treat a key as wrong that would be misunderstood if it were only ignored."""
+        self._excused.add(key)
+        if key in self._found and self._found[key][2] is not None:
+            self.fail(key, self._found[key][2], Unfit(expected))
+
+    def discourage(self, key: str, why: str) -> None:
+        """Ignore a key, and say so."""
+        self._excused.add(key)
+        if key in self._found:
+            self.place(key).warn(f"ignored: {why}")
+
+    def finish(self) -> None:
+        """Warn of each key that nobody asked for."""
+        for key, (index, written, _) in self._found.items():
+            if key not in self.known and key not in self._excused:
+                self.here.inside(written, index).warn(f"unknown key, ignored{near(key, self.known)}")
+
+    def readable_file(self, key: str) -> Path | None:
+        """Give the path of a file that exists and can be opened; None if none is given, or it cannot."""
+        name = self.take(key, file_path, None)
+        if name is None:
+            return None
+        try:
+            path = self.surroundings.find(name)
+            with path.open("rb"):
+                return path
+        except Unfit as error:
+            self.fail(key, name, error)
+        except OSError as error:
+            self.fail(key, name, Unfit(f"a readable file ({reason(error)})"))
+        return None
+
+    def has_secret(self, key: str) -> bool:
+        """Whether a secret is given in one of its three ways, right or wrong; empty inline is not given."""
+        return self.has(f"{key}_env") or self.has(f"{key}_file") or self.value(key) not in (None, "")
+
+    def secret(self, key: str, kind: Callable[[str], T]) -> T | None:
+        """
+        Give the value of a key that may also come by ``<key>_env`` or ``<key>_file``, in this order.
+
+        A variable or a file that is there but empty is a problem: taken for no secret at all, it would open
+        a door that somebody meant to lock.
+        """
+        self.known.update((key, f"{key}_env", f"{key}_file"))
+        if self.has(f"{key}_env"):
+            return self._referred(f"{key}_env", text, "a variable", self._variable, kind)
+        if self.has(f"{key}_file"):
+            return self._referred(f"{key}_file", file_path, "a file", self._content, kind)
+        value = self.value(key)
+        if not isinstance(value, str):
+            if value is not None:
+                self.fail(key, HIDDEN, Unfit("a string (in quotes)"))
+            return None
+        try:
+            return kind(value) if value else None
+        except Unfit as error:
+            self.fail(key, HIDDEN, error)
+            return None
+
+    def _referred(
+        self,
+        key: str,
+        name_kind: Kind[str],
+        holder: str,
+        look_up: Callable[[str], str],
+        kind: Callable[[str], T],
+    ) -> T | None:
+        name = self.take(key, name_kind, None)
+        if name is None:
+            return None
+        try:
+            content = look_up(name)
+        except Unfit as error:
+            self.fail(key, name, Unfit(error.expected))
+            return None
+        try:
+            return kind(content)
+        except Unfit as error:
+            self.fail(key, name, Unfit(f"{holder} with {error.expected}"))
+            return None
+
+    def _variable(self, name: str) -> str:
+        value = self.surroundings.environ.get(name, "")
+        if not value:
+            raise Unfit("the name of an environment variable that is set and not empty")
+        return value
+
+    def _content(self, name: str) -> str:
+        try:
+            content = read_text(self.surroundings.find(name)).rstrip("\r\n")
+        except Unfit as error:
+            raise Unfit(f"{error.expected} ({error.value})" if error.value else error.expected) from None
+        if not content:
+            raise Unfit("a file that is not empty")
+        return content

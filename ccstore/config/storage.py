@@ -1,0 +1,156 @@
+"""The storage, and its SQLite backend with the flags that the Go daemon's driver understands."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from types import MappingProxyType
+
+from attrs import frozen
+
+from . import kinds
+from .document import Object
+from .kinds import Unfit, near
+from .section import Section
+from .values import SqliteConfig, StorageConfig
+
+_FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
+_RETENTION = kinds.positive_duration(
+    'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
+)
+_DATABASE_PATH = "the path of the SQLite file"
+_BACKENDS = ("sqlite", "sqlite3")
+
+
+@frozen
+class _Pragma:
+    """A pragma, what its values look like, and how to say so."""
+
+    name: str
+    pattern: re.Pattern[str]
+    expected: str
+
+
+def _pragma(name: str, pattern: str, expected: str) -> _Pragma:
+    return _Pragma(name, re.compile(pattern, re.IGNORECASE | re.ASCII), expected)
+
+
+# Values end up in a statement: nothing but the words and numbers of these patterns gets there.
+_TIMEOUT = _pragma("busy_timeout", "[0-9]{1,9}", "milliseconds, such as _timeout=5000")
+_SYNCHRONOUS = _pragma("synchronous", "off|normal|full|extra|[0-3]", "_sync=OFF, NORMAL, FULL or EXTRA")
+_FOREIGN_KEYS = _pragma("foreign_keys", "[01]|on|off|yes|no|true|false", "_fk=0 or _fk=1")
+_CACHE_SIZE = _pragma("cache_size", "-?[0-9]{1,9}", "pages, or negative KiB, such as _cache_size=-64000")
+
+_PRAGMAS = {
+    "_timeout": _TIMEOUT,
+    "_busy_timeout": _TIMEOUT,
+    "_sync": _SYNCHRONOUS,
+    "_synchronous": _SYNCHRONOUS,
+    "_fk": _FOREIGN_KEYS,
+    "_foreign_keys": _FOREIGN_KEYS,
+    "_cache_size": _CACHE_SIZE,
+}
+_JOURNAL = ("_journal", "_journal_mode")
+# What the store decides by itself, since it depends on it.
+_DECIDED = ("_auto_vacuum", "_vacuum", "_locking", "_locking_mode", "_txlock")
+
+
+def read_storage(section: Section) -> StorageConfig:
+    """Read the storage section; what it gives after a problem is good for nothing but going on."""
+    storage = StorageConfig(
+        backend=_read_backend(section),
+        retention_time=section.take("retention_time", _RETENTION, 86400.0),
+        flush_time=section.take("flush_time", _FLUSH, 1.0),
+        batch_size=section.take("batch_size", kinds.integer(1, 10**6), 8192),
+        max_waiting=section.take("max_waiting", kinds.integer(1, 10**8), 200000),
+        store_logs=section.take("store_logs", kinds.boolean, True),
+    )
+    if section.has("max_process"):
+        section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
+    section.finish()
+    return storage
+
+
+def _read_backend(section: Section) -> SqliteConfig:
+    nowhere = SqliteConfig(Path(), MappingProxyType({}))
+    data = section.require("backend", _object, 'an object with "type" and "database_path"')
+    if data is None:
+        return nowhere
+    backend = Section(section.place("backend"), data, section.surroundings)
+    kind = backend.require("type", kinds.text, "sqlite")
+    if kind is None or kind.lower() in _BACKENDS:
+        return read_sqlite(backend)
+    if kind.lower() in ("postgres", "postgresql"):
+        backend.fail("type", kind, Unfit("sqlite: postgres is not available in this version"))
+    else:
+        backend.fail("type", kind, Unfit(f"sqlite{near(kind, _BACKENDS)}"))
+    return nowhere
+
+
+def _object(value: object) -> Object:
+    if not isinstance(value, Object):
+        raise Unfit("an object")
+    return value
+
+
+def read_sqlite(section: Section) -> SqliteConfig:
+    """Read the keys of the SQLite backend; a relative path is one from the working directory."""
+    name = section.require("database_path", _database_path, _DATABASE_PATH)
+    # Normalised as text, since a link in it may be changed while the daemon stands still.
+    path = Path(os.path.abspath(section.surroundings.cwd / (name or "")))
+    if name is not None and path.is_dir():
+        section.fail("database_path", name, Unfit(f"{_DATABASE_PATH} (this is a directory)"))
+    pragmas = _read_flags(section)
+    section.ignore("type", "username", "password")
+    for key in ("retention_time", "flush_time", "store_logs"):
+        section.discourage(key, "it belongs to storage, one level up")
+    section.finish()
+    return SqliteConfig(path, MappingProxyType(pragmas))
+
+
+def _database_path(value: object) -> str:
+    path = kinds.file_path(value)
+    if path.startswith(("file:", ":memory:")):
+        raise Unfit(f"{_DATABASE_PATH}, not a URI and not a database in memory")
+    return path
+
+
+def _read_flags(section: Section) -> dict[str, str]:
+    pragmas: dict[str, str] = {}
+    no_flags: list[str] = []
+    for flag in section.take("flags", _flags, no_flags):
+        name, _, value = flag.partition("=")
+        name = name.strip().lower()
+        value = value.strip()
+        if name in _JOURNAL:
+            if value.upper() == "WAL":
+                pragmas["journal_mode"] = "WAL"
+            else:
+                section.place("flags").warn(f"{flag!r}: WAL is used instead, the store needs it")
+        elif name in _PRAGMAS:
+            _set_pragma(section, pragmas, _PRAGMAS[name], flag, value)
+        elif name in _DECIDED:
+            section.place("flags").warn(f"{name!r}: ignored, the store decides this itself")
+        else:
+            # Without the value: there are flags that hold a password.
+            hint = near(name, [*_PRAGMAS, *_JOURNAL, *_DECIDED])
+            section.place("flags").warn(f"{name!r}: unknown flag, ignored{hint}")
+    return pragmas
+
+
+def _set_pragma(section: Section, pragmas: dict[str, str], pragma: _Pragma, flag: str, value: str) -> None:
+    if pragma.pattern.fullmatch(value):
+        pragmas[pragma.name] = value.upper()
+    else:
+        section.fail("flags", flag, Unfit(pragma.expected))
+
+
+def _flags(value: object) -> list[str]:
+    parts = value if isinstance(value, list) else [value]
+    flags = []
+    for part in parts:
+        if not isinstance(part, str):
+            raise Unfit('a list of strings such as "_timeout=5000"', part)
+        flags += [flag for flag in part.split("&") if flag.strip()]
+    return flags

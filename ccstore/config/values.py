@@ -1,0 +1,215 @@
+"""What a checked configuration is: frozen values, and the error that lists everything wrong with one."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+
+@frozen
+class TlsConfig:
+    """
+    Paths of PEM files, absolute and found readable when the configuration was loaded.
+
+    With ``client_ca``, only clients with a certificate signed by it are let in.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+
+@frozen
+class TcpReceiverConfig:
+    """
+    Line protocol over TCP.
+
+    With ``endpoint``, a Twisted server endpoint string, ``address``, ``port`` and ``tls`` mean nothing.
+    ``idle_timeout`` is in seconds and 0 means never, ``max_line_length`` is in bytes, and with
+    ``max_connections`` 0 there is no limit.
+    """
+
+    name: str
+    endpoint: str | None
+    address: str
+    port: int
+    tls: TlsConfig | None
+    cluster: str | None
+    precision: str
+    idle_timeout: float
+    max_line_length: int
+    max_connections: int
+
+
+@frozen
+class UdpReceiverConfig:
+    """Line protocol over UDP; ``receive_buffer`` (the socket's) and ``max_line_length`` are in bytes."""
+
+    name: str
+    address: str
+    port: int
+    cluster: str | None
+    precision: str
+    receive_buffer: int
+    max_line_length: int
+
+
+@frozen
+class HttpReceiverConfig:
+    """
+    Line protocol as the body of HTTP POST requests.
+
+    ``path`` is empty for every path, else it starts with a slash. ``idle_timeout`` is in seconds and 0 means
+    never. ``max_body`` (as sent) and ``max_unpacked`` (after gzip) are in bytes. ``username`` and
+    ``password`` are both given or both None.
+    """
+
+    name: str
+    endpoint: str | None
+    address: str
+    port: int
+    tls: TlsConfig | None
+    path: str
+    idle_timeout: float
+    keep_alives_enabled: bool
+    username: str | None
+    password: str | None = field(repr=False)
+    cluster: str | None
+    precision: str
+    max_body: int
+    max_unpacked: int
+    access_log: bool
+
+
+ReceiverConfig = TcpReceiverConfig | UdpReceiverConfig | HttpReceiverConfig
+
+
+@frozen
+class SqliteConfig:
+    """
+    An SQLite file.
+
+    ``database_path`` is absolute. ``pragmas`` maps the names of pragmas to checked values, which are plain
+    words and numbers: both may be put into a statement as they are.
+    """
+
+    database_path: Path
+    pragmas: Mapping[str, str]
+
+
+@frozen
+class StorageConfig:
+    """
+    Where messages are kept, and how.
+
+    ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
+    one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
+    """
+
+    backend: SqliteConfig
+    retention_time: float
+    flush_time: float
+    batch_size: int
+    max_waiting: int
+    store_logs: bool
+
+
+@frozen
+class ApiConfig:
+    """
+    The REST interface.
+
+    ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. ``idle_timeout`` (0
+    means never) and ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and
+    ``max_rows`` are for one request.
+    """
+
+    endpoint: str | None
+    address: str
+    port: int
+    tls: TlsConfig | None
+    idle_timeout: float
+    keep_alives_enabled: bool
+    jwt_public_key: bytes | None
+    enable_swagger_ui: bool
+    max_body: int
+    max_queries: int
+    max_rows: int
+    query_timeout: float
+    access_log: bool
+
+
+@frozen
+class Config:
+    """All there is to configure; ``warnings`` are complete lines for the log."""
+
+    receivers: tuple[ReceiverConfig, ...]
+    storage: StorageConfig
+    api: ApiConfig
+    warnings: tuple[str, ...]
+
+
+@frozen
+class Words:
+    """Stands for a value that is described instead of shown: a secret, a missing file, a whole object."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+NOTHING = Words("nothing")
+HIDDEN = Words("a value not shown here")
+
+_SHOWN = 80
+
+
+def show(value: object) -> str:
+    """Write a value as a configuration file would, in one line of at most 80 characters."""
+    if isinstance(value, Words):
+        # Names and paths within the words come from the file too: they must not break the line.
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in value.text)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    # Objects and lists are not spelled out: a password may be in them.
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    # Python refuses to write out a number of thousands of digits.
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return "a very large number"
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxlong = brief.maxother = _SHOWN
+    return brief.repr(value)
+
+
+@frozen
+class Problem:
+    """One thing wrong: in which file, at which key (empty: all of it), what is there, what should be."""
+
+    file: str
+    key: str
+    value: object
+    expected: str
+
+    def __str__(self) -> str:
+        where = [show(Words(self.file))] + ([show(Words(self.key))] if self.key else [])
+        return f"{': '.join(where)}: got {show(self.value)}, expected {show(Words(self.expected))}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``problems`` says all that is wrong, in the order of the file."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)

@@ -1,0 +1,112 @@
+"""The way of bytes from a sender to the sink, the same for all receivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ccstore.accounting import Account, Origin
+from ccstore.interfaces import IMessageSink, Refusal
+from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
+from ccstore.logs import RateLimit
+from ccstore.message import Message
+
+_WARN_EVERY = 10.0
+
+
+class Intake:
+    """Decodes for one receiver, keeps its books, and hands its messages to the sink.
+
+    :param name: of the receiver, in the configuration, the log and the statistics.
+    :param cluster: of lines that do not name one.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        sink: IMessageSink,
+        clock: IReactorTime,
+        *,
+        cluster: str | None = None,
+        precision: Precision = "auto",
+        max_line_length: int | None = None,
+    ) -> None:
+        self.account = Account(name, kind)
+        self.clock = clock
+        self._sink = sink
+        self._cluster = cluster
+        self._precision = precision
+        self._max_line_length = max_line_length
+        self._cache = SeriesCache()
+        self._warnings = RateLimit(clock, _WARN_EVERY)
+
+    def now(self) -> int:
+        """The time of receipt, in nanoseconds since the epoch."""
+        return int(self.clock.seconds() * 1e9)
+
+    def decoder(self, *, precision: Precision | None = None, lines: list[int] | None = None) -> StreamDecoder:
+        """A decoder for one stream; see :class:`StreamDecoder` for ``lines``, which make it slow."""
+        return StreamDecoder(
+            self._cache,
+            precision=precision or self._precision,
+            max_line_length=self._max_line_length,
+            fast=lines is None,
+            lines=lines,
+        )
+
+    def origin(self, sender: str, cluster: str | None = None) -> Origin:
+        """Where lines of a sender come from; the receiver's cluster goes before the one given here."""
+        return Origin(self.account, sender, self._cluster if self._cluster is not None else cluster)
+
+    def accept(
+        self, messages: Sequence[Message], origin: Origin, *, urgent: bool
+    ) -> Deferred[Sequence[Refusal]]:
+        """See :meth:`IMessageSink.accept`."""
+        return self._sink.accept(messages, origin, urgent=urgent)
+
+    def flush(self) -> None:
+        """See :meth:`IMessageSink.flush`."""
+        self._sink.flush()
+
+    def reject(self, errors: Sequence[LineError], sender: str) -> None:
+        """Count lines that are wrong, and say so now and then."""
+        if not errors:
+            return
+        self.account.reject("malformed", len(errors))
+        host = sender.rsplit(":", 1)[0]
+        suppressed = self._warnings.check(("malformed", host))
+        if suppressed is not None:
+            error = errors[0]
+            self.log.warn(
+                "{receiver}: rejected a line from {sender}: line {line}, column {column}: "
+                "{reason}: {text!r}{more}",
+                receiver=self.account.name,
+                sender=sender,
+                line=error.line,
+                column=error.column,
+                reason=error.reason,
+                text=error.text[:80],
+                more=_more(suppressed + len(errors) - 1),
+            )
+
+    def warn(self, thing: str, sender: str, text: str) -> None:
+        """Say something about a sender, but only once in a while."""
+        suppressed = self._warnings.check((thing, sender.rsplit(":", 1)[0]))
+        if suppressed is not None:
+            self.log.warn(
+                "{receiver}: {sender}: {text}{more}",
+                receiver=self.account.name,
+                sender=sender,
+                text=text,
+                more=_more(suppressed),
+            )
+
+
+def _more(suppressed: int) -> str:
+    return f" ({suppressed} more like it)" if suppressed else ""

@@ -1,0 +1,129 @@
+"""What the parts may know of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from ccstore.accounting import Origin
+from ccstore.message import Message
+from ccstore.query import Page, Query
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the text says why, in a line."""
+
+
+class StoreUnavailable(StoreError):
+    """It cannot do so now, but may later: it is locked, full, gone, or too much is waiting already."""
+
+
+class QueryTimeout(StoreError):
+    """A query took longer than it may."""
+
+
+@frozen
+class Refusal:
+    """A message that was not taken: its place in the sequence that was offered, and why."""
+
+    index: int
+    reason: str
+
+
+class IMessageSink(Interface):
+    """Takes messages in. The router is one."""
+
+    def accept(messages: Sequence[Message], origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+        """Take messages from a receiver.
+
+        The Deferred fires when they are committed, with those that were refused for themselves; it fails with
+        :class:`StoreUnavailable` if none of them could be taken. It never fires early, and that is the whole
+        flow control: whoever has too much waiting stops reading.
+
+        :param urgent: somebody waits for the answer, so commit at once.
+        """
+
+    def flush() -> None:
+        """Commit at once what was taken without urgency."""
+
+
+class IMessageStore(Interface):
+    """Keeps messages, and answers queries. The storage service is one."""
+
+    def accept(messages: Sequence[Message], *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+        """As :meth:`IMessageSink.accept`, for messages that are to be kept."""
+
+    def flush() -> None:
+        """As :meth:`IMessageSink.flush`."""
+
+    def query(queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
+        """Answer queries, one page for each, from one consistent view that has all that is acknowledged.
+
+        :param max_rows: rows of all pages together; what exceeds them is cut and marked.
+        :param timeout: seconds, after which the Deferred fails with :class:`QueryTimeout`.
+        """
+
+    def unreadiness() -> str | None:
+        """Why writes fail at the moment, or None."""
+
+    def stats() -> Mapping[str, object]:
+        """``manager``, ``backend`` and ``info`` as the REST interface shows them."""
+
+
+class IBackend(Interface):
+    """A database with the messages of all clusters."""
+
+    name = Attribute("The type, as the configuration names it.")
+
+    def open() -> None:
+        """Open or create the database, and bring its schema up to date; blocks, before the reactor runs.
+
+        Raises :class:`StoreError` in one clear line.
+        """
+
+    def write(messages: Sequence[Message]) -> Deferred[None]:
+        """Commit all of these messages or none.
+
+        Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never.
+        """
+
+    def query(
+        queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
+    ) -> Deferred[Sequence[Page]]:
+        """As :meth:`IMessageStore.query`; events at or before ``cutoff`` (ns) are not seen."""
+
+    def expire(cutoff: int) -> Deferred[int]:
+        """Give back the space of events at or before ``cutoff`` (ns); the number of events that are gone."""
+
+    def tend(now: int) -> Deferred[None]:
+        """Housekeeping, called about once a second with the time in ns."""
+
+    def close() -> Deferred[None]:
+        """Close the database, after what was begun has ended."""
+
+    def status() -> Mapping[str, object]:
+        """Figures about the database for ``backend.status``."""
+
+    def describe() -> str:
+        """Where messages are stored, for people."""
+
+
+class IReceiver(Interface):
+    """Lets line protocol in. A service; its order of life is kept by whoever owns it."""
+
+    account = Attribute("The books, an :class:`ccstore.accounting.Account`.")
+
+    def listen() -> str:
+        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`."""
+
+    def stop_listening() -> Awaitable[None]:
+        """Let nobody new in."""
+
+    def drain() -> Awaitable[None]:
+        """Take in what has arrived already, within a second or so, and close the connections."""
+
+    def figures() -> dict[str, object]:
+        """Figures besides the books."""

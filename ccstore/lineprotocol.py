@@ -1,0 +1,694 @@
+"""InfluxDB line protocol: bytes to messages and back.
+
+The grammar is that of the reference decoder (`influxdata/line-protocol`, version 2): what it accepts is
+accepted here with the same values, what it rejects is rejected, with two exceptions. A line that is wrong
+does not end the rest, and of a tag or a field given twice the last value counts.
+
+An *entry* is what the format calls a line. It ends at the first newline outside a quoted string, so it may
+span several physical lines. Where an entry is wrong, decoding goes on after the newline that ends it, with
+one refinement that protects its neighbours: if a quoted string swallowed line ends and then turns out not to
+be closed, or to be followed by something that cannot follow a string, then its opening quote is taken to be
+the mistake, and decoding goes on after the first newline behind that quote.
+
+There are two ways through the decoder. The *fast way* is one regular expression over a whole chunk, for the
+lines that make up nearly all traffic: a head without escapes, one string field ``event`` or ``log`` without
+raw newlines, perhaps a timestamp. Everything else takes the *general way*, which knows the whole grammar and
+reports what is wrong and where. Both share the cache of decoded heads, and tests prove that they agree.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator, Iterable, Mapping
+from typing import Final, Literal, NamedTuple
+
+from ccstore.message import FieldValue, Message, Series
+
+Precision = Literal["auto", "s", "ms", "us", "ns"]
+
+#: Nanoseconds in a unit of each precision; ``auto`` is decided stamp by stamp.
+NANOSECONDS: Final[Mapping[str, int]] = {"auto": 0, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+#: What is decoded in one go, in bytes: it bounds the memory that takes.
+_PIECE: Final = 1 << 18
+#: How much of a rejected line is kept, in characters.
+TEXT_LIMIT: Final = 200
+
+_INT64_MAX: Final = 2**63 - 1
+_INT64_MIN: Final = -(2**63)
+_UINT64_MAX: Final = 2**64 - 1
+_SECONDS_BELOW: Final = 10**11
+_MILLISECONDS_BELOW: Final = 10**14
+_MICROSECONDS_BELOW: Final = 10**17
+
+# One alternative per physical line: the fast way's shape, or else the line as it is.
+_CHUNK: Final = re.compile(
+    rb"([^ \\\n#][^ \\\n]*) "
+    rb'(event|log)="([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?\r?\n'
+    rb"|([^\n]*\n)"
+)
+_HEAD: Final = re.compile(rb"[^ \\]*(?:\\ ?[^ \\]*)*")
+_MEASUREMENT: Final = re.compile(rb"[^\x00-\x20\x7f,\\]*(?:\\[ ,]?[^\x00-\x20\x7f,\\]*)*")
+_KEY: Final = re.compile(rb"[^\x00-\x20\x7f,=\\]*(?:\\[,= ]?[^\x00-\x20\x7f,=\\]*)*")
+_STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_VALUE: Final = re.compile(rb"[^, \r\n]*")
+_STAMP: Final = re.compile(rb"[-0-9]*")
+_SPACES: Final = re.compile(rb" *")
+_COMMENT: Final = re.compile(rb"[^\x00-\x1f\x7f]*")
+
+_MEASUREMENT_ESCAPE: Final = re.compile(rb"\\([ ,])")
+_KEY_ESCAPE: Final = re.compile(rb"\\([,= ])")
+_STRING_ESCAPE: Final = re.compile(rb'\\([\\"nrt])')
+_STRING_ESCAPES: Final = {b"\\": b"\\", b'"': b'"', b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+_INTEGER: Final = re.compile(rb"-?[0-9]+")
+_DIGITS: Final = rb"[0-9]+(?:_[0-9]+)*"
+_FLOAT: Final = re.compile(
+    rb"-?(?:%(d)b\.?(?:%(d)b)?|\.%(d)b)(?:[eE][+-]?%(d)b)?" % {b"d": _DIGITS},
+)
+_HEX_DIGITS: Final = rb"[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
+_HEX_FLOAT: Final = re.compile(
+    rb"-?0[xX](?:_?%(h)b\.?(?:%(h)b)?|\.%(h)b)[pP][+-]?%(d)b" % {b"h": _HEX_DIGITS, b"d": _DIGITS},
+)
+_BOOLEANS: Final = {
+    **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), True),
+    **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), False),
+}
+
+_Buffer = bytes | bytearray
+
+
+class LineError(NamedTuple):
+    """Why a line was rejected.
+
+    :ivar line: number of the physical line, from 1, on which the mistake stands.
+    :ivar column: byte in that line, from 1.
+    :ivar text: the beginning of the rejected line, at most :data:`TEXT_LIMIT` characters.
+    """
+
+    line: int
+    column: int
+    reason: str
+    text: str
+
+
+class Decoded(NamedTuple):
+    """What came out of a piece of input, in its order."""
+
+    messages: list[Message]
+    errors: list[LineError]
+
+
+class _Wrong(Exception):
+    """A mistake at an offset into whatever is being read."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(reason)
+        self.offset = offset
+        self.reason = reason
+
+
+class SeriesCache:
+    """Decoded heads by their bytes, so that what a sender repeats is decoded once.
+
+    Bounded by two generations: when the young one is full it becomes the old one, and what is still in use
+    moves over at its next sight. At most ``2 * size`` heads are held, and a hit costs one look-up.
+
+    Receivers share one cache between their connections.
+    """
+
+    def __init__(self, size: int = 65536) -> None:
+        self.size = size
+        self.young: dict[bytes, Series] = {}
+        self._old: dict[bytes, Series] = {}
+
+    def get(self, head: bytes) -> Series:
+        """The series of a head; raises :class:`_Wrong` with an offset into the head."""
+        series = self.young.get(head)
+        if series is None:
+            series = self._old.get(head) or _decode_head(head)
+            if len(self.young) >= self.size:
+                self._old, self.young = self.young, {}
+            self.young[head] = series
+        return series
+
+
+class StreamDecoder:
+    """Decodes a stream that arrives in arbitrary pieces.
+
+    The result does not depend on where the pieces are cut.
+
+    :param max_line_length: bytes an entry may have, its newline not counted; a longer one is rejected and
+        skipped, and never held in memory. None means no limit.
+    :param fast: take the fast way where it fits.
+    :param lines: with the general way alone, collects the number of the physical line each message begins on.
+    """
+
+    def __init__(
+        self,
+        cache: SeriesCache | None = None,
+        *,
+        precision: Precision = "auto",
+        max_line_length: int | None = None,
+        fast: bool = True,
+        lines: list[int] | None = None,
+    ) -> None:
+        self._lines = lines
+        self._cache = SeriesCache() if cache is None else cache
+        self._unit = NANOSECONDS[precision]
+        self._max = max_line_length
+        self._fast = fast
+        self._rest = bytearray()  # an entry whose end has not arrived, from its first byte
+        self._line = 1  # number of the physical line at the start of _rest
+        self._entry: Generator[bytes, None, int] | None = None  # the general way, waiting inside _rest
+        self._wanted = b"\n"  # the byte without which _rest cannot be taken any further
+        self._skipping = False  # inside a line that is too long
+        self._complete = False
+        self._default_time = 0
+        self._out = Decoded([], [])
+
+    @property
+    def pending(self) -> int:
+        """Bytes held of an entry that is not complete."""
+        return len(self._rest)
+
+    def feed(self, data: bytes, default_time: int) -> Decoded:
+        """Decode the next piece.
+
+        :param default_time: nanoseconds since the epoch, the time of lines that carry none.
+        """
+        self._begin(default_time)
+        if len(data) <= _PIECE:
+            self._feed(data)
+        else:
+            for start in range(0, len(data), _PIECE):
+                self._feed(data[start : start + _PIECE])
+        return self._out
+
+    def _feed(self, data: bytes) -> None:
+        if self._skipping:
+            newline = data.find(b"\n")
+            if newline < 0:
+                return
+            self._skipping = False
+            self._line += 1
+            data = data[newline + 1 :]
+        if self._rest:
+            self._rest += data
+            if self._wanted not in data and not self._rest_is_too_long():
+                return
+            data = self._take_rest()
+        self._decode(data)
+
+    def finish(self, default_time: int) -> Decoded:
+        """Decode what is left at the end of the stream, where a last newline may be missing.
+
+        After that, the decoder is ready for another stream.
+        """
+        self._begin(default_time)
+        self._complete = True
+        if self._rest and not self._skipping:
+            self._decode(self._take_rest())
+        self._complete = self._skipping = False
+        self._line = 1
+        return self._out
+
+    def abandon(self, reason: str) -> LineError | None:
+        """Give up an entry that will never be complete, for this reason; None if there is none."""
+        if not self._rest:
+            return None
+        error = LineError(self._line, 1, reason, _shown(self._rest, 0))
+        self._rest.clear()
+        self._entry = None
+        return error
+
+    def _begin(self, default_time: int) -> None:
+        self._out = Decoded([], [])
+        unit = self._unit or 1
+        self._default_time = default_time - default_time % unit
+
+    def _rest_is_too_long(self) -> bool:
+        return self._max is not None and len(self._rest) > self._max
+
+    def _take_rest(self) -> bytes:
+        """Empty ``_rest``: finish the entry that waits there, and return what follows it."""
+        after = 0
+        if self._entry is not None:
+            try:
+                self._wanted = next(self._entry)
+            except StopIteration as stop:
+                self._entry = None
+                after = stop.value
+                self._line += self._rest.count(b"\n", 0, after)
+            else:
+                return b""
+        data = bytes(self._rest[after:])
+        self._rest = bytearray()
+        return data
+
+    def _decode(self, data: bytes) -> None:
+        """Decode all complete entries of ``data``, and keep the rest for later."""
+        position = 0
+        end = data.rfind(b"\n") + 1
+        if end:
+            position = self._rows(data) if self._fast else self._rows_slowly(data, 0, end)
+        if 0 <= position < len(data):
+            if self._complete or (self._max is not None and len(data) - position > self._max):
+                self._rows_slowly(data, position, len(data))
+            else:
+                self._rest += data[position:]
+                self._wanted = b"\n"
+
+    def _rows(self, data: bytes) -> int:
+        """Decode the complete physical lines of a chunk; returns what :meth:`_general` does.
+
+        Every match of the expression is exactly one physical line, so a position is only worked out,
+        by counting, when a line needs the general way.
+        """
+        unit = self._unit
+        default_time = self._default_time
+        limit = self._max
+        cache = self._cache
+        young = cache.young
+        append = self._out.messages.append
+        new = tuple.__new__
+        position = 0  # of the line with number `counted`
+        counted = 0
+        skip = 0  # physical lines that belong to an entry already decoded
+        number = -1
+        end = 0  # of the last entry that took the general way
+        first_line = self._line
+        for number, (head, kind, raw, stamp, other) in enumerate(_CHUNK.findall(data)):
+            if skip:
+                skip -= 1
+                continue
+            if not other and (limit is None or len(head) + len(raw) + 32 <= limit):
+                series = young.get(head)
+                try:
+                    if series is None:
+                        series = cache.get(head)
+                        young = cache.young
+                    text = (_unescape(raw) if b"\\" in raw else raw).decode()
+                except (_Wrong, UnicodeDecodeError):
+                    pass  # the general way says what is wrong, and where
+                else:
+                    if stamp:
+                        time = int(stamp)
+                        if unit:
+                            time *= unit
+                        elif time < _SECONDS_BELOW:
+                            time *= 1_000_000_000
+                        elif time < _MILLISECONDS_BELOW:
+                            time *= 1_000_000
+                        elif time < _MICROSECONDS_BELOW:
+                            time *= 1_000
+                    else:
+                        time = default_time
+                    if time <= _INT64_MAX:
+                        append(
+                            new(Message, (series, "event" if kind == b"event" else "log", text, time, None))
+                        )
+                        continue
+            elif len(other) < 3 and other in (b"\n", b"\r\n"):
+                continue
+            while counted < number:
+                position = data.index(b"\n", position) + 1
+                counted += 1
+            self._line = first_line + number
+            end = self._general(data, position)
+            if end < 0:
+                return end
+            skip = data.count(b"\n", position, end) - 1
+        self._line = first_line + number + 1
+        return max(end, data.rfind(b"\n") + 1)
+
+    def _rows_slowly(self, data: bytes, position: int, end: int) -> int:
+        """Decode entries by the general way alone; returns what :meth:`_general` does."""
+        while 0 <= position < end:
+            after = self._general(data, position)
+            if after >= 0:
+                self._line += data.count(b"\n", position, after)
+            position = after
+        return position
+
+    def _general(self, data: bytes, position: int) -> int:
+        """Decode the entry at a position; returns where it ends, or -1 if it is kept for later."""
+        entry = self._read_entry(data, position)
+        try:
+            next(entry)
+        except StopIteration as stop:
+            return int(stop.value)
+        self._rest += data[position:]
+        self._entry = self._read_entry(self._rest, 0)
+        self._wanted = next(self._entry)
+        return -1
+
+    def _read_entry(self, data: _Buffer, start: int) -> Generator[bytes, None, int]:
+        """The general way: read one entry, and yield the wanted byte wherever there are too few.
+
+        ``data`` grows between one step and the next if it is a bytearray. Returns where to go on.
+        """
+        line = self._line
+        resume = -1
+        try:
+            end = yield from self._find_newline(data, start, start)
+            resume = end + 1
+            position, last = _trim(data, start, end)
+            if position == last:
+                return min(resume, len(data))
+            if data[position] == 0x23:
+                comment = _match_end(_COMMENT, data, position, last)
+                if comment < last:
+                    raise _Wrong(comment, "control character in a comment")
+                return min(resume, len(data))
+            head_end = _match_end(_HEAD, data, position, last)
+            try:
+                series = self._cache.get(bytes(data[position:head_end]))
+            except _Wrong as wrong:
+                raise _Wrong(position + wrong.offset, wrong.reason) from None
+            position = _match_end(_SPACES, data, head_end, last)
+            if position == head_end:
+                raise _Wrong(position, "no field")
+            fields: dict[str, FieldValue] = {}
+            while True:
+                key_end = _match_end(_KEY, data, position, last)
+                if key_end == position:
+                    raise _Wrong(position, f"expected a field key, found {_what(data, position, last)}")
+                key = _token(data, position, key_end, _KEY_ESCAPE)
+                position = key_end + 1
+                if key_end == last or data[key_end] != 0x3D:
+                    found = _what(data, key_end, last)
+                    raise _Wrong(key_end, f"expected '=' after the field key {_short(key)}, found {found}")
+                if position < last and data[position] == 0x22:
+                    resume = end + 1
+                    opening = position
+                    closing = yield from self._find_quote(data, start, opening)
+                    position = closing + 1
+                    if closing >= end:
+                        end = yield from self._find_newline(data, start, position)
+                        last = _trim(data, position, end)[1]
+                        if position < last and data[position] not in b", \r":
+                            raise _Wrong(
+                                opening,
+                                f"the string for field {_short(key)} runs over a line end, and after its"
+                                f" closing quote comes {_what(data, position, last)}: is a quote missing?",
+                            )
+                        resume = end + 1
+                    fields[key] = _string(data, opening + 1, closing)
+                else:
+                    value_end = _match_end(_VALUE, data, position, last)
+                    fields[key] = _value(bytes(data[position:value_end]), position, key)
+                    position = value_end
+                if position == last:
+                    break
+                after = data[position]
+                if after == 0x2C:
+                    position += 1
+                elif after == 0x20:
+                    break
+                else:
+                    found = _what(data, position, last)
+                    raise _Wrong(position, f"unexpected {found} after the field {_short(key)}")
+            time = self._stamp(data, position, last)
+            self._out.messages.append(Message.of(series, fields, time))
+            if self._lines is not None:
+                self._lines.append(line)
+        except _Wrong as wrong:
+            # -1: nothing of the entry is complete but its beginning, which is too long.
+            lines = data.count(b"\n", start, wrong.offset)
+            column = wrong.offset - (data.rfind(b"\n", 0, wrong.offset) if lines else start - 1)
+            self._out.errors.append(LineError(line + lines, column, wrong.reason, _shown(data, start)))
+            if resume < 0:
+                resume = self._skip_line(data, start)
+        return min(resume, len(data))
+
+    def _find_newline(self, data: _Buffer, start: int, position: int) -> Generator[bytes, None, int]:
+        """Where the physical line at ``position`` ends: its newline, or the end of complete input."""
+        while True:
+            limit = len(data) if self._max is None else start + self._max + 1
+            newline = data.find(b"\n", position, limit)
+            if newline >= 0:
+                return newline
+            if len(data) >= limit and self._max is not None:
+                raise _TooLong(start, self._max, position)
+            if self._complete:
+                return len(data)
+            position = len(data)
+            yield b"\n"
+
+    def _find_quote(self, data: _Buffer, start: int, opening: int) -> Generator[bytes, None, int]:
+        """Where the string opened here is closed."""
+        position = opening + 1
+        while True:
+            limit = len(data) if self._max is None else min(len(data), start + self._max)
+            position = _match_end(_STRING, data, position, limit)
+            if position < limit and data[position] == 0x22:
+                return position
+            if self._complete or (self._max is not None and limit == start + self._max):
+                raise _Wrong(opening, "the string opened here is never closed")
+            yield b'"'
+
+    def _skip_line(self, data: _Buffer, position: int) -> int:
+        newline = data.find(b"\n", position)
+        if newline < 0:
+            self._skipping = not self._complete
+            return len(data)
+        return newline + 1
+
+    def _stamp(self, data: _Buffer, position: int, last: int) -> int:
+        position = _match_end(_SPACES, data, position, last)
+        if position == last:
+            return self._default_time
+        end = _match_end(_STAMP, data, position, last)
+        after = _match_end(_SPACES, data, end, last)
+        if end == position or (after == end and end < last):
+            raise _Wrong(position, f"invalid timestamp {_short(_shown(data, position, last))}")
+        if after < last:
+            raise _Wrong(after, f"unexpected text after the timestamp: {_short(_shown(data, after, last))}")
+        digits = bytes(data[position:end])
+        time = _integer(digits, _INT64_MIN, _INT64_MAX)
+        if time is not None:
+            time *= self._unit or _unit_by_magnitude(abs(time))
+        if time is None or not _INT64_MIN <= time <= _INT64_MAX:
+            why = "invalid timestamp" if _INTEGER.fullmatch(digits) is None else "timestamp out of range"
+            raise _Wrong(position, f"{why} {_short(digits.decode())}")
+        return time
+
+
+class _TooLong(_Wrong):
+    def __init__(self, start: int, limit: int, position: int) -> None:
+        super().__init__(start, f"longer than {limit} bytes")
+
+
+def decode(data: bytes, *, precision: Precision = "auto", default_time: int) -> Decoded:
+    """Decode complete input.
+
+    :param precision: unit of the timestamps; ``auto`` goes by magnitude: below 1e11 seconds, below 1e14
+        milliseconds, below 1e17 microseconds, else nanoseconds.
+    :param default_time: nanoseconds since the epoch, the time of lines that carry none (cut to the
+        precision, as the reference decoder does).
+    """
+    decoder = StreamDecoder(precision=precision)
+    fed = decoder.feed(data, default_time)
+    rest = decoder.finish(default_time)
+    return Decoded(fed.messages + rest.messages, fed.errors + rest.errors)
+
+
+def encode(messages: Iterable[Message], *, precision: Literal["s", "ms", "us", "ns"] = "ns") -> bytes:
+    """Line protocol that decodes to these messages again, one line each.
+
+    Timestamps are cut to the precision. Raises ValueError for what the format cannot carry: an empty or
+    unprintable name, key or tag value, one that ends in a backslash, a name that begins with ``#``, a
+    message without fields, a number that is not finite or does not fit into 64 bits.
+    """
+    return b"".join(_encode_line(message, NANOSECONDS[precision]) for message in messages)
+
+
+def _encode_line(message: Message, unit: int) -> bytes:
+    if message.name.startswith("#"):
+        raise ValueError(f"the name {message.name!r} would read as a comment")
+    if not message.fields:
+        raise ValueError(f"a message needs a field: {message.name!r}")
+    parts = [_encode_token(message.name, " ,")]
+    parts += [
+        f",{_encode_token(key, ',= ')}={_encode_token(value, ',= ')}" for key, value in message.tags.items()
+    ]
+    fields = [f"{_encode_token(key, ',= ')}={_encode_value(value)}" for key, value in message.fields.items()]
+    return f"{''.join(parts)} {','.join(fields)} {message.time // unit}\n".encode()
+
+
+def _encode_token(token: str, special: str) -> str:
+    if not token or token.endswith("\\") or any(c < " " or c == "\x7f" for c in token):
+        raise ValueError(f"line protocol cannot carry the name, key or tag value {token!r}")
+    for character in special:
+        token = token.replace(character, "\\" + character)
+    return token
+
+
+def _encode_value(value: FieldValue) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+            value = value.replace(plain, escaped)
+        return f'"{value}"'
+    if isinstance(value, int):
+        if not _INT64_MIN <= value <= _UINT64_MAX:
+            raise ValueError(f"line protocol cannot carry the integer {value}")
+        return f"{value}i" if value <= _INT64_MAX else f"{value}u"
+    if not math.isfinite(value):
+        raise ValueError(f"line protocol cannot carry {value}")
+    return repr(value)
+
+
+def _decode_head(head: bytes) -> Series:
+    """A measurement and its tags, up to the unescaped space that ends them."""
+    end = len(head)
+    position = _match_end(_MEASUREMENT, head, 0, end)
+    if position == 0:
+        raise _Wrong(0, f"expected a measurement name, found {_what(head, 0, end)}")
+    name = _token(head, 0, position, _MEASUREMENT_ESCAPE)
+    tags: dict[str, str] = {}
+    while position < end:
+        if head[position] != 0x2C:
+            raise _Wrong(position, f"expected ',' or a space, found {_what(head, position, end)}")
+        position += 1
+        key_end = _match_end(_KEY, head, position, end)
+        if key_end == position:
+            raise _Wrong(position, f"expected a tag key after ',', found {_what(head, position, end)}")
+        key = _token(head, position, key_end, _KEY_ESCAPE)
+        if key_end == end or head[key_end] != 0x3D:
+            found = _what(head, key_end, end)
+            raise _Wrong(key_end, f"expected '=' after the tag key {_short(key)}, found {found}")
+        position = key_end + 1
+        value_end = _match_end(_KEY, head, position, end)
+        if value_end == position:
+            found = _what(head, position, end)
+            raise _Wrong(position, f"expected a value for the tag {_short(key)}, found {found}")
+        tags[key] = _token(head, position, value_end, _KEY_ESCAPE)
+        position = value_end
+    return Series(name, tags)
+
+
+def _match_end(pattern: re.Pattern[bytes], data: _Buffer, position: int, end: int) -> int:
+    """Where a match of a pattern that matches at least nothing ends."""
+    match = pattern.match(data, position, end)
+    assert match is not None
+    return match.end()
+
+
+def _trim(data: _Buffer, start: int, end: int) -> tuple[int, int]:
+    """The physical line without leading spaces and without the carriage return that ends it."""
+    if end > start and data[end - 1] == 0x0D:
+        end -= 1
+    return _match_end(_SPACES, data, start, end), end
+
+
+def _token(data: _Buffer, start: int, end: int, escape: re.Pattern[bytes]) -> str:
+    token = bytes(data[start:end])
+    if b"\\" in token:
+        token = escape.sub(rb"\1", token)
+    try:
+        return token.decode()
+    except UnicodeDecodeError as error:
+        raise _Wrong(start, f"invalid UTF-8 in {_short(_shown(token, 0))} ({error.reason})") from None
+
+
+def _unescape(raw: bytes) -> bytes:
+    """The value of a string field between its quotes."""
+    if b"\\\\" in raw:
+        return _STRING_ESCAPE.sub(lambda match: _STRING_ESCAPES[match[1]], raw)
+    # Without an escaped backslash, no replacement can make or break another.
+    raw = raw.replace(b'\\"', b'"')
+    if b"\\" in raw:
+        raw = raw.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t")
+    return raw
+
+
+def _string(data: _Buffer, start: int, end: int) -> str:
+    raw = bytes(data[start:end])
+    try:
+        return (_unescape(raw) if b"\\" in raw else raw).decode()
+    except UnicodeDecodeError as error:
+        raise _Wrong(start + error.start, f"invalid UTF-8 in a string ({error.reason})") from None
+
+
+def _value(raw: bytes, position: int, key: str) -> FieldValue:
+    """A field value that is not a string."""
+    first = raw[:1]
+    value: FieldValue | None
+    if first in (b"t", b"T", b"f", b"F"):
+        value = _BOOLEANS.get(raw)
+        expected = "a boolean"
+    elif first and first in b"-.0123456789":
+        if raw.endswith(b"i"):
+            value = _integer(raw[:-1], _INT64_MIN, _INT64_MAX)
+            expected = "a 64-bit integer"
+        elif raw.endswith(b"u"):
+            value = None if first == b"-" else _integer(raw[:-1], 0, _UINT64_MAX)
+            expected = "an unsigned 64-bit integer"
+        else:
+            value = _float(raw)
+            expected = "a finite number"
+    elif raw:
+        value, expected = None, "a number, a boolean or a quoted string"
+    else:
+        raise _Wrong(position, f"no value for field {_short(key)}")
+    if value is None:
+        raise _Wrong(position, f"the value {_short(_shown(raw, 0))} of field {_short(key)} is not {expected}")
+    return value
+
+
+def _integer(raw: bytes, low: int, high: int) -> int | None:
+    if _INTEGER.fullmatch(raw) is None or len(raw.lstrip(b"-0")) > 20:
+        return None
+    # int() refuses thousands of digits, and leading zeros are allowed.
+    value = int(raw.lstrip(b"-0") or b"0")
+    if raw.startswith(b"-"):
+        value = -value
+    return value if low <= value <= high else None
+
+
+def _float(raw: bytes) -> float | None:
+    if _FLOAT.fullmatch(raw):
+        value = float(raw)
+    elif _HEX_FLOAT.fullmatch(raw):
+        try:
+            value = float.fromhex(raw.replace(b"_", b"").decode())
+        except OverflowError:
+            return None
+    else:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _unit_by_magnitude(stamp: int) -> int:
+    if stamp < _SECONDS_BELOW:
+        return 1_000_000_000
+    if stamp < _MILLISECONDS_BELOW:
+        return 1_000_000
+    return 1_000 if stamp < _MICROSECONDS_BELOW else 1
+
+
+def _what(data: _Buffer, position: int, end: int) -> str:
+    """What stands at a position, for an error message."""
+    if position >= end:
+        return "the end of the line"
+    character = data[position]
+    return repr(chr(character)) if character < 0x80 else f"the byte 0x{character:02x}"
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+def _shown(data: _Buffer, start: int, end: int | None = None) -> str:
+    """The physical line at a position as text, cut short."""
+    if end is None:
+        newline = data.find(b"\n", start, start + 4 * TEXT_LIMIT)
+        end = newline if newline >= 0 else start + 4 * TEXT_LIMIT
+    return (
+        bytes(data[start : min(end, start + 4 * TEXT_LIMIT)])
+        .decode(errors="replace")
+        .rstrip("\r")[:TEXT_LIMIT]
+    )

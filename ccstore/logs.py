@@ -1,0 +1,73 @@
+"""Logging: levels, where the log goes, and not saying the same thing too often."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Hashable
+from typing import Final, TextIO
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    textFileLogObserver,
+)
+from twisted.python.logfile import LogFile
+
+#: Names of levels, as the Go daemon has them, and what they mean here.
+LEVELS: Final = {
+    "debug": LogLevel.debug,
+    "info": LogLevel.info,
+    "warn": LogLevel.warn,
+    "err": LogLevel.error,
+    "fatal": LogLevel.critical,
+    "crit": LogLevel.critical,
+}
+
+
+class RateLimit:
+    """Lets a thing be said once in a while, and counts how often it was not.
+
+    :param interval: seconds between two times the same thing is said.
+    """
+
+    def __init__(self, clock: IReactorTime, interval: float, size: int = 1024) -> None:
+        self._clock = clock
+        self._interval = interval
+        self._size = size
+        self._said: dict[Hashable, tuple[float, int]] = {}
+
+    def check(self, thing: Hashable) -> int | None:
+        """None if the thing was said lately, else how often it was suppressed since."""
+        now = self._clock.seconds()
+        last, suppressed = self._said.get(thing, (None, 0))
+        if last is not None and 0 <= now - last < self._interval:
+            self._said[thing] = (last, suppressed + 1)
+            return None
+        if len(self._said) >= self._size:
+            # Whoever makes up ever new things to be said hears of them only so often.
+            self._said = {key: value for key, value in self._said.items() if now - value[0] < self._interval}
+            if len(self._said) >= self._size:
+                return None
+        self._said[thing] = (now, 0)
+        return suppressed
+
+
+def make_observer(level: str, path: str) -> ILogObserver:
+    """The observer that writes the log.
+
+    :param path: a file, rotated at SIGUSR1 and when it is large, or ``-`` for standard output.
+    """
+    stream: TextIO
+    if path == "-":
+        stream = sys.stdout
+    else:
+        log_file = LogFile.fromFullPath(path, rotateLength=100_000_000, maxRotatedFiles=10)
+        if not signal.getsignal(signal.SIGUSR1):
+            signal.signal(signal.SIGUSR1, lambda number, frame: log_file.rotate())
+        stream = log_file
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
+    return FilteringLogObserver(textFileLogObserver(stream), [predicate])

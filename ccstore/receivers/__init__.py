@@ -1,0 +1,1 @@
+"""Receivers: where line protocol comes in."""

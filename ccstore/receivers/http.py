@@ -1,0 +1,152 @@
+"""Line protocol as the body of HTTP requests, answered when it is committed."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from ccstore.config import HttpReceiverConfig
+from ccstore.intake import Intake
+from ccstore.interfaces import IReceiver
+from ccstore.listening import address_of, listen, where
+from ccstore.web import LimitedSite, WebError, answer, body_of, unpack
+from ccstore.writing import write_body
+
+_DRAIN = 5.0
+
+
+class _WriteResource(Resource):
+    """Takes POST requests on one path, or on every path."""
+
+    isLeaf = True
+
+    def __init__(self, config: HttpReceiverConfig, intake: Intake) -> None:
+        super().__init__()
+        self._config = config
+        self._intake = intake
+        self._path = config.path.rstrip("/").encode()
+        self._credentials: bytes | None = None
+        if config.username is not None and config.password is not None:
+            self._credentials = f"{config.username}:{config.password}".encode()
+
+    def render(self, request: Request) -> Any:
+        """Answer a request."""
+        try:
+            self._check(request)
+        except WebError as error:
+            return answer(request, error.status, error.body(), error.headers)
+        Deferred.fromCoroutine(self._write(request)).addErrback(self._failed, request)
+        return NOT_DONE_YET
+
+    def _check(self, request: Request) -> None:
+        if self._path and request.path.rstrip(b"/") != self._path:
+            raise WebError(404, f"nothing here, lines go to {self._config.path}")
+        if self._credentials is not None and not self._is_authorized(request, self._credentials):
+            raise WebError(
+                401,
+                "user name and password are required",
+                headers={"www-authenticate": 'Basic realm="ccstore"'},
+            )
+        if request.method != b"POST":
+            raise WebError(405, "lines are sent by POST", headers={"allow": "POST"})
+
+    @staticmethod
+    def _is_authorized(request: Request, credentials: bytes) -> bool:
+        scheme, _, given = (request.getHeader(b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            decoded = b64decode(given.strip(), validate=True)
+        except binascii.Error:
+            return False
+        return hmac.compare_digest(decoded, credentials)
+
+    async def _write(self, request: Request) -> None:
+        gone = request.notifyFinish()
+        is_gone = False
+
+        def leave(reason: object) -> None:
+            nonlocal is_gone
+            is_gone = True
+
+        gone.addErrback(leave)
+        encoding = request.getHeader("content-encoding")
+        cluster = request.args.get(b"cluster", [b""])[0].decode(errors="replace") or None
+        sender = address_of(request.getClientAddress())
+        try:
+            body = unpack(body_of(request), encoding, self._config.max_unpacked)
+            await write_body(self._intake, body, sender, cluster)
+        except WebError as error:
+            body = answer(request, error.status, error.body(), error.headers)
+        else:
+            # Exactly 200 and an empty body: senders throw a batch away on any other status.
+            body = answer(request, 200, b"")
+        if not is_gone:
+            request.write(body)
+            request.finish()
+
+    def _failed(self, failure: Any, request: Request) -> None:
+        Logger().failure("a write request failed", failure)
+        if not request.finished and request.channel is not None:
+            request.write(answer(request, 500, WebError(500, "internal error").body()))
+            request.finish()
+
+
+@implementer(IReceiver)
+class HttpReceiver(Service):
+    """See the module."""
+
+    log = Logger()
+
+    def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any) -> None:
+        self.setName(config.name)
+        self.account = intake.account
+        self._config = config
+        self._reactor = reactor
+        self._port: IListeningPort | None = None
+        self._site = LimitedSite(
+            _WriteResource(config, intake),
+            reactor=reactor,
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+        )
+
+    def listen(self) -> str:
+        """See :meth:`IReceiver.listen`."""
+        config = self._config
+        self._port = listen(
+            self._reactor,
+            self._site,
+            what=f"receiver {config.name!r}",
+            endpoint=config.endpoint,
+            address=config.address,
+            port=config.port,
+            tls=config.tls,
+        )
+        return f"line protocol over HTTP on {where(self._port)}{config.path}"
+
+    async def stop_listening(self) -> None:
+        """See :meth:`IReceiver.stop_listening`."""
+        if self._port is not None:
+            port, self._port = self._port, None
+            await maybeDeferred(port.stopListening)
+
+    async def drain(self) -> None:
+        """See :meth:`IReceiver.drain`."""
+        await self._site.drain(_DRAIN)
+
+    def figures(self) -> dict[str, object]:
+        """See :meth:`IReceiver.figures`."""
+        return {"refused_bodies": self._site.refused_bodies, "requests_in_flight": self._site.in_flight}

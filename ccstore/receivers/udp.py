@@ -1,0 +1,189 @@
+"""Line protocol over UDP: one or many lines per datagram; what cannot be taken is dropped, and counted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.udp import Port
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ccstore.config import UdpReceiverConfig
+from ccstore.intake import Intake
+from ccstore.interfaces import IReceiver
+from ccstore.listening import ListenError, where
+from ccstore.message import Message
+
+#: More than any datagram has.
+_MAX_DATAGRAM = 65536
+_KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+
+
+class _LineDatagrams(DatagramProtocol):
+    noisy = False
+
+    def __init__(self, receiver: UdpReceiver) -> None:
+        self._receiver = receiver
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        self._receiver.take(datagram, addr)
+
+
+@implementer(IReceiver)
+class UdpReceiver(Service):
+    """See the module.
+
+    :param max_waiting: messages that may wait to be stored, above which datagrams are dropped.
+    :param max_waiting_size: the same in bytes.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        config: UdpReceiverConfig,
+        intake: Intake,
+        reactor: Any,
+        *,
+        max_waiting: int,
+        max_waiting_size: int,
+    ) -> None:
+        self.setName(config.name)
+        self.intake = intake
+        self.account = intake.account
+        self._config = config
+        self._reactor = reactor
+        self._max_waiting = max_waiting
+        self._max_waiting_size = max_waiting_size
+        self._waiting_size = 0
+        self._decoder = intake.decoder()
+        self._port: Port | None = None
+        # Messages of the datagrams that were read in one go, by host, and their bytes.
+        self._gathered: dict[str, list[Message]] = {}
+        self._gathered_size = 0
+
+    # -- IReceiver
+
+    def listen(self) -> str:
+        """See :meth:`IReceiver.listen`."""
+        config = self._config
+        try:
+            self._port = self._reactor.listenUDP(
+                config.port, _LineDatagrams(self), interface=config.address, maxPacketSize=_MAX_DATAGRAM
+            )
+        except CannotListenError as error:
+            raise ListenError(
+                f"receiver {config.name!r}: cannot listen on UDP {config.address or '*'}:{config.port}: "
+                f"{error.socketError}"
+            ) from None
+        self._widen(self._port.getHandle())
+        return f"line protocol over UDP on {where(self._port)}"
+
+    def _widen(self, handle: socket.socket) -> None:
+        """Ask for the receive buffer that is configured, and say if the system gives less."""
+        wanted = self._config.receive_buffer
+        try:
+            # Only root may go beyond net.core.rmem_max.
+            handle.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), wanted)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        given = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel tells twice of it
+        if given < wanted:
+            self.log.warn(
+                "{name}: the receive buffer has {given} bytes instead of {wanted}: raise net.core.rmem_max",
+                name=self.name,
+                given=given,
+                wanted=wanted,
+            )
+
+    async def stop_listening(self) -> None:
+        """See :meth:`IReceiver.stop_listening`: what the kernel holds for us is read first."""
+        if self._port is None:
+            return
+        port, self._port = self._port, None
+        before = -1
+        while self.account.received != before:
+            before = self.account.received
+            port.doRead()
+        self._hand_over()
+        await port.stopListening()
+
+    async def drain(self) -> None:
+        """See :meth:`IReceiver.drain`; nothing is left to do."""
+
+    def figures(self) -> dict[str, object]:
+        """See :meth:`IReceiver.figures`."""
+        return {"kernel_drops": None if self._port is None else kernel_drops(self._port.getHandle())}
+
+    # -- datagrams
+
+    def take(self, datagram: bytes, addr: Any) -> None:
+        """Take in one datagram."""
+        sender = f"{addr[0]}:{addr[1]}"
+        decoded = self._decoder.feed(datagram, self.intake.now())
+        rest = self._decoder.finish(self.intake.now())
+        self.intake.reject([*decoded.errors, *rest.errors], sender)
+        messages = decoded.messages + rest.messages
+        if not messages:
+            return
+        if (
+            self.account.waiting + len(messages) > self._max_waiting
+            or self._waiting_size + len(datagram) > self._max_waiting_size
+        ):
+            self.account.drop("overload", len(messages))
+            self.intake.warn("overload", sender, "dropped a datagram: too much is waiting to be stored")
+            return
+        if not self._gathered:
+            self._reactor.callLater(0, self._hand_over)
+        self._gathered.setdefault(addr[0], []).extend(messages)
+        self._gathered_size += len(datagram)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        size, self._gathered_size = self._gathered_size, 0
+        self._waiting_size += size
+        left = len(gathered)
+
+        def done(result: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self._waiting_size -= size
+
+        for host, messages in gathered.items():
+            committed = self.intake.accept(messages, self.intake.origin(host), urgent=False)
+            committed.addErrback(self._not_stored)
+            committed.addBoth(done)
+
+    def _not_stored(self, failure: Failure) -> None:
+        self.intake.warn(
+            "lost", self.account.name, f"messages could not be stored: {failure.getErrorMessage()}"
+        )
+
+
+def kernel_drops(handle: socket.socket) -> int | None:
+    """Datagrams the kernel dropped because the receive buffer was full; None where it does not tell.
+
+    See the columns of ``/proc/net/udp``: the tenth is the socket's inode, the last the drops.
+    """
+    inode = str(os.fstat(handle.fileno()).st_ino)
+    for table in _KERNEL_TABLES:
+        try:
+            lines = table.read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            columns = line.split()
+            if len(columns) > 12 and columns[9] == inode:
+                return int(columns[-1])
+    return None

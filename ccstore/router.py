@@ -1,0 +1,155 @@
+"""The router: decides what becomes of each message, and forwards what is to be kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ccstore.accounting import Account, Origin
+from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
+from ccstore.logs import RateLimit
+from ccstore.message import Message, Series
+
+NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
+BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or has control characters"
+_REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
+_WARN_EVERY = 60.0
+
+
+@implementer(IMessageSink)
+class Router:
+    """Classifies messages, finds their cluster, and hands them to the store.
+
+    :param retention: seconds after which events expire.
+    :param store_logs: keep logs, or drop them.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, store: IMessageStore, clock: IReactorTime, *, retention: float, store_logs: bool
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._retention = int(retention * 1e9)
+        self._store_logs = store_logs
+        self._expired_warnings = RateLimit(clock, _WARN_EVERY)
+        self._in_cluster: dict[tuple[Series, str], Series] = {}
+
+    def accept(
+        self, messages: Sequence[Message], origin: Origin, *, urgent: bool
+    ) -> Deferred[Sequence[Refusal]]:
+        """See :meth:`IMessageSink.accept`."""
+        account = origin.account
+        account.accept(len(messages))
+        now = int(self._clock.seconds() * 1e9)
+        cutoff = now - self._retention
+        kept: list[Message] = []
+        places: list[int] = []  # of the kept ones among all
+        refusals: list[Refusal] = []
+        for index, message in enumerate(messages):
+            series, kind, _, time, others = message
+            if kind == "event":
+                if time <= cutoff:
+                    account.lose("expired", 1)
+                    self._warn_expired(message, origin, now)
+                    continue
+            elif kind != "log" or not self._store_logs:
+                account.lose("log" if kind == "log" else kind, 1)
+                continue
+            if series.cluster is None:
+                found = self._find_cluster(message, origin)
+                if found in _REASON_KEYS:
+                    account.refuse(_REASON_KEYS[found])
+                    refusals.append(Refusal(index, found))
+                    continue
+                message = message._replace(series=self._with_cluster(series, found))
+            elif len(series.cluster) > 255:
+                account.refuse(_REASON_KEYS[BAD_CLUSTER])
+                refusals.append(Refusal(index, BAD_CLUSTER))
+                continue
+            if others is not None:
+                account.fields_not_stored += len(others)
+            places.append(index)
+            kept.append(message)
+        if not kept:
+            return succeed(refusals)
+        committed = self._store.accept(kept, urgent=urgent)
+        return committed.addCallbacks(
+            self._committed,
+            self._lost,
+            callbackArgs=(account, len(kept), places, refusals),
+            errbackArgs=(account, len(kept)),
+        )
+
+    def flush(self) -> None:
+        """See :meth:`IMessageSink.flush`."""
+        self._store.flush()
+
+    def _committed(
+        self,
+        refused: Sequence[Refusal],
+        account: Account,
+        kept: int,
+        places: list[int],
+        refusals: list[Refusal],
+    ) -> Sequence[Refusal]:
+        account.store(kept - len(refused))
+        for refusal in refused:
+            account.refuse("refused_by_store")
+            refusals.append(Refusal(places[refusal.index], refusal.reason))
+        refusals.sort(key=lambda refusal: refusal.index)
+        return refusals
+
+    def _lost(self, failure: Failure, account: Account, kept: int) -> Failure:
+        account.lose("store_unavailable", kept)
+        return failure
+
+    def _find_cluster(self, message: Message, origin: Origin) -> str:
+        """The cluster of a message that has no such tag, or the reason why there is none."""
+        cluster: object = origin.cluster
+        if cluster is None and message.text.startswith("{"):
+            # Job and node state events name their cluster in their payload, and only there.
+            try:
+                payload = json.loads(message.text)
+            except (ValueError, RecursionError):
+                payload = None
+            cluster = payload.get("cluster") if isinstance(payload, dict) else None
+        if cluster is None:
+            return NO_CLUSTER
+        if not isinstance(cluster, str) or not 0 < len(cluster) <= 255 or not cluster.isprintable():
+            return BAD_CLUSTER
+        return cluster
+
+    def _with_cluster(self, series: Series, cluster: str) -> Series:
+        key = (series, cluster)
+        found = self._in_cluster.get(key)
+        if found is None:
+            if len(self._in_cluster) >= 65536:
+                self._in_cluster.clear()
+            found = self._in_cluster[key] = series.in_cluster(cluster)
+        return found
+
+    def _warn_expired(self, message: Message, origin: Origin, now: int) -> None:
+        host = message.tags.get("hostname", origin.sender)
+        suppressed = self._expired_warnings.check((origin.account.name, host))
+        if suppressed is None:
+            return
+        self.log.warn(
+            "{receiver}: event {name!r} of host {host!r} from {sender} is {age:.0f} s old by its own time"
+            " {time} s, more than the retention time, and was dropped: is the clock of that host right,"
+            " and the unit of its timestamps?{more}",
+            receiver=origin.account.name,
+            name=message.name[:100],
+            host=host[:100],
+            sender=origin.sender,
+            age=(now - message.time) / 1e9,
+            time=message.time // 10**9,
+            more=f" ({suppressed} more since the last warning)" if suppressed else "",
+        )

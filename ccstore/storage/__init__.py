@@ -1,0 +1,1 @@
+"""Keeping messages: buffering and retention in front of a database."""

@@ -1,0 +1,351 @@
+"""The storage service: collects messages into batches, commits them in order, and lets events expire."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from attrs import define, field
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ccstore.interfaces import IBackend, IMessageStore, Refusal, StoreError, StoreUnavailable
+from ccstore.logs import RateLimit
+from ccstore.message import Message
+from ccstore.query import Page, Query
+
+#: Characters of text held in memory, above which nothing more is accepted.
+MAX_WAITING_SIZE = 64 * 1024 * 1024
+_TEND_EVERY = 1.0
+_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
+#: How long a query waits for a commit when the database does not take writes, in seconds.
+_QUERY_WAIT = 2.0
+
+
+@define(eq=False)
+class _Offer:
+    """Messages that were accepted together, and who waits for them."""
+
+    messages: Sequence[Message]
+    size: int  # characters of text
+    committed: Deferred[Sequence[Refusal]] = field(factory=Deferred)
+    refusals: list[Refusal] = field(factory=list)
+
+
+@implementer(IMessageStore)
+class StorageService(Service):
+    """Group commit in front of a backend.
+
+    While one batch is being written the next one collects; when the writer is free it takes all there is, up
+    to ``batch_size`` messages. What somebody waits for is written at once, anything else may linger up to
+    ``flush_time`` seconds to make a larger batch. A batch that the backend cannot take now is tried again
+    until it can; one that it refuses is halved until the message at fault is found, and that one is refused.
+
+    :param retention: seconds after which events expire.
+    :param max_waiting: messages held in memory, above which nothing more is accepted; the same goes for
+        :data:`MAX_WAITING_SIZE` characters of text.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        backend: IBackend,
+        clock: IReactorTime,
+        *,
+        retention: float,
+        flush_time: float,
+        batch_size: int,
+        max_waiting: int,
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._retention = retention
+        self._flush_time = flush_time
+        self._batch_size = batch_size
+        self._max_waiting = max_waiting
+        self._offers: deque[_Offer] = deque()
+        self._waiting = 0  # messages in _offers and in the batch being written
+        self._waiting_size = 0  # characters of their texts
+        self._newest: _Offer | None = None
+        self._writing: Deferred[None] | None = None
+        self._linger: IDelayedCall | None = None
+        self._idle: list[Deferred[None]] = []
+        self._failure: str | None = None
+        self._retry: IDelayedCall | None = None
+        self._stopping = False
+        self._warnings = RateLimit(clock, 60.0)
+        self._housekeeping = (
+            (LoopingCall(self._expire), retention_interval(retention)),
+            (LoopingCall(self._tend), _TEND_EVERY),
+        )
+        self._counts = dict.fromkeys(
+            ("processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"), 0
+        )
+        self._errors: dict[str, int] = {}
+        self._expired = 0
+
+    # -- life
+
+    def startService(self) -> None:
+        """Open the backend; raises :class:`StoreError` in one clear line."""
+        self._backend.open()
+        super().startService()
+        for call, interval in self._housekeeping:
+            call.clock = self._clock
+            call.start(interval)
+        self.log.info("storing in {where}", where=self._backend.describe())
+
+    async def drain(self) -> None:
+        """Commit everything that was accepted."""
+        while self._waiting:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            self.flush()
+            await idle
+
+    async def stop(self) -> None:
+        """Commit everything, and close the backend. Nothing is accepted any more."""
+        self._stopping = True
+        for call, _ in self._housekeeping:
+            if call.running:
+                call.stop()
+        if self._failure is not None and self._waiting:
+            # One last try, without waiting for the cause to pass.
+            self._retry_now()
+        await self.drain()
+        await self._backend.close()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self.stop())
+
+    # -- IMessageStore
+
+    def accept(self, messages: Sequence[Message], *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+        """See :meth:`IMessageStore.accept`."""
+        if self._failure is not None and (urgent or self._stopping):
+            # Whoever waits for the answer is better served by a quick no, and will come again.
+            return fail(StoreUnavailable(self._failure))
+        size = sum([len(message.text) for message in messages])
+        if self._waiting and (
+            self._waiting + len(messages) > self._max_waiting or self._waiting_size + size > MAX_WAITING_SIZE
+        ):
+            return fail(StoreUnavailable(f"{self._waiting} messages are waiting to be stored already"))
+        offer = self._newest = _Offer(messages, size)
+        self._offers.append(offer)
+        self._waiting += len(messages)
+        self._waiting_size += size
+        self._counts["processed"] += len(messages)
+        if urgent or self._waiting >= self._batch_size or not self._flush_time:
+            self.flush()
+        elif self._linger is None and self._writing is None:
+            self._linger = self._clock.callLater(self._flush_time, self._lingered)
+        return offer.committed
+
+    def flush(self) -> None:
+        """See :meth:`IMessageStore.flush`."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._writing is None and self._offers:
+            self._writing = Deferred.fromCoroutine(self._write_all())
+            self._writing.addErrback(lambda failure: self.log.failure("the writer failed", failure))
+
+    def query(self, queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
+        """See :meth:`IMessageStore.query`."""
+        return Deferred.fromCoroutine(self._query(queries, max_rows, timeout))
+
+    def unreadiness(self) -> str | None:
+        """See :meth:`IMessageStore.unreadiness`."""
+        return self._failure
+
+    def stats(self) -> Mapping[str, object]:
+        """See :meth:`IMessageStore.stats`."""
+        return {
+            "manager": {
+                "errors": {} if self._failure is None else {"unavailable": self._failure},
+                "status": {**self._counts, "waiting": self._waiting},
+            },
+            "backend": {
+                "errors": dict(self._errors),
+                "status": {**self._backend.status(), "expired": self._expired},
+            },
+            "info": {
+                "backend_type": self._backend.name,
+                "flush_time": f"{self._flush_time:g}s",
+                "retention_time": f"{self._retention:g}s",
+            },
+        }
+
+    # -- writing
+
+    def _lingered(self) -> None:
+        self._linger = None
+        self._counts["timer_flushes"] += 1
+        self.flush()
+
+    async def _write_all(self) -> None:
+        """Write batches until there is nothing left."""
+        try:
+            while self._offers:
+                batch = [self._offers.popleft()]
+                size = len(batch[0].messages)
+                while self._offers and size + len(self._offers[0].messages) <= self._batch_size:
+                    offer = self._offers.popleft()
+                    batch.append(offer)
+                    size += len(offer.messages)
+                failure = await self._write_batch(batch)
+                self._waiting -= size
+                self._waiting_size -= sum(offer.size for offer in batch)
+                for offer in batch:
+                    if failure is None:
+                        offer.committed.callback(offer.refusals)
+                    else:
+                        offer.committed.errback(failure)
+        finally:
+            self._writing = None
+            idle, self._idle = self._idle, []
+            for waiter in idle:
+                waiter.callback(None)
+
+    async def _write_batch(self, offers: list[_Offer]) -> StoreUnavailable | None:
+        """Store these offers, or say why that was given up."""
+        messages = [message for offer in offers for message in offer.messages]
+        try:
+            await self._commit(messages)
+        except StoreUnavailable as error:
+            return error
+        except StoreError as error:
+            places = [(offer, index) for offer in offers for index in range(len(offer.messages))]
+            await self._halve(messages, places, str(error))
+        return None
+
+    async def _halve(
+        self, messages: Sequence[Message], places: Sequence[tuple[_Offer, int]], reason: str
+    ) -> None:
+        """Store what can be stored of messages that were refused together, for this reason."""
+        if len(messages) == 1:
+            offer, index = places[0]
+            offer.refusals.append(Refusal(index, reason))
+            self._count_error("write_sql_exec_failed")
+            self.log.warn(
+                "the database refuses a message {name!r}: {reason}",
+                name=messages[0].name[:100],
+                reason=reason,
+            )
+            return
+        middle = len(messages) // 2
+        for part, where in ((messages[:middle], places[:middle]), (messages[middle:], places[middle:])):
+            try:
+                await self._commit(part)
+            except StoreError as error:
+                await self._halve(part, where, str(error))
+
+    async def _commit(self, messages: Sequence[Message]) -> None:
+        """Commit these messages, however long it takes until the backend is able to."""
+        delay = _RETRY_FIRST
+        while True:
+            try:
+                await self._backend.write(messages)
+            except StoreUnavailable as error:
+                self._count_error("write_unavailable")
+                self._failure = str(error)
+                if self._stopping and delay > _RETRY_FIRST:
+                    # Give up only here: what waits is lost with the process, and the log says so.
+                    raise
+                if self._warnings.check("unavailable") is not None:
+                    self.log.error(
+                        "cannot write: {reason}; {waiting} messages are waiting, trying again",
+                        reason=error,
+                        waiting=self._waiting,
+                    )
+                await self._pause(delay)
+                delay = min(2 * delay, _RETRY_MOST)
+            except StoreError:
+                raise
+            except Exception as error:
+                self.log.failure("a batch cannot be written")
+                raise StoreError(f"internal error: {error!r}") from error
+            else:
+                self._counts["flushed"] += len(messages)
+                self._counts["write_batch"] += 1
+                if self._failure is not None:
+                    self._failure = None
+                    self.log.info(
+                        "writing works again, {waiting} messages were waiting", waiting=self._waiting
+                    )
+                return
+
+    async def _pause(self, seconds: float) -> None:
+        over: Deferred[None] = Deferred()
+        self._retry = self._clock.callLater(seconds, over.callback, None)
+        await over
+        self._retry = None
+
+    def _retry_now(self) -> None:
+        if self._retry is not None and self._retry.active():
+            self._retry.reset(0)
+
+    # -- reading
+
+    async def _query(self, queries: Sequence[Query], max_rows: int, timeout: float) -> Sequence[Page]:
+        self._counts["queries"] += len(queries)
+        await self._catch_up()
+        cutoff = int((self._clock.seconds() - self._retention) * 1e9)
+        return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
+
+    async def _catch_up(self) -> None:
+        """Wait until what is accepted now is committed, but not for a database that takes no writes."""
+        newest = self._newest  # offers are committed in order, so it stands for all
+        if newest is None or newest.committed.called or self._failure is not None:
+            return
+        self._counts["query_flushes"] += 1
+        caught_up: Deferred[None] = Deferred()
+
+        def done(result: object) -> object:
+            if not caught_up.called:
+                caught_up.callback(None)
+            return result
+
+        newest.committed.addBoth(done)
+        timer = self._clock.callLater(_QUERY_WAIT, done, None)
+        self.flush()
+        await caught_up
+        if timer.active():
+            timer.cancel()
+
+    # -- housekeeping; a LoopingCall ends for ever at an exception, so none may escape
+
+    async def _expire(self) -> None:
+        cutoff = int((self._clock.seconds() - self._retention) * 1e9)
+        try:
+            expired = await self._backend.expire(cutoff)
+        except Exception:
+            self._count_error("delete_sql_exec_failed")
+            if self._warnings.check("expire") is not None:
+                self.log.failure("cannot delete expired events, will try again")
+        else:
+            self._expired += expired
+            if expired:
+                self.log.debug("{expired} events expired", expired=expired)
+
+    async def _tend(self) -> None:
+        try:
+            await self._backend.tend(int(self._clock.seconds() * 1e9))
+        except Exception:
+            self._count_error("tend_failed")
+            if self._warnings.check("tend") is not None:
+                self.log.failure("housekeeping failed, will try again")
+
+    def _count_error(self, name: str) -> None:
+        self._errors[name] = self._errors.get(name, 0) + 1
+
+
+def retention_interval(retention: float) -> float:
+    """Seconds between two looks for expired events: often enough to matter, seldom enough not to."""
+    return min(60.0, max(0.25, retention / 32))

@@ -1,0 +1,165 @@
+"""``twistd ccstore``: its options, and the place where the parts are put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.logger import ILogObserver
+from twisted.python import usage
+
+from ccstore import __version__
+from ccstore.api.app import Api
+from ccstore.api.service import ApiService
+from ccstore.config import (
+    Config,
+    ConfigError,
+    HttpReceiverConfig,
+    ReceiverConfig,
+    TcpReceiverConfig,
+    load_config,
+)
+from ccstore.intake import Intake
+from ccstore.interfaces import IReceiver
+from ccstore.lineprotocol import Precision
+from ccstore.logs import LEVELS, make_observer
+from ccstore.receivers.http import HttpReceiver
+from ccstore.receivers.tcp import TcpReceiver
+from ccstore.receivers.udp import UdpReceiver
+from ccstore.router import Router
+from ccstore.service import EventStoreService
+from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
+from ccstore.storage.sqlite import SqliteBackend
+
+#: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
+#: briefly, and would otherwise wait for the busy reactor 5 ms each time.
+_SWITCH_INTERVAL = 0.0005
+
+
+class Options(usage.Options):
+    """The options of ``twistd ccstore``."""
+
+    synopsis = "[options]"
+    longdesc = "A short-term store for the events and logs of HPC clusters."
+    optParameters = [
+        ["config", "c", None, "Configuration file, JSON or YAML; without it, SQLite and loopback ports."],
+        ["loglevel", "l", "info", f"What the log has: {', '.join(LEVELS)}."],
+    ]
+    optFlags = [["check", None, "Read the configuration, say what is wrong with it, and exit."]]
+
+    config: Config
+
+    def postOptions(self) -> None:
+        """Read the configuration here, in the directory the command was given in. Exits if it is wrong."""
+        level = self["loglevel"].lower()
+        if level not in LEVELS:
+            names = ", ".join(LEVELS)
+            print(f"--loglevel: expected one of {names}, got {self['loglevel']!r}", file=sys.stderr)
+            raise SystemExit(1)
+        path = None if self["config"] is None else Path(self["config"]).absolute()
+        try:
+            self.config = load_config(path, cwd=Path.cwd(), environ=os.environ)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from None
+        if self["check"]:
+            for warning in self.config.warnings:
+                print(f"warning: {warning}", file=sys.stderr)
+            print("the configuration is good" if path is None else f"{path}: the configuration is good")
+            raise SystemExit(0)
+
+    def opt_version(self) -> None:
+        """Print the version, and exit."""
+        print(f"ccstore {__version__}")
+        raise SystemExit(0)
+
+
+def makeService(options: Options, reactor: Any = None) -> EventStoreService:
+    """Put the daemon together. Nothing is opened before it starts, but for the log."""
+    if reactor is None:
+        from twisted.internet import reactor
+    twistd: Mapping[str, Any] = options.parent or {}
+    observer = None
+    if twistd and not twistd.get("logger") and not twistd.get("syslog"):
+        log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+        observer = make_observer(options["loglevel"].lower(), log_file)
+    pidfile = twistd.get("pidfile")
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    return build(
+        options.config, reactor, pidfile=Path(pidfile).absolute() if pidfile else None, log_observer=observer
+    )
+
+
+def build(
+    config: Config, reactor: Any, *, pidfile: Path | None = None, log_observer: ILogObserver | None = None
+) -> EventStoreService:
+    """The daemon for a configuration; see :class:`EventStoreService` for the rest."""
+
+    def now() -> int:
+        return int(reactor.seconds() * 1e9)
+
+    storage_config = config.storage
+    backend = SqliteBackend(
+        storage_config.backend.database_path,
+        storage_config.backend.pragmas,
+        retention=storage_config.retention_time,
+        now=now,
+        reactor=reactor,
+    )
+    storage = StorageService(
+        backend,
+        reactor,
+        retention=storage_config.retention_time,
+        flush_time=storage_config.flush_time,
+        batch_size=storage_config.batch_size,
+        max_waiting=storage_config.max_waiting,
+    )
+    router = Router(
+        storage, reactor, retention=storage_config.retention_time, store_logs=storage_config.store_logs
+    )
+    service = EventStoreService(
+        storage, reactor, warnings=config.warnings, pidfile=pidfile, log_observer=log_observer
+    )
+    streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
+    # Receivers that can hold their senders back do so before the storage has to refuse anything.
+    share = 2 * max(1, streaming)
+    for receiver in config.receivers:
+        service.add_receiver(
+            _receiver(
+                receiver, router, reactor, storage_config.max_waiting // share, MAX_WAITING_SIZE // share
+            )
+        )
+    intake = Intake("api", "api", router, reactor)
+    api = Api(config.api, intake, storage, reactor, service.figures)
+    service.set_api(ApiService(config.api, api, reactor), intake.account)
+    return service
+
+
+def _receiver(
+    config: ReceiverConfig, router: Router, reactor: Any, max_waiting: int, max_waiting_size: int
+) -> IReceiver:
+    if isinstance(config, HttpReceiverConfig):
+        return HttpReceiver(config, _intake(config, "http", router, reactor), reactor)
+    limits = {"max_waiting": max_waiting, "max_waiting_size": max_waiting_size}
+    if isinstance(config, TcpReceiverConfig):
+        intake = _intake(config, "tcp", router, reactor, max_line_length=config.max_line_length)
+        return TcpReceiver(config, intake, reactor, **limits)
+    intake = _intake(config, "udp", router, reactor, max_line_length=config.max_line_length)
+    return UdpReceiver(config, intake, reactor, **limits)
+
+
+def _intake(
+    config: ReceiverConfig, kind: str, router: Router, reactor: Any, max_line_length: int | None = None
+) -> Intake:
+    return Intake(
+        config.name,
+        kind,
+        router,
+        reactor,
+        cluster=config.cluster,
+        precision=cast(Precision, config.precision),
+        max_line_length=max_line_length,
+    )

@@ -1,0 +1,221 @@
+"""What the HTTP servers of the daemon share: limits while a body arrives, JSON answers, an orderly end."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, cast
+from weakref import WeakSet
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.web.http import HTTPChannel
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+JSON = b"application/json"
+#: How long a client may go on sending a body that was refused already, in seconds.
+_LINGER = 2.0
+
+
+class WebError(Exception):
+    """An answer other than success.
+
+    :param text: what was wrong, for the client.
+    :param more: further members of the JSON object.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = headers or {}
+        self.more = more or {}
+
+    def body(self) -> bytes:
+        return error_body(self.status, self.text, self.more)
+
+
+def error_body(status: int, text: str, more: Mapping[str, object] | None = None) -> bytes:
+    """The body of an error, in the shape that the Go daemon's clients know."""
+    return to_json({"status": HTTPStatus(status).phrase, "error": text, **(more or {})})
+
+
+def to_json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def answer(request: IRequest, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """Set the head of a JSON answer, and give its body back."""
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", JSON)
+    request.setHeader(b"content-length", b"%d" % len(body))
+    for name, value in (headers or {}).items():
+        request.setHeader(name.encode(), value.encode())
+    return body
+
+
+class LimitedRequest(Request):
+    """A request whose body is refused as soon as it is too large, before it piles up."""
+
+    defaultContentType = None
+    _limited_site: LimitedSite
+    _taken = 0
+    _is_refused = False
+    _is_counted = False
+
+    def gotLength(self, length: int | None) -> None:
+        """The head of the request is complete; called by the channel."""
+        self._limited_site = cast(Any, self.channel).site
+        self._limited_site.channels.add(self.channel)
+        if not self._limited_site.keep_alive:
+            self.channel.persistent = False
+            self.setHeader(b"connection", b"close")
+        # In memory, whatever its size: it is limited, and a temporary file is slow.
+        self.content = BytesIO()
+        if length is not None and length > self._limited_site.max_body:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body; called by the channel."""
+        if self._is_refused:
+            return
+        self._taken += len(data)
+        if self._taken > self._limited_site.max_body:
+            self._refuse()
+        else:
+            cast(BytesIO, self.content).write(data)
+
+    def process(self) -> None:
+        """The request is complete; called by the channel."""
+        if self._is_refused:
+            self.channel.loseConnection()
+            return
+        self._is_counted = True
+        self._limited_site.in_flight += 1
+        super().process()
+
+    def finish(self) -> None:
+        super().finish()
+        self._over()
+
+    def connectionLost(self, reason: Any) -> None:
+        super().connectionLost(reason)
+        self._over()
+
+    def _over(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._limited_site.request_is_over()
+
+    def _refuse(self) -> None:
+        """Answer at once, and let the client finish sending so that it reads the answer."""
+        self._is_refused = True
+        self.content = BytesIO()
+        # The channel would ask for the body otherwise.
+        self.requestHeaders.removeHeader(b"expect")
+        site = self._limited_site
+        site.refused_bodies += 1
+        body = error_body(413, f"the body is larger than {site.max_body} bytes")
+        cast(ITransport, self.channel.transport).write(
+            b"HTTP/1.1 413 Request Entity Too Large\r\n"
+            b"Content-Type: application/json\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        site.reactor.callLater(_LINGER, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self.channel is not None:
+            self.channel.loseConnection()
+
+
+class LimitedSite(Site):
+    """A site that limits bodies, and can be asked to end when the requests in hand are answered.
+
+    :param max_body: bytes of a body as sent.
+    :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
+    """
+
+    requestFactory = LimitedRequest
+    noisy = False
+
+    def __init__(
+        self,
+        resource: IResource,
+        *,
+        reactor: IReactorTime,
+        max_body: int,
+        idle_timeout: float,
+        keep_alive: bool,
+        access_log: bool,
+    ) -> None:
+        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
+        self.displayTracebacks = False
+        self.max_body = max_body
+        self.keep_alive = keep_alive
+        self.in_flight = 0
+        self.refused_bodies = 0
+        self.channels: WeakSet[HTTPChannel] = WeakSet()
+        self._access_log = access_log
+        self._over: Deferred[None] | None = None
+
+    def log(self, request: Any) -> None:
+        if self._access_log:
+            super().log(request)
+
+    def request_is_over(self) -> None:
+        self.in_flight -= 1
+        if not self.in_flight and self._over is not None:
+            over, self._over = self._over, None
+            over.callback(None)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the requests in hand are answered, at most for a while, and close all connections."""
+        if self.in_flight:
+            self._over = Deferred()
+            self._over.addTimeout(seconds, self.reactor, onTimeoutCancel=lambda result, timeout: None)
+            await self._over
+        self._over = None
+        for channel in list(self.channels):
+            if channel.transport is not None:
+                channel.loseConnection()
+
+
+def body_of(request: IRequest) -> bytes:
+    """The body as it was sent."""
+    return cast(bytes, cast(Any, request).content.read())
+
+
+def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
+    """Undo the ``Content-Encoding`` of a body.
+
+    :param limit: bytes of the result, above which :class:`WebError` is raised and no more is unpacked.
+    """
+    if encoding is None or encoding.lower() in ("", "identity"):
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        raise WebError(415, f"the content encoding {encoding[:40]!r} is not known, gzip is")
+    unpacked = b""
+    while body:
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            unpacked += unpacker.decompress(body, limit + 1 - len(unpacked))
+        except zlib.error as error:
+            raise WebError(400, f"the body is not valid gzip: {error}") from None
+        if len(unpacked) > limit:
+            raise WebError(413, f"the body is larger than {limit} bytes when it is unpacked")
+        if not unpacker.eof:
+            raise WebError(400, "the body is not valid gzip: it ends too early")
+        body = unpacker.unused_data
+    return unpacked

@@ -1,0 +1,1014 @@
+"""The configuration: what is read, what is refused, and with which words."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccstore.config import (
+    Config,
+    ConfigError,
+    HttpReceiverConfig,
+    Problem,
+    TcpReceiverConfig,
+    TlsConfig,
+    UdpReceiverConfig,
+    known_keys,
+    load_config,
+    parse_duration,
+)
+
+CONF = Path(__file__).parent.parent / "conf"
+STORAGE = {"backend": {"type": "sqlite", "database_path": "events.db"}}
+KEY = base64.b64encode(bytes(range(32))).decode()
+SECRET = "hunter2-do-not-show"
+
+
+@pytest.fixture
+def cwd(tmp_path: Path) -> Path:
+    """A working directory of its own, beside which `etc` has the central file."""
+    (tmp_path / "etc").mkdir()
+    directory = tmp_path / "work"
+    directory.mkdir()
+    return directory
+
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(cwd: Path) -> Load:
+    """Load a central file given as text or as an object."""
+
+    def load_it(content: object, name: str = "central.json", environ: dict[str, str] | None = None) -> Config:
+        path = cwd.parent / "etc" / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+        return load_config(path, cwd=cwd, environ=environ or {})
+
+    return load_it
+
+
+def complete(**parts: Any) -> dict[str, Any]:
+    return {"receivers": {}, "storage": STORAGE, **parts}
+
+
+def receiver(**keys: Any) -> dict[str, Any]:
+    return complete(receivers={"r": keys})
+
+
+def storage(**keys: Any) -> dict[str, Any]:
+    return complete(storage={**STORAGE, **keys})
+
+
+def sqlite(**keys: Any) -> dict[str, Any]:
+    return complete(storage={"backend": {**STORAGE["backend"], **keys}})
+
+
+def problems(load: Load, content: object, *more: Any) -> tuple[Problem, ...]:
+    """Load what must be refused; each problem must be one line."""
+    with pytest.raises(ConfigError) as caught:
+        load(content, *more)
+    found = caught.value.problems
+    assert str(caught.value).split("\n") == [str(problem) for problem in found]
+    return found
+
+
+def problem(load: Load, content: object, *more: Any) -> str:
+    """Load what must be refused for one reason, and give that without the name of the central file."""
+    (found,) = problems(load, content, *more)
+    return re.sub(r"^\S*/central\.\w+: ", "", str(found))
+
+
+def warning(load: Load, content: object, *more: Any) -> str:
+    (line,) = load(content, *more).warnings
+    return re.sub(r"^\S*/central\.\w+: ", "", line)
+
+
+# --- the built-in configuration, and the files in conf/ -------------------------------------------------
+
+
+def test_built_in(cwd: Path) -> None:
+    config = load_config(None, cwd=cwd, environ={})
+    tcp, udp, http = config.receivers
+    assert isinstance(tcp, TcpReceiverConfig)
+    assert isinstance(udp, UdpReceiverConfig)
+    assert isinstance(http, HttpReceiverConfig)
+    assert [(each.name, each.address, each.port) for each in (tcp, udp, http)] == [
+        ("tcp", "127.0.0.1", 8094),
+        ("udp", "127.0.0.1", 8094),
+        ("http", "127.0.0.1", 8080),
+    ]
+    assert (config.api.address, config.api.port, config.api.enable_swagger_ui) == ("127.0.0.1", 8088, True)
+    assert config.storage.backend.database_path == cwd / "ccstore.db"
+    assert (config.storage.retention_time, config.storage.flush_time) == (86400.0, 1.0)
+    assert config.warnings == ()
+
+
+def test_example_is_the_built_in_configuration(cwd: Path) -> None:
+    assert load_config(CONF / "ccstore.yaml", cwd=cwd, environ={}) == load_config(None, cwd=cwd, environ={})
+
+
+def test_example_shows_the_defaults(load: Load, cwd: Path) -> None:
+    """Without the keys whose values are defaults, the example means the same."""
+    said_otherwise = {"type", "address", "database_path", "enable_swagger_ui"}
+
+    def reduced(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {
+            key: reduced(value)
+            for key, value in data.items()
+            if isinstance(value, dict) or key in said_otherwise
+        }
+
+    example = yaml.safe_load((CONF / "ccstore.yaml").read_text("utf-8"))
+    assert load(reduced(example)) == load_config(None, cwd=cwd, environ={})
+
+
+def test_example_has_every_key() -> None:
+    text = (CONF / "ccstore.yaml").read_text("utf-8")
+    shown = yaml.safe_load(re.sub(r"^( *)#(?! |$)", r"\1", text, flags=re.M))
+    sections = {
+        "": shown,
+        **shown["receivers"],
+        "storage": shown["storage"],
+        "sqlite": shown["storage"]["backend"],
+        "api": shown["api"],
+    }
+    known = known_keys()
+    assert {name: set(section) for name, section in sections.items()} == known
+    assert min(len(keys) for keys in known.values()) > 3
+
+
+def test_example_of_four_files(cwd: Path) -> None:
+    config = load_config(CONF / "cc-event-store" / "config.json", cwd=cwd, environ={})
+    assert [type(each) for each in config.receivers] == [
+        TcpReceiverConfig,
+        UdpReceiverConfig,
+        HttpReceiverConfig,
+    ]
+    assert dict(config.storage.backend.pragmas) == {"journal_mode": "WAL", "busy_timeout": "5000"}
+    assert config.api.address == "localhost"
+    assert config.warnings == ()
+
+
+# --- the central file and its parts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["receivers", "receiver", "receivers-file", "receiver-file", "RECEIVERS-File"]
+)
+def test_receivers_inline_or_by_path(load: Load, cwd: Path, key: str) -> None:
+    inline = {"nodes": {"type": "tcp"}}
+    (cwd.parent / "etc" / "some.json").write_text(json.dumps(inline))
+    configs = [load({key: given, "storage": STORAGE}) for given in (inline, "./some.json")]
+    assert configs[0] == configs[1]
+    assert configs[0].receivers[0].name == "nodes"
+
+
+@pytest.mark.parametrize("part", ["storage", "storage-file", "api", "api-file"])
+def test_parts_by_path(load: Load, cwd: Path, part: str) -> None:
+    (cwd.parent / "etc" / "api.yaml").write_text("port: 9\n")
+    (cwd.parent / "etc" / "storage.yaml").write_text(
+        "retention_time: 48h\nbackend: {type: sqlite, database_path: x}"
+    )
+    central = {"receivers": {}, part: part.partition("-")[0] + ".yaml"}
+    config = load({"storage": STORAGE, **central} if part.startswith("api") else central)
+    assert (config.api.port, config.storage.retention_time) in [(9, 86400.0), (8088, 172800.0)]
+
+
+def test_working_directory_comes_before_the_folder_of_the_central_file(load: Load, cwd: Path) -> None:
+    (cwd.parent / "etc" / "api.json").write_text('{"port": 1}')
+    central = complete(api="api.json")
+    assert load(central).api.port == 1
+    (cwd / "api.json").write_text('{"port": 2}')
+    assert load(central).api.port == 2
+    assert load(complete(api=str(cwd.parent / "etc" / "api.json"))).api.port == 1
+
+
+def test_relative_central_file(cwd: Path) -> None:
+    (cwd.parent / "etc" / "c.yaml").write_text(
+        "receivers: r.yaml\nstorage: {backend: {type: sqlite, database_path: d}}"
+    )
+    (cwd.parent / "etc" / "r.yaml").write_text("a: {type: tcp}")
+    config = load_config(Path("../etc/c.yaml"), cwd=cwd, environ={})
+    assert config.receivers[0].name == "a"
+
+
+def test_main_is_ignored_and_api_may_be_missing(load: Load) -> None:
+    config = load({"main": {"what": "ever"}, "receivers": {"a": {"type": "tcp"}}, "storage": STORAGE})
+    assert config.warnings == ()
+    assert (config.api.address, config.api.port, config.api.idle_timeout) == ("localhost", 8088, 120.0)
+    assert (config.api.enable_swagger_ui, config.api.keep_alives_enabled) == (False, True)
+    assert (config.api.jwt_public_key, config.api.max_body) == (None, 16 * 2**20)
+    assert (config.api.max_queries, config.api.max_rows, config.api.query_timeout) == (1000, 100000, 10.0)
+
+
+def test_missing_parts(load: Load) -> None:
+    first, second = problems(load, {"storage": None})
+    assert (first.key, second.key) == ("receivers", "storage")
+    assert "got nothing, expected the receivers, or {} for none" in str(first)
+    assert problem(load, complete(storage={})) == (
+        'storage.backend: got nothing, expected an object with "type" and "database_path"'
+    )
+
+
+def test_no_receivers_is_a_warning(load: Load) -> None:
+    assert (
+        warning(load, complete())
+        == "receivers: no receivers are configured: messages come in by the API only"
+    )
+
+
+def test_one_part_given_twice(load: Load) -> None:
+    expected = "receiver-file: got 'x', expected only one of receivers and receiver-file"
+    assert problem(load, complete(**{"receiver-file": "x"})) == expected
+
+
+@pytest.mark.parametrize("value", [3, [], True, ""])
+def test_part_is_neither_object_nor_path(load: Load, value: object) -> None:
+    assert "expected an object, or the path of a file" in problem(load, complete(api=value))
+
+
+def test_unknown_keys_are_warned_of(load: Load) -> None:
+    content = complete(
+        recievers={}, api={"addr": "x", "quite_other": 1}, receivers={"r": {"type": "tcp", "Prot": 1}}
+    )
+    warnings = [line.partition("central.json: ")[2] for line in load(content).warnings]
+    assert warnings == [
+        "receivers.r.Prot: unknown key, ignored (did you mean 'port'?)",
+        "recievers: unknown key, ignored (did you mean 'receivers'?)",
+        "api.addr: unknown key, ignored (did you mean 'address'?)",
+        "api.quite_other: unknown key, ignored",
+    ]
+    assert load(content).api.address == "localhost"
+
+
+def test_hyphens_are_not_underscores(load: Load) -> None:
+    assert load(storage(**{"retention-time": "1h"})).storage.retention_time == 86400.0
+
+
+def test_keys_without_regard_to_case(load: Load) -> None:
+    config = load({"Receivers": {"R": {"TYPE": "tcp", "Port": 7}}, "STORAGE": STORAGE})
+    assert (config.receivers[0].name, getattr(config.receivers[0], "port", None)) == ("R", 7)
+    assert "expected each key once" in problem(load, receiver(type="tcp", Port=1, port=2))
+
+
+def test_names_of_receivers_differ_by_case(load: Load) -> None:
+    config = load(complete(receivers={"a": {"type": "tcp", "port": 1}, "A": {"type": "tcp", "port": 2}}))
+    assert [each.name for each in config.receivers] == ["a", "A"]
+
+
+def test_null_is_left_out(load: Load) -> None:
+    config = load(
+        f"receivers: {{r: {{type: http, username: , port: }}}}\nstorage: {json.dumps(STORAGE)}",
+        "c.yaml",
+    )
+    assert getattr(config.receivers[0], "port", None) == 8080
+
+
+def test_all_problems_at_once_in_the_order_of_the_file(load: Load, cwd: Path) -> None:
+    (cwd / "receivers.json").write_text(
+        '{"b": {"type": "tcp", "precision": "h", "port": -1}, "a": {"type": "htp"}}'
+    )
+    content = (
+        '{"api": {"port": "x", "max_rows": 0, "address": "a b"},'
+        ' "receivers": "receivers.json",'
+        ' "storage": {"retention_time": "7d", "backend": {"type": "sqlite"}, "flush_time": "2m"}}'
+    )
+    assert [found.key for found in problems(load, content)] == [
+        "api.port",
+        "api.max_rows",
+        "api.address",
+        "receivers.b.precision",
+        "receivers.b.port",
+        "receivers.a.type",
+        "storage.retention_time",
+        "storage.backend.database_path",
+        "storage.flush_time",
+    ]
+    assert {Path(found.file).name for found in problems(load, content)} == {"central.json", "receivers.json"}
+
+
+def test_repeated_key_does_not_hide_other_problems(load: Load) -> None:
+    content = '{"receivers": {}, "receivers": {"x": {"type": "y"}}}'
+    assert [found.key for found in problems(load, content)] == ["storage", "receivers", "receivers.x.type"]
+
+
+# --- files that cannot be read --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("c.json", b"", "got an empty file, expected an object of JSON or YAML"),
+        ("c.yaml", b"# nothing\n", "got a file without content, expected an object of JSON or YAML"),
+        ("c.json", b"[1]", "got a list, expected an object of JSON or YAML"),
+        ("c.yaml", b"just words", "got 'just words', expected an object of JSON or YAML"),
+        (
+            "c.json",
+            b'{"a": 1,\n  "b" 2}',
+            "got an error at line 2, column 7: expecting ':' delimiter, expected valid JSON",
+        ),
+        ("c.json", b'{"a": NaN}', "got an error: the number NaN, expected valid JSON"),
+        ("c.json", b"[" * 100000, "expected valid JSON"),
+        ("c.json", b'{"a": ' + b"1" * 5000 + b"}", "JSON"),
+        ("c.yaml", b"a: 1\nb: [1,\n", "got an error at line 3, column 1: "),
+        ("c.yaml", b"a: 1\n\tb: 2\n", "got an error at line 2, column 1: "),
+        ("c.yaml", b"a: b\n--- \nc: d\n", "got an error at line 2, column 1: "),
+        ("c.yaml", b"a: 1\nb: \x07\n", "got the character '\\x07' at line 2, column 4, expected valid YAML"),
+        ("c.yaml", b"a: 2024-99-99\n", "expected valid YAML"),
+        ("c.yaml", b"a: !!python/object/apply:os.getpid []\n", "got an error at line 1, column 4: "),
+        (
+            "c.yaml",
+            b"x:\n  1: {type: tcp}\n",
+            "line 2, column 3: found a key that is not a string, put it in quotes",
+        ),
+        ("c.yaml", b"? [a]\n: b\n", "line 1, column 3: found a key that is not a string, put it in quotes"),
+        ("c.json", b'{"a": "\xff"}', "got the byte 0xff at line 1, column 8, expected a file in UTF-8"),
+        ("c.conf", b'{"a": 1,\n  "b" 2}', "line 2, column 7: expecting ':' delimiter, expected valid JSON"),
+        ("c.conf", b"a: [\n", "expected valid YAML"),
+    ],
+)
+def test_broken_files(cwd: Path, name: str, content: bytes, said: str) -> None:
+    (cwd / name).write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path(name), cwd=cwd, environ={})
+    (found,) = caught.value.problems
+    assert str(found).startswith(f"{name}: got ")
+    assert said in str(found)
+
+
+def test_missing_central_file(cwd: Path) -> None:
+    for path, said in ((Path("no.json"), "no such file or directory"), (cwd, "is a directory")):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, cwd=cwd, environ={})
+        assert str(caught.value) == f"{path}: got {said}, expected a readable file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_central_file(cwd: Path) -> None:
+    (cwd / "c.json").touch(0)
+    with pytest.raises(ConfigError, match="got permission denied"):
+        load_config(Path("c.json"), cwd=cwd, environ={})
+
+
+def test_missing_and_broken_parts(load: Load, cwd: Path) -> None:
+    (cwd / "storage.json").write_text("{")
+    first, second = problems(load, {"receivers-file": "no.json", "storage-file": "storage.json"})
+    etc = cwd.parent / "etc"
+    assert str(first) == (
+        f"{etc}/central.json: receivers-file: got 'no.json', "
+        f"expected an existing file (there is no {cwd}/no.json and no {etc}/no.json)"
+    )
+    assert str(second).startswith(f"{cwd}/storage.json: storage: got an error at line 1, column 2: ")
+
+
+@pytest.mark.parametrize("name", ["central.yaml", "central.json", "central.conf", "central"])
+def test_json_is_read_by_every_name(load: Load, name: str) -> None:
+    assert load(receiver(type="tcp"), name).receivers[0].name == "r"
+
+
+def test_yaml_without_a_suffix(load: Load) -> None:
+    text = "receivers:\n  r:\n    type: udp\nstorage: {backend: {type: sqlite, database_path: d}}\n"
+    assert load(text, "central").receivers[0].name == "r"
+
+
+def test_byte_order_mark(load: Load) -> None:
+    assert load("\ufeff" + json.dumps(receiver(type="tcp"))).receivers
+
+
+def test_repeated_key_in_json(load: Load) -> None:
+    text = json.dumps(receiver(type="tcp", port=1)).replace('"port"', '"port": 2, "port"')
+    assert problem(load, text) == "receivers.r.port: got the key a second time, expected each key only once"
+
+
+def test_repeated_key_in_yaml_says_where(load: Load) -> None:
+    text = f"storage: {json.dumps(STORAGE)}\nreceivers:\n  r: {{type: tcp}}\n  r: {{type: udp}}\n"
+    assert problem(load, text, "central.yaml") == (
+        "receivers.r: got the key a second time at line 4, column 3, expected each key only once"
+    )
+
+
+def test_repeated_key_where_nobody_looks(load: Load) -> None:
+    text = json.dumps(complete(main={"a": [{"b": 1}]})).replace('"b"', '"b": 0, "b"')
+    assert problem(load, text).startswith("main.a.0.b: got the key a second time")
+
+
+def test_yaml_anchors_and_merges(load: Load) -> None:
+    text = f"""
+        main: {{common: &common {{type: tcp, port: 1}}, loop: &loop [*loop]}}
+        receivers: {{a: *common, b: {{<<: *common, port: 2}}}}
+        storage: {json.dumps(STORAGE)}
+    """
+    config = load(text, "central.yaml")
+    assert [getattr(each, "port", None) for each in config.receivers] == [1, 2]
+    assert config.warnings == ()
+
+
+# --- values ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("+0", 0.0),
+        ("0s", 0.0),
+        ("10s", 10.0),
+        ("1h30m", 5400.0),
+        ("1.5h", 5400.0),
+        ("250ms", 0.25),
+        (".5s", 0.5),
+        ("1.s", 1.0),
+        ("+2s", 2.0),
+        ("100us", 1e-4),
+        ("100\u00b5s", 1e-4),
+        ("100\u03bcs", 1e-4),
+        ("5ns", 5e-9),
+        ("1m1m", 120.0),
+        ("2562047h", 2562047 * 3600.0),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "-1s",
+        "-0",
+        "1",
+        "10",
+        "1d",
+        "1w",
+        "s",
+        ".s",
+        "1 s",
+        " 1s",
+        "1s ",
+        "1S",
+        "1,5s",
+        "1e3s",
+        "1h30",
+        "\u0661s",
+        "--1s",
+        "0x1s",
+        "1.2.3s",
+        "2562048h",
+        "9" * 200 + "s",
+        "1m\n",
+    ],
+)
+def test_not_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(text)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**5), st.sampled_from(["h", "m", "s", "ms", "us", "ns"])),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_durations_add_up(parts: list[tuple[int, str]]) -> None:
+    units: dict[str, Fraction | int] = {
+        "h": 3600,
+        "m": 60,
+        "s": 1,
+        "ms": Fraction(1, 10**3),
+        "us": Fraction(1, 10**6),
+        "ns": Fraction(1, 10**9),
+    }
+    text = "".join(f"{count}{unit}" for count, unit in parts)
+    assert parse_duration(text) == float(sum(count * Fraction(units[unit]) for count, unit in parts))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("7d", "got '7d', expected a duration without days, \"168h\""),
+        (10, 'got 10, expected a duration with its unit, such as "10s"'),
+        ("10", "got '10', expected a duration with its unit, such as \"10s\""),
+        (0.5, 'got 0.5, expected a duration with its unit, such as "0.5s"'),
+        ("-1s", 'got \'-1s\', expected a duration such as "10s", "1h30m" or "250ms", not negative'),
+        ("soon", "(units: h m s ms us ns)"),
+        (True, "got true, expected a duration such as"),
+        (-1, "got -1, expected a duration such as"),
+        ([], "got a list, expected a duration such as"),
+    ],
+)
+def test_wrong_durations_show_what_would_be_right(load: Load, value: object, said: str) -> None:
+    assert said in problem(load, receiver(type="tcp", idle_timeout=value))
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, "0", "0s"])
+def test_zero_durations(load: Load, zero: object) -> None:
+    assert getattr(load(receiver(type="http", idle_timeout=zero)).receivers[0], "idle_timeout", None) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        (4096, 4096),
+        ("4096", 4096),
+        ("64k", 65536),
+        ("64KiB", 65536),
+        ("64 kB", 64000),
+        ("1m", 2**20),
+        ("1GiB", 2**30),
+    ],
+)
+def test_sizes(load: Load, value: object, size: int) -> None:
+    assert load(complete(api={"max_body": value})).api.max_body == size
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 1.5, True, "", "x", "1.5k", "-1k", "1t", "2GiB", 2**31, "9" * 30, []]
+)
+def test_wrong_sizes(load: Load, value: object) -> None:
+    assert 'expected a size such as 65536, "64k" or "16MiB", from 1024 to 1073741824 bytes' in problem(
+        load, complete(api={"max_body": value})
+    )
+
+
+@pytest.mark.parametrize(("value", "port"), [(0, 0), ("0", 0), (65535, 65535), ("08088", 8088)])
+def test_ports(load: Load, value: object, port: int) -> None:
+    assert load(complete(api={"port": value})).api.port == port
+
+
+@pytest.mark.parametrize("value", [-1, 65536, "65536", "", "http", True, 80.0, "\u0661", {}])
+def test_wrong_ports(load: Load, value: object) -> None:
+    assert problem(load, complete(api={"port": value})).endswith("expected a port from 0 to 65535")
+
+
+@pytest.mark.parametrize("value", ["", "0.0.0.0", "::", "::1", "localhost", "node-1.example.org"])
+def test_addresses(load: Load, value: str) -> None:
+    assert load(complete(api={"address": value})).api.address == value
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1:80", "[::1]", "300.1.1.1", "a b", "http://x", 5, None, "-x"])
+def test_wrong_addresses(load: Load, value: object) -> None:
+    content = complete(api={"address": value})
+    if value is None:
+        assert load(content).api.address == "localhost"
+    else:
+        assert "without port and brackets" in problem(load, content)
+
+
+@pytest.mark.parametrize("value", ["true", 1, 0, "yes"])
+def test_booleans_are_booleans(load: Load, value: object) -> None:
+    assert "expected true or false, without quotes" in problem(load, storage(store_logs=value))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"retention_time": "0"}, "would be deleted on arrival"),
+        ({"flush_time": "61s"}, 'a duration of at most "60s"'),
+        ({"batch_size": 0}, "a whole number from 1 to 1000000"),
+        ({"batch_size": "10"}, "got '10', expected a whole number"),
+        ({"batch_size": 1e3}, "got 1000.0, expected a whole number"),
+        ({"max_waiting": True}, "got true, expected a whole number"),
+    ],
+)
+def test_ranges_of_the_storage(load: Load, keys: dict[str, object], said: str) -> None:
+    assert said in problem(load, storage(**keys))
+
+
+def test_storage_values(load: Load) -> None:
+    keys = {"retention_time": "48h", "flush_time": 0, "batch_size": 5, "max_waiting": 9, "store_logs": False}
+    config = load(storage(**keys)).storage
+    assert (config.retention_time, config.flush_time, config.batch_size) == (172800.0, 0.0, 5)
+    assert (config.max_waiting, config.store_logs) == (9, False)
+
+
+def test_max_process_is_ignored_with_a_warning(load: Load) -> None:
+    found = load(complete(storage={**STORAGE, "max_process": 4}, receivers={"r": {"type": "tcp"}})).warnings
+    assert len(found) == 1
+    assert "storage.max_process: ignored" in found[0]
+
+
+def test_values_are_shown_short_and_in_one_line(load: Load) -> None:
+    found = problem(load, receiver(type="x" * 1000 + "\n"))
+    assert len(found) < 200
+    assert "got 'xxx" in found
+    assert "a very large number" in problem(
+        load, f'{{"receivers": {{}}, "storage": {json.dumps(STORAGE)}, "api": {{"port": {"9" * 500}}}}}'
+    )
+    assert "a\\nb: got 'x'" in problem(load, complete(receivers={"a\nb": "x"}))
+
+
+# --- receivers ------------------------------------------------------------------------------------------
+
+
+def test_defaults_of_receivers(load: Load) -> None:
+    config = load(complete(receivers={"t": {"type": "tcp"}, "u": {"type": "udp"}, "h": {"type": "http"}}))
+    assert config.receivers == (
+        TcpReceiverConfig("t", None, "", 8094, None, None, "auto", 0.0, 2**20, 20000),
+        UdpReceiverConfig("u", "", 8094, None, "auto", 4 * 2**20, 2**20),
+        HttpReceiverConfig(
+            "h", None, "", 8080, None, "", 120.0, True, None, None, None, "auto", 2**24, 2**26, False
+        ),
+    )
+    assert config.warnings == ()
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        config.receivers = ()  # type: ignore[misc]
+
+
+def test_options_of_receivers(load: Load) -> None:
+    tcp: dict[str, Any] = {
+        "type": "TCP",
+        "port": "1",
+        "cluster": "alex",
+        "precision": "ms",
+        "idle_timeout": "5m",
+    }
+    tcp |= {"max_line_length": "2k", "max_connections": 0, "process_messages": {}}
+    udp = {"type": "udp", "address": "localhost", "port": 1, "receive_buffer": "8MiB", "cluster": ""}
+    http = {"type": "http", "path": "write", "keep_alives_enabled": False, "access_log": True}
+    http |= {"max_body": "1k", "max_unpacked": 2048, "username": "u", "password": "p", "process_messages": []}
+    config = load(complete(receivers={"t": tcp, "u": udp, "h": http}))
+    assert config.receivers == (
+        TcpReceiverConfig("t", None, "", 1, None, "alex", "ms", 300.0, 2048, 0),
+        UdpReceiverConfig("u", "127.0.0.1", 1, None, "auto", 8 * 2**20, 2**20),
+        HttpReceiverConfig(
+            "h", None, "", 8080, None, "/write", 120.0, False, "u", "p", None, "auto", 1024, 2048, True
+        ),
+    )
+
+
+@pytest.mark.parametrize(("given", "path"), [("", ""), ("/", ""), ("write", "/write"), ("/api/", "/api/")])
+def test_url_paths(load: Load, given: str, path: str) -> None:
+    assert getattr(load(receiver(type="http", path=given)).receivers[0], "path", None) == path
+
+
+@pytest.mark.parametrize("given", ["/a b", "/a?b", "http://h/a", 3])
+def test_wrong_url_paths(load: Load, given: object) -> None:
+    assert 'such as "/write"' in problem(load, receiver(type="http", path=given))
+
+
+@pytest.mark.parametrize("kind", ["prometheus", "ipmi", "redfish"])
+def test_receivers_of_metrics_only(load: Load, kind: str) -> None:
+    content = receiver(type=kind, anything=1)
+    assert load(content).receivers == ()
+    assert warning(load, content) == (
+        f"receivers.r.type: a receiver of type {kind} delivers only metrics, it is not started"
+    )
+
+
+@pytest.mark.parametrize("kind", ["nats", "eecpt"])
+def test_receivers_of_later_versions(load: Load, kind: str) -> None:
+    expected = f"expected one of tcp, udp, http: {kind} is not available in this version"
+    assert problem(load, receiver(type=kind, subject="x")) == f"receivers.r.type: got '{kind}', {expected}"
+
+
+def test_unknown_types_of_receivers(load: Load) -> None:
+    assert problem(load, receiver(type="htttp")) == (
+        "receivers.r.type: got 'htttp', expected one of tcp, udp, http (did you mean 'http'?)"
+    )
+    assert problem(load, receiver(port=1)) == "receivers.r.type: got nothing, expected one of tcp, udp, http"
+    assert "got 5, expected a string" in problem(load, receiver(type=5))
+    assert "expected an object with the receiver's keys" in problem(load, complete(receivers={"r": "tcp"}))
+    assert "expected a name" in problem(load, complete(receivers={"": {"type": "tcp"}}))
+
+
+@pytest.mark.parametrize("value", [{"drop_messages": ["a"]}, [{"if": "true"}], "x", 1, False])
+def test_rules_are_refused(load: Load, value: object) -> None:
+    for kind in ("tcp", "udp", "http"):
+        assert "rules are not available in this version" in problem(
+            load, receiver(type=kind, process_messages=value)
+        )
+
+
+def test_precision(load: Load) -> None:
+    assert problem(load, receiver(type="udp", precision="nss")) == (
+        "receivers.r.precision: got 'nss', expected one of auto, s, ms, us, ns (did you mean 'ns'?)"
+    )
+
+
+def test_endpoint(load: Load) -> None:
+    config = load(
+        complete(receivers={"t": {"type": "tcp", "endpoint": "tcp:0"}}, api={"endpoint": "unix:/x"})
+    )
+    assert getattr(config.receivers[0], "endpoint", None) == "tcp:0"
+    assert config.api.endpoint == "unix:/x"
+    for wrong in ("8094", ":8094", "", 8094, "127.0.0.1:80"):
+        assert "expected a Twisted server endpoint" in problem(load, receiver(type="tcp", endpoint=wrong))
+
+
+def test_endpoint_excludes_the_keys_that_it_replaces(load: Load) -> None:
+    found = problems(load, receiver(type="tcp", endpoint="tcp:1", address="", port=1, tls_key="x"))
+    assert [each.key for each in found] == ["receivers.r.address", "receivers.r.port", "receivers.r.tls_key"]
+    assert str(found[1]).endswith("got 1, expected nothing, since endpoint says all of this")
+
+
+def test_udp_has_neither_endpoint_nor_tls_nor_connections(load: Load) -> None:
+    found = problems(load, receiver(type="udp", endpoint="udp:1", tls_certificate="x"))
+    assert [each.key for each in found] == ["receivers.r.endpoint", "receivers.r.tls_certificate"]
+    assert "UDP has no connections" in warning(load, receiver(type="udp", max_connections=1))
+    assert "expected an IP address" in problem(load, receiver(type="udp", address="node1"))
+
+
+def test_tls(load: Load, cwd: Path) -> None:
+    for name in ("cert.pem", "key.pem", "ca.pem"):
+        (cwd.parent / "etc" / name).touch()
+    etc = cwd.parent / "etc"
+    keys = {"tls_certificate": "cert.pem"}
+    assert load(complete(api=keys)).api.tls == TlsConfig(etc / "cert.pem", etc / "cert.pem", None)
+    keys |= {"tls_key": str(etc / "key.pem"), "tls_client_ca": "../etc/ca.pem"}
+    assert load(complete(api=keys)).api.tls == TlsConfig(
+        etc / "cert.pem", etc / "key.pem", cwd / "../etc/ca.pem"
+    )
+
+
+def test_tls_files_must_be_there(load: Load, cwd: Path) -> None:
+    (cwd / "folder").mkdir()
+    first, second = problems(load, complete(api={"tls_certificate": "no.pem", "tls_key": "folder"}))
+    assert "got 'no.pem', expected an existing file" in str(first)
+    assert "got 'folder', expected a readable file (is a directory)" in str(second)
+
+
+def test_tls_needs_a_certificate(load: Load, cwd: Path) -> None:
+    (cwd / "ca.pem").touch()
+    assert problem(load, receiver(type="tcp", tls_client_ca="ca.pem")) == (
+        "receivers.r.tls_client_ca: got 'ca.pem', expected tls_certificate beside it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ({"type": "tcp", "port": 5}, {"type": "http", "port": "5"}, True),
+        (
+            {"type": "tcp", "port": 5, "address": "localhost"},
+            {"type": "tcp", "port": 5, "address": "127.0.0.1"},
+            True,
+        ),
+        ({"type": "tcp", "port": 5, "address": ""}, {"type": "tcp", "port": 5, "address": "127.0.0.1"}, True),
+        ({"type": "udp"}, {"type": "udp"}, True),
+        (
+            {"type": "tcp", "port": 5, "address": "127.0.0.2"},
+            {"type": "tcp", "port": 5, "address": "127.0.0.1"},
+            False,
+        ),
+        ({"type": "tcp", "port": 5, "address": "::1"}, {"type": "tcp", "port": 5}, False),
+        ({"type": "tcp", "port": 5}, {"type": "udp", "port": 5}, False),
+        ({"type": "tcp", "port": 5}, {"type": "tcp", "port": 6}, False),
+        ({"type": "tcp", "port": 0}, {"type": "tcp", "port": 0}, False),
+        ({"type": "tcp"}, {"type": "tcp", "endpoint": "tcp:8094"}, False),
+    ],
+)
+def test_one_port_wanted_twice(load: Load, one: dict[str, Any], other: dict[str, Any], clash: bool) -> None:
+    content = complete(receivers={"a": one, "b": other})
+    if clash:
+        found = problem(load, content)
+        assert found.startswith("receivers.b")
+        assert "expected another port: receivers.a listens on " in found
+    else:
+        assert len(load(content).receivers) == 2
+
+
+def test_api_wants_the_port_of_a_receiver(load: Load) -> None:
+    assert problem(load, complete(receivers={"a": {"type": "http", "port": 8088}}, api={})) == (
+        "api.port: got 8088, expected another port: receivers.a listens on *:8088 too"
+    )
+
+
+# --- secrets --------------------------------------------------------------------------------------------
+
+
+def credentials(config: Config) -> tuple[str | None, str | None]:
+    (http,) = config.receivers
+    assert isinstance(http, HttpReceiverConfig)
+    return http.username, http.password
+
+
+def test_secrets_from_variables_before_files_before_the_key(load: Load, cwd: Path) -> None:
+    (cwd / "pw").write_text("from file \r\n")
+    keys: dict[str, Any] = {"type": "http", "username": "u", "password": "inline"}
+    assert credentials(load(receiver(**keys))) == ("u", "inline")
+    keys["password_file"] = "pw"
+    assert credentials(load(receiver(**keys))) == ("u", "from file ")
+    keys["password_env"] = "PW"
+    assert credentials(load(receiver(**keys), "central.json", {"PW": "from env"})) == ("u", "from env")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"password_env": "NO_SUCH"},
+            "password_env: got 'NO_SUCH', expected the name of an environment variable",
+        ),
+        (
+            {"password_env": "EMPTY"},
+            "password_env: got 'EMPTY', expected the name of an environment variable",
+        ),
+        ({"password_env": 5}, "password_env: got 5, expected a string"),
+        ({"password_file": "no.txt"}, "password_file: got 'no.txt', expected an existing file (there is no "),
+        ({"password_file": "empty.txt"}, "password_file: got 'empty.txt', expected a file that is not empty"),
+        ({"password_file": "."}, "password_file: got '.', expected a readable file (is a directory)"),
+        ({"password_file": "latin1.txt"}, "expected a file in UTF-8 (the byte 0xe4 at line 1, column 2)"),
+        ({"password": 123456}, "password: got a value not shown here, expected a string"),
+        ({"password": ["x"]}, "password: got a value not shown here, expected a string"),
+    ],
+)
+def test_wrong_secrets(load: Load, cwd: Path, keys: dict[str, Any], said: str) -> None:
+    (cwd / "empty.txt").write_text("\n")
+    (cwd / "latin1.txt").write_bytes(b"l\xe4tin")
+    content = receiver(type="http", username="u", **keys)
+    assert said in problem(load, content, "central.json", {"EMPTY": ""})
+
+
+def test_username_and_password_both_or_none(load: Load) -> None:
+    assert problem(load, receiver(type="http", username="u")) == (
+        "receivers.r.password: got nothing, expected a password, since there is a username (both or none)"
+    )
+    assert "since there is a password" in problem(
+        load, receiver(type="http", username="", password_env="P"), "central.json", {"P": "x"}
+    )
+    assert credentials(load(receiver(type="http", username="", password=""))) == (None, None)
+
+
+def test_user_name_with_a_colon(load: Load) -> None:
+    assert "got a value not shown here, expected a user name without a colon" in problem(
+        load, receiver(type="http", username="a:b", password="p")
+    )
+    assert "got 'U', expected a variable with a user name without a colon" in problem(
+        load, receiver(type="http", username_env="U", password="p"), "central.json", {"U": "a:b"}
+    )
+
+
+def test_passwords_are_never_shown(load: Load) -> None:
+    good = load(receiver(type="http", username="u", password=SECRET))
+    assert SECRET not in repr(good)
+    wrong: list[dict[str, Any]] = [
+        receiver(type="http", password=SECRET),
+        receiver(type="http", username=[SECRET], password={"a": SECRET}),
+        receiver(type="http", username="u", pasword=SECRET, port=-1),
+        complete(receivers=[{"password": SECRET}]),
+        complete(receivers={"r": [{"password": SECRET}]}),
+        sqlite(username="u", password=SECRET, flags=["_auth_pass=" + SECRET, "_sync=7"]),
+    ]
+    for content in wrong:
+        assert SECRET not in "\n".join(map(str, problems(load, content)))
+    assert SECRET not in warning(
+        load, sqlite(flags="_auth_pass=" + SECRET) | {"receivers": {"r": {"type": "tcp"}}}
+    )
+
+
+@pytest.mark.parametrize("sign", ["*", "!", "&x *", "!x!"])
+def test_unquoted_passwords_are_not_shown(load: Load, sign: str) -> None:
+    found = problem(load, f"receivers:\n  r:\n    password: {sign}{SECRET}\n", "c.yaml")
+    assert "line 3, column " in found
+    assert SECRET not in found
+
+
+def test_jwt_public_key(load: Load, cwd: Path) -> None:
+    (cwd / "jwt.pub").write_text(KEY + "\n")
+    for api in ({"jwt_public_key": KEY}, {"jwt_public_key_file": "jwt.pub"}, {"jwt_public_key_env": "K"}):
+        config = load(complete(api=api), "central.json", {"K": KEY})
+        assert config.api.jwt_public_key == bytes(range(32))
+    assert load(complete(api={"jwt_public_key": ""})).api.jwt_public_key is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("not base64!", "'not base64!'"),
+        ("short\u00e9", "'short\u00e9'"),
+        ("AAAA", "'AAAA' (3 bytes)"),
+        (KEY.replace("/", "_")[:-1], "'AAECAwQFBgcICQo...'"),
+        (base64.b64encode(bytes(64)).decode(), "'AAAAAAAAAAAAAAA...' (64 bytes)"),
+    ],
+)
+def test_wrong_jwt_public_key(load: Load, value: str, shown: str) -> None:
+    found = problem(load, complete(api={"jwt_public_key": value}))
+    expected = "expected the standard base64 of an Ed25519 public key of 32 bytes"
+    assert found == f"api.jwt_public_key: got {shown}, {expected}"
+    in_variable = problem(load, complete(api={"jwt_public_key_env": "K"}), "central.json", {"K": value})
+    assert (
+        in_variable
+        == f"api.jwt_public_key_env: got 'K', {expected.replace('expected', 'expected a variable with')}"
+    )
+
+
+# --- the backend ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("x.db", "work/x.db"), ("./a/../x.db", "work/x.db"), ("../etc/x.db", "etc/x.db")],
+)
+def test_database_path_is_from_the_working_directory(load: Load, cwd: Path, given: str, path: str) -> None:
+    (cwd.parent / "etc" / "x.db").touch()
+    assert load(sqlite(database_path=given)).storage.backend.database_path == cwd.parent / path
+
+
+def test_absolute_database_path(load: Load, cwd: Path) -> None:
+    assert load(sqlite(database_path="/var/x.db", type="sqlite3")).storage.backend.database_path == Path(
+        "/var/x.db"
+    )
+
+
+@pytest.mark.parametrize("value", ["", ":memory:", "file:x.db?mode=ro", "..", 5, "a\0b"])
+def test_wrong_database_path(load: Load, value: object) -> None:
+    found = problem(load, sqlite(database_path=value))
+    assert found.startswith("storage.backend.database_path: got ")
+    assert "expected the path of " in found
+
+
+def test_types_of_backends(load: Load) -> None:
+    assert "postgres is not available in this version" in problem(load, sqlite(type="postgres", server="x"))
+    assert problem(load, sqlite(type="sqlte")).endswith(
+        "got 'sqlte', expected sqlite (did you mean 'sqlite'?)"
+    )
+    backend = {"database_path": "x"}
+    assert problem(load, complete(storage={"backend": backend})) == (
+        "storage.backend.type: got nothing, expected sqlite"
+    )
+    assert problem(load, complete(storage={"backend": "sqlite"})).endswith("got 'sqlite', expected an object")
+
+
+def test_credentials_of_sqlite_are_ignored(load: Load) -> None:
+    content = sqlite(username="u", password="p") | {"receivers": {"r": {"type": "tcp"}}}
+    assert load(content).warnings == ()
+
+
+def test_keys_of_the_storage_in_its_backend(load: Load) -> None:
+    content = sqlite(retention_time="48h") | {"receivers": {"r": {"type": "tcp"}}}
+    assert warning(load, content) == (
+        "storage.backend.retention_time: ignored: it belongs to storage, one level up"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "pragmas"),
+    [
+        ([], {}),
+        ("", {}),
+        (["_journal=WAL"], {"journal_mode": "WAL"}),
+        ("_journal_mode=wal&_timeout=5000", {"journal_mode": "WAL", "busy_timeout": "5000"}),
+        (["_busy_timeout=1", "_sync=normal"], {"busy_timeout": "1", "synchronous": "NORMAL"}),
+        (["_synchronous=2&_fk=1"], {"synchronous": "2", "foreign_keys": "1"}),
+        (["_foreign_keys=off", "_cache_size=-64000"], {"foreign_keys": "OFF", "cache_size": "-64000"}),
+        (["_sync=OFF", "_sync=FULL"], {"synchronous": "FULL"}),
+    ],
+)
+def test_flags(load: Load, flags: object, pragmas: dict[str, str]) -> None:
+    config = load(sqlite(flags=flags) | {"receivers": {"r": {"type": "tcp"}}})
+    assert dict(config.storage.backend.pragmas) == pragmas
+    assert config.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("_journal=DELETE", "'_journal=DELETE': WAL is used instead, the store needs it"),
+        ("_txlock=immediate", "'_txlock': ignored, the store decides this itself"),
+        ("_auto_vacuum=full", "'_auto_vacuum': ignored"),
+        ("_locking_mode=EXCLUSIVE", "'_locking_mode': ignored"),
+        ("_timout=1", "'_timout': unknown flag, ignored (did you mean '_timeout'?)"),
+        ("cache=shared", "'cache': unknown flag, ignored"),
+    ],
+)
+def test_flags_without_effect(load: Load, flag: str, said: str) -> None:
+    content = sqlite(flags=[flag]) | {"receivers": {"r": {"type": "tcp"}}}
+    assert warning(load, content).startswith(f"storage.backend.flags: {said}")
+    assert not load(content).storage.backend.pragmas
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "_sync=ON",
+        "_sync=",
+        "_sync",
+        "_timeout=5s",
+        "_timeout=-1",
+        "_fk=2",
+        "_cache_size=1;drop",
+        "_fk=1\n2",
+        7,
+        None,
+    ],
+)
+def test_wrong_flags(load: Load, flag: object) -> None:
+    assert problem(load, sqlite(flags=[flag])).startswith("storage.backend.flags: got ")
