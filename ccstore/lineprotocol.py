@@ -62,13 +62,14 @@ _STRING_ESCAPE: Final = re.compile(rb'\\([\\"nrt])')
 _STRING_ESCAPES: Final = {b"\\": b"\\", b'"': b'"', b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 _INTEGER: Final = re.compile(rb"-?[0-9]+")
+# Here and below, only one way to match: else a long number that is wrong would take the square of its length.
 _DIGITS: Final = rb"[0-9]+(?:_[0-9]+)*"
 _FLOAT: Final = re.compile(
-    rb"-?(?:%(d)b\.?(?:%(d)b)?|\.%(d)b)(?:[eE][+-]?%(d)b)?" % {b"d": _DIGITS},
+    rb"-?(?:%(d)b(?:\.(?:%(d)b)?)?|\.%(d)b)(?:[eE][+-]?%(d)b)?" % {b"d": _DIGITS},
 )
 _HEX_DIGITS: Final = rb"[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
 _HEX_FLOAT: Final = re.compile(
-    rb"-?0[xX](?:_?%(h)b\.?(?:%(h)b)?|\.%(h)b)[pP][+-]?%(d)b" % {b"h": _HEX_DIGITS, b"d": _DIGITS},
+    rb"-?0[xX](?:_?%(h)b(?:\.(?:%(h)b)?)?|\.%(h)b)[pP][+-]?%(d)b" % {b"h": _HEX_DIGITS, b"d": _DIGITS},
 )
 _BOOLEANS: Final = {
     **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), True),
@@ -251,7 +252,7 @@ class StreamDecoder:
         position = 0
         end = data.rfind(b"\n") + 1
         if end:
-            position = self._rows(data) if self._fast else self._rows_slowly(data, 0, end)
+            position = self._rows(data, end) if self._fast else self._rows_slowly(data, 0, end)
         if 0 <= position < len(data):
             if self._complete or (self._max is not None and len(data) - position > self._max):
                 self._rows_slowly(data, position, len(data))
@@ -259,8 +260,11 @@ class StreamDecoder:
                 self._rest += data[position:]
                 self._wanted = b"\n"
 
-    def _rows(self, data: bytes) -> int:
+    def _rows(self, data: bytes, stop: int) -> int:
         """Decode the complete physical lines of a chunk; returns what :meth:`_general` does.
+
+        :param stop: behind the last newline. Nothing matches in what follows, and to find that out would
+            take the square of its length.
 
         Every match of the expression is exactly one physical line, so a position is only worked out,
         by counting, when a line needs the general way.
@@ -278,7 +282,7 @@ class StreamDecoder:
         number = -1
         end = 0  # of the last entry that took the general way
         first_line = self._line
-        for number, (head, kind, raw, stamp, other) in enumerate(_CHUNK.findall(data)):
+        for number, (head, kind, raw, stamp, other) in enumerate(_CHUNK.findall(data, 0, stop)):
             if skip:
                 skip -= 1
                 continue
@@ -320,7 +324,7 @@ class StreamDecoder:
                 return end
             skip = data.count(b"\n", position, end) - 1
         self._line = first_line + number + 1
-        return max(end, data.rfind(b"\n") + 1)
+        return max(end, stop)
 
     def _rows_slowly(self, data: bytes, position: int, end: int) -> int:
         """Decode entries by the general way alone; returns what :meth:`_general` does."""
@@ -417,7 +421,9 @@ class StreamDecoder:
             # -1: nothing of the entry is complete but its beginning, which is too long.
             lines = data.count(b"\n", start, wrong.offset)
             column = wrong.offset - (data.rfind(b"\n", 0, wrong.offset) if lines else start - 1)
-            self._out.errors.append(LineError(line + lines, column, wrong.reason, _shown(data, start)))
+            # No more than may be held, lest the text depend on how much of a line has arrived.
+            text = _shown(data, start, limit=self._max)
+            self._out.errors.append(LineError(line + lines, column, wrong.reason, text))
             if resume < 0:
                 resume = self._skip_line(data, start)
         return min(resume, len(data))
@@ -499,7 +505,7 @@ def encode(messages: Iterable[Message], *, precision: Literal["s", "ms", "us", "
 
     Timestamps are cut to the precision. Raises ValueError for what the format cannot carry: an empty or
     unprintable name, key or tag value, one that ends in a backslash, a name that begins with ``#``, a
-    message without fields, a number that is not finite or does not fit into 64 bits.
+    message without fields, a number that is not finite, a number or a time that does not fit into 64 bits.
     """
     return b"".join(_encode_line(message, NANOSECONDS[precision]) for message in messages)
 
@@ -514,7 +520,10 @@ def _encode_line(message: Message, unit: int) -> bytes:
         f",{_encode_token(key, ',= ')}={_encode_token(value, ',= ')}" for key, value in message.tags.items()
     ]
     fields = [f"{_encode_token(key, ',= ')}={_encode_value(value)}" for key, value in message.fields.items()]
-    return f"{''.join(parts)} {','.join(fields)} {message.time // unit}\n".encode()
+    stamp = message.time // unit
+    if not _INT64_MIN <= stamp * unit <= _INT64_MAX:
+        raise ValueError(f"line protocol cannot carry the time {message.time}")
+    return f"{''.join(parts)} {','.join(fields)} {stamp}\n".encode()
 
 
 def _encode_token(token: str, special: str) -> str:
@@ -682,13 +691,10 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
-def _shown(data: _Buffer, start: int, end: int | None = None) -> str:
+def _shown(data: _Buffer, start: int, end: int | None = None, limit: int | None = None) -> str:
     """The physical line at a position as text, cut short."""
+    most = start + min(4 * TEXT_LIMIT, limit or 4 * TEXT_LIMIT)
     if end is None:
-        newline = data.find(b"\n", start, start + 4 * TEXT_LIMIT)
-        end = newline if newline >= 0 else start + 4 * TEXT_LIMIT
-    return (
-        bytes(data[start : min(end, start + 4 * TEXT_LIMIT)])
-        .decode(errors="replace")
-        .rstrip("\r")[:TEXT_LIMIT]
-    )
+        newline = data.find(b"\n", start, most)
+        end = newline if newline >= 0 else most
+    return bytes(data[start : min(end, most)]).decode(errors="replace").rstrip("\r")[:TEXT_LIMIT]

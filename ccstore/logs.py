@@ -39,6 +39,7 @@ class RateLimit:
         self._interval = interval
         self._size = size
         self._said: dict[Hashable, tuple[float, int]] = {}
+        self._pruned_at: float | None = None
 
     def check(self, thing: Hashable) -> int | None:
         """None if the thing was said lately, else how often it was suppressed since."""
@@ -48,8 +49,13 @@ class RateLimit:
             self._said[thing] = (last, suppressed + 1)
             return None
         if len(self._said) >= self._size:
-            # Whoever makes up ever new things to be said hears of them only so often.
-            self._said = {key: value for key, value in self._said.items() if now - value[0] < self._interval}
+            # Whoever makes up ever new things to be said hears of them only so often, and costs little.
+            if self._pruned_at is not None and 0 <= now - self._pruned_at < self._interval / 10:
+                return None
+            self._pruned_at = now
+            self._said = {
+                key: value for key, value in self._said.items() if 0 <= now - value[0] < self._interval
+            }
             if len(self._said) >= self._size:
                 return None
         self._said[thing] = (now, 0)

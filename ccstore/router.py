@@ -17,7 +17,7 @@ from ccstore.logs import RateLimit
 from ccstore.message import Message, Series
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
-BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or has control characters"
+BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
 _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
 
@@ -70,7 +70,7 @@ class Router:
                     refusals.append(Refusal(index, found))
                     continue
                 message = message._replace(series=self._with_cluster(series, found))
-            elif len(series.cluster) > 255:
+            elif not _is_cluster(series.cluster):
                 account.refuse(_REASON_KEYS[BAD_CLUSTER])
                 refusals.append(Refusal(index, BAD_CLUSTER))
                 continue
@@ -114,7 +114,7 @@ class Router:
     def _find_cluster(self, message: Message, origin: Origin) -> str:
         """The cluster of a message that has no such tag, or the reason why there is none."""
         cluster: object = origin.cluster
-        if cluster is None and message.text.startswith("{"):
+        if cluster is None and message.text.lstrip().startswith("{"):
             # Job and node state events name their cluster in their payload, and only there.
             try:
                 payload = json.loads(message.text)
@@ -123,9 +123,7 @@ class Router:
             cluster = payload.get("cluster") if isinstance(payload, dict) else None
         if cluster is None:
             return NO_CLUSTER
-        if not isinstance(cluster, str) or not 0 < len(cluster) <= 255 or not cluster.isprintable():
-            return BAD_CLUSTER
-        return cluster
+        return cluster if isinstance(cluster, str) and _is_cluster(cluster) else BAD_CLUSTER
 
     def _with_cluster(self, series: Series, cluster: str) -> Series:
         key = (series, cluster)
@@ -153,3 +151,7 @@ class Router:
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
+
+
+def _is_cluster(name: str) -> bool:
+    return 0 < len(name) <= 255 and name.isprintable()

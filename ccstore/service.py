@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class EventStoreService(MultiService):
 
     :param warnings: of the configuration, for the log.
     :param pidfile: what twistd wrote, and leaves behind if the start fails.
+    :param status_pipe: gives the pipe at whose other end, in the background, the process waits that was
+        started; twistd itself writes to it when all is well, or at an exception.
     :param log_observer: for the whole process; twistd asks the application for it.
     """
 
@@ -47,6 +49,7 @@ class EventStoreService(MultiService):
         *,
         warnings: Sequence[str] = (),
         pidfile: Path | None = None,
+        status_pipe: Callable[[], int | None] = lambda: None,
         log_observer: ILogObserver | None = None,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class EventStoreService(MultiService):
         self._listeners: list[Any] = []
         self._warnings = warnings
         self._pidfile = pidfile
+        self._status_pipe = status_pipe
         self._log_observer = log_observer
         self._started_at = 0.0
         storage.setName("storage")
@@ -124,6 +128,11 @@ class EventStoreService(MultiService):
             with contextlib.suppress(OSError, ValueError):
                 if int(self._pidfile.read_text()) == os.getpid():
                     self._pidfile.unlink()
+        pipe = self._status_pipe()
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                # Of more than this, only a part is read.
+                os.write(pipe, b"1 " + reason.encode()[:98])
         raise StartError(1)
 
     # -- statistics

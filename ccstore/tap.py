@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,12 +89,21 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
     pidfile = twistd.get("pidfile")
     sys.setswitchinterval(_SWITCH_INTERVAL)
     return build(
-        options.config, reactor, pidfile=Path(pidfile).absolute() if pidfile else None, log_observer=observer
+        options.config,
+        reactor,
+        pidfile=Path(pidfile).absolute() if pidfile else None,
+        status_pipe=lambda: twistd.get("statusPipe"),
+        log_observer=observer,
     )
 
 
 def build(
-    config: Config, reactor: Any, *, pidfile: Path | None = None, log_observer: ILogObserver | None = None
+    config: Config,
+    reactor: Any,
+    *,
+    pidfile: Path | None = None,
+    status_pipe: Callable[[], int | None] = lambda: None,
+    log_observer: ILogObserver | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest."""
 
@@ -121,7 +130,12 @@ def build(
         storage, reactor, retention=storage_config.retention_time, store_logs=storage_config.store_logs
     )
     service = EventStoreService(
-        storage, reactor, warnings=config.warnings, pidfile=pidfile, log_observer=log_observer
+        storage,
+        reactor,
+        warnings=config.warnings,
+        pidfile=pidfile,
+        status_pipe=status_pipe,
+        log_observer=log_observer,
     )
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
     # Receivers that can hold their senders back do so before the storage has to refuse anything.

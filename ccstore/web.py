@@ -11,7 +11,7 @@ from typing import Any, cast
 from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.web.http import HTTPChannel
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -20,6 +20,8 @@ from twisted.web.server import Request, Site
 JSON = b"application/json"
 #: How long a client may go on sending a body that was refused already, in seconds.
 _LINGER = 2.0
+#: Members of a gzip body; what follows each is copied, which must not be done without end.
+_MEMBERS = 100
 
 
 class WebError(Exception):
@@ -74,6 +76,7 @@ class LimitedRequest(Request):
     _taken = 0
     _is_refused = False
     _is_counted = False
+    _hanging_up: IDelayedCall | None = None
 
     def gotLength(self, length: int | None) -> None:
         """The head of the request is complete; called by the channel."""
@@ -82,6 +85,9 @@ class LimitedRequest(Request):
         if not self._limited_site.keep_alive:
             self.channel.persistent = False
             self.setHeader(b"connection", b"close")
+        # Twisted would read a body that is called a form, as curl calls any, and take words of it for query
+        # parameters. Here a body is lines or JSON, whatever it is called.
+        self.requestHeaders.removeHeader(b"content-type")
         # In memory, whatever its size: it is limited, and a temporary file is slow.
         self.content = BytesIO()
         if length is not None and length > self._limited_site.max_body:
@@ -112,6 +118,8 @@ class LimitedRequest(Request):
 
     def connectionLost(self, reason: Any) -> None:
         super().connectionLost(reason)
+        if self._hanging_up is not None and self._hanging_up.active():
+            self._hanging_up.cancel()
         self._over()
 
     def _over(self) -> None:
@@ -133,7 +141,7 @@ class LimitedRequest(Request):
             b"Content-Type: application/json\r\nConnection: close\r\n"
             b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
-        site.reactor.callLater(_LINGER, self._hang_up)
+        self._hanging_up = site.reactor.callLater(_LINGER, self._hang_up)
 
     def _hang_up(self) -> None:
         if self.channel is not None:
@@ -197,6 +205,12 @@ def body_of(request: IRequest) -> bytes:
     return cast(bytes, cast(Any, request).content.read())
 
 
+def header(request: IRequest, name: str) -> str | None:
+    """A header of a request, which may have any bytes; None if it is absent."""
+    value = request.getHeader(name.encode())
+    return None if value is None else value.decode(errors="replace")
+
+
 def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     """Undo the ``Content-Encoding`` of a body.
 
@@ -207,7 +221,11 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     if encoding.lower() not in ("gzip", "x-gzip"):
         raise WebError(415, f"the content encoding {encoding[:40]!r} is not known, gzip is")
     unpacked = b""
+    members = 0
     while body:
+        members += 1
+        if members > _MEMBERS:
+            raise WebError(400, f"the gzip body has more than {_MEMBERS} members")
         unpacker = zlib.decompressobj(wbits=31)
         try:
             unpacked += unpacker.decompress(body, limit + 1 - len(unpacked))

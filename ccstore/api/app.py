@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
 from klein import Klein
+from klein.resource import KleinResource
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.server import Request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
 
 from ccstore import __version__
 from ccstore.api.auth import Gate
@@ -27,7 +30,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import WebError, answer, body_of, to_json, unpack
+from ccstore.web import WebError, answer, body_of, header, to_json, unpack
 from ccstore.writing import write_body
 
 _P = ParamSpec("_P")
@@ -56,7 +59,7 @@ def _authorized(handler: _Handler[_P]) -> _Handler[_P]:
 
 
 class Api:
-    """The REST interface; ``app.resource()`` makes the resource that serves it.
+    """The REST interface; :class:`ApiResource` serves it.
 
     :param figures: gives what ``/api/stats`` has besides the store's own.
     """
@@ -92,9 +95,13 @@ class Api:
             raise WebError(
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
             )
-        body = unpack(body_of(request), request.getHeader("content-encoding"), 4 * self._config.max_body)
+        body = unpack(body_of(request), header(request, "content-encoding"), 4 * self._config.max_body)
         sender = address_of(request.getClientAddress())
-        await write_body(self._intake, body, sender, cluster, cast(Precision, precision))
+        # Klein cancels what it waits for when the client goes away, but what came in is stored all the same.
+        written: Deferred[int] = Deferred()
+        writing = write_body(self._intake, body, sender, cluster, cast(Precision, precision))
+        Deferred.fromCoroutine(writing).chainDeferred(written)
+        await written
         return answer(request, 200, b"")
 
     @app.route("/api/query", methods=["GET", "POST"])
@@ -176,6 +183,8 @@ class Api:
     @app.handle_errors(HTTPException)
     def routing_error(self, request: IRequest, failure: Failure) -> bytes:
         error: Any = failure.value
+        if isinstance(error, RequestRedirect):
+            error = NotFound()
         headers = {}
         text = "nothing here, see /api/openapi.json"
         if isinstance(error, MethodNotAllowed):
@@ -189,6 +198,23 @@ class Api:
         number = uuid.uuid4().hex[:12]
         self.log.failure("internal error {number} at {path}", failure, number=number, path=request.path)
         return answer(request, 500, WebError(500, f"internal error {number}, see the log").body())
+
+
+class ApiResource(KleinResource):
+    """Serves the REST interface; answers what Klein cannot even route as all other errors are."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api.app)
+
+    def render(self, request: IRequest) -> Any:
+        """Answer a request."""
+        given = cast(Any, request)
+        try:
+            b"".join([given.method, given.getRequestHostname(), *given.postpath]).decode()
+            return super().render(request)
+        except (UnicodeDecodeError, HTTPException):
+            error = WebError(400, "the method, the path or the header Host cannot be read")
+            return answer(request, error.status, error.body())
 
 
 def openapi_document() -> dict[str, Any]:

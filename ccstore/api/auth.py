@@ -6,7 +6,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from twisted.web.iweb import IRequest
 
-from ccstore.web import WebError
+from ccstore.web import WebError, header
 
 _CHALLENGE = {"www-authenticate": 'Bearer realm="ccstore"'}
 
@@ -42,7 +42,7 @@ class Gate:
 
 
 def _token(request: IRequest) -> str | None:
-    scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
+    scheme, _, given = (header(request, "authorization") or "").partition(" ")
     if scheme.lower() == "bearer" and given.strip():
         return given.strip()
-    return request.getHeader("x-auth-token") or None
+    return header(request, "x-auth-token") or None

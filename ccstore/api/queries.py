@@ -130,6 +130,8 @@ class _Check:
         if value is not None and not isinstance(value, str):
             self.problems.append(f"{place}: expected a string, got {_shown(value)}")
             return None
+        if value is not None and not _is_unicode(value):
+            self.problems.append(f"{place}: expected Unicode, got half of a surrogate pair")
         return value or None
 
     def texts(self, given: Mapping[str, Any], key: str, place: str) -> Sequence[str | None] | None:
@@ -143,6 +145,8 @@ class _Check:
         for index, item in enumerate(value):
             if isinstance(item, bool) or not isinstance(item, (str, int)):
                 self.problems.append(f"{place}[{index}]: expected a string, got {_shown(item)}")
+            elif not _is_unicode(str(item)):
+                self.problems.append(f"{place}[{index}]: expected Unicode, got half of a surrogate pair")
         return [str(item) for item in value] or None
 
     def seconds(self, given: Mapping[str, Any], key: str, default: int) -> int:
@@ -166,6 +170,15 @@ class _Check:
             else:
                 self.problems.append(f"{key}[{index}]: expected an object, got {_shown(item)}")
         return found
+
+
+def _is_unicode(text: str) -> bool:
+    """False for what JSON can write as an escape and no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _list(value: object) -> Sequence[object]:

@@ -9,7 +9,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from ccstore.api.app import Api
+from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
 from ccstore.listening import listen, where
 from ccstore.web import LimitedSite
@@ -28,7 +28,7 @@ class ApiService(Service):
         self._reactor = reactor
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
-            api.app.resource(),
+            ApiResource(api),
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,

@@ -19,7 +19,7 @@ from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, listen, where
-from ccstore.web import LimitedSite, WebError, answer, body_of, unpack
+from ccstore.web import LimitedSite, WebError, answer, body_of, header, unpack
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
@@ -80,7 +80,7 @@ class _WriteResource(Resource):
             is_gone = True
 
         gone.addErrback(leave)
-        encoding = request.getHeader("content-encoding")
+        encoding = header(request, "content-encoding")
         cluster = request.args.get(b"cluster", [b""])[0].decode(errors="replace") or None
         sender = address_of(request.getClientAddress())
         try:

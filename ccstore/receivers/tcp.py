@@ -42,8 +42,8 @@ class LineProtocol(Protocol, TimeoutMixin):
         self._clock = receiver.intake.clock
 
     def connectionMade(self) -> None:
-        self._receiver.opened(self)
         self.setTimeout(self._receiver.idle_timeout)
+        self._receiver.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
         self.resetTimeout()
@@ -67,7 +67,7 @@ class LineProtocol(Protocol, TimeoutMixin):
 
     def timeoutConnection(self) -> None:
         self._receiver.intake.warn("idle", self._sender, "connection was idle for too long, and is closed")
-        self.close()
+        self.cut_off()
 
     def cut_off(self) -> None:
         """Close although the sender may be in the middle of a line."""
@@ -82,9 +82,12 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.transport.abortConnection()  # type: ignore[union-attr]
 
     def pause(self) -> None:
+        # Whoever is held back is not idle.
+        self.setTimeout(None)
         self.transport.pauseProducing()  # type: ignore[union-attr]
 
     def resume(self) -> None:
+        self.setTimeout(self._receiver.idle_timeout)
         self.transport.resumeProducing()  # type: ignore[union-attr]
 
     def _handle(self, decoded: Decoded, size: int) -> None:

@@ -66,8 +66,10 @@ class UdpReceiver(Service):
         self._waiting_size = 0
         self._decoder = intake.decoder()
         self._port: Port | None = None
-        # Messages of the datagrams that were read in one go, by host, and their bytes.
+        self._datagrams = 0
+        # Messages of the datagrams that were read in one go, by host, their number and their bytes.
         self._gathered: dict[str, list[Message]] = {}
+        self._gathered_messages = 0
         self._gathered_size = 0
 
     # -- IReceiver
@@ -111,11 +113,13 @@ class UdpReceiver(Service):
         if self._port is None:
             return
         port, self._port = self._port, None
-        before = -1
-        while self.account.received != before:
-            before = self.account.received
+        # A turn reads only so much, and a sender that never pauses must not hold up the stop.
+        for _ in range(2 * self._config.receive_buffer // port.maxThroughput + 1):
+            before = self._datagrams
             port.doRead()
-        self._hand_over()
+            self._hand_over()
+            if self._datagrams == before:
+                break
         await port.stopListening()
 
     async def drain(self) -> None:
@@ -129,6 +133,7 @@ class UdpReceiver(Service):
 
     def take(self, datagram: bytes, addr: Any) -> None:
         """Take in one datagram."""
+        self._datagrams += 1
         sender = f"{addr[0]}:{addr[1]}"
         decoded = self._decoder.feed(datagram, self.intake.now())
         rest = self._decoder.finish(self.intake.now())
@@ -136,9 +141,11 @@ class UdpReceiver(Service):
         messages = decoded.messages + rest.messages
         if not messages:
             return
+        waiting = self.account.waiting + self._gathered_messages
+        waiting_size = self._waiting_size + self._gathered_size
         if (
-            self.account.waiting + len(messages) > self._max_waiting
-            or self._waiting_size + len(datagram) > self._max_waiting_size
+            waiting + len(messages) > self._max_waiting
+            or waiting_size + len(datagram) > self._max_waiting_size
         ):
             self.account.drop("overload", len(messages))
             self.intake.warn("overload", sender, "dropped a datagram: too much is waiting to be stored")
@@ -146,11 +153,13 @@ class UdpReceiver(Service):
         if not self._gathered:
             self._reactor.callLater(0, self._hand_over)
         self._gathered.setdefault(addr[0], []).extend(messages)
+        self._gathered_messages += len(messages)
         self._gathered_size += len(datagram)
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, {}
         size, self._gathered_size = self._gathered_size, 0
+        self._gathered_messages = 0
         self._waiting_size += size
         left = len(gathered)
 

@@ -72,7 +72,7 @@ class StorageService(Service):
         self._waiting = 0  # messages in _offers and in the batch being written
         self._waiting_size = 0  # characters of their texts
         self._newest: _Offer | None = None
-        self._writing: Deferred[None] | None = None
+        self._is_writing = False
         self._linger: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._failure: str | None = None
@@ -83,6 +83,7 @@ class StorageService(Service):
             (LoopingCall(self._expire), retention_interval(retention)),
             (LoopingCall(self._tend), _TEND_EVERY),
         )
+        self._housekeeping_ends: list[Deferred[LoopingCall]] = []
         self._counts = dict.fromkeys(
             ("processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"), 0
         )
@@ -97,12 +98,12 @@ class StorageService(Service):
         super().startService()
         for call, interval in self._housekeeping:
             call.clock = self._clock
-            call.start(interval)
+            self._housekeeping_ends.append(call.start(interval))
         self.log.info("storing in {where}", where=self._backend.describe())
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""
-        while self._waiting:
+        while self._offers or self._is_writing:
             idle: Deferred[None] = Deferred()
             self._idle.append(idle)
             self.flush()
@@ -118,6 +119,9 @@ class StorageService(Service):
             # One last try, without waiting for the cause to pass.
             self._retry_now()
         await self.drain()
+        for end in self._housekeeping_ends:
+            await end  # what it has begun
+        self._failure = "the storage is closed"
         await self._backend.close()
 
     def stopService(self) -> Deferred[None]:
@@ -143,7 +147,7 @@ class StorageService(Service):
         self._counts["processed"] += len(messages)
         if urgent or self._waiting >= self._batch_size or not self._flush_time:
             self.flush()
-        elif self._linger is None and self._writing is None:
+        elif self._linger is None and not self._is_writing:
             self._linger = self._clock.callLater(self._flush_time, self._lingered)
         return offer.committed
 
@@ -152,9 +156,10 @@ class StorageService(Service):
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if self._writing is None and self._offers:
-            self._writing = Deferred.fromCoroutine(self._write_all())
-            self._writing.addErrback(lambda failure: self.log.failure("the writer failed", failure))
+        if self._offers and not self._is_writing:
+            self._is_writing = True
+            writing = Deferred.fromCoroutine(self._write_all())
+            writing.addErrback(lambda failure: self.log.failure("the writer failed", failure))
 
     def query(self, queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
         """See :meth:`IMessageStore.query`."""
@@ -177,8 +182,8 @@ class StorageService(Service):
             },
             "info": {
                 "backend_type": self._backend.name,
-                "flush_time": f"{self._flush_time:g}s",
-                "retention_time": f"{self._retention:g}s",
+                "flush_time": f"{self._flush_time:.12g}s",
+                "retention_time": f"{self._retention:.12g}s",
             },
         }
 
@@ -208,7 +213,7 @@ class StorageService(Service):
                     else:
                         offer.committed.errback(failure)
         finally:
-            self._writing = None
+            self._is_writing = False
             idle, self._idle = self._idle, []
             for waiter in idle:
                 waiter.callback(None)
@@ -230,9 +235,7 @@ class StorageService(Service):
     ) -> None:
         """Store what can be stored of messages that were refused together, for this reason."""
         if len(messages) == 1:
-            offer, index = places[0]
-            offer.refusals.append(Refusal(index, reason))
-            self._count_error("write_sql_exec_failed")
+            self._refuse(places, reason)
             self.log.warn(
                 "the database refuses a message {name!r}: {reason}",
                 name=messages[0].name[:100],
@@ -243,8 +246,15 @@ class StorageService(Service):
         for part, where in ((messages[:middle], places[:middle]), (messages[middle:], places[middle:])):
             try:
                 await self._commit(part)
+            except StoreUnavailable as error:
+                self._refuse(where, str(error))  # given up; the rest of the batch may be stored by now
             except StoreError as error:
                 await self._halve(part, where, str(error))
+
+    def _refuse(self, places: Sequence[tuple[_Offer, int]], reason: str) -> None:
+        self._count_error("write_sql_exec_failed")
+        for offer, index in places:
+            offer.refusals.append(Refusal(index, reason))
 
     async def _commit(self, messages: Sequence[Message]) -> None:
         """Commit these messages, however long it takes until the backend is able to."""

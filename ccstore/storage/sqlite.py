@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -48,7 +48,7 @@ _IDLE: Final = 1_000_000_000
 #: Rows in one INSERT. Few different sizes, so that the statements stay prepared.
 _STATEMENT_ROWS: Final = (4096, 512, 64, 8, 1)
 #: Pages given back to the file system in one transaction.
-_VACUUM_STEP: Final = 2000
+_VACUUM_STEP: Final = 500
 #: Free pages that are kept for the segments to come.
 _FREE_PAGES_KEPT: Final = 256
 #: SELECTs in one UNION ALL; SQLite takes 500.
@@ -58,6 +58,8 @@ _READERS: Final = 3
 #: Streams up to which an index is probed for each, see _Reader.
 _STREAMS_PROBED: Final = 200
 _PROGRESS_STEPS: Final = 5000
+_TOO_LONG: Final = "the query took too long"
+_CLOSED: Final = "the database is closed"
 
 _INSERT_COLUMNS: Final = "(stream, time, text, othertags)"
 #: What SQLite says when a message itself is at fault; anything else may pass.
@@ -198,7 +200,7 @@ class _Writer:
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
                     (*key, self._open[kind].id),
                 ).fetchone()
-                self._new_clusters.add((str(series.cluster), kind))
+                self._new_clusters |= {(str(series.cluster), kind)} - self._clusters
             stream = int(row[0])
             if len(self._streams) >= _STREAMS_HELD:
                 self._forget_streams()
@@ -308,7 +310,8 @@ class _Writer:
         if free <= _FREE_PAGES_KEPT:
             return False
         step = min(_VACUUM_STEP, free - _FREE_PAGES_KEPT)
-        connection.execute(f"PRAGMA incremental_vacuum({step})").fetchall()
+        # It gives back a page at each step, and executescript() is what goes on to the last.
+        connection.executescript(f"PRAGMA incremental_vacuum({step})")
         return bool(free - step > _FREE_PAGES_KEPT)
 
     # -- views
@@ -316,12 +319,13 @@ class _Writer:
     def _refresh_rows_views(self, connection: sqlite3.Connection) -> None:
         """Per kind, one view over all segments; where they are many, over views over them."""
         for kind in STORED_KINDS:
+            # Not a cluster's view, whatever the cluster is called: that ends in neither way.
             old = connection.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'view' AND name GLOB ?",
-                (f"ccstore_{kind}_rows*",),
+                "SELECT name FROM sqlite_schema WHERE type = 'view' AND (name = ? OR name GLOB ?)",
+                (f"ccstore_{kind}_rows", f"ccstore_{kind}_rows_*[0-9]"),
             ).fetchall()
             for (name,) in old:
-                connection.execute(f"DROP VIEW {name}")
+                connection.execute(f"DROP VIEW {_identifier(name)}")
             parts = [
                 f"SELECT {first_id} + id AS id, stream, time, text, othertags FROM {kind}_{number}"
                 for number, first_id in connection.execute(
@@ -406,13 +410,13 @@ class _Reader:
             pages = []
             for query in queries:
                 if time.monotonic() > deadline:
-                    raise QueryTimeout
+                    raise QueryTimeout(_TOO_LONG)
                 pages.append(self._page(connection, query, cutoff, max_rows))
                 max_rows -= len(pages[-1].rows)
             return pages
         except sqlite3.OperationalError:
             if time.monotonic() > deadline:
-                raise QueryTimeout from None
+                raise QueryTimeout(_TOO_LONG) from None
             raise
         finally:
             connection.set_progress_handler(None, 0)
@@ -490,6 +494,8 @@ class SqliteBackend:
         self._pragmas = {"busy_timeout": "5000", "synchronous": "FULL", "cache_size": "-16384"} | dict(
             pragmas
         )
+        # It is always WAL, but auto_vacuum has to be set before it: see _bring_up_to_date.
+        self._pragmas.pop("journal_mode", None)
         self._writer = _Writer(int(retention * 1e9), now)
         self._reader = _Reader()
         self._now = now
@@ -497,6 +503,7 @@ class SqliteBackend:
         self._lock: int | None = None
         self._writing: ConnectionPool | None = None
         self._reading: ConnectionPool | None = None
+        self._queries = 0
         self._figures: dict[str, int] = {}
 
     def describe(self) -> str:
@@ -587,7 +594,9 @@ class SqliteBackend:
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
     ) -> Deferred[Sequence[Page]]:
         """See :meth:`IBackend.query`."""
-        assert self._reading is not None
+        if self._reading is None:
+            return fail(StoreUnavailable(_CLOSED))
+        self._queries += len(queries)
         deadline = time.monotonic() + timeout
         running: Deferred[Sequence[Page]] = self._reading.runWithConnection(
             self._reader.query, list(queries), cutoff, max_rows, deadline
@@ -617,13 +626,15 @@ class SqliteBackend:
         return {
             "active_tables": self._writer.active_tables,
             "writes": self._writer.writes,
+            "queries": self._queries,
             "deletes": self._writer.deletes,
             **self._figures,
         }
 
     def _run(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something in the writer's thread."""
-        assert self._writing is not None
+        if self._writing is None:
+            return fail(StoreUnavailable(_CLOSED))
         running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
         return running.addErrback(_translate)
 

@@ -1,0 +1,124 @@
+"""The daemon as a process that is measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+_PLACES = {
+    "tcp": re.compile(r"over TCP on \S+:(\d+)"),
+    "udp": re.compile(r"over UDP on \S+:(\d+)"),
+    "http": re.compile(r"over HTTP on \S+?:(\d+)"),
+    "api": re.compile(r"REST on \S+:(\d+)"),
+}
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Daemon:
+    """A running daemon with an empty database, on ports of its own.
+
+    :param storage: keys of the configuration's section ``storage``.
+    """
+
+    def __init__(self, storage: Mapping[str, object] | None = None, directory: Path | None = None) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") if directory is None else None
+        self.directory = Path(self._temporary.name) if self._temporary else Path(str(directory))
+        self.database = self.directory / "ccstore.db"
+        here = {"address": "127.0.0.1", "port": 0}
+        backend = {"type": "sqlite", "database_path": str(self.database)}
+        configuration = {
+            "receivers": {kind: {"type": kind, **here} for kind in ("tcp", "udp", "http")},
+            "storage": {"backend": backend, **(storage or {})},
+            "api": here,
+        }
+        path = self.directory / "ccstore.json"
+        path.write_text(json.dumps(configuration))
+        self._log_path = self.directory / "log"
+        self._log = self._log_path.open("ab")
+        self._log_start = self._log.tell()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ccstore", "run", "--config", str(path)],
+            stdout=self._log,
+            stderr=self._log,
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        )
+        self.ports = self._wait_for_ports()
+
+    def __enter__(self) -> Daemon:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def log(self) -> str:
+        return self._log_path.read_bytes()[self._log_start :].decode(errors="replace")
+
+    def _wait_for_ports(self) -> dict[str, int]:
+        for _ in range(600):
+            text = self.log()
+            if " runs" in text:
+                return {kind: int(found[1]) for kind, place in _PLACES.items() if (found := place.search(text))}
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise SystemExit(f"the daemon does not start:\n{self.log()}")
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['api']}/api/stats", timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def settled(self) -> tuple[int, int]:
+        """Lines that are committed, and lines that never will be, of all receivers; the books must balance."""
+        stored = lost = 0
+        for name, account in self.stats()["receivers"].items():
+            gone = sum(account["rejected"].values()) + sum(account["dropped"].values())
+            if account["received"] != account["stored"] + gone + account["waiting"]:
+                raise SystemExit(f"the books of {name} do not balance: {account}")
+            stored += account["stored"]
+            lost += gone
+        return stored, lost
+
+    def cpu(self) -> float:
+        """CPU seconds used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self, key: str = "VmHWM") -> float:
+        """Resident memory in MB, by default the most there was."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(rf"{key}:\s+(\d+)", status)[0]) / 1024
+
+    def file_size(self) -> float:
+        """The database in MB, without its write-ahead log."""
+        return self.database.stat().st_size / 1e6
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    def stop(self) -> float:
+        """End the daemon in order; the seconds that took."""
+        begun = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(60)
+        self._log.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+        return time.monotonic() - begun

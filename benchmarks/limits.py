@@ -1,0 +1,69 @@
+"""What the parts reach alone: the decoder, and SQLite segments with sealing, expiry and full sync."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.lines import block, stamped
+from ccstore.lineprotocol import SeriesCache, StreamDecoder
+from ccstore.message import Message
+from ccstore.storage.sqlite import Writer, prepare_file
+
+_PIECE = 65536
+_BATCH = 8192
+
+
+def decoder_alone(lines: bytes, rounds: int) -> float:
+    """Lines a second, decoded in pieces as they come from a socket."""
+    count = lines.count(b"\n") * rounds
+    decoder = StreamDecoder(SeriesCache(), max_line_length=1 << 20)
+    lines = stamped(lines)
+    begun = time.perf_counter()
+    for _ in range(rounds):
+        for start in range(0, len(lines), _PIECE):
+            decoder.feed(lines[start : start + _PIECE], 0)
+    return count / (time.perf_counter() - begun)
+
+
+def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
+    """Rows a second into SQLite, decoded beforehand, in batches, with expiry going on."""
+    decoder = StreamDecoder(SeriesCache())
+    messages = decoder.feed(stamped(lines), 0).messages
+    with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as directory:
+        path = Path(directory) / "ccstore.db"
+        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=256)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -16384")
+            prepare_file(connection)
+            writer = Writer(int(retention * 1e9), time.time_ns)
+            writer.load(connection)
+            looked = begun = time.perf_counter()
+            for batch in _batches(messages, rounds):
+                writer.write(connection, batch)
+                if writer.is_full:
+                    writer.tend(connection, time.time_ns())
+                if time.perf_counter() - looked > 0.25:
+                    looked = time.perf_counter()
+                    writer.expire(connection, time.time_ns() - int(retention * 1e9))
+            return len(messages) * rounds / (time.perf_counter() - begun)
+
+
+def _batches(messages: list[Message], rounds: int) -> Iterator[list[Message]]:
+    for _ in range(rounds):
+        for start in range(0, len(messages), _BATCH):
+            yield messages[start : start + _BATCH]
+
+
+def run(count: int, retention: float) -> list[dict[str, object]]:
+    """Both limits, a row each."""
+    lines = block(100_000)
+    rounds = max(1, count // 100_000)
+    return [
+        {"what": "decoder alone", "lines/s": decoder_alone(lines, rounds)},
+        {"what": "SQLite segments alone, FULL sync", "lines/s": segments_alone(lines, rounds, retention)},
+    ]

@@ -1,0 +1,174 @@
+"""Logging: how often a thing is said, which levels are written, and where."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.logger import Logger, LogLevel
+
+from ccstore.logs import LEVELS, RateLimit, make_observer
+
+# Not saying the same thing too often
+
+
+def test_a_thing_is_said_once_in_an_interval() -> None:
+    clock = Clock()
+    limit = RateLimit(clock, 60)
+    assert limit.check("a") == 0
+    clock.advance(59.9)
+    assert limit.check("a") is None
+    clock.advance(0.1)
+    assert limit.check("a") == 1
+
+
+def test_what_was_suppressed_is_counted_from_one_time_to_the_next() -> None:
+    clock = Clock()
+    limit = RateLimit(clock, 60)
+    counts = []
+    for _ in range(3):
+        counts.append(limit.check("a"))
+        assert [limit.check("a") for _ in range(4)] == [None] * 4
+        clock.advance(60)
+    assert counts == [0, 4, 4]
+    clock.advance(60)
+    assert limit.check("a") == 4
+    clock.advance(60)
+    assert limit.check("a") == 0
+
+
+def test_things_do_not_silence_each_other() -> None:
+    limit = RateLimit(Clock(), 60)
+    assert limit.check(("tcp", "host1")) == 0
+    assert limit.check(("tcp", "host2")) == 0
+    assert limit.check(("tcp", "host1")) is None
+
+
+def test_a_clock_that_goes_backwards_silences_nothing() -> None:
+    clock = Clock()
+    clock.advance(10_000)
+    limit = RateLimit(clock, 60)
+    assert limit.check("a") == 0
+    clock.rightNow -= 5_000
+    assert limit.check("a") == 0
+    assert limit.check("a") is None
+    clock.advance(60)
+    assert limit.check("a") == 1
+
+
+def test_ever_new_things_are_said_only_so_often() -> None:
+    clock = Clock()
+    limit = RateLimit(clock, 60, size=10)
+    assert [limit.check(number) for number in range(15)] == [0] * 10 + [None] * 5
+    clock.advance(60)
+    assert limit.check("new") == 0
+    assert len(limit._said) <= 10
+
+
+def test_a_full_table_forgets_nothing_that_is_still_silenced() -> None:
+    clock = Clock()
+    limit = RateLimit(clock, 60, size=10)
+    for number in range(9):
+        limit.check(number)
+    clock.advance(30)
+    assert limit.check("late") == 0
+    clock.advance(30)
+    assert limit.check("new") == 0
+    assert limit.check("late") is None
+
+
+def test_a_full_table_is_usable_after_the_clock_went_backwards() -> None:
+    clock = Clock()
+    clock.advance(10_000)
+    limit = RateLimit(clock, 60, size=10)
+    for number in range(10):
+        limit.check(number)
+    clock.rightNow -= 5_000
+    assert limit.check("new") == 0
+    assert limit.check(3) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([0, 0, 0, 1, 5, -5]))))
+def test_the_table_is_bounded(calls: list[tuple[int, int]]) -> None:
+    clock = Clock()
+    limit = RateLimit(clock, 4, size=5)
+    for thing, seconds in calls:
+        limit.check(thing)
+        assert len(limit._said) <= 5
+        clock.rightNow += seconds
+
+
+# Where the log goes
+
+
+@pytest.fixture(autouse=True)
+def no_signal_handler() -> Iterator[None]:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def log_at_every_level(level: str, path: str) -> None:
+    log = Logger(namespace="test", observer=make_observer(level, path))
+    for each in LogLevel.iterconstants():
+        log.emit(each, "said at {name}", name=each.name)
+
+
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [
+        ("debug", ["debug", "info", "warn", "error", "critical"]),
+        ("info", ["info", "warn", "error", "critical"]),
+        ("warn", ["warn", "error", "critical"]),
+        ("err", ["error", "critical"]),
+        ("crit", ["critical"]),
+        ("fatal", ["critical"]),
+    ],
+)
+def test_a_level_lets_itself_and_what_is_worse_pass(level: str, written: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log_at_every_level(level, str(path))
+    lines = path.read_text().splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == written
+    assert all("[test#" in line for line in lines)
+
+
+def test_every_level_of_the_go_daemon_is_known() -> None:
+    assert list(LEVELS) == ["debug", "info", "warn", "err", "fatal", "crit"]
+
+
+def test_a_dash_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    log_at_every_level("err", "-")
+    out, err = capsys.readouterr()
+    assert [line.rpartition(" ")[2] for line in out.splitlines()] == ["error", "critical"]
+    assert err == ""
+
+
+def test_a_log_file_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for _ in range(2):
+        log_at_every_level("crit", str(path))
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_the_file_is_rotated_at_a_signal(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = Logger(observer=make_observer("info", str(path)))
+    log.info("before")
+    os.kill(os.getpid(), signal.SIGUSR1)
+    log.info("after")
+    assert "before" in (tmp_path / "log.1").read_text()
+    assert "after" in path.read_text()
+    assert "before" not in path.read_text()
+
+
+def test_a_handler_of_that_signal_is_kept(tmp_path: Path) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    make_observer("info", str(tmp_path / "log"))
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN

@@ -1,0 +1,130 @@
+"""The README's commands do what it says, and the files in conf/ are good."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import ROOT, Daemon
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def commands(heading: str) -> list[str]:
+    """The shell commands of a section, one for each line of its code blocks."""
+    section = README.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [
+        line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()
+    ]
+
+
+def run(command: str, directory: Path) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=directory, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def missing(*programs: str) -> str | None:
+    return next((program for program in programs if shutil.which(program) is None), None)
+
+
+def test_ci_runs_exactly_the_test_command() -> None:
+    (command,) = commands("Tests")
+    script = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert script == [f"exec {command}"]
+
+
+def test_the_start_command_installs_and_starts(tmp_path: Path) -> None:
+    (command,) = commands("Start")
+    install, start = command.rsplit(" && ", 1)
+    assert install.startswith("python3 -m venv")
+    assert start == ".venv/bin/ccstore run"
+    # What the two install is held by test_packaging.py; here, that the words are accepted.
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    venv = install.split(" && ")[0].replace("python3", str(tmp_path / "bin" / "python3"))
+    run(venv, tmp_path)
+    assert (tmp_path / ".venv" / "bin" / "python").exists()
+
+
+def test_the_tour(tmp_path: Path) -> None:
+    program = missing("curl", "sqlite3")
+    if program is not None:
+        pytest.skip(f"no {program} on this machine")
+    tour = commands("A tour of two minutes")
+    netcat = missing("nc") is not None
+    said: list[str] = []
+    with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
+        for command in tour:
+            stream = daemon.ports["UDP" if " nc -u" in command else "TCP"]
+            for port, place in (
+                ("8094", stream),
+                ("8080", daemon.ports["HTTP"]),
+                ("8088", daemon.ports["REST"]),
+            ):
+                command = command.replace(port, str(place))
+            if netcat:
+                # Bash can do what nc does here.
+                kind = "udp" if " nc -u" in command else "tcp"
+                command = re.sub(r"\| nc .* (\d+)$", rf"> /dev/{kind}/127.0.0.1/\1", command)
+            said.append(run(command, tmp_path))
+    (by_host, all_hosts) = (json.loads(text) for text in said if text.startswith('{"results"'))
+    assert events(by_host) == ['{"jobId": 69}', '{"jobId": 70}', '{"jobId": 71}']
+    assert events(all_hosts) == [*events(by_host), '{"jobId": 72}']
+    bad = next(json.loads(text) for text in said if '"rejected":2' in text)
+    assert (bad["stored"], [line["line"] for line in bad["lines"]]) == (1, [1, 3])
+    assert len(said[-1].splitlines()) == 4
+
+
+def events(answer: Any) -> list[str]:
+    return [row["Event"] for row in answer["results"][0][0]["data"]]
+
+
+def free_ports(directory: Path) -> Path:
+    """A configuration that is the default but for the ports, which are any that are free."""
+    here = {"address": "127.0.0.1", "port": 0}
+    configuration = {
+        "receivers": {kind: {"type": kind, **here} for kind in ("tcp", "udp", "http")},
+        "storage": {"backend": {"type": "sqlite", "database_path": "ccstore.db"}},
+        "api": {**here, "enable_swagger_ui": True},
+    }
+    path = directory / "ccstore.json"
+    path.write_text(json.dumps(configuration))
+    return path
+
+
+def test_every_dependency_is_in_the_table() -> None:
+    table = README.split("## Dependencies\n", 1)[1].split("\n## ", 1)[0].lower()
+    setup = (ROOT / "setup.py").read_text()
+    listed = re.findall(
+        r'^    "([A-Za-z][\w.-]*)', setup.split("INSTALL = [")[1].split("TEST = [")[0], re.MULTILINE
+    )
+    assert len(listed) > 10
+    for name in listed:
+        assert f"[{name.lower()}]" in table, name
+
+
+def test_the_systemd_unit(tmp_path: Path) -> None:
+    if missing("systemd-analyze"):
+        pytest.skip("no systemd-analyze on this machine")
+    unit = (ROOT / "conf" / "ccstore.service").read_text()
+    # The program need not be installed where the unit expects it, but systemd-analyze looks for it.
+    path = tmp_path / "ccstore.service"
+    path.write_text(unit.replace("/opt/ccstore/.venv/bin/ccstore", sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

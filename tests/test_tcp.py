@@ -1,0 +1,441 @@
+"""Line protocol over TCP."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from twisted.internet import reactor, ssl
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from ccstore.interfaces import StoreUnavailable
+from ccstore.listening import ListenError
+from ccstore.receivers.tcp import TcpReceiver
+from tests.support import Client, FakeSink, Loopback, event, intake_for, port_in, receiver_config, scratch
+
+
+class _TcpTests(SynchronousTestCase):
+    """A receiver without a network."""
+
+    def start(self, *, max_waiting: int = 1000, max_waiting_size: int = 10**9, **keys: Any) -> None:
+        config = receiver_config(scratch(self), "tcp", **keys)
+        self.clock = Loopback()
+        self.sink = FakeSink()
+        self.receiver = TcpReceiver(
+            config,
+            intake_for(config, "tcp", self.sink, self.clock),
+            self.clock,
+            max_waiting=max_waiting,
+            max_waiting_size=max_waiting_size,
+        )
+        self.receiver.listen()
+
+    @property
+    def rejected(self) -> int:
+        return self.receiver.account.rejected.total()
+
+    def drain(self) -> Deferred[None]:
+        """Let the receiver come to its end, as far as the time is given to it."""
+        drained = ensureDeferred(self.receiver.drain())
+        self.clock.pump([0.1] * 3)
+        return drained
+
+
+class LineTests(_TcpTests):
+    """What counts as a line."""
+
+    def setUp(self) -> None:
+        self.start()
+        self.connection, self.wire = self.clock.connect()
+
+    def test_both_kinds_of_line_ends(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n" + event("b") + b"\r\n" + event("c") + b"\n")
+        self.assertEqual(self.sink.texts, ["a", "b", "c"])
+
+    def test_lines_in_pieces(self) -> None:
+        for byte in event("a") + b"\r\n" + event("b") + b"\n":
+            self.connection.dataReceived(bytes([byte]))
+        self.assertEqual(self.sink.texts, ["a", "b"])
+
+    def test_two_connections_do_not_mix(self) -> None:
+        other, _ = self.clock.connect(port=40001)
+        line = event("a") + b"\n"
+        self.connection.dataReceived(line[:20])
+        other.dataReceived(event("b") + b"\n")
+        self.connection.dataReceived(line[20:])
+        self.assertEqual(self.sink.texts, ["b", "a"])
+
+    def test_a_last_line_without_newline_counts_at_the_close(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n" + event("b"))
+        self.assertEqual(self.sink.texts, ["a"])
+        self.wire.lose(ConnectionDone())
+        self.assertEqual(self.sink.texts, ["a", "b"])
+        self.assertEqual(self.rejected, 0)
+
+    def test_half_a_line_is_rejected_when_the_connection_breaks(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n" + event("b"))
+        self.wire.lose(ConnectionLost())
+        self.assertEqual(self.sink.texts, ["a"])
+        self.assertEqual(self.receiver.account.rejected, {"malformed": 1})
+
+    def test_a_break_between_two_lines_costs_nothing(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n")
+        self.wire.lose(ConnectionLost())
+        self.assertEqual(self.receiver.account.received, 1)
+        self.assertEqual(self.rejected, 0)
+
+    def test_half_a_line_is_rejected_at_our_own_stop(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n" + event("b"))
+        self.successResultOf(self.drain())
+        self.assertFalse(self.wire.connected)
+        self.assertEqual(self.sink.texts, ["a"])
+        self.assertEqual(self.rejected, 1)
+
+    def test_a_bad_line_costs_neither_its_neighbours_nor_the_connection(self) -> None:
+        self.connection.dataReceived(event("a") + b"\nnothing like a line\n" + event("b") + b"\n")
+        self.connection.dataReceived(b"\xff\xfe\x00\n" + event("c") + b"\n")
+        self.assertEqual(self.sink.texts, ["a", "b", "c"])
+        self.assertEqual(self.rejected, 2)
+        self.assertTrue(self.wire.connected)
+
+    def test_a_bad_line_is_named_in_the_log_with_its_sender_and_cut_short(self) -> None:
+        with capturedLogs() as logs:
+            self.connection.dataReceived(b"x" * 5000 + b"\n")
+        (text,) = [formatEvent(entry) for entry in logs]
+        self.assertIn("tcp: rejected a line from 10.0.0.1:40000: line 1, column 5001", text)
+        self.assertLess(len(text), 300)
+
+    def test_the_same_complaint_about_a_host_is_made_once_in_a_while(self) -> None:
+        with capturedLogs() as logs:
+            for _ in range(100):
+                self.connection.dataReceived(b"bad\n")
+        self.assertEqual(len(logs), 1)
+        self.clock.advance(60)
+        with capturedLogs() as logs:
+            self.connection.dataReceived(b"bad\n")
+        self.assertIn("99 more", formatEvent(logs[0]))
+
+    def test_the_sender_and_the_receivers_cluster_travel_along(self) -> None:
+        self.start(cluster="fritz")
+        self.connection, _ = self.clock.connect("10.1.2.3", 5)
+        self.connection.dataReceived(event("a", cluster=None) + b"\n")
+        self.assertEqual(self.sink.origins[0].sender, "10.1.2.3:5")
+        self.assertEqual(self.sink.origins[0].cluster, "fritz")
+
+    def test_the_unit_of_timestamps_is_that_of_the_receiver(self) -> None:
+        self.start(precision="ms")
+        self.connection, _ = self.clock.connect()
+        self.connection.dataReceived(event("a", time=1700) + b"\n")
+        self.assertEqual(self.sink.messages[0].time, 1_700_000_000)
+
+
+class LongLineTests(_TcpTests):
+    def setUp(self) -> None:
+        self.start(max_line_length=100)
+        self.connection, self.wire = self.clock.connect()
+
+    def test_a_line_that_is_too_long_is_rejected_and_its_neighbours_are_not(self) -> None:
+        self.connection.dataReceived(event("a") + b"\n" + event("b" * 200) + b"\n" + event("c") + b"\n")
+        self.assertEqual(self.sink.texts, ["a", "c"])
+        self.assertEqual(self.rejected, 1)
+        self.assertTrue(self.wire.connected)
+
+    def test_it_is_skipped_without_being_held(self) -> None:
+        self.connection.dataReceived(b'job,cluster=alex event="')
+        for _ in range(1000):
+            self.connection.dataReceived(b"x" * 1000)
+            self.assertLess(self.connection._decoder.pending, 200)
+        self.connection.dataReceived(b'"\n' + event("c") + b"\n")
+        self.assertEqual(self.sink.texts, ["c"])
+        self.assertEqual(self.rejected, 1)
+
+    def test_a_line_of_just_that_length_is_taken(self) -> None:
+        line = event("")
+        line = event("x" * (100 - len(line)))
+        self.assertEqual(len(line), 100)
+        self.connection.dataReceived(line + b"\n")
+        self.assertEqual(len(self.sink.messages), 1)
+
+
+class IdleTests(_TcpTests):
+    def test_a_quiet_connection_is_closed_after_the_idle_timeout(self) -> None:
+        self.start(idle_timeout="10s")
+        connection, wire = self.clock.connect()
+        self.clock.advance(9)
+        connection.dataReceived(event("a") + b"\n")
+        self.clock.advance(9)
+        self.assertTrue(wire.connected)
+        self.clock.advance(2)
+        self.assertFalse(wire.connected)
+        self.assertEqual(self.receiver.figures()["connections"], 0)
+
+    def test_by_default_a_connection_may_be_quiet_for_ever(self) -> None:
+        self.start()
+        _, wire = self.clock.connect()
+        self.clock.advance(10**6)
+        self.assertTrue(wire.connected)
+
+    def test_half_a_line_is_rejected_when_the_connection_is_closed_as_idle(self) -> None:
+        self.start(idle_timeout="10s")
+        connection, _ = self.clock.connect()
+        connection.dataReceived(event("half", time=17000))
+        self.clock.advance(11)
+        self.assertEqual(self.sink.texts, [])
+        self.assertEqual(self.rejected, 1)
+
+    def test_a_connection_that_we_hold_back_is_not_idle(self) -> None:
+        self.start(idle_timeout="10s", max_waiting=1)
+        self.sink.holds = True
+        connection, wire = self.clock.connect()
+        connection.dataReceived(event("a") + b"\n" + event("b") + b"\n")
+        self.assertTrue(wire.is_paused)
+        _, late = self.clock.connect(port=40001)
+        self.clock.advance(60)
+        self.assertTrue(wire.connected)
+        self.assertTrue(late.connected)
+        self.sink.commit()
+        self.clock.advance(9)
+        self.assertTrue(wire.connected)
+        self.clock.advance(2)
+        self.assertFalse(wire.connected)
+        self.assertFalse(late.connected)
+
+
+class ManyConnectionsTests(_TcpTests):
+    def test_connections_beyond_the_limit_are_refused_and_counted(self) -> None:
+        self.start(max_connections=2)
+        wires = [self.clock.connect(port=port)[1] for port in (1, 2, 3)]
+        self.assertEqual([wire.connected for wire in wires], [True, True, False])
+        self.assertEqual(self.receiver.figures()["refused_connections"], 1)
+
+    def test_a_place_that_becomes_free_can_be_taken(self) -> None:
+        self.start(max_connections=1)
+        _, first = self.clock.connect()
+        first.lose(ConnectionDone())
+        _, second = self.clock.connect()
+        self.assertTrue(second.connected)
+
+
+class BackPressureTests(_TcpTests):
+    """When too much waits to be stored, nobody is read from, and nothing is lost."""
+
+    def setUp(self) -> None:
+        self.start(max_waiting=10)
+        self.sink.holds = True
+
+    def send(self, connection: Any, lines: int) -> None:
+        connection.dataReceived((event("x") + b"\n") * lines)
+
+    def test_all_connections_are_paused_when_too_much_waits(self) -> None:
+        connection, wire = self.clock.connect()
+        _, other = self.clock.connect(port=40001)
+        self.send(connection, 10)
+        self.assertFalse(wire.is_paused)
+        self.send(connection, 1)
+        self.assertTrue(wire.is_paused)
+        self.assertTrue(other.is_paused)
+        self.assertEqual(self.receiver.figures()["pauses"], 1)
+        self.assertEqual(self.sink.flushes, 1)
+
+    def test_they_go_on_when_it_is_committed(self) -> None:
+        connection, wire = self.clock.connect()
+        _, other = self.clock.connect(port=40001)
+        self.send(connection, 11)
+        self.sink.commit()
+        self.assertFalse(wire.is_paused)
+        self.assertFalse(other.is_paused)
+        self.assertEqual(len(self.sink.messages), 11)
+
+    def test_a_connection_that_comes_meanwhile_starts_paused(self) -> None:
+        connection, _ = self.clock.connect()
+        self.send(connection, 11)
+        _, late = self.clock.connect(port=40001)
+        self.assertTrue(late.is_paused)
+        self.sink.commit()
+        self.assertFalse(late.is_paused)
+
+    def test_bytes_count_like_messages(self) -> None:
+        self.start(max_waiting=1000, max_waiting_size=500)
+        self.sink.holds = True
+        connection, wire = self.clock.connect()
+        connection.dataReceived(event("x" * 600) + b"\n")
+        self.assertTrue(wire.is_paused)
+        self.sink.commit()
+        self.assertFalse(wire.is_paused)
+
+    def test_a_store_that_fails_does_not_leave_them_paused(self) -> None:
+        connection, wire = self.clock.connect()
+        self.send(connection, 11)
+        self.sink.failure = StoreUnavailable("the disk is full")
+        with capturedLogs() as logs:
+            self.sink.commit()
+        self.assertFalse(wire.is_paused)
+        self.assertIn("the disk is full", formatEvent(logs[0]))
+        self.assertEqual(self.receiver.account.dropped, {"store_unavailable": 11})
+
+    def test_the_stop_reads_on_as_long_as_something_comes(self) -> None:
+        connection, wire = self.clock.connect()
+        drained = ensureDeferred(self.receiver.drain())
+        for number in range(5):
+            self.clock.advance(0.06)
+            connection.dataReceived(event(str(number)) + b"\n")
+        self.assertNoResult(drained)
+        self.clock.pump([0.1] * 3)
+        self.assertEqual(self.sink.texts, ["0", "1", "2", "3", "4"])
+        self.successResultOf(drained)
+        self.assertFalse(wire.connected)
+
+    def test_a_sender_that_never_pauses_cannot_hold_up_the_stop(self) -> None:
+        connection, _ = self.clock.connect()
+        drained = ensureDeferred(self.receiver.drain())
+        for _ in range(30):
+            self.clock.advance(0.05)
+            connection.dataReceived(event("x") + b"\n")
+        self.successResultOf(drained)
+
+
+def certificates(directory: Path) -> None:
+    """A CA, certificates for a server and a client that it signed, and a client that signed itself."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def make(name: str, signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None, is_ca: bool) -> Any:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer, signing_key = signer or (subject, key)
+        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
+            .sign(signing_key, hashes.SHA256())
+        )
+        (directory / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (directory / f"{name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return subject, key
+
+    ca = make("ca", None, True)
+    make("server", ca, False)
+    make("client", ca, False)
+    make("stranger", None, False)
+
+
+class SocketTests(TestCase):
+    """With the network."""
+
+    def start(self, **keys: Any) -> int:
+        config = receiver_config(self.directory, "tcp", **keys)
+        self.sink = FakeSink()
+        self.receiver = TcpReceiver(
+            config,
+            intake_for(config, "tcp", self.sink, reactor),
+            reactor,
+            max_waiting=1000,
+            max_waiting_size=10**9,
+        )
+        port = port_in(self.receiver.listen())
+        self.addCleanup(self.stop)
+        return port
+
+    async def stop(self) -> None:
+        await self.receiver.stop_listening()
+        await self.receiver.drain()
+
+    def setUp(self) -> None:
+        self.directory = scratch(self)
+
+    async def send(self, port: int, data: bytes, *, name: str | None = None, tls: bool = True) -> Client:
+        endpoint: Any = HostnameEndpoint(reactor, "127.0.0.1", port)
+        if tls:
+            trusted = ssl.Certificate.loadPEM((self.directory / "ca.pem").read_bytes())
+            mine = None
+            if name is not None:
+                both = (self.directory / f"{name}.pem").read_bytes()
+                both += (self.directory / f"{name}.key").read_bytes()
+                mine = ssl.PrivateCertificate.loadPEM(both)
+            endpoint = wrapClientTLS(ssl.optionsForClientTLS("127.0.0.1", trusted, mine), endpoint)
+        client = await connectProtocol(endpoint, Client())
+        client.transport.write(data)
+        client.transport.loseConnection()
+        await client.closed
+        return client
+
+    async def test_lines_come_in_by_a_socket(self) -> None:
+        port = self.start()
+        await self.send(port, event("a") + b"\n" + event("b"), tls=False)
+        await self.stop()
+        self.assertEqual(self.sink.texts, ["a", "b"])
+
+    async def test_tls(self) -> None:
+        certificates(self.directory)
+        port = self.start(tls_certificate="server.pem", tls_key="server.key")
+        await self.send(port, event("a") + b"\n" + event("b"))
+        await self.stop()
+        self.assertEqual(self.sink.texts, ["a", "b"])
+
+    async def test_nothing_is_taken_in_the_clear_where_there_is_tls(self) -> None:
+        certificates(self.directory)
+        port = self.start(tls_certificate="server.pem", tls_key="server.key")
+        await self.send(port, event("a") + b"\n", tls=False)
+        await self.stop()
+        self.assertEqual(self.sink.texts, [])
+
+    async def test_a_client_certificate_lets_in_whom_the_ca_signed_and_nobody_else(self) -> None:
+        certificates(self.directory)
+        port = self.start(tls_certificate="server.pem", tls_key="server.key", tls_client_ca="ca.pem")
+        await self.send(port, event("a") + b"\n", name="client")
+        await self.send(port, event("b") + b"\n", name="stranger")
+        await self.send(port, event("c") + b"\n")
+        await self.stop()
+        self.assertEqual(self.sink.texts, ["a"])
+
+    async def test_endpoint_strings(self) -> None:
+        certificates(self.directory)
+        port = self.start(endpoint="tcp:0:interface=127.0.0.1")
+        await self.send(port, event("a"), tls=False)
+        await self.stop()
+        self.assertEqual(self.sink.texts, ["a"])
+        files = f"certKey={self.directory}/server.pem:privateKey={self.directory}/server.key"
+        port = self.start(endpoint=f"ssl:0:interface=127.0.0.1:{files}")
+        await self.send(port, event("b"))
+        await self.stop()
+        self.assertEqual(self.sink.texts, ["b"])
+
+    def test_what_cannot_be_opened_is_said_in_one_line(self) -> None:
+        port = self.start()
+        (self.directory / "junk.pem").write_text("junk")
+        wrong: list[tuple[dict[str, Any], str]] = [
+            ({"port": port}, f"receiver 'tcp': cannot listen on 127.0.0.1:{port}: "),
+            ({"endpoint": "nothing:1"}, "receiver 'tcp': cannot listen on nothing:1: "),
+            ({"endpoint": f"tcp:{port}:interface=127.0.0.1"}, f"cannot listen on 127.0.0.1:{port}: "),
+            ({"tls_certificate": "junk.pem"}, "no certificate in"),
+        ]
+        for keys, said in wrong:
+            config = receiver_config(self.directory, "tcp", **keys)
+            intake = intake_for(config, "tcp", self.sink, reactor)
+            other = TcpReceiver(config, intake, reactor, max_waiting=1, max_waiting_size=1)
+            with self.assertRaises(ListenError) as caught:
+                other.listen()
+            self.assertIn(said, str(caught.exception))
+            self.assertNotIn("\n", str(caught.exception))
