@@ -32,7 +32,9 @@ class Daemon:
     """
 
     def __init__(self, storage: Mapping[str, object] | None = None, directory: Path | None = None) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") if directory is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") if directory is None else None
+        )
         self.directory = Path(self._temporary.name) if self._temporary else Path(str(directory))
         self.database = self.directory / "ccstore.db"
         here = {"address": "127.0.0.1", "port": 0}
@@ -71,7 +73,8 @@ class Daemon:
         for _ in range(600):
             text = self.log()
             if " runs" in text:
-                return {kind: int(found[1]) for kind, place in _PLACES.items() if (found := place.search(text))}
+                found = {kind: place.search(text) for kind, place in _PLACES.items()}
+                return {kind: int(match[1]) for kind, match in found.items() if match is not None}
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
@@ -83,7 +86,7 @@ class Daemon:
         return found
 
     def settled(self) -> tuple[int, int]:
-        """Lines that are committed, and lines that never will be, of all receivers; the books must balance."""
+        """Lines that are committed, and lines that never will be; the books must balance."""
         stored = lost = 0
         for name, account in self.stats()["receivers"].items():
             gone = sum(account["rejected"].values()) + sum(account["dropped"].values())

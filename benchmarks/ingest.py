@@ -7,6 +7,7 @@ import multiprocessing
 import socket
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from urllib.parse import urlsplit
 
@@ -59,14 +60,16 @@ def _send_udp(port: int, lines: bytes, rate: int, seconds: float, go: Event) -> 
         time.sleep(0.001)
 
 
-def _senders(target: Callable[..., None], arguments: Sequence[tuple[object, ...]]) -> tuple[list[multiprocessing.Process], Event]:
+def _senders(
+    target: Callable[..., None], arguments: Sequence[tuple[object, ...]]
+) -> tuple[Sequence[BaseProcess], Event]:
     context = multiprocessing.get_context("fork")
     go = context.Event()
     processes = [context.Process(target=target, args=(*each, go)) for each in arguments]
     for process in processes:
         process.start()
     time.sleep(0.5)  # until they are connected; what is measured begins at `go`
-    return processes, go  # type: ignore[return-value]
+    return processes, go
 
 
 def measure(
@@ -84,7 +87,8 @@ def measure(
     while True:
         stored, lost = daemon.settled()
         passed = time.perf_counter() - begun
-        progress(f"{name}: {stored:,} of {count:,}, {stored / passed:,.0f}/s, file {daemon.file_size():.0f} MB")
+        rate, size = stored / passed, daemon.file_size()
+        progress(f"{name}: {stored:,} of {count:,}, {rate:,.0f}/s, file {size:.0f} MB")
         if stored + lost >= count:
             break
         time.sleep(0.1)
@@ -142,13 +146,15 @@ def run(count: int, retention: float, influx: str | None) -> list[dict[str, obje
         with Daemon(storage) as daemon:
             part = max(1, rounds // connections)
             arguments = [(daemon.ports["tcp"], lines, part)] * connections
-            rows.append(measure(f"TCP, {connections} connections", daemon, _send_tcp, arguments, part * connections * _BLOCK))
+            name = f"TCP, {connections} connections"
+            rows.append(measure(name, daemon, _send_tcp, arguments, part * connections * _BLOCK))
     for connections in (1, 4):
         with Daemon(storage) as daemon:
             part = max(1, rounds // connections)
             url = f"http://127.0.0.1:{daemon.ports['http']}/"
             arguments = [(url, lines, part)] * connections
-            rows.append(measure(f"HTTP, {connections} connections", daemon, _send_http, arguments, part * connections * _BLOCK))
+            name = f"HTTP, {connections} connections"
+            rows.append(measure(name, daemon, _send_http, arguments, part * connections * _BLOCK))
     with Daemon(storage) as daemon:
         rows.append(measure_udp(daemon, lines, 50_000, 10.0))
     for row in rows:
@@ -158,12 +164,15 @@ def run(count: int, retention: float, influx: str | None) -> list[dict[str, obje
     return rows
 
 
-def _influx(url: str, lines: bytes, rounds: int, rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+def _influx(
+    url: str, lines: bytes, rounds: int, rows: Sequence[dict[str, object]]
+) -> list[dict[str, object]]:
     """The same bodies to an InfluxDB, and our figures as multiples of its."""
     found = []
     for connections in (1, 4):
         part = max(1, rounds // connections)
-        processes, go = _senders(_send_http, [(f"{url}/write?db=ccstore&precision=s", lines, part)] * connections)
+        arguments = [(f"{url}/write?db=ccstore&precision=s", lines, part)] * connections
+        processes, go = _senders(_send_http, arguments)
         begun = time.perf_counter()
         go.set()
         for process in processes:

@@ -27,8 +27,8 @@ def block(count: int, *, hosts: int = 1000, seed: int = 1, logs: bool = True) ->
         else:
             lines.append(
                 f"job,cluster=alex,function=start_job,hostname={host},type=node,type-id=0 "
-                f'event="{{\\"jobId\\": {number}, \\"cluster\\": \\"alex\\", \\"user\\": \\"u{number % 97}\\", '
-                f'\\"state\\": \\"running\\"}}" '
+                f'event="{{\\"jobId\\": {number}, \\"cluster\\": \\"alex\\", '
+                f'\\"user\\": \\"u{number % 97}\\", \\"state\\": \\"running\\"}}" '
             )
     stamp = STAMP.decode()
     return "".join(f"{line}{stamp}\n" for line in lines).encode()

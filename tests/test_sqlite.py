@@ -17,7 +17,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.query import Query
@@ -240,12 +240,11 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.counts(), [2])
 
     async def test_its_age_counts_from_its_opening(self) -> None:
+        """And not from what is written last, which would keep a busy one open for ever."""
         backend = self.open()
         self.now += SPAN // 2
         await backend.write(messages("ab"))
-        await self.seal(backend)
-        await backend.write(messages("cd"))
-        await backend.tend(self.now + SPAN - 1)
+        await backend.tend(NOW + SPAN)
         self.assertEqual(self.counts(), [2])
 
     async def test_an_empty_one_stays_open(self) -> None:
@@ -530,7 +529,7 @@ class RestartTests(_Files, TestCase):
         self.open()
 
 
-class WrongFileTests(_Files, SynchronousTestCase):
+class WrongFileTests(_Files, TestCase):
     """What cannot be opened is said in one line, and nothing is touched."""
 
     def refused(self, path: Path | None = None) -> str:
@@ -549,10 +548,6 @@ class WrongFileTests(_Files, SynchronousTestCase):
             for statement in statements:
                 connection.execute(statement)
 
-    def close(self, backend: SqliteBackend) -> None:
-        """Without a reactor that runs, what is open is only the lock."""
-        backend._release_lock()
-
     @contextmanager
     def as_somebody_else(self) -> Iterator[None]:
         """As a user whom file permissions bind, which they do not if the tests run as root."""
@@ -564,19 +559,14 @@ class WrongFileTests(_Files, SynchronousTestCase):
         finally:
             os.seteuid(user)
 
-    def test_in_use(self) -> None:
-        first = self.backend_at(self.path)
-        first.open()
+    async def test_in_use(self) -> None:
+        first = self.open()
         self.assertIn("in use by another ccstore", self.refused())
-        self.close(first)
-        second = self.backend_at(self.path)
-        second.open()
-        self.close(second)
+        await first.close()
+        self.open()
 
-    def test_of_a_newer_version(self) -> None:
-        first = self.backend_at(self.path)
-        first.open()
-        self.close(first)
+    async def test_of_a_newer_version(self) -> None:
+        await self.open().close()
         self.make_file(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
         self.assertIn(f"version {sqlite.SCHEMA_VERSION + 1}, written by a newer ccstore", self.refused())
         self.assertEqual(self.value("PRAGMA user_version"), sqlite.SCHEMA_VERSION + 1)
@@ -609,23 +599,21 @@ class WrongFileTests(_Files, SynchronousTestCase):
         with self.as_somebody_else():
             self.assertIn("Permission denied", self.refused())
 
-    def test_that_cannot_be_written(self) -> None:
-        first = self.backend_at(self.path)
-        first.open()
-        self.close(first)
+    async def test_that_cannot_be_written(self) -> None:
+        await self.open().close()
         self.path.chmod(0o444)
         self.path.with_name("events.db.lock").chmod(0o666)
         self.path.parent.chmod(0o777)
         with self.as_somebody_else():
             self.assertIn("readonly", self.refused())
 
-    def test_may_be_opened_once_it_is_right(self) -> None:
+    async def test_may_be_opened_once_it_is_right(self) -> None:
         self.path.mkdir()
         backend = self.backend_at(self.path)
         self.assertRaises(StoreError, backend.open)
         self.path.rmdir()
         backend.open()
-        self.close(backend)
+        await backend.close()
 
 
 class ConnectionTests(_Files, TestCase):
@@ -695,6 +683,19 @@ class ConnectionTests(_Files, TestCase):
         await backend.tend(NOW)
         self.assertEqual(self.sql("SELECT row_count FROM segment WHERE sealed_at IS NOT NULL"), [(2,)])
         self.assertEqual(self.sql("SELECT id, field FROM alex_events"), [(1, "a"), (2, "b")])
+
+    async def test_a_sealing_that_fails_behind_a_write_is_only_said(self) -> None:
+        def full(*arguments: object) -> None:
+            raise sqlite3.OperationalError("disk is full")
+
+        self.patch(sqlite, "SEGMENT_ROWS", 1)
+        self.patch(sqlite.Writer, "seal", full)
+        backend = self.open()
+        with capturedLogs() as logs:
+            await backend.write(messages("a"))
+            await backend.write(messages("b"))
+        self.assertEqual(formatEvent(logs[0]), "cannot seal now: disk is full")
+        self.assertEqual(await texts(backend), ["a", "b"])
 
     async def test_a_query_that_takes_too_long_is_ended_in_the_middle(self) -> None:
         backend = self.open()

@@ -91,7 +91,7 @@ class _Segment:
         return f"{kind}_{self.id}"
 
 
-class _Writer:
+class Writer:
     """What the writing connection does; all of it runs in the writer's thread.
 
     :param retention: nanoseconds after which events expire.
@@ -494,9 +494,9 @@ class SqliteBackend:
         self._pragmas = {"busy_timeout": "5000", "synchronous": "FULL", "cache_size": "-16384"} | dict(
             pragmas
         )
-        # It is always WAL, but auto_vacuum has to be set before it: see _bring_up_to_date.
+        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
         self._pragmas.pop("journal_mode", None)
-        self._writer = _Writer(int(retention * 1e9), now)
+        self._writer = Writer(int(retention * 1e9), now)
         self._reader = _Reader()
         self._now = now
         self._reactor = reactor
@@ -517,7 +517,7 @@ class SqliteBackend:
         try:
             with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
                 self._prepare(connection)
-                _bring_up_to_date(connection)
+                prepare_file(connection)
                 self._writer.load(connection)
         except (sqlite3.Error, StoreError) as error:
             self._release_lock()
@@ -649,7 +649,7 @@ def _translate(failure: Failure) -> Failure:
     return failure
 
 
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+def prepare_file(connection: sqlite3.Connection) -> None:
     """Make the file ours if it is new, and refuse it if it is not ours or is newer than we are."""
     application, version, objects = (
         connection.execute(statement).fetchone()[0]

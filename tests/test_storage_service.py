@@ -1,0 +1,681 @@
+"""The storage service: what is written together and when, who waits for what, and how it bears trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from ccstore.interfaces import IMessageStore, QueryTimeout, Refusal, StoreError, StoreUnavailable
+from ccstore.message import Message
+from ccstore.query import Page, Query, Row
+from ccstore.storage import service
+from ccstore.storage.service import StorageService, retention_interval
+from tests.backends import SECOND, MemoryBackend, ScriptedBackend, messages
+
+START = 1_000_000.0
+RETENTION = 3200.0
+LOCKED = "database is locked"
+
+
+class _ServiceTests(SynchronousTestCase):
+    """A service that runs on a clock and a backend of the test."""
+
+    def setUp(self) -> None:
+        self.backend: Any = ScriptedBackend()
+        self.clock = Clock()
+        self.clock.advance(START)
+        self.start()
+
+    def start(self, **changes: Any) -> None:
+        """A new service on the backend."""
+        settings = {
+            "retention": RETENTION,
+            "flush_time": 1.0,
+            "batch_size": 100,
+            "max_waiting": 1000,
+        } | changes
+        self.service = StorageService(self.backend, self.clock, **settings)
+        self.service.startService()
+
+    def accept(self, texts: Sequence[str], *, urgent: bool = True) -> Deferred[Sequence[Refusal]]:
+        return self.service.accept(messages(texts), urgent=urgent)
+
+    def query(self) -> Deferred[Sequence[Page]]:
+        return self.service.query([Query("alex")], max_rows=10, timeout=5.0)
+
+    def commit(self) -> None:
+        """The write that goes on succeeds."""
+        self.backend.writes[-1].succeed()
+
+    def lock(self) -> None:
+        """The write that goes on fails, but may succeed later."""
+        self.backend.writes[-1].fail(StoreUnavailable(LOCKED))
+
+    def status(self) -> Any:
+        return self.service.stats()["manager"]["status"]
+
+
+class GroupCommitTests(_ServiceTests):
+    """Which messages are written together."""
+
+    def test_provides_the_interface(self) -> None:
+        self.assertTrue(IMessageStore.providedBy(self.service))
+
+    def test_what_arrives_during_a_write_goes_together_after_it(self) -> None:
+        for text in "abcd":
+            self.accept([text])
+        self.assertEqual(self.backend.written, [["a"]])
+        self.commit()
+        self.assertEqual(self.backend.written, [["a"], ["b", "c", "d"]])
+        self.accept(["e"])
+        self.commit()
+        self.assertEqual(self.backend.written[2:], [["e"]])
+
+    def test_the_order_of_arrival_is_kept(self) -> None:
+        self.accept("ab", urgent=False)
+        self.accept("c")
+        self.accept("d", urgent=False)
+        self.accept("ef")
+        self.commit()
+        self.assertEqual(self.backend.written, [list("abc"), list("def")])
+
+    def test_a_batch_has_a_bound(self) -> None:
+        self.start(batch_size=3)
+        for texts in ("a", "bc", "d", "e", "fg"):
+            self.accept(texts)
+        for _ in range(3):
+            self.commit()
+        self.assertEqual(self.backend.written, [["a"], list("bcd"), list("efg")])
+
+    def test_what_was_accepted_together_is_not_torn_apart(self) -> None:
+        self.start(batch_size=3)
+        self.accept("abcde")
+        self.assertEqual(self.backend.written, [list("abcde")])
+
+    def test_fires_when_committed_and_not_before(self) -> None:
+        first, second = self.accept("a"), self.accept("b")
+        self.assertNoResult(first)
+        self.commit()
+        self.assertEqual(list(self.successResultOf(first)), [])
+        self.assertNoResult(second)
+        self.commit()
+        self.assertEqual(list(self.successResultOf(second)), [])
+
+    def test_whoever_waits_may_bring_more_at_once(self) -> None:
+        self.accept("a").addCallback(lambda _: self.accept("b"))
+        self.commit()
+        self.assertEqual(self.backend.written, [["a"], ["b"]])
+
+    def test_whoever_gives_up_waiting_disturbs_nobody(self) -> None:
+        first, second = self.accept("a"), self.accept("b")
+        first.addErrback(lambda _: None)
+        first.cancel()
+        self.commit()
+        self.commit()
+        self.successResultOf(second)
+
+    def test_a_backend_may_answer_at_once(self) -> None:
+        self.backend = MemoryBackend()
+        self.start()
+        for text in "abc":
+            self.successResultOf(self.accept(text))
+        (page,) = self.successResultOf(self.query())
+        self.assertEqual([row.text for row in page.rows], list("abc"))
+        self.successResultOf(self.service.stopService())
+
+
+class LingeringTests(_ServiceTests):
+    """What nobody waits for may make a larger batch."""
+
+    def test_is_written_after_the_flush_time(self) -> None:
+        self.accept("a", urgent=False)
+        self.clock.advance(0.9)
+        self.accept("b", urgent=False)
+        self.assertEqual(self.backend.written, [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written, [list("ab")])
+        self.assertEqual(self.status()["timer_flushes"], 1)
+
+    def test_the_time_starts_again_with_the_next(self) -> None:
+        self.accept("a", urgent=False)
+        self.clock.advance(1)
+        self.commit()
+        self.clock.advance(0.5)
+        self.accept("b", urgent=False)
+        self.clock.advance(0.9)
+        self.assertEqual(len(self.backend.writes), 1)
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written, [["a"], ["b"]])
+
+    def test_goes_with_what_is_urgent(self) -> None:
+        self.accept("a", urgent=False)
+        self.accept("b")
+        self.assertEqual(self.backend.written, [list("ab")])
+        self.commit()
+        self.clock.advance(1)
+        self.assertEqual(len(self.backend.writes), 1)
+        self.assertEqual(self.status()["timer_flushes"], 0)
+
+    def test_a_full_batch_is_written_at_once(self) -> None:
+        self.start(batch_size=3)
+        self.accept("ab", urgent=False)
+        self.assertEqual(self.backend.written, [])
+        self.accept("c", urgent=False)
+        self.assertEqual(self.backend.written, [list("abc")])
+
+    def test_flush_writes_at_once(self) -> None:
+        self.service.flush()
+        self.accept("a", urgent=False)
+        self.service.flush()
+        self.assertEqual(self.backend.written, [["a"]])
+
+    def test_without_a_flush_time_nothing_lingers(self) -> None:
+        self.start(flush_time=0.0)
+        self.accept("a", urgent=False)
+        self.assertEqual(self.backend.written, [["a"]])
+
+
+class ReadYourWritesTests(_ServiceTests):
+    """A query sees what was accepted before it."""
+
+    def test_waits_for_what_was_accepted_before(self) -> None:
+        self.accept("a")
+        self.accept("b", urgent=False)
+        found = self.query()
+        self.commit()
+        self.assertEqual(self.backend.queries, [])
+        self.commit()
+        self.assertEqual(len(self.backend.queries), 1)
+        pages = [Page([Row(1, 1, "a")])]
+        self.backend.queries[0].succeed(pages)
+        self.assertEqual(self.successResultOf(found), pages)
+
+    def test_what_lingers_is_written_for_it(self) -> None:
+        self.accept("a", urgent=False)
+        self.query()
+        self.assertEqual(self.backend.written, [["a"]])
+        self.assertEqual(self.status()["query_flushes"], 1)
+
+    def test_does_not_wait_for_what_comes_later(self) -> None:
+        self.accept("a")
+        self.query()
+        self.accept("b")
+        self.accept("c")
+        self.commit()
+        self.assertEqual(self.backend.written, [["a"], ["b", "c"]])
+        self.assertEqual(len(self.backend.queries), 1)
+
+    def test_does_not_wait_when_all_is_committed(self) -> None:
+        self.query()
+        self.accept("a")
+        self.commit()
+        self.query()
+        self.assertEqual(len(self.backend.queries), 2)
+        self.assertEqual(self.status()["query_flushes"], 0)
+
+    def test_does_not_wait_for_a_backend_that_takes_no_writes(self) -> None:
+        self.accept("a")
+        self.lock()
+        self.query()
+        self.assertEqual(len(self.backend.queries), 1)
+
+    def test_waits_two_seconds_at_most(self) -> None:
+        self.accept("a")
+        self.query()
+        self.clock.advance(1.9)
+        self.assertEqual(self.backend.queries, [])
+        self.clock.advance(0.1)
+        self.assertEqual(len(self.backend.queries), 1)
+        self.commit()
+        self.assertEqual(len(self.backend.queries), 1)
+
+    def test_passes_on_what_is_asked_and_what_has_expired(self) -> None:
+        self.query()
+        self.assertEqual(
+            self.backend.queries[0].argument,
+            {
+                "queries": [Query("alex")],
+                "cutoff": int((START - RETENTION) * SECOND),
+                "max_rows": 10,
+                "timeout": 5.0,
+            },
+        )
+
+    def test_passes_on_what_goes_wrong(self) -> None:
+        found = self.query()
+        self.backend.queries[0].fail(QueryTimeout("the query took too long"))
+        self.failureResultOf(found, QueryTimeout)
+
+
+class UnavailableTests(_ServiceTests):
+    """A backend that cannot write now, but may later."""
+
+    def test_is_tried_again_less_and_less_often(self) -> None:
+        committed = self.accept("ab")
+        for delay in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
+            self.lock()
+            before = len(self.backend.writes)
+            self.clock.advance(delay * 0.98)
+            self.assertEqual(len(self.backend.writes), before)
+            self.clock.advance(delay * 0.04)
+            self.assertEqual(len(self.backend.writes), before + 1)
+        self.assertNoResult(committed)
+        self.commit()
+        self.assertEqual(list(self.successResultOf(committed)), [])
+        self.assertEqual({tuple(batch) for batch in self.backend.written}, {("a", "b")})
+
+    def test_says_why_until_it_works_again(self) -> None:
+        self.accept("a")
+        self.assertIsNone(self.service.unreadiness())
+        self.lock()
+        self.assertEqual(self.service.unreadiness(), LOCKED)
+        self.assertEqual(self.service.stats()["manager"]["errors"], {"unavailable": LOCKED})
+        self.clock.advance(0.1)
+        self.commit()
+        self.assertIsNone(self.service.unreadiness())
+        self.assertEqual(self.service.stats()["manager"]["errors"], {})
+        self.assertEqual(self.service.stats()["backend"]["errors"], {"write_unavailable": 1})
+
+    def test_is_said_in_the_log_once_in_a_while(self) -> None:
+        with capturedLogs() as logs:
+            self.accept("ab")
+            for _ in range(10):
+                self.lock()
+                self.clock.advance(5)
+            self.commit()
+        self.assertEqual(
+            [formatEvent(entry) for entry in logs],
+            [
+                "cannot write: database is locked; 2 messages are waiting, trying again",
+                "writing works again, 2 messages were waiting",
+            ],
+        )
+
+    def test_who_waits_is_refused_at_once(self) -> None:
+        self.accept("a")
+        self.lock()
+        refused = self.failureResultOf(self.accept("b"), StoreUnavailable)
+        self.assertEqual(str(refused.value), LOCKED)
+
+    def test_what_nobody_waits_for_is_kept_until_it_works_again(self) -> None:
+        self.accept("a")
+        self.lock()
+        committed = self.accept("b", urgent=False)
+        self.clock.advance(0.1)
+        self.commit()
+        self.commit()
+        self.successResultOf(committed)
+        self.assertEqual(self.backend.written, [["a"], ["a"], ["b"]])
+
+    def test_who_waits_is_taken_again_once_it_works(self) -> None:
+        self.accept("a")
+        self.lock()
+        self.clock.advance(0.1)
+        self.commit()
+        self.accept("b")
+        self.assertEqual(self.backend.written[-1], ["b"])
+
+
+class LimitTests(_ServiceTests):
+    """Memory is not without end."""
+
+    def test_too_many_waiting_messages_are_refused(self) -> None:
+        self.start(max_waiting=5)
+        self.accept("abc")
+        self.accept("de")
+        refused = self.failureResultOf(self.accept("f"), StoreUnavailable)
+        self.assertEqual(str(refused.value), "5 messages are waiting to be stored already")
+        self.commit()
+        self.accept("f")
+        self.commit()
+        self.assertEqual(self.backend.written, [list("abc"), list("de"), ["f"]])
+
+    def test_too_much_waiting_text_is_refused(self) -> None:
+        self.patch(service, "MAX_WAITING_SIZE", 10)
+        self.accept(["x" * 6])
+        self.accept(["x" * 4])
+        self.failureResultOf(self.accept(["x"]), StoreUnavailable)
+        self.commit()
+        self.accept(["x" * 6])
+        self.failureResultOf(self.accept(["x"]), StoreUnavailable)
+
+    def test_whatever_comes_alone_is_taken(self) -> None:
+        self.start(max_waiting=2)
+        self.patch(service, "MAX_WAITING_SIZE", 10)
+        self.accept(["x" * 20] * 3)
+        self.commit()
+        self.assertEqual([len(batch) for batch in self.backend.written], [3])
+
+    def test_what_is_refused_is_not_counted_as_waiting(self) -> None:
+        self.start(max_waiting=2)
+        self.accept("ab")
+        self.failureResultOf(self.accept("c"), StoreUnavailable)
+        self.assertEqual((self.status()["waiting"], self.status()["processed"]), (2, 2))
+        self.commit()
+        self.assertEqual(self.status()["waiting"], 0)
+
+
+class _Picky(MemoryBackend):
+    """Keeps the texts it was offered, and does something else with some."""
+
+    def __init__(self, treat: Callable[[Sequence[str]], None]) -> None:
+        super().__init__()
+        self.treat = treat
+        self.offered: list[list[str]] = []
+
+    def write(self, messages: Sequence[Message]) -> Deferred[None]:
+        self.offered.append([message.text for message in messages])
+        try:
+            self.treat(self.offered[-1])
+        except Exception:
+            return fail()
+        return super().write(messages)
+
+
+class BadMessageTests(_ServiceTests):
+    """A message that the backend refuses for good costs none of its neighbours."""
+
+    def treat(self, treat: Callable[[Sequence[str]], None]) -> None:
+        self.backend = _Picky(treat)
+        self.start()
+
+    @staticmethod
+    def refuse_bad(texts: Sequence[str]) -> None:
+        if any(text.startswith("bad") for text in texts):
+            raise StoreError("no NUL, please")
+
+    def stored(self) -> list[str]:
+        (page,) = self.successResultOf(self.service.query([Query("alex")], max_rows=10**6, timeout=5.0))
+        return [row.text for row in sorted(page.rows, key=lambda row: row.id)]
+
+    def test_is_found_wherever_it_is(self) -> None:
+        for length in (1, 2, 3, 8, 13):
+            for place in range(length):
+                self.treat(self.refuse_bad)
+                texts = [f"good {index}" for index in range(length)]
+                texts[place] = "bad"
+                refusals = self.successResultOf(self.accept(texts))
+                self.assertEqual(list(refusals), [Refusal(place, "no NUL, please")])
+                self.assertEqual(self.stored(), [text for text in texts if text != "bad"])
+
+    def test_is_found_without_trying_each(self) -> None:
+        self.treat(self.refuse_bad)
+        self.successResultOf(self.accept(["good"] * 777 + ["bad"] + ["good"] * 246))
+        self.assertEqual(len(self.backend.offered), 1 + 2 * 10)
+
+    def test_there_may_be_several(self) -> None:
+        self.treat(self.refuse_bad)
+        texts = ["bad 0", "b", "c", "bad 3", "bad 4", "f", "g", "bad 7"]
+        refusals = self.successResultOf(self.accept(texts))
+        self.assertEqual([refusal.index for refusal in refusals], [0, 3, 4, 7])
+        self.assertEqual(self.stored(), ["b", "c", "f", "g"])
+        self.assertEqual(self.service.stats()["backend"]["errors"], {"write_sql_exec_failed": 4})
+
+    def test_each_hears_of_their_own(self) -> None:
+        refused = StoreError("no")
+        first = self.accept("a")
+        second, third = self.accept("bc"), self.accept("de")
+        self.commit()
+        self.successResultOf(first)
+        for expected, is_good in (("bcde", False), ("bc", True), ("de", False), ("d", True), ("e", False)):
+            self.assertEqual(self.backend.written[-1], list(expected))
+            self.assertNoResult(second)
+            if is_good:
+                self.commit()
+            else:
+                self.backend.writes[-1].fail(refused)
+        self.assertEqual(list(self.successResultOf(second)), [])
+        self.assertEqual(list(self.successResultOf(third)), [Refusal(1, "no")])
+
+    def test_it_does_not_make_the_service_unready(self) -> None:
+        self.treat(self.refuse_bad)
+        self.successResultOf(self.accept(["bad"]))
+        self.assertIsNone(self.service.unreadiness())
+        self.assertEqual(self.status()["waiting"], 0)
+
+    def test_halving_waits_for_a_backend_that_is_unavailable_meanwhile(self) -> None:
+        committed = self.accept("ab")
+        self.backend.writes[-1].fail(StoreError("no"))
+        self.lock()
+        self.assertNoResult(committed)
+        self.clock.advance(0.1)
+        self.commit()
+        self.backend.writes[-1].fail(StoreError("no"))
+        self.assertEqual(self.backend.written, [list("ab"), ["a"], ["a"], ["b"]])
+        self.assertEqual(list(self.successResultOf(committed)), [Refusal(1, "no")])
+
+    def test_an_error_of_our_own_is_as_a_bad_message(self) -> None:
+        def stumble(texts: Sequence[str]) -> None:
+            if "bad" in texts:
+                raise ZeroDivisionError("oops")
+
+        self.treat(stumble)
+        (refusal,) = self.successResultOf(self.accept(["a", "b", "bad", "d"]))
+        self.assertEqual(refusal, Refusal(2, "internal error: ZeroDivisionError('oops')"))
+        self.successResultOf(self.accept(["e"]))
+        self.assertEqual(self.stored(), ["a", "b", "d", "e"])
+        self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+
+
+class StopTests(_ServiceTests):
+    """At the end everything that was accepted is in the file."""
+
+    def test_writes_everything_and_then_closes(self) -> None:
+        self.start(batch_size=3)
+        accepted = [self.accept(texts) for texts in ("a", "bc", "de")]
+        accepted.append(self.accept("f", urgent=False))
+        stopped = self.service.stopService()
+        for _ in range(3):
+            self.assertNoResult(stopped)
+            self.assertTrue(self.backend.is_open)
+            self.commit()
+        self.successResultOf(stopped)
+        self.assertFalse(self.backend.is_open)
+        self.assertEqual(self.backend.written, [["a"], list("bc"), list("def")])
+        for committed in accepted:
+            self.assertEqual(list(self.successResultOf(committed)), [])
+
+    def test_writes_what_lingers(self) -> None:
+        committed = self.accept("a", urgent=False)
+        stopped = self.service.stopService()
+        self.assertEqual(self.backend.written, [["a"]])
+        self.commit()
+        self.successResultOf(stopped)
+        self.successResultOf(committed)
+
+    def test_closes_at_once_if_nothing_waits(self) -> None:
+        self.successResultOf(self.service.stopService())
+        self.assertFalse(self.backend.is_open)
+
+    def test_leaves_nothing_for_later(self) -> None:
+        self.accept("a", urgent=False)
+        self.query()
+        self.service.stopService()
+        self.commit()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_comes_during_the_stop_is_written_too(self) -> None:
+        self.accept("a")
+        stopped = self.service.stopService()
+        committed = self.accept("b", urgent=False)
+        self.commit()
+        self.commit()
+        self.successResultOf(committed)
+        self.successResultOf(stopped)
+
+    def test_what_comes_after_it_is_refused(self) -> None:
+        self.successResultOf(self.service.stopService())
+        for urgent in (True, False):
+            self.failureResultOf(self.accept("a", urgent=urgent), StoreUnavailable)
+        self.assertEqual(self.backend.writes, [])
+
+    def test_tries_once_more_and_gives_up_if_unavailable(self) -> None:
+        committed = self.accept("a")
+        self.lock()
+        self.clock.advance(0.1)
+        self.lock()
+        waiting = self.accept("b", urgent=False)
+        stopped = self.service.stopService()
+        self.clock.advance(0)
+        self.assertEqual(self.backend.written, 3 * [["a"]])
+        self.lock()
+        self.failureResultOf(committed, StoreUnavailable)
+        self.lock()
+        self.clock.advance(0.1)
+        self.lock()
+        self.failureResultOf(waiting, StoreUnavailable)
+        self.successResultOf(stopped)
+        self.assertFalse(self.backend.is_open)
+
+    def test_the_last_try_may_succeed(self) -> None:
+        committed = self.accept("a")
+        self.lock()
+        stopped = self.service.stopService()
+        self.clock.advance(0)
+        self.commit()
+        self.successResultOf(committed)
+        self.successResultOf(stopped)
+
+    def test_becoming_unavailable_during_the_stop_does_not_hold_it_up(self) -> None:
+        committed = self.accept("a")
+        stopped = self.service.stopService()
+        self.lock()
+        self.failureResultOf(self.accept("b", urgent=False), StoreUnavailable)
+        self.clock.advance(0.1)
+        self.lock()
+        self.failureResultOf(committed, StoreUnavailable)
+        self.successResultOf(stopped)
+
+    def test_becoming_unavailable_in_the_middle_of_halving_does_not_hold_it_up(self) -> None:
+        committed = self.accept("abcd")
+        stopped = self.service.stopService()
+        self.backend.writes[-1].fail(StoreError("no"))
+        self.commit()
+        for _ in range(2):
+            self.lock()
+            self.clock.advance(0.1)
+        self.assertEqual(self.backend.written, [list("abcd"), list("ab"), list("cd"), list("cd")])
+        refusals = self.successResultOf(committed)
+        self.assertEqual(list(refusals), [Refusal(2, LOCKED), Refusal(3, LOCKED)])
+        self.successResultOf(stopped)
+
+    def test_housekeeping_that_has_begun_ends_first(self) -> None:
+        expiring: Deferred[int] = Deferred()
+        self.backend.expiring = lambda: expiring
+        self.clock.advance(retention_interval(RETENTION))
+        stopped = self.service.stopService()
+        self.assertTrue(self.backend.is_open)
+        expiring.callback(3)
+        self.successResultOf(stopped)
+        self.assertFalse(self.backend.is_open)
+
+
+class HousekeepingTests(_ServiceTests):
+    """What is done from time to time."""
+
+    def test_events_expire(self) -> None:
+        self.backend.cutoffs.clear()
+        self.clock.pump([30, 30, 30, 30])
+        self.assertEqual(
+            self.backend.cutoffs, [int((START + passed - RETENTION) * SECOND) for passed in (60, 120)]
+        )
+
+    def test_begins_with_the_service(self) -> None:
+        self.assertEqual(self.backend.cutoffs, [int((START - RETENTION) * SECOND)])
+        self.assertEqual(self.backend.tended, [int(START * SECOND)])
+
+    def test_the_backend_is_tended_every_second(self) -> None:
+        self.clock.pump([0.5] * 6)
+        self.assertEqual(self.backend.tended, [int((START + passed) * SECOND) for passed in range(4)])
+
+    def test_one_begins_when_the_last_has_ended(self) -> None:
+        tending: Deferred[None] = Deferred()
+        self.backend.tending = lambda: tending
+        self.clock.pump([1] * 5)
+        self.assertEqual(len(self.backend.tended), 2)
+        tending.callback(None)
+        self.clock.pump([1] * 5)
+        self.assertGreater(len(self.backend.tended), 5)
+
+    def test_survives_whatever_happens(self) -> None:
+        def stumble() -> Deferred[Any]:
+            raise ZeroDivisionError
+
+        self.backend.expiring = lambda: fail(StoreUnavailable(LOCKED))
+        self.backend.tending = stumble
+        self.clock.pump([10] * 12)
+        self.assertEqual(len(self.backend.cutoffs), 3)
+        self.assertEqual(len(self.backend.tended), 13)
+        self.assertEqual(
+            self.service.stats()["backend"]["errors"], {"delete_sql_exec_failed": 2, "tend_failed": 12}
+        )
+        # Each is said once in a while.
+        self.assertEqual(len(self.flushLoggedErrors(StoreUnavailable)), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_the_interval_follows_the_retention_time(self) -> None:
+        self.assertEqual([retention_interval(seconds) for seconds in (1, 8, 64, 86400)], [0.25, 0.25, 2, 60])
+
+    def test_counts_what_has_expired(self) -> None:
+        counts = iter((7, 0, 5))
+        self.backend.expiring = lambda: succeed(next(counts))
+        self.clock.pump([60] * 3)
+        self.assertEqual(self.service.stats()["backend"]["status"]["expired"], 12)
+
+
+class StatsTests(_ServiceTests):
+    """What the REST interface shows."""
+
+    def test_shape(self) -> None:
+        self.assertEqual(
+            self.service.stats(),
+            {
+                "manager": {
+                    "errors": {},
+                    "status": {
+                        "processed": 0,
+                        "flushed": 0,
+                        "write_batch": 0,
+                        "timer_flushes": 0,
+                        "query_flushes": 0,
+                        "queries": 0,
+                        "waiting": 0,
+                    },
+                },
+                "backend": {"errors": {}, "status": {"writes": 0, "expired": 0}},
+                "info": {"backend_type": "scripted", "flush_time": "1s", "retention_time": "3200s"},
+            },
+        )
+
+    def test_counts(self) -> None:
+        self.accept("abc")
+        self.accept("de")
+        self.service.query([Query("alex")] * 2, max_rows=10, timeout=5.0)
+        self.commit()
+        status = self.status()
+        expected = {"processed": 5, "flushed": 3, "write_batch": 1, "queries": 2, "waiting": 2}
+        self.assertEqual({name: status[name] for name in expected}, expected)
+
+    def test_durations_are_never_rounded(self) -> None:
+        self.start(retention=30 * 86400.0 + 1, flush_time=0.25)
+        info = self.service.stats()["info"]
+        self.assertEqual((info["retention_time"], info["flush_time"]), ("2592001s", "0.25s"))
+
+
+class StartTests(_ServiceTests):
+    def test_does_not_run_on_a_backend_that_does_not_open(self) -> None:
+        class Broken(ScriptedBackend):
+            def open(self) -> None:
+                raise StoreError("cannot open the database")
+
+        self.backend = Broken()
+        with self.assertRaises(StoreError):
+            self.start()
+        self.clock.advance(100)
+        self.assertFalse(self.service.running)
+        self.assertEqual((self.backend.cutoffs, self.backend.tended), ([], []))
