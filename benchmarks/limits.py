@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.lines import block, stamped
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
-from ccstore.message import Message
+from ccstore.message import Batch
 from ccstore.storage.sqlite import Writer, prepare_file
 
 _PIECE = 65536
@@ -53,7 +53,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
             return len(messages) * rounds / (time.perf_counter() - begun)
 
 
-def _batches(messages: list[Message], rounds: int) -> Iterator[list[Message]]:
+def _batches(messages: Batch, rounds: int) -> Iterator[Batch]:
     for _ in range(rounds):
         for start in range(0, len(messages), _BATCH):
             yield messages[start : start + _BATCH]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
@@ -84,8 +85,14 @@ class Origin:
 
     :ivar cluster: the cluster of lines that do not name one.
     :ivar sender: an address, for people.
+    :ivar senders: the address of each message, where they differ.
     """
 
     account: Account
     sender: str
     cluster: str | None = None
+    senders: Sequence[str] = ()
+
+    def sender_of(self, index: int) -> str:
+        """The address from which a message came."""
+        return self.senders[index] if self.senders else self.sender

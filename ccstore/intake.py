@@ -12,7 +12,7 @@ from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
 from ccstore.logs import RateLimit
-from ccstore.message import Message
+from ccstore.message import Batch
 
 _WARN_EVERY = 10.0
 
@@ -60,13 +60,11 @@ class Intake:
             lines=lines,
         )
 
-    def origin(self, sender: str, cluster: str | None = None) -> Origin:
-        """Where lines of a sender come from; the receiver's cluster goes before the one given here."""
-        return Origin(self.account, sender, self._cluster if self._cluster is not None else cluster)
+    def origin(self, sender: str, cluster: str | None = None, senders: Sequence[str] = ()) -> Origin:
+        """Where lines come from; the receiver's cluster goes before the one given here."""
+        return Origin(self.account, sender, self._cluster if self._cluster is not None else cluster, senders)
 
-    def accept(
-        self, messages: Sequence[Message], origin: Origin, *, urgent: bool
-    ) -> Deferred[Sequence[Refusal]]:
+    def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""
         return self._sink.accept(messages, origin, urgent=urgent)
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from ccstore.accounting import Origin
-from ccstore.message import Message
+from ccstore.message import Batch
 from ccstore.query import Page, Query
 
 
@@ -36,7 +36,7 @@ class Refusal:
 class IMessageSink(Interface):
     """Takes messages in. The router is one."""
 
-    def accept(messages: Sequence[Message], origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+    def accept(messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """Take messages from a receiver.
 
         The Deferred fires when they are committed, with those that were refused for themselves; it fails with
@@ -53,7 +53,7 @@ class IMessageSink(Interface):
 class IMessageStore(Interface):
     """Keeps messages, and answers queries. The storage service is one."""
 
-    def accept(messages: Sequence[Message], *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+    def accept(messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """As :meth:`IMessageSink.accept`, for messages that are to be kept."""
 
     def flush() -> None:
@@ -84,7 +84,7 @@ class IBackend(Interface):
         Raises :class:`StoreError` in one clear line.
         """
 
-    def write(messages: Sequence[Message]) -> Deferred[None]:
+    def write(messages: Batch) -> Deferred[None]:
         """Commit all of these messages or none.
 
         Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never.

@@ -6,24 +6,26 @@ does not end the rest, and of a tag or a field given twice the last value counts
 
 An *entry* is what the format calls a line. It ends at the first newline outside a quoted string, so it may
 span several physical lines. Where an entry is wrong, decoding goes on after the newline that ends it, with
-one refinement that protects its neighbours: if a quoted string swallowed line ends and then turns out not to
-be closed, or to be followed by something that cannot follow a string, then its opening quote is taken to be
-the mistake, and decoding goes on after the first newline behind that quote.
+one refinement that protects its neighbours: if a quoted string swallowed line ends, and it is not closed or
+anything behind it in the line in which it ends is wrong, then its opening quote is taken to be the mistake,
+and decoding goes on after the first newline behind that quote.
 
 There are two ways through the decoder. The *fast way* is one regular expression over a whole chunk, for the
 lines that make up nearly all traffic: a head without escapes, one string field ``event`` or ``log`` without
-raw newlines, perhaps a timestamp. Everything else takes the *general way*, which knows the whole grammar and
-reports what is wrong and where. Both share the cache of decoded heads, and tests prove that they agree.
+raw newlines, perhaps a timestamp. If all lines of a chunk are such, they are not even looked at one by one:
+what the expression found is turned into columns as a whole. Everything else takes the *general way*, which
+knows the whole grammar and reports what is wrong and where. Both share the cache of series, and tests prove
+that they agree.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from ccstore.message import FieldValue, Message, Series
+from ccstore.message import Batch, FieldValue, Kind, Message, Series, classify
 
 Precision = Literal["auto", "s", "ms", "us", "ns"]
 
@@ -41,12 +43,17 @@ _SECONDS_BELOW: Final = 10**11
 _MILLISECONDS_BELOW: Final = 10**14
 _MICROSECONDS_BELOW: Final = 10**17
 
-# One alternative per physical line: the fast way's shape, or else the line as it is.
+#: Stands for an escaped quote while a chunk takes the fast way; a chunk that has it already does without.
+_QUOTE: Final = "\x01"
+# One alternative per physical line: the fast way's shape, or else the line as it is. The first group, head
+# and kind, is the key of a series.
 _CHUNK: Final = re.compile(
-    rb"([^ \\\n#][^ \\\n]*) "
-    rb'(event|log)="([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?\r?\n'
-    rb"|([^\n]*\n)"
+    r"([^ \\\n#\x01][^ \\\n\x01]* (?:event|log))"
+    r'="([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?\r?\n'
+    r"|([^\n]*\n)"
 )
+#: What stands for bytes that are no UTF-8.
+_NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 _HEAD: Final = re.compile(rb"[^ \\]*(?:\\ ?[^ \\]*)*")
 _MEASUREMENT: Final = re.compile(rb"[^\x00-\x20\x7f,\\]*(?:\\[ ,]?[^\x00-\x20\x7f,\\]*)*")
 _KEY: Final = re.compile(rb"[^\x00-\x20\x7f,=\\]*(?:\\[,= ]?[^\x00-\x20\x7f,=\\]*)*")
@@ -58,8 +65,8 @@ _COMMENT: Final = re.compile(rb"[^\x00-\x1f\x7f]*")
 
 _MEASUREMENT_ESCAPE: Final = re.compile(rb"\\([ ,])")
 _KEY_ESCAPE: Final = re.compile(rb"\\([,= ])")
-_STRING_ESCAPE: Final = re.compile(rb'\\([\\"nrt])')
-_STRING_ESCAPES: Final = {b"\\": b"\\", b'"': b'"', b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+_STRING_ESCAPE: Final = re.compile(r'\\([\\"nrt])')
+_STRING_ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
 
 _INTEGER: Final = re.compile(rb"-?[0-9]+")
 # Here and below, only one way to match: else a long number that is wrong would take the square of its length.
@@ -76,7 +83,11 @@ _BOOLEANS: Final = {
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), False),
 }
 
+_FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
+
 _Buffer = bytes | bytearray
+#: The groups of :data:`_CHUNK`: key, string, stamp, and instead of them any other line.
+_Row = tuple[str, str, str, str]
 
 
 class LineError(NamedTuple):
@@ -96,7 +107,7 @@ class LineError(NamedTuple):
 class Decoded(NamedTuple):
     """What came out of a piece of input, in its order."""
 
-    messages: list[Message]
+    messages: Batch
     errors: list[LineError]
 
 
@@ -110,28 +121,53 @@ class _Wrong(Exception):
 
 
 class SeriesCache:
-    """Decoded heads by their bytes, so that what a sender repeats is decoded once.
+    """Series by their key, so that what a sender repeats is decoded once.
 
-    Bounded by two generations: when the young one is full it becomes the old one, and what is still in use
-    moves over at its next sight. At most ``2 * size`` heads are held, and a hit costs one look-up.
+    The key is the head of a line, a space, and the kind of the line. Bounded by two generations: when the
+    young one is full it becomes the old one, and what is still in use moves over at its next sight. At most
+    ``2 * size`` series are held, and a hit costs one look-up.
 
     Receivers share one cache between their connections.
     """
 
     def __init__(self, size: int = 65536) -> None:
         self.size = size
-        self.young: dict[bytes, Series] = {}
-        self._old: dict[bytes, Series] = {}
+        self.young: dict[str, Series] = {}
+        self._old: dict[str, Series] = {}
 
-    def get(self, head: bytes) -> Series:
-        """The series of a head; raises :class:`_Wrong` with an offset into the head."""
-        series = self.young.get(head)
+    def get(self, key: str) -> Series:
+        """The series of a key; raises :class:`_Wrong` or UnicodeEncodeError if its head is wrong."""
+        series = self.young.get(key)
         if series is None:
-            series = self._old.get(head) or _decode_head(head)
-            if len(self.young) >= self.size:
-                self._old, self.young = self.young, {}
-            self.young[head] = series
+            series = self._old.get(key)
+            if series is None:
+                head, _, kind = key.rpartition(" ")
+                # The fast way knows of these two.
+                series = Series(*_decode_head(head.encode()), "event" if kind == "event" else "log")
+            self._keep(key, series)
         return series
+
+    def head(self, head: bytes) -> tuple[str, Mapping[str, str]]:
+        """Name and tags of a head; raises :class:`_Wrong` with an offset into it."""
+        for kind in _FREQUENT:
+            series = self.young.get(f"{head.decode(errors='replace')} {kind}")
+            if series is not None:
+                return series.name, series.tags
+        return _decode_head(head)
+
+    def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
+        """The series of a head that is decoded already."""
+        key = f"{head} {kind}"
+        series = self.young.get(key)
+        if series is None:
+            series = self._old.get(key) or Series(name, tags, kind)
+            self._keep(key, series)
+        return series
+
+    def _keep(self, key: str, series: Series) -> None:
+        if len(self.young) >= self.size:
+            self._old, self.young = self.young, {}
+        self.young[key] = series
 
 
 class StreamDecoder:
@@ -166,7 +202,7 @@ class StreamDecoder:
         self._skipping = False  # inside a line that is too long
         self._complete = False
         self._default_time = 0
-        self._out = Decoded([], [])
+        self._out = Decoded(Batch(), [])
 
     @property
     def pending(self) -> int:
@@ -214,6 +250,17 @@ class StreamDecoder:
         self._line = 1
         return self._out
 
+    def plain(self, lines: bytes, default_time: int) -> Batch | None:
+        """The messages of whole lines, if all of them have the fast way's shape, one each; else None.
+
+        That is so for most of what is sent, and it does not touch the stream.
+        """
+        self._begin(default_time)
+        if self._max is not None and len(lines) > self._max:
+            return None
+        rows, quote, is_text = _split(lines)
+        return self._columns(rows, quote) if is_text and rows else None
+
     def abandon(self, reason: str) -> LineError | None:
         """Give up an entry that will never be complete, for this reason; None if there is none."""
         if not self._rest:
@@ -224,7 +271,7 @@ class StreamDecoder:
         return error
 
     def _begin(self, default_time: int) -> None:
-        self._out = Decoded([], [])
+        self._out = Decoded(Batch(), [])
         unit = self._unit or 1
         self._default_time = default_time - default_time % unit
 
@@ -265,55 +312,91 @@ class StreamDecoder:
 
         :param stop: behind the last newline. Nothing matches in what follows, and to find that out would
             take the square of its length.
-
-        Every match of the expression is exactly one physical line, so a position is only worked out,
-        by counting, when a line needs the general way.
         """
-        unit = self._unit
-        default_time = self._default_time
-        limit = self._max
+        rows, quote, is_text = _split(data if stop == len(data) else data[:stop])
+        if is_text and (self._max is None or stop <= self._max):
+            batch = self._columns(rows, quote)
+            if batch is not None:
+                self._out.messages.extend(batch)
+                self._line += len(rows)
+                return stop
+        return self._rows_one_by_one(rows, quote, is_text, data, stop)
+
+    def _columns(self, rows: list[_Row], quote: str) -> Batch | None:
+        """The messages of lines that all have the fast way's shape; None if one has not, or is wrong."""
+        keys, raws, stamps, others = zip(*rows, strict=True)
+        if any(others):
+            return None
         cache = self._cache
-        young = cache.young
+        try:
+            series = [*map(cache.young.__getitem__, keys)]
+        except KeyError:
+            try:
+                series = [*map(cache.get, keys)]
+            except (_Wrong, UnicodeEncodeError):
+                return None
+        times = self._times(stamps)
+        if times is None:
+            return None
+        return Batch(series, _texts(raws, quote), times)
+
+    def _times(self, stamps: Sequence[str]) -> list[int] | None:
+        """The times of many stamps, of which some may be empty; None if one is out of range."""
+        first = stamps[0]
+        if stamps.count(first) == len(stamps):
+            time = self._time(first)
+            return [time] * len(stamps) if time <= _INT64_MAX else None
+        try:
+            times = [*map(int, stamps)]
+        except ValueError:  # there is an empty one
+            times = [*map(self._time, stamps)]
+        else:
+            low, high = min(times), max(times)
+            unit = self._unit or _unit_by_magnitude(low)
+            if not self._unit and unit != _unit_by_magnitude(high):
+                times = [*map(self._time, stamps)]
+            elif unit != 1:
+                times = [time * unit for time in times]
+        return times if max(times) <= _INT64_MAX else None
+
+    def _time(self, stamp: str) -> int:
+        """The time of a stamp of digits, not checked to be in range."""
+        if not stamp:
+            return self._default_time
+        number = int(stamp)
+        return number * (self._unit or _unit_by_magnitude(number))
+
+    def _rows_one_by_one(self, rows: list[_Row], quote: str, is_text: bool, data: bytes, stop: int) -> int:
+        """As :meth:`_rows`, for a chunk in which some lines need the general way.
+
+        Every row is exactly one physical line, so a position is only worked out, by counting, when a line
+        needs the general way.
+        """
+        limit = self._max
+        get = self._cache.get
         append = self._out.messages.append
-        new = tuple.__new__
         position = 0  # of the line with number `counted`
         counted = 0
         skip = 0  # physical lines that belong to an entry already decoded
         number = -1
         end = 0  # of the last entry that took the general way
         first_line = self._line
-        for number, (head, kind, raw, stamp, other) in enumerate(_CHUNK.findall(data, 0, stop)):
+        for number, (key, raw, stamp, other) in enumerate(rows):
             if skip:
                 skip -= 1
                 continue
-            if not other and (limit is None or len(head) + len(raw) + 32 <= limit):
-                series = young.get(head)
+            # A character has four bytes at most.
+            if key and (limit is None or 4 * (len(key) + len(raw)) + 32 <= limit):
                 try:
-                    if series is None:
-                        series = cache.get(head)
-                        young = cache.young
-                    text = (_unescape(raw) if b"\\" in raw else raw).decode()
-                except (_Wrong, UnicodeDecodeError):
+                    series = get(key)
+                except (_Wrong, UnicodeEncodeError):
                     pass  # the general way says what is wrong, and where
                 else:
-                    if stamp:
-                        time = int(stamp)
-                        if unit:
-                            time *= unit
-                        elif time < _SECONDS_BELOW:
-                            time *= 1_000_000_000
-                        elif time < _MILLISECONDS_BELOW:
-                            time *= 1_000_000
-                        elif time < _MICROSECONDS_BELOW:
-                            time *= 1_000
-                    else:
-                        time = default_time
-                    if time <= _INT64_MAX:
-                        append(
-                            new(Message, (series, "event" if kind == b"event" else "log", text, time, None))
-                        )
+                    time = self._time(stamp)
+                    if time <= _INT64_MAX and (is_text or _NO_TEXT.search(raw) is None):
+                        append(Message(series, _texts((raw,), quote)[0], time))
                         continue
-            elif len(other) < 3 and other in (b"\n", b"\r\n"):
+            elif len(other) < 3 and other in ("\n", "\r\n"):
                 continue
             while counted < number:
                 position = data.index(b"\n", position) + 1
@@ -354,6 +437,7 @@ class StreamDecoder:
         """
         line = self._line
         resume = -1
+        opening = closing = -1  # the quotes of the last string that runs over a line end
         try:
             end = yield from self._find_newline(data, start, start)
             resume = end + 1
@@ -366,8 +450,9 @@ class StreamDecoder:
                     raise _Wrong(comment, "control character in a comment")
                 return min(resume, len(data))
             head_end = _match_end(_HEAD, data, position, last)
+            head = bytes(data[position:head_end])
             try:
-                series = self._cache.get(bytes(data[position:head_end]))
+                name, tags = self._cache.head(head)
             except _Wrong as wrong:
                 raise _Wrong(position + wrong.offset, wrong.reason) from None
             position = _match_end(_SPACES, data, head_end, last)
@@ -384,21 +469,18 @@ class StreamDecoder:
                     found = _what(data, key_end, last)
                     raise _Wrong(key_end, f"expected '=' after the field key {_short(key)}, found {found}")
                 if position < last and data[position] == 0x22:
-                    resume = end + 1
-                    opening = position
-                    closing = yield from self._find_quote(data, start, opening)
-                    position = closing + 1
-                    if closing >= end:
+                    quote = position
+                    try:
+                        position = (yield from self._find_quote(data, start, quote)) + 1
+                    except _Wrong:
+                        opening, resume = -1, end + 1
+                        raise
+                    if position > end:
+                        # Should anything behind it be wrong, then what it swallowed may be the neighbours.
+                        opening, closing, resume = quote, position - 1, end + 1
                         end = yield from self._find_newline(data, start, position)
                         last = _trim(data, position, end)[1]
-                        if position < last and data[position] not in b", \r":
-                            raise _Wrong(
-                                opening,
-                                f"the string for field {_short(key)} runs over a line end, and after its"
-                                f" closing quote comes {_what(data, position, last)}: is a quote missing?",
-                            )
-                        resume = end + 1
-                    fields[key] = _string(data, opening + 1, closing)
+                    fields[key] = _string(data, quote + 1, position - 1)
                 else:
                     value_end = _match_end(_VALUE, data, position, last)
                     fields[key] = _value(bytes(data[position:value_end]), position, key)
@@ -414,16 +496,26 @@ class StreamDecoder:
                     found = _what(data, position, last)
                     raise _Wrong(position, f"unexpected {found} after the field {_short(key)}")
             time = self._stamp(data, position, last)
+            series = self._cache.of_kind(head.decode(), classify(tags, fields), name, tags)
             self._out.messages.append(Message.of(series, fields, time))
             if self._lines is not None:
                 self._lines.append(line)
+            resume = end + 1
         except _Wrong as wrong:
+            offset, reason = wrong.offset, wrong.reason
+            if opening < offset < closing and (closing + 1 == last or data[closing + 1] in b", "):
+                resume = end + 1  # the string itself is wrong, but it looks as if it ends where it should
+            elif opening >= 0 and offset > closing:
+                offset = opening
+                reason = (
+                    f"the string opened here runs over a line end, and then: {reason}: is a quote missing?"
+                )
             # -1: nothing of the entry is complete but its beginning, which is too long.
-            lines = data.count(b"\n", start, wrong.offset)
-            column = wrong.offset - (data.rfind(b"\n", 0, wrong.offset) if lines else start - 1)
+            lines = data.count(b"\n", start, offset)
+            column = offset - (data.rfind(b"\n", 0, offset) if lines else start - 1)
             # No more than may be held, lest the text depend on how much of a line has arrived.
             text = _shown(data, start, limit=self._max)
-            self._out.errors.append(LineError(line + lines, column, wrong.reason, text))
+            self._out.errors.append(LineError(line + lines, column, reason, text))
             if resume < 0:
                 resume = self._skip_line(data, start)
         return min(resume, len(data))
@@ -495,9 +587,11 @@ def decode(data: bytes, *, precision: Precision = "auto", default_time: int) -> 
         precision, as the reference decoder does).
     """
     decoder = StreamDecoder(precision=precision)
-    fed = decoder.feed(data, default_time)
+    decoded = decoder.feed(data, default_time)
     rest = decoder.finish(default_time)
-    return Decoded(fed.messages + rest.messages, fed.errors + rest.errors)
+    decoded.messages.extend(rest.messages)
+    decoded.errors.extend(rest.errors)
+    return decoded
 
 
 def encode(messages: Iterable[Message], *, precision: Literal["s", "ms", "us", "ns"] = "ns") -> bytes:
@@ -550,7 +644,7 @@ def _encode_value(value: FieldValue) -> str:
     return repr(value)
 
 
-def _decode_head(head: bytes) -> Series:
+def _decode_head(head: bytes) -> tuple[str, dict[str, str]]:
     """A measurement and its tags, up to the unescaped space that ends them."""
     end = len(head)
     position = _match_end(_MEASUREMENT, head, 0, end)
@@ -576,7 +670,7 @@ def _decode_head(head: bytes) -> Series:
             raise _Wrong(position, f"expected a value for the tag {_short(key)}, found {found}")
         tags[key] = _token(head, position, value_end, _KEY_ESCAPE)
         position = value_end
-    return Series(name, tags)
+    return name, tags
 
 
 def _match_end(pattern: re.Pattern[bytes], data: _Buffer, position: int, end: int) -> int:
@@ -603,23 +697,50 @@ def _token(data: _Buffer, start: int, end: int, escape: re.Pattern[bytes]) -> st
         raise _Wrong(start, f"invalid UTF-8 in {_short(_shown(token, 0))} ({error.reason})") from None
 
 
-def _unescape(raw: bytes) -> bytes:
+def _split(chunk: bytes) -> tuple[list[_Row], str, bool]:
+    """The physical lines of a chunk in the groups of :data:`_CHUNK`.
+
+    Besides, what stands for an escaped quote in them, or nothing; and whether all of the chunk is UTF-8.
+    """
+    quote = ""
+    lines = chunk
+    if b"\x01" not in chunk:
+        # With the most frequent escape out of the way, strings are found and unescaped in half of the time.
+        lines = chunk.replace(b'\\"', b"\x01")
+        quote = _QUOTE
+        if b"\\" in lines:
+            lines, quote = chunk, ""  # it may be that the quote was not what the backslash escaped
+    try:
+        text, is_text = lines.decode(), True
+    except UnicodeDecodeError:
+        text, is_text = lines.decode(errors="surrogateescape"), False
+    return _CHUNK.findall(text), quote, is_text
+
+
+def _texts(raws: Sequence[str], quote: str) -> list[str]:
+    """The values of strings between their quotes."""
+    if quote:
+        return [raw.replace(quote, '"') for raw in raws]
+    return [_unescape(raw) if "\\" in raw else raw for raw in raws]
+
+
+def _unescape(raw: str) -> str:
     """The value of a string field between its quotes."""
-    if b"\\\\" in raw:
+    if "\\\\" in raw:
         return _STRING_ESCAPE.sub(lambda match: _STRING_ESCAPES[match[1]], raw)
     # Without an escaped backslash, no replacement can make or break another.
-    raw = raw.replace(b'\\"', b'"')
-    if b"\\" in raw:
-        raw = raw.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t")
+    raw = raw.replace('\\"', '"')
+    if "\\" in raw:
+        raw = raw.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t")
     return raw
 
 
 def _string(data: _Buffer, start: int, end: int) -> str:
-    raw = bytes(data[start:end])
     try:
-        return (_unescape(raw) if b"\\" in raw else raw).decode()
+        raw = bytes(data[start:end]).decode()
     except UnicodeDecodeError as error:
         raise _Wrong(start + error.start, f"invalid UTF-8 in a string ({error.reason})") from None
+    return _unescape(raw) if "\\" in raw else raw
 
 
 def _value(raw: bytes, position: int, key: str) -> FieldValue:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, overload
 
 from attrs import field, frozen
 
@@ -22,20 +22,24 @@ _NOT_OTHER: Final = frozenset((*COLUMN_TAGS, CLUSTER_TAG))
 
 @frozen(eq=False)
 class Series:
-    """A measurement name with its tags, as one sender repeats them line after line.
+    """A measurement name with its tags, and what its lines are, as one sender repeats it line after line.
 
     Compared by identity: decoders intern series, so that whatever is derived from one is derived once.
 
+    :ivar kind: what the lines are, from their fields: see :func:`classify`.
     :ivar cluster: the tag ``cluster``, or None.
     :ivar columns: ``(name, hostname, type, type-id, stype, stype-id)``; None where the tag is absent.
     :ivar othertags: the remaining tags as a JSON object with sorted keys, or None if there are none.
+    :ivar is_storable: its lines are events or logs of a cluster whose name is fit for use.
     """
 
     name: str
     tags: Mapping[str, str] = field(factory=dict)
+    kind: Kind = "event"
     cluster: str | None = field(init=False)
     columns: tuple[str | None, ...] = field(init=False)
     othertags: str | None = field(init=False)
+    is_storable: bool = field(init=False)
 
     @cluster.default
     def _cluster(self) -> str | None:
@@ -50,25 +54,31 @@ class Series:
         others = {key: value for key, value in self.tags.items() if key not in _NOT_OTHER}
         return json.dumps(others, ensure_ascii=False, sort_keys=True) if others else None
 
+    @is_storable.default
+    def _is_storable(self) -> bool:
+        return self.kind in STORED_KINDS and self.cluster is not None and is_cluster(self.cluster)
+
     def in_cluster(self, cluster: str) -> Series:
         """The same series with the tag ``cluster`` set."""
-        return Series(self.name, {**self.tags, CLUSTER_TAG: cluster})
+        return Series(self.name, {**self.tags, CLUSTER_TAG: cluster}, self.kind)
 
 
 class Message(NamedTuple):
     """One decoded line.
 
-    :ivar kind: what the line is, from its fields: see :func:`classify`.
     :ivar text: the string that is stored, empty unless the kind is ``event`` or ``log``.
     :ivar time: nanoseconds since the epoch.
     :ivar others: the fields besides the stored one, or None if there are none.
     """
 
     series: Series
-    kind: Kind
     text: str
     time: int
     others: Mapping[str, FieldValue] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return self.series.kind
 
     @property
     def name(self) -> str:
@@ -86,12 +96,88 @@ class Message(NamedTuple):
 
     @classmethod
     def of(cls, series: Series, fields: Mapping[str, FieldValue], time: int) -> Message:
-        """The message for a line with these fields."""
-        kind = classify(series.tags, fields)
+        """The message for a line with these fields; the series must be of their kind."""
+        kind = series.kind
         if kind not in STORED_KINDS:
-            return cls(series, kind, "", time, fields)
+            return cls(series, "", time, fields)
         others = {key: value for key, value in fields.items() if key != kind}
-        return cls(series, kind, str(fields[kind]), time, others or None)
+        return cls(series, str(fields[kind]), time, others or None)
+
+
+class Batch(Sequence[Message]):
+    """Messages that travel together, in columns, so that they can be handled as a whole.
+
+    :ivar series: of each message; ``texts`` and ``times`` likewise.
+    :ivar others: the other fields of those messages that have any, by their place.
+    """
+
+    __slots__ = ("others", "series", "texts", "times")
+
+    def __init__(
+        self,
+        series: list[Series] | None = None,
+        texts: list[str] | None = None,
+        times: list[int] | None = None,
+        others: dict[int, Mapping[str, FieldValue]] | None = None,
+    ) -> None:
+        self.series: list[Series] = [] if series is None else series
+        self.texts: list[str] = [] if texts is None else texts
+        self.times: list[int] = [] if times is None else times
+        self.others: dict[int, Mapping[str, FieldValue]] = {} if others is None else others
+
+    @classmethod
+    def of(cls, messages: Iterable[Message]) -> Batch:
+        """These messages in columns."""
+        batch = cls()
+        for message in messages:
+            batch.append(message)
+        return batch
+
+    def append(self, message: Message) -> None:
+        series, text, time, others = message
+        if others is not None:
+            self.others[len(self.series)] = others
+        self.series.append(series)
+        self.texts.append(text)
+        self.times.append(time)
+
+    def extend(self, batch: Batch) -> None:
+        """Put the messages of another batch behind these."""
+        if batch.others:
+            offset = len(self.series)
+            self.others.update({offset + place: others for place, others in batch.others.items()})
+        self.series += batch.series
+        self.texts += batch.texts
+        self.times += batch.times
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @overload
+    def __getitem__(self, place: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Batch: ...
+
+    def __getitem__(self, place: int | slice) -> Message | Batch:
+        if isinstance(place, slice):
+            places = range(*place.indices(len(self.series)))
+            others = {new: self.others[old] for new, old in enumerate(places) if old in self.others}
+            return Batch(self.series[place], self.texts[place], self.times[place], others)
+        others_of = self.others.get(place % len(self.series)) if self.others else None
+        return Message(self.series[place], self.texts[place], self.times[place], others_of)
+
+    def __iter__(self) -> Iterator[Message]:
+        others = map(self.others.get, range(len(self.series)))
+        return map(Message, self.series, self.texts, self.times, others)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Batch({list(self)!r})"
 
 
 def classify(tags: Mapping[str, str], fields: Mapping[str, FieldValue]) -> Kind:
@@ -106,3 +192,8 @@ def classify(tags: Mapping[str, str], fields: Mapping[str, FieldValue]) -> Kind:
     if "value" in fields and not isinstance(fields["value"], str):
         return "metric"
     return "other"
+
+
+def is_cluster(name: str) -> bool:
+    """Whether a cluster may be called so."""
+    return 0 < len(name) <= 255 and name.isprintable()

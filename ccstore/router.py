@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import attrgetter
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -14,12 +15,13 @@ from zope.interface import implementer
 from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import Message, Series
+from ccstore.message import Batch, Message, Series, is_cluster
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
 _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
+_IS_STORABLE = attrgetter("is_storable")
 
 
 @implementer(IMessageSink)
@@ -42,42 +44,22 @@ class Router:
         self._expired_warnings = RateLimit(clock, _WARN_EVERY)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
 
-    def accept(
-        self, messages: Sequence[Message], origin: Origin, *, urgent: bool
-    ) -> Deferred[Sequence[Refusal]]:
+    def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""
         account = origin.account
         account.accept(len(messages))
         now = int(self._clock.seconds() * 1e9)
         cutoff = now - self._retention
-        kept: list[Message] = []
-        places: list[int] = []  # of the kept ones among all
+        kept = messages
+        places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
-        for index, message in enumerate(messages):
-            series, kind, _, time, others = message
-            if kind == "event":
-                if time <= cutoff:
-                    account.lose("expired", 1)
-                    self._warn_expired(message, origin, now)
-                    continue
-            elif kind != "log" or not self._store_logs:
-                account.lose("log" if kind == "log" else kind, 1)
-                continue
-            if series.cluster is None:
-                found = self._find_cluster(message, origin)
-                if found in _REASON_KEYS:
-                    account.refuse(_REASON_KEYS[found])
-                    refusals.append(Refusal(index, found))
-                    continue
-                message = message._replace(series=self._with_cluster(series, found))
-            elif not _is_cluster(series.cluster):
-                account.refuse(_REASON_KEYS[BAD_CLUSTER])
-                refusals.append(Refusal(index, BAD_CLUSTER))
-                continue
-            if others is not None:
-                account.fields_not_stored += len(others)
-            places.append(index)
-            kept.append(message)
+        if not (
+            self._store_logs
+            and all(map(_IS_STORABLE, messages.series))
+            and not messages.others
+            and min(messages.times, default=now) > cutoff
+        ):
+            kept, places, refusals = self._sort_out(messages, origin, now)
         if not kept:
             return succeed(refusals)
         committed = self._store.accept(kept, urgent=urgent)
@@ -92,12 +74,45 @@ class Router:
         """See :meth:`IMessageSink.flush`."""
         self._store.flush()
 
+    def _sort_out(
+        self, messages: Batch, origin: Origin, now: int
+    ) -> tuple[Batch, Sequence[int], list[Refusal]]:
+        """Decide message by message: what is kept, its places among all, and what is refused."""
+        account = origin.account
+        cutoff = now - self._retention
+        kept = Batch()
+        places: list[int] = []
+        refusals: list[Refusal] = []
+        for index, message in enumerate(messages):
+            series = message.series
+            kind = series.kind
+            if kind == "event":
+                if message.time <= cutoff:
+                    account.lose("expired", 1)
+                    self._warn_expired(message, origin.sender_of(index), origin, now)
+                    continue
+            elif kind != "log" or not self._store_logs:
+                account.lose(kind, 1)
+                continue
+            if not series.is_storable:
+                found = BAD_CLUSTER if series.cluster is not None else self._find_cluster(message, origin)
+                if found in _REASON_KEYS:
+                    account.refuse(_REASON_KEYS[found])
+                    refusals.append(Refusal(index, found))
+                    continue
+                message = message._replace(series=self._with_cluster(series, found))
+            if message.others is not None:
+                account.fields_not_stored += len(message.others)
+            places.append(index)
+            kept.append(message)
+        return kept, places, refusals
+
     def _committed(
         self,
         refused: Sequence[Refusal],
         account: Account,
         kept: int,
-        places: list[int],
+        places: Sequence[int],
         refusals: list[Refusal],
     ) -> Sequence[Refusal]:
         account.store(kept - len(refused))
@@ -123,7 +138,7 @@ class Router:
             cluster = payload.get("cluster") if isinstance(payload, dict) else None
         if cluster is None:
             return NO_CLUSTER
-        return cluster if isinstance(cluster, str) and _is_cluster(cluster) else BAD_CLUSTER
+        return cluster if isinstance(cluster, str) and is_cluster(cluster) else BAD_CLUSTER
 
     def _with_cluster(self, series: Series, cluster: str) -> Series:
         key = (series, cluster)
@@ -134,8 +149,8 @@ class Router:
             found = self._in_cluster[key] = series.in_cluster(cluster)
         return found
 
-    def _warn_expired(self, message: Message, origin: Origin, now: int) -> None:
-        host = message.tags.get("hostname", origin.sender)
+    def _warn_expired(self, message: Message, sender: str, origin: Origin, now: int) -> None:
+        host = message.tags.get("hostname", sender)
         suppressed = self._expired_warnings.check((origin.account.name, host))
         if suppressed is None:
             return
@@ -146,12 +161,8 @@ class Router:
             receiver=origin.account.name,
             name=message.name[:100],
             host=host[:100],
-            sender=origin.sender,
+            sender=sender,
             age=(now - message.time) / 1e9,
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
-
-
-def _is_cluster(name: str) -> bool:
-    return 0 < len(name) <= 255 and name.isprintable()

@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import LineError, Precision
-from ccstore.message import Message
+from ccstore.message import Batch
 from ccstore.web import WebError
 
 #: Decoded in one go, in bytes: others get their turn between two.
@@ -28,17 +28,17 @@ async def write_body(
     reason of each bad line, or 503 if nothing can be stored now.
     """
     decoder = intake.decoder(precision=precision)
-    messages: list[Message] = []
+    messages = Batch()
     errors: list[LineError] = []
     default_time = intake.now()
     for start in range(0, len(body), _PIECE):
         if start:
             await deferLater(intake.clock, 0)
         decoded = decoder.feed(body[start : start + _PIECE], default_time)
-        messages += decoded.messages
+        messages.extend(decoded.messages)
         errors += decoded.errors
     decoded = decoder.finish(default_time)
-    messages += decoded.messages
+    messages.extend(decoded.messages)
     errors += decoded.errors
     intake.reject(errors, sender)
     refusals: Sequence[Refusal] = ()

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Message, Series
+from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query, Row
 
 SECOND = 1_000_000_000
@@ -31,13 +31,13 @@ def message(
     named = {key.replace("_", "-"): value for key, value in tags.items()}
     if cluster is not None:
         named["cluster"] = cluster
-    return Message(Series(name, named), kind, text, time)
+    return Message(Series(name, named, kind), text, time)
 
 
-def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> list[Message]:
+def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> Batch:
     """Messages of one series with these texts, a nanosecond apart."""
     first = message(**more)
-    return [first._replace(text=text, time=time + index) for index, text in enumerate(texts)]
+    return Batch.of(first._replace(text=text, time=time + index) for index, text in enumerate(texts))
 
 
 @implementer(IBackend)
@@ -61,7 +61,7 @@ class MemoryBackend:
         self.is_open = False
         return succeed(None)
 
-    def write(self, messages: Sequence[Message]) -> Deferred[None]:
+    def write(self, messages: Batch) -> Deferred[None]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
         for message in messages:
@@ -174,7 +174,7 @@ class ScriptedBackend:
         self.is_open = False
         return succeed(None)
 
-    def write(self, messages: Sequence[Message]) -> Deferred[None]:
+    def write(self, messages: Batch) -> Deferred[None]:
         self.writes.append(Call(messages))
         return self.writes[-1].answer
 

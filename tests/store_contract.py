@@ -9,7 +9,7 @@ from typing import Any
 from zope.interface.verify import verifyObject
 
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Message
+from ccstore.message import Batch, Message
 from ccstore.query import Page, Query
 from tests.backends import NOW, SECOND, message, messages
 
@@ -78,7 +78,7 @@ class StoreContract:
         return [row.text for row in page.rows]
 
     async def store(self, *stored: Message) -> None:
-        await self.backend.write(stored)
+        await self.backend.write(Batch.of(stored))
 
     def test_provides_the_interface(self) -> None:
         self.assertTrue(verifyObject(IBackend, self.backend))

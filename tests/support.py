@@ -22,7 +22,7 @@ from ccstore.accounting import Account, Origin
 from ccstore.config import Config, load_config
 from ccstore.intake import Intake
 from ccstore.interfaces import IMessageSink, Refusal, StoreUnavailable
-from ccstore.message import Message
+from ccstore.message import Batch, Message
 
 #: A moment for clocks that are set by hand, in seconds since the epoch.
 NOW = 1_700_000_000
@@ -100,9 +100,7 @@ class FakeSink:
     def texts(self) -> list[str]:
         return [message.text for message in self.messages]
 
-    def accept(
-        self, messages: Sequence[Message], origin: Origin, *, urgent: bool
-    ) -> Deferred[Sequence[Refusal]]:
+    def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""
         origin.account.accept(len(messages))
         self.messages += messages

@@ -29,8 +29,9 @@ from ccstore.lineprotocol import (
     decode,
     encode,
 )
-from ccstore.message import FieldValue, Message, Series
+from ccstore.message import FieldValue, Message
 from tests import strategies
+from tests.strategies import message_of
 
 REFERENCE = Path(__file__).parent / "data" / "reference_decoder.jsonl.gz"
 NOW = 1_700_000_000_123_456_789
@@ -108,8 +109,9 @@ def test_decodes_as_the_reference_decoder_does() -> None:
     assert len(cases) == 5000
     for case in cases:
         expected = plain(
-            Message.of(
-                Series(name, dict(tags)),
+            message_of(
+                name,
+                dict(tags),
                 {key: reference_value(kind, value) for key, kind, value in fields},
                 time,
             )
@@ -514,20 +516,20 @@ def test_what_is_encoded_decodes_to_the_same(precision: Any, messages: list[Mess
 
 
 def test_a_line_is_encoded_in_the_order_of_its_parts() -> None:
-    message = Message.of(Series("a b", {"t,u": "v=w"}), {"event": 'say "hi"\n', "f": True, "g": 2}, 7)
+    message = message_of("a b", {"t,u": "v=w"}, {"event": 'say "hi"\n', "f": True, "g": 2}, 7)
     assert encode([message]) == rb'a\ b,t\,u=v\=w event="say \"hi\"\n",f=true,g=2i 7' + b"\n"
 
 
 @pytest.mark.parametrize("wrong", ["", "a\n", "\x00", "a\x7f", "a\\", "\ud800"])
 def test_what_no_name_key_or_tag_value_can_be_is_refused(wrong: str) -> None:
-    for series, fields in [
-        (Series(wrong), {"f": 1}),
-        (Series("m", {wrong: "v"}), {"f": 1}),
-        (Series("m", {"t": wrong}), {"f": 1}),
-        (Series("m"), {wrong: 1}),
+    for name, tags, fields in [
+        (wrong, {}, {"f": 1}),
+        ("m", {wrong: "v"}, {"f": 1}),
+        ("m", {"t": wrong}, {"f": 1}),
+        ("m", {}, {wrong: 1}),
     ]:
         with pytest.raises(ValueError, match=r"cannot carry|surrogates"):
-            encode([Message.of(series, fields, 0)])
+            encode([message_of(name, tags, fields, 0)])
 
 
 @pytest.mark.parametrize(
@@ -542,23 +544,23 @@ def test_what_no_name_key_or_tag_value_can_be_is_refused(wrong: str) -> None:
 )
 def test_a_number_that_does_not_fit_is_refused(value: FieldValue, why: str) -> None:
     with pytest.raises(ValueError, match=f"cannot carry.*{re.escape(why)}"):
-        encode([Message.of(Series("m"), {"f": value}, 0)])
+        encode([message_of("m", {}, {"f": value}, 0)])
 
 
 @pytest.mark.parametrize("time", [2**63, -(2**63) - 1])
 def test_a_time_that_does_not_fit_is_refused(time: int) -> None:
     with pytest.raises(ValueError, match="cannot carry the time"):
-        encode([Message.of(Series("m"), {"f": 1}, time)])
+        encode([message_of("m", {}, {"f": 1}, time)])
 
 
 def test_a_name_that_would_read_as_a_comment_is_refused() -> None:
     with pytest.raises(ValueError, match="comment"):
-        encode([Message.of(Series("#m"), {"f": 1}, 0)])
+        encode([message_of("#m", {}, {"f": 1}, 0)])
 
 
 def test_a_message_without_fields_is_refused() -> None:
     with pytest.raises(ValueError, match="needs a field"):
-        encode([Message.of(Series("m"), {}, 0)])
+        encode([message_of("m", {}, {}, 0)])
 
 
 # Lines that are too long
@@ -691,8 +693,16 @@ def test_nothing_is_left_to_give_up_of_a_line_reported_as_too_long() -> None:
 def test_the_same_head_gives_the_same_series_on_both_ways() -> None:
     cache = SeriesCache()
     [first, second] = whole(b'm,t=v event="a"\nm,t=v event="b"\n', cache=cache).messages
-    [third] = whole(b"m,t=v f=1 5", cache=cache, fast=False).messages
+    [third, fourth] = whole(b'm,t=v event="c" 5\nm,t=v log="d"\n', cache=cache, fast=False).messages
     assert first.series is second.series is third.series
+    assert (fourth.series.kind, fourth.series.tags) == ("log", third.series.tags)
+
+
+def test_a_series_is_of_one_kind() -> None:
+    data = b'm,t=v event="a"\nm,t=v log="b"\nm,t=v value=1\nm,t=v,method=GET control="c"\nm,t=v f="d"\n' * 2
+    for fast in (True, False):
+        kinds = [message.kind for message in whole(data, fast=fast).messages]
+        assert kinds == ["event", "log", "metric", "control", "other"] * 2
 
 
 def test_a_head_that_is_wrong_is_not_remembered() -> None:
@@ -704,7 +714,7 @@ def test_a_head_that_is_wrong_is_not_remembered() -> None:
 
 def test_the_cache_holds_two_generations_at_most() -> None:
     cache = SeriesCache(10)
-    held = [weakref.ref(cache.get(b"m%d" % number)) for number in range(1000)]
+    held = [weakref.ref(cache.get(f"m{number} event")) for number in range(1000)]
     gc.collect()
     alive = [ref for ref in held if ref() is not None]
     assert 10 <= len(alive) <= 20
@@ -713,11 +723,11 @@ def test_the_cache_holds_two_generations_at_most() -> None:
 
 def test_a_series_in_use_outlives_the_generations() -> None:
     cache = SeriesCache(10)
-    used = cache.get(b"used")
+    used = cache.get("used event")
     for number in range(1000):
-        cache.get(b"m%d" % number)
+        cache.get(f"m{number} event")
         if number % 5 == 0:
-            assert cache.get(b"used") is used
+            assert cache.get("used event") is used
 
 
 # Linear time
@@ -757,14 +767,14 @@ class CountingBuffer(bytearray):
 class CountingChunk:
     """The fast way's expression, counting what it is used on."""
 
-    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+    def __init__(self, pattern: re.Pattern[str]) -> None:
         self.pattern = pattern
 
-    def findall(self, data: bytes, start: int, end: int) -> list[Any]:
+    def findall(self, text: str) -> list[Any]:
         # Where nothing matches, a search begins anew at each byte.
-        unmatched = end - (data.rfind(b"\n", start, end) + 1)
-        Scanned.total += end - start + unmatched**2
-        return self.pattern.findall(data, start, end)
+        unmatched = len(text) - (text.rfind("\n") + 1)
+        Scanned.total += len(text) + unmatched**2
+        return self.pattern.findall(text)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from ccstore.message import Kind, Message, Series, classify
 from tests import strategies
+from tests.strategies import message_of
 
 GET = {"method": "GET"}
 
@@ -54,29 +55,29 @@ GET = {"method": "GET"}
 )
 def test_classify(tags: dict[str, str], fields: dict[str, Any], kind: Kind) -> None:
     assert classify(tags, fields) == kind
-    assert Message.of(Series("m", tags), fields, 0).kind == kind
+    assert message_of("m", tags, fields, 0).kind == kind
 
 
 def test_the_text_of_an_event_stands_apart_from_the_other_fields() -> None:
-    message = Message.of(Series("m"), {"a": 1, "event": "x", "log": "y"}, 7)
+    message = message_of("m", {}, {"a": 1, "event": "x", "log": "y"}, 7)
     assert (message.kind, message.text, message.time) == ("event", "x", 7)
     assert message.others == {"a": 1, "log": "y"}
 
 
 def test_a_message_with_nothing_but_its_text_has_no_others() -> None:
-    assert Message.of(Series("m"), {"event": "x"}, 0).others is None
-    assert Message.of(Series("m"), {"log": "x"}, 0).others is None
+    assert message_of("m", {}, {"event": "x"}, 0).others is None
+    assert message_of("m", {}, {"log": "x"}, 0).others is None
 
 
 def test_a_message_that_is_not_stored_has_no_text() -> None:
-    message = Message.of(Series("m"), {"query": "x"}, 0)
+    message = message_of("m", {}, {"query": "x"}, 0)
     assert message.text == ""
     assert message.others == {"query": "x"}
 
 
 @given(strategies.tags, strategies.fields)
 def test_the_fields_are_those_it_was_made_of(tags: dict[str, str], fields: dict[str, Any]) -> None:
-    message = Message.of(Series("m", tags), fields, 0)
+    message = message_of("m", tags, fields, 0)
     assert message.fields == fields
     assert {key: type(value) for key, value in message.fields.items()} == {
         key: type(value) for key, value in fields.items()
@@ -84,11 +85,11 @@ def test_the_fields_are_those_it_was_made_of(tags: dict[str, str], fields: dict[
 
 
 def test_a_message_without_fields_shows_none() -> None:
-    assert Message(Series("m"), "other", "", 0).fields == {}
+    assert Message(Series("m", {}, "other"), "", 0).fields == {}
 
 
 def test_name_and_tags_are_those_of_the_series() -> None:
-    message = Message.of(Series("m", {"t": "v"}), {"event": "x"}, 0)
+    message = message_of("m", {"t": "v"}, {"event": "x"}, 0)
     assert (message.name, message.tags) == ("m", {"t": "v"})
 
 

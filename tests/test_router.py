@@ -17,9 +17,10 @@ from zope.interface.verify import verifyObject
 
 from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal, StoreUnavailable
-from ccstore.message import FieldValue, Message, Series
+from ccstore.message import Batch, FieldValue, Message, Series
 from ccstore.query import Page, Query
 from ccstore.router import BAD_CLUSTER, NO_CLUSTER, Router
+from tests.strategies import message_of
 
 NOW = 1_700_000_000
 SECOND = 10**9
@@ -36,7 +37,7 @@ class FakeStore:
         self.waiting: list[Deferred[Sequence[Refusal]]] = []
         self.flushes = 0
 
-    def accept(self, messages: Sequence[Message], *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+    def accept(self, messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         self.offered += messages
         self.urgent.append(urgent)
         self.waiting.append(Deferred())
@@ -73,7 +74,7 @@ class Site:
         self.router = Router(self.store, self.clock, retention=RETENTION, store_logs=store_logs)
 
     def offer(self, *messages: Message, urgent: bool = False) -> Deferred[Sequence[Refusal]]:
-        return self.router.accept(messages, self.origin, urgent=urgent)
+        return self.router.accept(Batch.of(messages), self.origin, urgent=urgent)
 
     def clusters(self, *messages: Message) -> list[str | None]:
         """The clusters that these messages have when they come to the store."""
@@ -84,7 +85,7 @@ class Site:
 def line(
     fields: dict[str, FieldValue] | None = None, *, time: int = NOW * SECOND, name: str = "m", **tags: str
 ) -> Message:
-    return Message.of(Series(name, tags), {"event": "x"} if fields is None else fields, time)
+    return message_of(name, tags, {"event": "x"} if fields is None else fields, time)
 
 
 def event(text: str = "x", **tags: str) -> Message:
@@ -135,7 +136,7 @@ def test_a_message_with_a_cluster_reaches_the_store_as_it_is() -> None:
     site = Site()
     message = line({"event": "x", "f": 1}, cluster="c", hostname="h")
     site.offer(message)
-    assert site.store.offered[0] is message
+    assert site.store.offered == [message]
 
 
 def test_fields_that_are_not_stored_are_counted() -> None:
@@ -268,8 +269,8 @@ def test_any_other_name_is_just_a_name(name: str) -> None:
 def test_a_series_that_gets_its_cluster_here_stays_one_series() -> None:
     site = Site(cluster="c")
     series = Series("m", {"hostname": "h"})
-    site.offer(Message.of(series, {"event": "a"}, NOW * SECOND))
-    site.offer(Message.of(series, {"event": "b"}, NOW * SECOND))
+    site.offer(Message(series, "a", NOW * SECOND))
+    site.offer(Message(series, "b", NOW * SECOND))
     first, second = site.store.offered
     assert first.series is second.series
     assert first.series.cluster == "c"
@@ -279,7 +280,7 @@ def test_a_series_of_two_clusters_is_two_series() -> None:
     site = Site()
     series = Series("job")
     texts = [payload(cluster="a"), payload(cluster="b"), payload(cluster="a")]
-    site.offer(*(Message.of(series, {"event": text}, NOW * SECOND) for text in texts))
+    site.offer(*(Message(series, text, NOW * SECOND) for text in texts))
     assert [message.series.cluster for message in site.store.offered] == ["a", "b", "a"]
 
 
@@ -412,7 +413,7 @@ def test_receivers_have_books_of_their_own() -> None:
     site = Site()
     other = Account("udp0", "udp")
     site.offer(event(cluster="c"))
-    site.router.accept([event(cluster="c")] * 2, Origin(other, "192.0.2.2"), urgent=False)
+    site.router.accept(Batch.of([event(cluster="c")] * 2), Origin(other, "192.0.2.2"), urgent=False)
     site.store.commit()
     site.store.commit(Refusal(0, "bad"))
     assert (site.account.received, site.account.stored) == (1, 1)

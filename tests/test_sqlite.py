@@ -20,6 +20,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
+from ccstore.message import Batch
 from ccstore.query import Query
 from ccstore.storage import sqlite
 from ccstore.storage.sqlite import SqliteBackend
@@ -109,7 +110,7 @@ class ViewTests(_Files, TestCase):
         return [row[1] for row in self.sql(f"PRAGMA table_info({view})")]
 
     async def test_have_the_historical_columns(self) -> None:
-        await self.open().write([message(), message(kind="log")])
+        await self.open().write(Batch.of([message(), message(kind="log")]))
         self.assertEqual(self.columns("alex_events"), HISTORICAL)
         self.assertEqual(self.columns("alex_logs"), HISTORICAL)
 
@@ -117,12 +118,12 @@ class ViewTests(_Files, TestCase):
         full = message(
             "text", 7 * SECOND + 999, hostname="h", type="t", type_id="1", stype="s", stype_id="2", zone="z"
         )
-        await self.open().write([full])
+        await self.open().write(Batch.of([full]))
         expected = (1, 7, "job", "h", "t", "1", "s", "2", '{"zone": "z"}', "text")
         self.assertEqual(self.sql("SELECT * FROM alex_events"), [expected])
 
     async def test_show_null_for_what_is_absent(self) -> None:
-        await self.open().write([message("text", 7 * SECOND)])
+        await self.open().write(Batch.of([message("text", 7 * SECOND)]))
         self.assertEqual(
             self.sql("SELECT * FROM alex_events"),
             [(1, 7, "job", None, None, None, None, None, None, "text")],
@@ -130,14 +131,14 @@ class ViewTests(_Files, TestCase):
 
     async def test_other_tags_are_a_json_object(self) -> None:
         tags = {"z": 'a "quoted" one', "a": "日本", "function": "start_job"}
-        await self.open().write([message(hostname="h", **tags)])
+        await self.open().write(Batch.of([message(hostname="h", **tags)]))
         othertags = self.value("SELECT othertags FROM alex_events")
         self.assertEqual(json.loads(othertags), tags)
         self.assertEqual(list(json.loads(othertags)), sorted(tags))
 
     async def test_other_tags_belong_to_the_message_and_not_to_the_stream(self) -> None:
         await self.open().write(
-            [message(hostname="h", job=str(job)) for job in range(3)] + [message(hostname="h")]
+            Batch.of([message(hostname="h", job=str(job)) for job in range(3)] + [message(hostname="h")])
         )
         self.assertEqual(
             self.sql("SELECT othertags FROM alex_events ORDER BY id"),
@@ -148,7 +149,7 @@ class ViewTests(_Files, TestCase):
     async def test_there_is_one_for_each_cluster_and_kind(self) -> None:
         stored = [(name, kind) for name in CLUSTERS for kind in ("event", "log")]
         await self.open().write(
-            [message(f"{kind} of {name}", kind=kind, cluster=name) for name, kind in stored]
+            Batch.of(message(f"{kind} of {name}", kind=kind, cluster=name) for name, kind in stored)
         )
         without = {"alex", "sqlite"}  # cannot be told from Alex, and a name that SQLite keeps to itself
         for name, kind in stored:
@@ -162,7 +163,9 @@ class ViewTests(_Files, TestCase):
         self.now += SPAN
         backend = self.open()
         for index in range(3):
-            await backend.write([message(str(index), NOW + index, cluster=name) for name in CLUSTERS])
+            await backend.write(
+                Batch.of([message(str(index), NOW + index, cluster=name) for name in CLUSTERS])
+            )
             await backend.tend(NOW)
         await backend.expire(NOW)
         for name in ("my-cluster", "ccstore_event_rows", "ccstore_event_rows-x"):
@@ -173,7 +176,7 @@ class ViewTests(_Files, TestCase):
         with capturedLogs() as logs:
             for host in ("a", "b", "c"):
                 for cluster in ("Alex", "alex", "sqlite"):
-                    await backend.write([message(cluster=cluster, hostname=host)])
+                    await backend.write(Batch.of([message(cluster=cluster, hostname=host)]))
         said = [formatEvent(entry) for entry in logs]
         self.assertEqual(len(said), 2)
         self.assertIn("no view 'alex_events': SQLite cannot tell it from 'Alex_events'", said[0])
@@ -183,7 +186,7 @@ class ViewTests(_Files, TestCase):
         self.patch(sqlite, "SEGMENT_ROWS", 3)
         backend = self.open()
         for index in range(10):
-            await backend.write([message(str(index), NOW - index), message("log", kind="log")])
+            await backend.write(Batch.of([message(str(index), NOW - index), message("log", kind="log")]))
         self.assertEqual(
             self.sql("SELECT id, field FROM alex_events ORDER BY id"),
             [(index + 1, str(index)) for index in range(10)],
@@ -306,7 +309,9 @@ class SegmentTests(_Files, TestCase):
         numbers = random.Random(1)
         for _ in range(30):
             times = [NOW + numbers.randrange(-(10**12), 10**12) for _ in range(numbers.randrange(1, 9))]
-            await backend.write([message(time=time, kind=numbers.choice(("event", "log"))) for time in times])
+            await backend.write(
+                Batch.of([message(time=time, kind=numbers.choice(("event", "log"))) for time in times])
+            )
         await backend.tend(NOW)
         for kind in ("event", "log"):
             sealed = self.segments(kind)
@@ -320,7 +325,7 @@ class SegmentTests(_Files, TestCase):
         backend = self.open(**NO_SYNC)
         expected = [str(index) for index in range(520)]
         for text in expected:
-            await backend.write([message(text)])
+            await backend.write(Batch.of([message(text)]))
         await backend.tend(NOW)
         self.assertEqual(len(self.segments()), 520)
         self.assertEqual(
@@ -338,7 +343,7 @@ class SegmentTests(_Files, TestCase):
         memory.open()
         pick = random.Random(2)
         for _ in range(60):
-            batch = [
+            batch = Batch.of(
                 message(
                     str(pick.random()),
                     NOW + pick.randrange(40),
@@ -347,7 +352,7 @@ class SegmentTests(_Files, TestCase):
                     hostname=str(pick.randrange(4)),
                 )
                 for _ in range(pick.randrange(9))
-            ]
+            )
             await gatherResults([backend.write(batch), memory.write(batch)])
         for _ in range(300):
             asked = [
@@ -371,9 +376,9 @@ class SegmentTests(_Files, TestCase):
 
     async def test_expires_whole_when_its_newest_event_may_go(self) -> None:
         backend = self.open()
-        await backend.write([message("a", NOW), message("b", NOW + 10)])
+        await backend.write(Batch.of([message("a", NOW), message("b", NOW + 10)]))
         await self.seal(backend)
-        await backend.write([message("c", NOW + 5), message("d", NOW + 20)])
+        await backend.write(Batch.of([message("c", NOW + 5), message("d", NOW + 20)]))
         await self.seal(backend)
         self.assertEqual(await backend.expire(NOW + 9), 0)
         self.assertEqual(self.counts(), [2, 2])
@@ -384,7 +389,7 @@ class SegmentTests(_Files, TestCase):
 
     async def test_expires_by_its_sealing_if_a_clock_ran_ahead(self) -> None:
         backend = self.open()
-        await backend.write([message("from the future", NOW + 10**6 * SECOND)])
+        await backend.write(Batch.of([message("from the future", NOW + 10**6 * SECOND)]))
         await self.seal(backend)
         self.assertEqual(await backend.expire(self.now - 1), 0)
         self.assertEqual(await backend.expire(self.now), 1)
@@ -450,9 +455,9 @@ class SegmentTests(_Files, TestCase):
         backend = self.open()
 
         async def write(*hosts: str) -> None:
-            await backend.write([message(host, self.now, hostname=host) for host in hosts])
+            await backend.write(Batch.of([message(host, self.now, hostname=host) for host in hosts]))
 
-        await backend.write([message("log", kind="log", hostname="only in a log")])
+        await backend.write(Batch.of([message("log", kind="log", hostname="only in a log")]))
         await write("gone", "in a sealed one", "in the open one")
         await self.seal(backend)
         cutoff = self.now
@@ -488,7 +493,7 @@ class RestartTests(_Files, TestCase):
     async def test_finds_everything_after_a_close(self) -> None:
         self.patch(sqlite, "SEGMENT_ROWS", 2)
         backend = self.open()
-        await backend.write(messages("abc", hostname="h") + messages("xy", kind="log"))
+        await backend.write(Batch.of([*messages("abc", hostname="h"), *messages("xy", kind="log")]))
         await backend.close()
         self.assertFalse(self.path.with_name("events.db-wal").exists())
         backend = self.open()
@@ -502,24 +507,24 @@ class RestartTests(_Files, TestCase):
         self.patch(sqlite, "SEGMENT_ROWS", 4)
         backend = self.open()
         for text in "abcdef":
-            await backend.write([message(text, kind="log"), message(text, hostname="h")])
+            await backend.write(Batch.of([message(text, kind="log"), message(text, hostname="h")]))
         await backend.tend(NOW)
         copy = scratch(self) / "copy.db"
         for suffix in ("", "-wal"):
             shutil.copyfile(f"{self.path}{suffix}", f"{copy}{suffix}")
         self._path = copy
         backend = self.open()
-        await backend.write([message("g", hostname="h")])
+        await backend.write(Batch.of([message("g", hostname="h")]))
         self.assertEqual(await texts(backend, hostname="h"), list("abcdefg"))
         self.assertEqual(await texts(backend, kind="log"), list("abcdef"))
         self.assertEqual([number for (number,) in self.sql("SELECT id FROM alex_events")], list(range(1, 8)))
 
     async def test_a_cluster_keeps_its_view(self) -> None:
         backend = self.open()
-        await backend.write([message("a", cluster="my-cluster")])
+        await backend.write(Batch.of([message("a", cluster="my-cluster")]))
         await backend.close()
         backend = self.open()
-        await backend.write([message("b", cluster="my-cluster")])
+        await backend.write(Batch.of([message("b", cluster="my-cluster")]))
         self.assertEqual(self.sql('SELECT field FROM "my-cluster_events"'), [("a",), ("b",)])
 
     async def test_may_be_closed_twice(self) -> None:
@@ -645,7 +650,7 @@ class ConnectionTests(_Files, TestCase):
 
     async def test_readers_cannot_write(self) -> None:
         backend = self.open()
-        await backend.write([message()])
+        await backend.write(Batch.of([message()]))
         with self.assertRaises(sqlite3.OperationalError):
             await backend._reading.runWithConnection(
                 lambda connection: connection.execute("DELETE FROM stream")
@@ -654,7 +659,7 @@ class ConnectionTests(_Files, TestCase):
     async def test_a_path_is_only_a_path(self) -> None:
         self._path = scratch(self) / "what? 100% #1;&mode=memory.db"
         backend = self.open()
-        await backend.write([message()])
+        await backend.write(Batch.of([message()]))
         self.assertEqual(await texts(backend), ["text"])
         self.assertTrue(self.path.exists())
 
@@ -727,7 +732,7 @@ class ConnectionTests(_Files, TestCase):
 
     async def test_the_status_tells_what_was_done(self) -> None:
         backend = self.open()
-        await backend.write([message(), message(), message(kind="log"), message(cluster="fritz")])
+        await backend.write(Batch.of([message(), message(), message(kind="log"), message(cluster="fritz")]))
         await texts(backend)
         self.now += SPAN
         await backend.tend(self.now)

@@ -11,7 +11,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.interfaces import IMessageStore, QueryTimeout, Refusal, StoreError, StoreUnavailable
-from ccstore.message import Message
+from ccstore.message import Batch
 from ccstore.query import Page, Query, Row
 from ccstore.storage import service
 from ccstore.storage.service import StorageService, retention_interval
@@ -368,7 +368,7 @@ class _Picky(MemoryBackend):
         self.treat = treat
         self.offered: list[list[str]] = []
 
-    def write(self, messages: Sequence[Message]) -> Deferred[None]:
+    def write(self, messages: Batch) -> Deferred[None]:
         self.offered.append([message.text for message in messages])
         try:
             self.treat(self.offered[-1])

@@ -71,10 +71,19 @@ class DatagramTests(SynchronousTestCase):
         self.assertEqual(self.sink.texts, ["b"])
         self.assertEqual(self.receiver.account.rejected, {"malformed": 2})
 
-    def test_what_is_read_in_one_go_is_handed_over_by_host(self) -> None:
-        self.send(event("a"), event("b"))
-        self.send(event("c"), sender=("10.0.0.2", 1))
-        self.assertEqual([origin.sender for origin in self.sink.origins], ["10.0.0.1", "10.0.0.2"])
+    def test_each_line_has_its_sender(self) -> None:
+        for last in (event("f"), b"bad", event("f\\n")):
+            self.start()
+            self.receiver.take(event("a\r") + b"\n", ("10.0.0.1", 1))
+            self.receiver.take(event("b") + b"\r\n" + event("c") + b"\n" + event("d"), ("10.0.0.2", 1))
+            self.receiver.take(b"", ("10.0.0.3", 1))
+            self.receiver.take(event("e"), ("10.0.0.4", 1))
+            self.receiver.take(last, ("10.0.0.5", 1))
+            self.clock.advance(0)
+            (origin,) = self.sink.origins
+            found = [origin.sender_of(index)[-1] for index in range(len(self.sink.texts))]
+            self.assertEqual(found, [*"122245"][: len(self.sink.texts)])
+            self.assertEqual("".join(self.sink.texts[:5]), "a\rbcde")
 
     def test_datagrams_beyond_the_limit_are_dropped_and_counted(self) -> None:
         self.start(max_waiting=3)
@@ -83,13 +92,13 @@ class DatagramTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.send(event("c") + b"\n" + event("d"))
             self.send(event("e") + b"\n" + event("f"))
-        self.assertEqual(self.receiver.account.dropped, {"overload": 4})
-        self.assertEqual(self.sink.texts, ["a", "b"])
+        self.assertEqual(self.receiver.account.dropped, {"overload": 3})
+        self.assertEqual(self.sink.texts, ["a", "b", "c"])
         (text,) = [formatEvent(entry) for entry in logs]
-        self.assertIn("udp: 10.0.0.1:40000: dropped a datagram", text)
+        self.assertIn("udp: 10.0.0.1: dropped lines", text)
         self.sink.commit()
         self.send(event("g"))
-        self.assertEqual(self.sink.texts, ["a", "b", "g"])
+        self.assertEqual(self.sink.texts, ["a", "b", "c", "g"])
         self.assertTrue(self.receiver.account.is_balanced)
 
     def test_the_limit_holds_for_what_is_read_in_one_go_too(self) -> None:
@@ -102,8 +111,8 @@ class DatagramTests(SynchronousTestCase):
     def test_bytes_count_like_messages(self) -> None:
         self.start(max_waiting_size=1000)
         self.sink.holds = True
-        self.send(event("a" * 600), event("b" * 600))
-        self.send(event("c" * 600))
+        self.send(event("a" * 600))
+        self.send(event("b" * 600), event("c" * 600))
         self.assertEqual(self.receiver.account.dropped, {"overload": 2})
         self.sink.commit()
         self.send(event("d" * 600))

@@ -20,7 +20,7 @@ from ccstore.config import UdpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import ListenError, where
-from ccstore.message import Message
+from ccstore.message import Batch
 
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
@@ -67,10 +67,7 @@ class UdpReceiver(Service):
         self._decoder = intake.decoder()
         self._port: Port | None = None
         self._datagrams = 0
-        # Messages of the datagrams that were read in one go, by host, their number and their bytes.
-        self._gathered: dict[str, list[Message]] = {}
-        self._gathered_messages = 0
-        self._gathered_size = 0
+        self._gathered: list[tuple[bytes, Any]] = []  # datagrams that were read in one go, and their senders
 
     # -- IReceiver
 
@@ -134,45 +131,60 @@ class UdpReceiver(Service):
     def take(self, datagram: bytes, addr: Any) -> None:
         """Take in one datagram."""
         self._datagrams += 1
-        sender = f"{addr[0]}:{addr[1]}"
-        decoded = self._decoder.feed(datagram, self.intake.now())
-        rest = self._decoder.finish(self.intake.now())
-        self.intake.reject([*decoded.errors, *rest.errors], sender)
-        messages = decoded.messages + rest.messages
-        if not messages:
-            return
-        waiting = self.account.waiting + self._gathered_messages
-        waiting_size = self._waiting_size + self._gathered_size
-        if (
-            waiting + len(messages) > self._max_waiting
-            or waiting_size + len(datagram) > self._max_waiting_size
-        ):
-            self.account.drop("overload", len(messages))
-            self.intake.warn("overload", sender, "dropped a datagram: too much is waiting to be stored")
+        if not datagram:
             return
         if not self._gathered:
             self._reactor.callLater(0, self._hand_over)
-        self._gathered.setdefault(addr[0], []).extend(messages)
-        self._gathered_messages += len(messages)
-        self._gathered_size += len(datagram)
+        self._gathered.append((datagram, addr))
 
     def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, {}
-        size, self._gathered_size = self._gathered_size, 0
-        self._gathered_messages = 0
+        """Decode the datagrams that were read in one go, together if that is possible."""
+        gathered, self._gathered = self._gathered, []
+        lines = b"".join([text if text.endswith(b"\n") else text + b"\n" for text, _ in gathered])
+        if not gathered:
+            return
+        messages = self._decoder.plain(lines, self.intake.now())
+        if messages is None:
+            # Each by itself: a mistake in one must not reach the next.
+            messages = Batch()
+            senders = []
+            for text, addr in gathered:
+                taken = self._decode(text, addr)
+                messages.extend(taken)
+                senders += [addr[0]] * len(taken)
+        elif len(messages) == len(gathered):
+            senders = [addr[0] for _, addr in gathered]
+        else:
+            senders = []
+            for text, addr in gathered:
+                senders += [addr[0]] * (text.count(b"\n") + (not text.endswith(b"\n")))
+        self._accept(messages, senders, len(lines))
+
+    def _decode(self, datagram: bytes, addr: Any) -> Batch:
+        now = self.intake.now()
+        decoded, rest = self._decoder.feed(datagram, now), self._decoder.finish(now)
+        self.intake.reject([*decoded.errors, *rest.errors], f"{addr[0]}:{addr[1]}")
+        decoded.messages.extend(rest.messages)
+        return decoded.messages
+
+    def _accept(self, messages: Batch, senders: list[str], size: int) -> None:
+        room = self._max_waiting - self.account.waiting
+        if room < 0 or (self._waiting_size and self._waiting_size + size > self._max_waiting_size):
+            room = 0
+        if len(messages) > room:
+            self.account.drop("overload", len(messages) - room)
+            self.intake.warn("overload", senders[room], "dropped lines: too much is waiting to be stored")
+            messages, senders = messages[:room], senders[:room]
+        if not messages:
+            return
         self._waiting_size += size
-        left = len(gathered)
 
         def done(result: object) -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                self._waiting_size -= size
+            self._waiting_size -= size
 
-        for host, messages in gathered.items():
-            committed = self.intake.accept(messages, self.intake.origin(host), urgent=False)
-            committed.addErrback(self._not_stored)
-            committed.addBoth(done)
+        committed = self.intake.accept(messages, self.intake.origin("", senders=senders), urgent=False)
+        committed.addErrback(self._not_stored)
+        committed.addBoth(done)
 
     def _not_stored(self, failure: Failure) -> None:
         self.intake.warn(

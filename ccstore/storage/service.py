@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, IMessageStore, Refusal, StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
-from ccstore.message import Message
+from ccstore.message import Batch
 from ccstore.query import Page, Query
 
 #: Characters of text held in memory, above which nothing more is accepted.
@@ -30,7 +30,7 @@ _QUERY_WAIT = 2.0
 class _Offer:
     """Messages that were accepted together, and who waits for them."""
 
-    messages: Sequence[Message]
+    messages: Batch
     size: int  # characters of text
     committed: Deferred[Sequence[Refusal]] = field(factory=Deferred)
     refusals: list[Refusal] = field(factory=list)
@@ -130,12 +130,12 @@ class StorageService(Service):
 
     # -- IMessageStore
 
-    def accept(self, messages: Sequence[Message], *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+    def accept(self, messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageStore.accept`."""
         if self._failure is not None and (urgent or self._stopping):
             # Whoever waits for the answer is better served by a quick no, and will come again.
             return fail(StoreUnavailable(self._failure))
-        size = sum([len(message.text) for message in messages])
+        size = sum(map(len, messages.texts))
         if self._waiting and (
             self._waiting + len(messages) > self._max_waiting or self._waiting_size + size > MAX_WAITING_SIZE
         ):
@@ -220,7 +220,11 @@ class StorageService(Service):
 
     async def _write_batch(self, offers: list[_Offer]) -> StoreUnavailable | None:
         """Store these offers, or say why that was given up."""
-        messages = [message for offer in offers for message in offer.messages]
+        messages = offers[0].messages
+        if len(offers) > 1:
+            messages = Batch()
+            for offer in offers:
+                messages.extend(offer.messages)
         try:
             await self._commit(messages)
         except StoreUnavailable as error:
@@ -230,9 +234,7 @@ class StorageService(Service):
             await self._halve(messages, places, str(error))
         return None
 
-    async def _halve(
-        self, messages: Sequence[Message], places: Sequence[tuple[_Offer, int]], reason: str
-    ) -> None:
+    async def _halve(self, messages: Batch, places: Sequence[tuple[_Offer, int]], reason: str) -> None:
         """Store what can be stored of messages that were refused together, for this reason."""
         if len(messages) == 1:
             self._refuse(places, reason)
@@ -256,7 +258,7 @@ class StorageService(Service):
         for offer, index in places:
             offer.refusals.append(Refusal(index, reason))
 
-    async def _commit(self, messages: Sequence[Message]) -> None:
+    async def _commit(self, messages: Batch) -> None:
         """Commit these messages, however long it takes until the backend is able to."""
         delay = _RETRY_FIRST
         while True:

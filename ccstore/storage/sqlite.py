@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cache
 from importlib import resources
+from itertools import compress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import STORED_KINDS, Message, Series
+from ccstore.message import STORED_KINDS, Batch, Series
 from ccstore.query import Page, Query, Row
 from ccstore.storage.query import STREAM_COLUMNS, stream_condition
 
@@ -61,7 +63,8 @@ _PROGRESS_STEPS: Final = 5000
 _TOO_LONG: Final = "the query took too long"
 _CLOSED: Final = "the database is closed"
 
-_INSERT_COLUMNS: Final = "(stream, time, text, othertags)"
+_KIND: Final = attrgetter("kind")
+_OTHERTAGS: Final = attrgetter("othertags")
 #: What SQLite says when a message itself is at fault; anything else may pass.
 _REFUSED: Final = (
     sqlite3.DataError,
@@ -104,7 +107,7 @@ class Writer:
         self._now = now
         self._open: dict[str, _Segment] = {}
         self._streams: dict[tuple[str | None, ...], int] = {}
-        self._by_series: dict[str, dict[Series, int]] = {kind: {} for kind in STORED_KINDS}
+        self._by_series: dict[Series, int] = {}
         self._clusters: set[tuple[str, str]] = set()
         self._new_clusters: set[tuple[str, str]] = set()
         self.writes = 0
@@ -141,22 +144,13 @@ class Writer:
 
     # -- writing
 
-    def write(self, connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    def write(self, connection: sqlite3.Connection, messages: Batch) -> None:
         """Commit all of these messages."""
-        events: list[Any] = []  # stream, time, text, othertags, stream, ...
-        logs: list[Any] = []
-        event_streams, log_streams = self._by_series["event"], self._by_series["log"]
+        parts = [*_by_kind(messages)]
         try:
             with _transaction(connection):
-                for series, kind, text, stamp, _ in messages:
-                    if kind == "event":
-                        stream = event_streams.get(series) or self._stream(connection, series, "event")
-                        events += (stream, stamp, text, series.othertags)
-                    else:
-                        stream = log_streams.get(series) or self._stream(connection, series, "log")
-                        logs += (stream, stamp, text, series.othertags)
-                self._insert(connection, self._open["event"].table("event"), events)
-                self._insert(connection, self._open["log"].table("log"), logs)
+                for kind, part in parts:
+                    self._insert(connection, self._open[kind].table(kind), part)
                 self._refresh_cluster_views(connection, self._new_clusters)
         except BaseException:
             # What was interned in this transaction is gone with it.
@@ -167,26 +161,42 @@ class Writer:
         finally:
             self._new_clusters.clear()
         now = self._now()
-        for kind, flat in (("event", events), ("log", logs)):
-            if flat:
-                times = flat[1::4]
-                segment = self._open[kind]
-                segment.rows += len(times)
-                segment.min_time = min(segment.min_time, *times)
-                segment.max_time = max(segment.max_time, *times)
-                segment.written_at = now
+        for kind, part in parts:
+            segment = self._open[kind]
+            segment.rows += len(part)
+            segment.min_time = min(segment.min_time, min(part.times))
+            segment.max_time = max(segment.max_time, max(part.times))
+            segment.written_at = now
         self.writes += len(messages)
 
-    def _insert(self, connection: sqlite3.Connection, table: str, flat: list[Any]) -> None:
+    def _insert(self, connection: sqlite3.Connection, table: str, messages: Batch) -> None:
+        held = self._by_series
+        try:
+            streams = [*map(held.__getitem__, messages.series)]
+        except KeyError:
+            streams = [held.get(series) or self._stream(connection, series) for series in messages.series]
+        columns: dict[str, Sequence[object]] = {
+            "stream": streams,
+            "time": messages.times,
+            "text": messages.texts,
+        }
+        othertags = [*map(_OTHERTAGS, messages.series)]
+        if any(othertags):
+            columns["othertags"] = othertags
+        width = len(columns)
+        flat: list[object] = [None] * (width * len(messages))
+        for place, column in enumerate(columns.values()):
+            flat[place::width] = column
         position = 0
         for rows in _STATEMENT_ROWS:
-            while len(flat) - position >= 4 * rows:
-                statement = f"INSERT INTO {table} {_INSERT_COLUMNS} VALUES {_placeholders(rows)}"
-                connection.execute(statement, flat[position : position + 4 * rows])
-                position += 4 * rows
+            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_placeholders(rows, width)}"
+            while len(flat) - position >= width * rows:
+                connection.execute(statement, flat[position : position + width * rows])
+                position += width * rows
 
-    def _stream(self, connection: sqlite3.Connection, series: Series, kind: str) -> int:
+    def _stream(self, connection: sqlite3.Connection, series: Series) -> int:
         """The id of a series' stream, which is made if it is new."""
+        kind = series.kind
         key = (series.cluster, kind, *series.columns)
         stream = self._streams.get(key)
         if stream is None:
@@ -205,16 +215,14 @@ class Writer:
             if len(self._streams) >= _STREAMS_HELD:
                 self._forget_streams()
             self._streams[key] = stream
-        held = self._by_series[kind]
-        if len(held) >= _STREAMS_HELD:
-            held.clear()
-        held[series] = stream
+        if len(self._by_series) >= _STREAMS_HELD:
+            self._by_series.clear()
+        self._by_series[series] = stream
         return stream
 
     def _forget_streams(self) -> None:
         self._streams.clear()
-        for held in self._by_series.values():
-            held.clear()
+        self._by_series.clear()
 
     # -- segments
 
@@ -579,11 +587,11 @@ class SqliteBackend:
 
     # -- work
 
-    def write(self, messages: Sequence[Message]) -> Deferred[None]:
+    def write(self, messages: Batch) -> Deferred[None]:
         """See :meth:`IBackend.write`."""
         return Deferred.fromCoroutine(self._write(messages))
 
-    async def _write(self, messages: Sequence[Message]) -> None:
+    async def _write(self, messages: Batch) -> None:
         await self._run(self._writer.write, messages)
         if self._writer.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
@@ -704,8 +712,30 @@ class _transaction:
 
 
 @cache
-def _placeholders(rows: int) -> str:
-    return ", ".join(["(?, ?, ?, ?)"] * rows)
+def _placeholders(rows: int, columns: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return ", ".join([row] * rows)
+
+
+def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
+    """Events and logs apart."""
+    kinds = [*map(_KIND, messages.series)]
+    for kind in STORED_KINDS:
+        count = kinds.count(kind)
+        if not count:
+            continue
+        if count == len(kinds):
+            yield kind, messages
+        else:
+            chosen = [found == kind for found in kinds]
+            yield (
+                kind,
+                Batch(
+                    [*compress(messages.series, chosen)],
+                    [*compress(messages.texts, chosen)],
+                    [*compress(messages.times, chosen)],
+                ),
+            )
 
 
 def _identifier(name: str) -> str:
