@@ -124,7 +124,7 @@ setup(
     package_data={
         "ccstore": ["py.typed"],
         "ccstore.api": ["static/*"],
-        "ccstore.storage": ["schema/*.sql"],
+        "ccstore.storage.sqlite": ["schema/*.sql"],
     },
     include_package_data=False,
     entry_points={"console_scripts": ["ccstore = ccstore.cli:main"]},

@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.lines import block, stamped
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
-from ccstore.storage.sqlite import Writer, prepare_file
+from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, prepare_file
+from ccstore.storage.sqlite.writer import Writer
 
 _PIECE = 65536
 _BATCH = 8192
@@ -39,6 +40,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=256)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -16384")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             prepare_file(connection)
             writer = Writer(int(retention * 1e9), time.time_ns)
             writer.load(connection)

@@ -22,15 +22,15 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
-from ccstore.storage import sqlite
-from ccstore.storage.sqlite import SqliteBackend
+from ccstore.storage.sqlite import SqliteBackend, file, merging, reader, writer
+from ccstore.storage.sqlite import backend as backend_module
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
 from tests.support import scratch
 
 RETENTION = 1600  # seconds
 #: Age at which a segment of events is sealed.
-SPAN = RETENTION // sqlite.SPANS_IN_RETENTION * SECOND
+SPAN = RETENTION // writer.SPANS_IN_RETENTION * SECOND
 HISTORICAL = [
     "id",
     "timestamp",
@@ -79,6 +79,17 @@ class _Files:
         ((value,),) = self.sql(statement)
         return value
 
+    def segments(self, kind: str = "event") -> list[tuple[Any, ...]]:
+        """The sealed ones, as the catalogue has them."""
+        return self.sql(
+            "SELECT id, min_time, max_time, row_count FROM segment "
+            "WHERE kind = ? AND sealed_at IS NOT NULL ORDER BY id",
+            kind,
+        )
+
+    def counts(self, kind: str = "event") -> list[int]:
+        return [segment[-1] for segment in self.segments(kind)]
+
 
 async def texts(backend: Any, cluster: str = "alex", *, cutoff: int = 0, **asked: Any) -> list[str]:
     query = Query(cluster, **asked)
@@ -99,7 +110,7 @@ class SmallSegmentsContractTests(_Files, StoreContract, TestCase):
     now = NOW + SPAN
 
     def make_backend(self) -> SqliteBackend:
-        self.patch(sqlite, "SEGMENT_ROWS", 3)
+        self.patch(writer, "SEGMENT_ROWS", 3)
         return self.backend_at(self.path)
 
 
@@ -159,7 +170,7 @@ class ViewTests(_Files, TestCase):
 
     async def test_last_while_segments_come_and_go(self) -> None:
         """Also those whose names are like the views that the store makes for itself."""
-        self.patch(sqlite, "SEGMENT_ROWS", 2)
+        self.patch(writer, "SEGMENT_ROWS", 2)
         self.now += SPAN
         backend = self.open()
         for index in range(3):
@@ -183,7 +194,7 @@ class ViewTests(_Files, TestCase):
         self.assertIn("no view 'sqlite_events' for cluster 'sqlite'", said[1])
 
     async def test_ids_and_order_are_those_of_arrival(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 3)
+        self.patch(writer, "SEGMENT_ROWS", 3)
         backend = self.open()
         for index in range(10):
             await backend.write(Batch.of([message(str(index), NOW - index), message("log", kind="log")]))
@@ -199,17 +210,6 @@ class ViewTests(_Files, TestCase):
 class SegmentTests(_Files, TestCase):
     """How the open segment becomes a sealed one, and goes."""
 
-    def segments(self, kind: str = "event") -> list[tuple[Any, ...]]:
-        """The sealed ones, as the catalogue has them."""
-        return self.sql(
-            "SELECT id, min_time, max_time, row_count FROM segment "
-            "WHERE kind = ? AND sealed_at IS NOT NULL ORDER BY id",
-            kind,
-        )
-
-    def counts(self, kind: str = "event") -> list[int]:
-        return [segment[-1] for segment in self.segments(kind)]
-
     def indexes(self) -> list[str]:
         return [
             table
@@ -224,7 +224,7 @@ class SegmentTests(_Files, TestCase):
         await backend.tend(self.now)
 
     async def test_is_sealed_when_it_is_large(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 4)
+        self.patch(writer, "SEGMENT_ROWS", 4)
         backend = self.open()
         await backend.write(messages("abc"))
         await backend.tend(NOW)
@@ -256,7 +256,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.counts(), [])
 
     async def test_logs_are_sealed_by_size_alone(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 3)
+        self.patch(writer, "SEGMENT_ROWS", 3)
         backend = self.open()
         await backend.write(messages("ab", kind="log"))
         await self.seal(backend)
@@ -274,7 +274,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.indexes(), [f"event_{self.segments()[0][0]}"])
 
     async def test_an_open_one_gets_its_index_when_idle(self) -> None:
-        self.patch(sqlite, "_INDEX_WHEN_IDLE", 3)
+        self.patch(writer, "_INDEX_WHEN_IDLE", 3)
         backend = self.open()
         self.now += 5 * SECOND
         await backend.write(messages("abc"))
@@ -294,7 +294,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.indexes(), [])
 
     async def test_an_index_of_an_open_one_is_known_after_a_restart(self) -> None:
-        self.patch(sqlite, "_INDEX_WHEN_IDLE", 3)
+        self.patch(writer, "_INDEX_WHEN_IDLE", 3)
         backend = self.open()
         await backend.write(messages("abc"))
         await backend.tend(self.now + SECOND)
@@ -304,7 +304,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual((self.counts(), len(self.indexes())), ([3], 1))
 
     async def test_the_catalogue_agrees_with_the_tables(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 20)
+        self.patch(writer, "SEGMENT_ROWS", 20)
         backend = self.open()
         numbers = random.Random(1)
         for _ in range(30):
@@ -321,7 +321,7 @@ class SegmentTests(_Files, TestCase):
                 self.assertEqual(counted, [tuple(rest)])
 
     async def test_there_may_be_more_than_a_statement_can_unite(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 1)
+        self.patch(writer, "SEGMENT_ROWS", 1)
         backend = self.open(**NO_SYNC)
         expected = [str(index) for index in range(520)]
         for text in expected:
@@ -338,7 +338,11 @@ class SegmentTests(_Files, TestCase):
 
     async def test_answers_are_those_of_a_list(self) -> None:
         """Whatever the segments; with cutoffs, filters, ranges and cut pages."""
-        self.patch(sqlite, "SEGMENT_ROWS", 7)
+        self.patch(writer, "SEGMENT_ROWS", 7)
+        self.patch(merging, "MERGED_TOGETHER", 3)
+        self.patch(merging, "_STEP_ROWS", 5)
+        for name, value in (("_ROWS_FETCHED", 3), ("_SEGMENTS_READ", 2), ("_STREAMS_PROBED", 3)):
+            self.patch(reader, name, value)
         backend, memory = self.open(**NO_SYNC), MemoryBackend()
         memory.open()
         pick = random.Random(2)
@@ -354,6 +358,8 @@ class SegmentTests(_Files, TestCase):
                 for _ in range(pick.randrange(9))
             )
             await gatherResults([backend.write(batch), memory.write(batch)])
+            await backend.tend(NOW)
+        self.assertLess(len(self.segments("log")), 10)
         for _ in range(300):
             asked = [
                 Query(
@@ -402,7 +408,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM alex_events"), 3)
 
     async def test_logs_never_expire(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 2)
+        self.patch(writer, "SEGMENT_ROWS", 2)
         backend = self.open()
         for kind in ("event", "log"):
             for cluster in ("eventx", "alex"):
@@ -433,14 +439,13 @@ class SegmentTests(_Files, TestCase):
         return before, self.value("PRAGMA page_count")
 
     async def test_the_file_shrinks(self) -> None:
-        self.patch(sqlite, "_VACUUM_STEP", 100)
+        self.patch(writer, "_VACUUM_STEP", 100)
         backend = self.open()
         before, after = await self.fill_and_expire(backend)
-        self.assertGreater(before, 1500)
+        self.assertGreater(before, 750)
         self.assertLess(after, 400)
-        size = self.path.stat().st_size
         await backend.close()
-        self.assertLess(self.path.stat().st_size, min(size, 400 * 4096))
+        self.assertLess(self.path.stat().st_size, 400 * 8192)
 
     async def test_the_file_shrinks_with_the_journal_of_the_go_daemons_flags(self) -> None:
         before, after = await self.fill_and_expire(self.open(journal_mode="WAL"))
@@ -473,7 +478,7 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(await texts(backend, hostname="in a sealed one"), 2 * ["in a sealed one"])
 
     async def test_close_waits_for_an_expiry_that_has_begun(self) -> None:
-        self.patch(sqlite, "_VACUUM_STEP", 100)
+        self.patch(writer, "_VACUUM_STEP", 100)
         backend = self.open()
         await backend.write(messages([str(index) * 1000 for index in range(2000)]))
         await self.seal(backend)
@@ -487,11 +492,102 @@ class SegmentTests(_Files, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM alex_events"), 0)
 
 
+class MergingTests(_Files, TestCase):
+    """Log segments become larger ones, and nobody notices."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(writer, "SEGMENT_ROWS", 4)
+        self.patch(merging, "MERGED_TOGETHER", 3)
+        self.patch(merging, "_STEP_ROWS", 5)
+
+    async def fill(self, backend: SqliteBackend, segments: int = 3) -> list[str]:
+        """Segments of logs; the texts in their order."""
+        expected = [str(index) for index in range(4 * segments)]
+        for start in range(0, len(expected), 4):
+            hosts = ("b", "a", "b", "c")
+            await backend.write(
+                Batch.of(
+                    message(text, NOW + int(text), "log", hostname=host)
+                    for text, host in zip(expected[start : start + 4], hosts, strict=True)
+                )
+            )
+        return expected
+
+    def tables(self) -> int:
+        return int(
+            self.value("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name GLOB 'log_[0-9]*'")
+        )
+
+    async def test_enough_of_them_become_one(self) -> None:
+        backend = self.open()
+        expected = await self.fill(backend)
+        await backend.tend(NOW)
+        self.assertEqual(self.counts("log"), [12])
+        self.assertEqual(self.tables(), 2)  # the merged one, and the open one
+        self.assertEqual(await texts(backend, kind="log"), expected)
+        self.assertEqual(await texts(backend, kind="log", hostname="a"), ["1", "5", "9"])
+        rows = self.sql("SELECT id, field FROM alex_logs ORDER BY id")
+        self.assertEqual(rows, [(index + 1, text) for index, text in enumerate(expected)])
+
+    async def test_too_few_stay_as_they_are(self) -> None:
+        backend = self.open()
+        await self.fill(backend, 2)
+        await backend.tend(NOW)
+        self.assertEqual(self.counts("log"), [4, 4])
+
+    async def test_a_merged_one_is_not_merged_again(self) -> None:
+        backend = self.open()
+        expected = await self.fill(backend, 9)
+        await backend.tend(NOW)
+        self.assertEqual(self.counts("log"), [12, 12, 12])
+        self.assertEqual(await texts(backend, kind="log"), expected)
+
+    async def test_events_are_not_merged(self) -> None:
+        backend = self.open()
+        for text in map(str, range(12)):
+            await backend.write(messages([text] * 4))
+        await backend.tend(NOW)
+        self.assertEqual(self.counts(), [4] * 12)
+
+    async def test_answers_do_not_change_on_the_way_and_a_restart_begins_anew(self) -> None:
+        for steps in range(10):
+            self.path.unlink(missing_ok=True)
+            backend = self.open()
+            expected = await self.fill(backend)
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                merger = merging.Merger()
+                for _ in range(steps):
+                    merger.step(connection, 4)
+            self.assertEqual(await texts(backend, kind="log"), expected)
+            await backend.close()
+            backend = self.open()
+            self.assertEqual(await texts(backend, kind="log"), expected)
+            await backend.tend(NOW)
+            self.assertEqual((self.counts("log"), self.tables()), ([12], 2))
+            self.assertEqual(self.sql("SELECT field FROM alex_logs ORDER BY id"), [(e,) for e in expected])
+            self.assertEqual(self.value("SELECT count(*) FROM segment WHERE kind = 'merging'"), 0)
+            await backend.close()
+
+    async def test_segments_that_do_not_have_what_they_should_are_left_alone(self) -> None:
+        backend = self.open()
+        expected = await self.fill(backend)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute(
+                "UPDATE segment SET row_count = 5 WHERE kind = 'log' AND sealed_at IS NOT NULL"
+            )
+        with capturedLogs() as logs:
+            await backend.tend(NOW)
+        self.assertIn("12 rows and not 15", formatEvent(logs[0]))
+        self.assertEqual(self.tables(), 4)
+        self.assertEqual(await texts(backend, kind="log"), expected)
+
+
 class RestartTests(_Files, TestCase):
     """A file outlives whoever wrote it."""
 
     async def test_finds_everything_after_a_close(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 2)
+        self.patch(writer, "SEGMENT_ROWS", 2)
         backend = self.open()
         await backend.write(Batch.of([*messages("abc", hostname="h"), *messages("xy", kind="log")]))
         await backend.close()
@@ -504,7 +600,7 @@ class RestartTests(_Files, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM stream WHERE kind = 'event'"), 1)
 
     async def test_finds_everything_after_a_crash(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 4)
+        self.patch(writer, "SEGMENT_ROWS", 4)
         backend = self.open()
         for text in "abcdef":
             await backend.write(Batch.of([message(text, kind="log"), message(text, hostname="h")]))
@@ -572,9 +668,9 @@ class WrongFileTests(_Files, TestCase):
 
     async def test_of_a_newer_version(self) -> None:
         await self.open().close()
-        self.make_file(f"PRAGMA user_version = {sqlite.SCHEMA_VERSION + 1}")
-        self.assertIn(f"version {sqlite.SCHEMA_VERSION + 1}, written by a newer ccstore", self.refused())
-        self.assertEqual(self.value("PRAGMA user_version"), sqlite.SCHEMA_VERSION + 1)
+        self.make_file(f"PRAGMA user_version = {file.SCHEMA_VERSION + 1}")
+        self.assertIn(f"version {file.SCHEMA_VERSION + 1}, written by a newer ccstore", self.refused())
+        self.assertEqual(self.value("PRAGMA user_version"), file.SCHEMA_VERSION + 1)
 
     def test_of_somebody_else(self) -> None:
         self.make_file(
@@ -676,12 +772,12 @@ class ConnectionTests(_Files, TestCase):
         self.assertEqual(await texts(backend, hostname="new"), ["b"])
 
     async def test_a_failed_sealing_is_made_up_for(self) -> None:
-        self.patch(sqlite, "SEGMENT_ROWS", 2)
+        self.patch(writer, "SEGMENT_ROWS", 2)
         backend = self.open(busy_timeout="1")
         await backend.write(messages("a"))
         with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            self.patch(sqlite, "SEGMENT_ROWS", 1)
+            self.patch(writer, "SEGMENT_ROWS", 1)
             with self.assertRaises(StoreUnavailable):
                 await backend.tend(NOW)
         await backend.write(messages("b"))
@@ -693,8 +789,8 @@ class ConnectionTests(_Files, TestCase):
         def full(*arguments: object) -> None:
             raise sqlite3.OperationalError("disk is full")
 
-        self.patch(sqlite, "SEGMENT_ROWS", 1)
-        self.patch(sqlite.Writer, "seal", full)
+        self.patch(writer, "SEGMENT_ROWS", 1)
+        self.patch(writer.Writer, "seal", full)
         backend = self.open()
         with capturedLogs() as logs:
             await backend.write(messages("a"))
@@ -706,8 +802,9 @@ class ConnectionTests(_Files, TestCase):
         backend = self.open()
         await backend.write(messages(map(str, range(5000))))
         ticks = count()
-        self.patch(sqlite, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        self.patch(sqlite, "_PROGRESS_STEPS", 100)
+        for module in (backend_module, reader):
+            self.patch(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        self.patch(reader, "_PROGRESS_STEPS", 100)
         for _ in range(5):
             with self.assertRaises(QueryTimeout):
                 # Enough to begin with: it is the rows that take the rest.
@@ -721,7 +818,7 @@ class ConnectionTests(_Files, TestCase):
 
     async def test_a_query_sees_one_state_of_the_file(self) -> None:
         """What is written and dropped while it goes on changes nothing in its answers."""
-        self.patch(sqlite, "SEGMENT_ROWS", 50)
+        self.patch(writer, "SEGMENT_ROWS", 50)
         backend = self.open(**NO_SYNC)
         for index in range(10):
             await backend.write(messages([str(index)] * 10))
@@ -743,8 +840,8 @@ class ConnectionTests(_Files, TestCase):
             {name: status[name] for name in ("active_tables", "writes", "queries", "deletes", "segments")},
             {"active_tables": 3, "writes": 4, "queries": 1, "deletes": 1, "segments": 2},
         )
-        self.assertEqual(status["bytes"], self.value("PRAGMA page_count") * 4096)
-        self.assertEqual(status["free_bytes"], self.value("PRAGMA freelist_count") * 4096)
+        self.assertEqual(status["bytes"], self.value("PRAGMA page_count") * 8192)
+        self.assertEqual(status["free_bytes"], self.value("PRAGMA freelist_count") * 8192)
 
 
 def _frozen(page: Any) -> Any:

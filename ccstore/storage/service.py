@@ -238,11 +238,14 @@ class StorageService(Service):
         """Store what can be stored of messages that were refused together, for this reason."""
         if len(messages) == 1:
             self._refuse(places, reason)
-            self.log.warn(
-                "the database refuses a message {name!r}: {reason}",
-                name=messages[0].name[:100],
-                reason=reason,
-            )
+            suppressed = self._warnings.check("refused")
+            if suppressed is not None:
+                self.log.warn(
+                    "the database refuses a message {name!r}: {reason}{more}",
+                    name=messages[0].name[:100],
+                    reason=reason,
+                    more=f" ({suppressed} more since the last warning)" if suppressed else "",
+                )
             return
         middle = len(messages) // 2
         for part, where in ((messages[:middle], places[:middle]), (messages[middle:], places[middle:])):
@@ -312,9 +315,15 @@ class StorageService(Service):
         return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
 
     async def _catch_up(self) -> None:
-        """Wait until what is accepted now is committed, but not for a database that takes no writes."""
+        """Wait until what is accepted now is committed.
+
+        What is acknowledged is committed anyway. So nobody waits for a database that takes no writes, nor in a
+        flood that would have everybody wait.
+        """
         newest = self._newest  # offers are committed in order, so it stands for all
         if newest is None or newest.committed.called or self._failure is not None:
+            return
+        if self._waiting > self._batch_size:
             return
         self._counts["query_flushes"] += 1
         caught_up: Deferred[None] = Deferred()

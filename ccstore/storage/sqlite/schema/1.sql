@@ -15,7 +15,7 @@ CREATE TABLE stream (
 );
 CREATE INDEX stream_by_key ON stream (cluster, kind, hostname, name, type, typeid, stype, stypeid);
 
--- The catalogue. A segment's messages have the ids first_id + rowid. Times are nanoseconds since the epoch.
+-- The catalogue. The ids of a segment's messages begin behind first_id. Times are nanoseconds since the epoch.
 CREATE TABLE segment (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,

@@ -1,0 +1,227 @@
+"""An SQLite file as a backend: its life, its connections and their threads."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
+from ccstore.message import Batch
+from ccstore.query import Page, Query
+from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, prepare_file
+from ccstore.storage.sqlite.reader import CLOSED, Reader
+from ccstore.storage.sqlite.writer import Writer
+
+_READERS: Final = 3
+#: Seconds in a second that merging may take, while messages come in and while they do not.
+_MERGING_TIME: Final = (0.05, 0.5)
+#: What SQLite says when a message itself is at fault; anything else may pass.
+_REFUSED: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    ValueError,
+    OverflowError,
+)
+_Result = TypeVar("_Result")
+
+
+@implementer(IBackend)
+class SqliteBackend:
+    """See the module.
+
+    :param path: absolute.
+    :param pragmas: for every connection, besides what is always set.
+    :param retention: seconds after which events expire.
+    :param now: the time in nanoseconds since the epoch.
+    """
+
+    name = "sqlite"
+    log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        pragmas: Mapping[str, str],
+        *,
+        retention: float,
+        now: Callable[[], int],
+        reactor: Any,
+    ) -> None:
+        self._path = path
+        self._pragmas = (
+            {"busy_timeout": "5000", "synchronous": "FULL", "cache_size": "-16384"}
+            | {"wal_autocheckpoint": str(CHECKPOINT_PAGES)}
+            | dict(pragmas)
+        )
+        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
+        self._pragmas.pop("journal_mode", None)
+        self._writer = Writer(int(retention * 1e9), now)
+        self._reader = Reader()
+        self._now = now
+        self._reactor = reactor
+        self._lock: int | None = None
+        self._writing: ConnectionPool | None = None
+        self._reading: ConnectionPool | None = None
+        self._queries = 0
+        self._figures: dict[str, int] = {}
+
+    def describe(self) -> str:
+        return f"{self._path} (SQLite {sqlite3.sqlite_version})"
+
+    # -- life
+
+    def open(self) -> None:
+        """See :meth:`IBackend.open`."""
+        self._take_lock()
+        try:
+            with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+                self._prepare(connection)
+                prepare_file(connection)
+                self._writer.load(connection)
+        except (sqlite3.Error, StoreError) as error:
+            self._release_lock()
+            raise StoreError(f"cannot open the database {self._path}: {error}") from None
+        self._writing = self._pool(str(self._path), 1)
+        self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS)
+
+    def close(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if self._writing is None or self._reading is None:
+            return
+        # So that the file is complete without its write-ahead log. If not, that is read at the next start.
+        with suppress(StoreError):
+            await self._run(
+                lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            )
+        self._reader.close()
+        self._reading.close()
+        self._writing.close()
+        self._reading = self._writing = None
+        self._release_lock()
+
+    def _pool(self, database: str, connections: int) -> ConnectionPool:
+        return ConnectionPool(
+            "sqlite3",
+            database,
+            uri=database.startswith("file:"),
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            cp_reactor=self._reactor,
+            cp_min=1,
+            cp_max=connections,
+            cp_noisy=False,
+            cp_openfun=self._prepare,
+        )
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        for name, value in self._pragmas.items():
+            connection.execute(f"PRAGMA {name} = {value}")
+
+    def _take_lock(self) -> None:
+        """One daemon a file: what the writer knows of it would be wrong with two."""
+        path = self._path.with_name(self._path.name + ".lock")
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._release_lock()
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
+                raise StoreError(f"the database {self._path} is in use by another ccstore") from None
+            raise StoreError(f"cannot write beside the database {self._path}: {error.strerror}") from None
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # -- work
+
+    def write(self, messages: Batch) -> Deferred[None]:
+        """See :meth:`IBackend.write`."""
+        return Deferred.fromCoroutine(self._write(messages))
+
+    async def _write(self, messages: Batch) -> None:
+        await self._run(self._writer.write, messages)
+        if self._writer.is_full:
+            # Behind this write and before the next: nobody who waits for this one waits for it.
+            sealing = self._run(self._writer.tend, self._now())
+            sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
+
+    def query(
+        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
+    ) -> Deferred[Sequence[Page]]:
+        """See :meth:`IBackend.query`."""
+        if self._reading is None:
+            return fail(StoreUnavailable(CLOSED))
+        self._queries += len(queries)
+        deadline = time.monotonic() + timeout
+        running: Deferred[Sequence[Page]] = self._reading.runWithConnection(
+            self._reader.query, list(queries), cutoff, max_rows, deadline
+        )
+        return running.addErrback(_translate)
+
+    def expire(self, cutoff: int) -> Deferred[int]:
+        """See :meth:`IBackend.expire`."""
+        return Deferred.fromCoroutine(self._expire(cutoff))
+
+    async def _expire(self, cutoff: int) -> int:
+        expired = await self._run(self._writer.expire, cutoff)
+        while await self._run(self._writer.give_back):
+            pass  # each a transaction of its own, with room for writes between them
+        return expired
+
+    def tend(self, now: int) -> Deferred[None]:
+        """See :meth:`IBackend.tend`."""
+        return Deferred.fromCoroutine(self._tend(now))
+
+    async def _tend(self, now: int) -> None:
+        await self._run(self._writer.tend, now)
+        end = time.monotonic() + _MERGING_TIME[self._writer.is_idle]
+        while await self._run(self._writer.merge) and time.monotonic() < end:
+            pass  # as above
+        self._figures = await self._run(self._writer.figures)
+
+    def status(self) -> Mapping[str, object]:
+        """See :meth:`IBackend.status`."""
+        return {
+            "active_tables": self._writer.active_tables,
+            "writes": self._writer.writes,
+            "queries": self._queries,
+            "deletes": self._writer.deletes,
+            **self._figures,
+        }
+
+    def _run(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
+        """Do something in the writer's thread."""
+        if self._writing is None:
+            return fail(StoreUnavailable(CLOSED))
+        running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
+        return running.addErrback(_translate)
+
+
+def _translate(failure: Failure) -> Failure:
+    """Errors of sqlite3 as errors of the store."""
+    error = failure.value
+    if isinstance(error, _REFUSED):
+        return Failure(StoreError(f"{error}"))
+    if isinstance(error, sqlite3.Error):
+        return Failure(StoreUnavailable(f"{error}"))
+    return failure

@@ -1,0 +1,148 @@
+"""Merging sealed log segments into larger ones, so that logs of years are not thousands of tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from ccstore.storage.sqlite.file import transaction
+from ccstore.storage.sqlite.views import refresh_rows_views
+
+#: Segments that become one.
+MERGED_TOGETHER: Final = 16
+#: Rows copied in one step; a commit that comes in between waits for no more than that.
+_STEP_ROWS: Final = 8192
+_COLUMNS: Final = "stream, time, id, text, othertags"
+
+
+@frozen
+class _Run:
+    """Segments that are being merged, in their order, and the segment that they become."""
+
+    sources: tuple[int, ...]
+    rows: int
+    target: int
+
+
+class Merger:
+    """Merges in steps; runs in the writer's thread.
+
+    The rows are copied in the order of (stream, time, id) into a table that is sorted by it, and needs no
+    index besides. Until the last step nobody sees that table; a restart forgets it, and begins again.
+    """
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self._run: _Run | None = None
+        self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
+        self._copied = 0
+        self._obsolete: list[int] = []
+        self._failed: set[int] = set()
+
+    @staticmethod
+    def load(connection: sqlite3.Connection) -> None:
+        """Forget what an earlier process did not bring to an end; inside of a transaction."""
+        connection.execute("DELETE FROM segment WHERE kind = 'merging'")
+        obsolete = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'log_[0-9]*'"
+            " AND CAST(substr(name, 5) AS INTEGER) NOT IN (SELECT id FROM segment)"
+        ).fetchall()
+        for (name,) in obsolete:
+            connection.execute(f"DROP TABLE {name}")
+
+    def step(self, connection: sqlite3.Connection, segment_rows: int) -> bool:
+        """Do a little; False if there is nothing to do.
+
+        :param segment_rows: rows of a segment that has not been merged.
+        """
+        if self._obsolete:
+            with transaction(connection):
+                connection.execute(f"DROP TABLE log_{self._obsolete[-1]}")
+            self._obsolete.pop()
+        elif self._run is None:
+            self._run = self._begin(connection, segment_rows)
+            self._last, self._copied = (-1, 0, 0), 0
+            return self._run is not None
+        elif self._copied < self._run.rows:
+            self._copy(connection, self._run)
+        else:
+            self._publish(connection, self._run)
+            self._run = None
+        return True
+
+    def _begin(self, connection: sqlite3.Connection, segment_rows: int) -> _Run | None:
+        """Take the first segments in a row that are small and enough of them."""
+        sources: list[int] = []
+        rows = 0
+        for number, count in connection.execute(
+            "SELECT id, row_count FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
+        ).fetchall():
+            if count >= MERGED_TOGETHER * segment_rows or number in self._failed:
+                sources, rows = [], 0
+                continue
+            sources.append(number)
+            rows += count
+            if len(sources) == MERGED_TOGETHER:
+                break
+        else:
+            return None
+        with transaction(connection):
+            (target,) = connection.execute(
+                "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
+                "SELECT 'merging', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
+                f"max(max_time), sum(row_count) FROM segment WHERE id IN {_list(sources)} RETURNING id"
+            ).fetchone()
+            connection.execute(
+                f"CREATE TABLE log_{target} (id INTEGER NOT NULL, stream INTEGER NOT NULL, "
+                "time INTEGER NOT NULL, text TEXT NOT NULL, othertags TEXT, "
+                "PRIMARY KEY (stream, time, id)) WITHOUT ROWID"
+            )
+        return _Run(tuple(sources), rows, target)
+
+    def _copy(self, connection: sqlite3.Connection, run: _Run) -> None:
+        arms = " UNION ALL ".join(
+            f"SELECT {_COLUMNS} FROM log_{number} WHERE (stream, time, id) > (?1, ?2, ?3)"
+            for number in run.sources
+        )
+        table = f"log_{run.target}"
+        with transaction(connection):
+            copied = connection.execute(
+                f"INSERT INTO {table} ({_COLUMNS}) {arms} ORDER BY stream, time, id LIMIT {_STEP_ROWS}",
+                self._last,
+            ).rowcount
+            last = connection.execute(
+                f"SELECT stream, time, id FROM {table} ORDER BY stream DESC, time DESC, id DESC LIMIT 1"
+            ).fetchone()
+        if copied:
+            self._copied += copied
+            self._last = last
+            return
+        self.log.error(
+            "log segments {first} to {last} have {found} rows and not {rows}, and are left as they are",
+            first=run.sources[0],
+            last=run.sources[-1],
+            found=self._copied,
+            rows=run.rows,
+        )
+        with transaction(connection):
+            connection.execute("DELETE FROM segment WHERE id = ?", (run.target,))
+            connection.execute(f"DROP TABLE {table}")
+        self._failed |= {*run.sources}
+        self._run = None
+
+    def _publish(self, connection: sqlite3.Connection, run: _Run) -> None:
+        """Put the merged segment in the place of the others; their tables go one by one, after that."""
+        with transaction(connection):
+            connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
+            connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
+            refresh_rows_views(connection)
+        self._obsolete = [*run.sources]
+
+
+def _list(numbers: Iterable[int]) -> str:
+    return f"({', '.join(map(str, numbers))})"

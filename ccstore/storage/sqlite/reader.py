@@ -1,0 +1,175 @@
+"""What the reading connections do."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.query import Page, Query, Row
+from ccstore.storage.query import stream_condition
+
+#: Streams up to which an index is probed for each.
+_STREAMS_PROBED: Final = 200
+#: Segments that one statement reads.
+_SEGMENTS_READ: Final = 64
+#: Rows that one statement fetches at first; after that as many as have about this many characters.
+_ROWS_FETCHED: Final = 500
+_SIZE_FETCHED: Final = 4 * 1024 * 1024
+#: Characters of text in an answer, above which it is cut.
+_SIZE_ANSWERED: Final = 64 * 1024 * 1024
+# How often SQLite asks whether to go on. Each time it has to wait for the interpreter lock.
+_PROGRESS_STEPS: Final = 500_000
+_TOO_LONG: Final = "the query took too long"
+CLOSED: Final = "the database is closed"
+
+
+class Reader:
+    """Answers queries; runs in the threads of the reading connections, one query in each."""
+
+    def __init__(self) -> None:
+        self._running: set[sqlite3.Connection] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """End the queries that run; called from the reactor's thread."""
+        self._is_closed = True
+        for connection in tuple(self._running):
+            connection.interrupt()
+
+    def query(
+        self,
+        connection: sqlite3.Connection,
+        queries: Sequence[Query],
+        cutoff: int,
+        max_rows: int,
+        deadline: float,
+    ) -> list[Page]:
+        """See :meth:`IBackend.query`; the deadline is in the time of ``time.monotonic``."""
+        self._running.add(connection)
+        connection.set_progress_handler(
+            lambda: self._is_closed or time.monotonic() > deadline, _PROGRESS_STEPS
+        )
+        size = 0
+        try:
+            connection.execute("BEGIN")
+            pages = []
+            for query in queries:
+                if time.monotonic() > deadline:
+                    raise QueryTimeout(_TOO_LONG)
+                page = _PageReader(connection, query, cutoff, max_rows, _SIZE_ANSWERED - size).page()
+                max_rows -= len(page.rows)
+                size += sum(len(row.text) for row in page.rows)
+                pages.append(page)
+            return pages
+        except sqlite3.OperationalError:
+            if self._is_closed:
+                raise StoreUnavailable(CLOSED) from None
+            if time.monotonic() > deadline:
+                raise QueryTimeout(_TOO_LONG) from None
+            raise
+        finally:
+            self._running.discard(connection)
+            connection.set_progress_handler(None, 0)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+class _PageReader:
+    """Reads the page of one query.
+
+    :param max_rows: what exceeds them is cut; so is what exceeds ``max_size`` characters of text.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, query: Query, cutoff: int, max_rows: int, max_size: int
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._begin = max(query.begin, cutoff + 1) if query.kind == "event" else query.begin
+        self._max_rows = max_rows
+        self._max_size = max_size
+        self._streams = "[]"
+        self._are_probed = True
+        self._rows: list[Row] = []
+        self._is_cut = False
+
+    def page(self) -> Page:
+        """The page."""
+        condition, parameters = stream_condition(self._query, "?")
+        self._streams, count = self._connection.execute(
+            f"SELECT json_group_array(id), count(*) FROM stream WHERE {condition}", parameters
+        ).fetchone()
+        if not count:
+            return Page(())
+        self._are_probed = count <= _STREAMS_PROBED
+        for segments, oldest in self._groups():
+            if self._is_cut and oldest is not None and (not self._rows or oldest > self._rows[-1].time):
+                break
+            self._read(segments)
+        return Page(self._rows, self._is_cut)
+
+    def _groups(self) -> Iterator[tuple[list[int], int | None]]:
+        """The segments that may have such messages, by their oldest, and that; the open one is the first."""
+        (found,) = self._connection.execute(
+            "SELECT json_group_array(json_array(id, min_time)) FROM (SELECT id, min_time FROM segment "
+            "WHERE kind = ? AND (sealed_at IS NULL OR (max_time >= ? AND min_time <= ?)) "
+            "ORDER BY min_time, id)",
+            (self._query.kind, self._begin, self._query.end),
+        ).fetchone()
+        segments = json.loads(found)
+        for start in range(0, len(segments), _SEGMENTS_READ):
+            group = segments[start : start + _SEGMENTS_READ]
+            yield [number for number, _ in group], group[0][1]
+
+    def _read(self, segments: list[int]) -> None:
+        """Add the rows of some segments, page by page; of all rows so far, keep those that go first."""
+        begin, after = self._begin, -1
+        fetched = _ROWS_FETCHED
+        while True:
+            limit = min(fetched, self._max_rows + 1)
+            rows = self._fetch(segments, begin, after, limit)
+            if rows:
+                self._rows += rows
+                self._rows.sort()
+                self._cut()
+            if len(rows) < limit or not self._rows or (self._is_cut and rows[-1] > self._rows[-1]):
+                return
+            begin, after = rows[-1].time, rows[-1].id
+            size = sum(len(row.text) for row in rows)
+            fetched = max(1, min(20 * limit, limit * _SIZE_FETCHED // (size + 1)))
+
+    def _fetch(self, segments: list[int], begin: int, after: int, limit: int) -> list[Row]:
+        """The first rows of some segments that come behind this time and id, in one step for all of them."""
+        where = "time BETWEEN ?1 AND ?2 AND (time > ?1 OR id > ?3)"
+        chosen = "stream IN (SELECT value FROM json_each(?5))"
+        if self._are_probed:
+            where, chosen = f"stream IN ({self._streams[1:-1]}) AND {where}", "true"
+        arms = " UNION ALL ".join(
+            f"SELECT time, id, text, stream FROM {self._query.kind}_{number} WHERE {where}"
+            for number in segments
+        )
+        # LIMIT -1 keeps a condition on many streams outside: prepared once, and not for each segment.
+        (found,) = self._connection.execute(
+            "SELECT json_group_array(json_array(time, id, text)) FROM (SELECT time, id, text FROM "
+            f"(SELECT * FROM ({arms}) LIMIT -1) WHERE {chosen} ORDER BY time, id LIMIT ?4)",
+            (begin, self._query.end, after, limit, self._streams)[: 4 + (not self._are_probed)],
+        ).fetchone()
+        return [*map(Row._make, json.loads(found))]
+
+    def _cut(self) -> None:
+        rows = self._rows
+        if len(rows) > self._max_rows:
+            del rows[self._max_rows :]
+            self._is_cut = True
+        size = 0
+        for index, row in enumerate(rows):
+            size += len(row.text)
+            if size > self._max_size and index:
+                del rows[index:]
+                self._is_cut = True
+                self._max_rows = index
+                break

@@ -1,0 +1,81 @@
+"""Views for whoever opens the file with other programs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from twisted.logger import Logger
+
+from ccstore.message import STORED_KINDS
+from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.sqlite.file import identifier, literal
+
+log = Logger()
+
+#: SELECTs in one UNION ALL; SQLite takes 500.
+_UNION: Final = 200
+
+
+def refresh_rows_views(connection: sqlite3.Connection) -> None:
+    """Per kind, one view over all segments; where they are many, over views over them."""
+    wanted: dict[str, str] = {}
+    for kind in STORED_KINDS:
+        found = connection.execute("SELECT id FROM segment WHERE kind = ? ORDER BY first_id", (kind,))
+        parts = {
+            number: f"SELECT id, stream, time, text, othertags FROM {kind}_{number}" for (number,) in found
+        }
+        level = 0
+        while len(parts) > _UNION:
+            # By number, so that few views change when a segment comes or goes.
+            level += 1
+            groups: dict[int, list[str]] = {}
+            for number, part in parts.items():
+                groups.setdefault(number // _UNION, []).append(part)
+            names = {group: f"ccstore_{kind}_rows_{level}_{group}" for group in groups}
+            wanted |= {names[group]: " UNION ALL ".join(groups[group]) for group in groups}
+            parts = {group: f"SELECT * FROM {names[group]}" for group in groups}
+        wanted[f"ccstore_{kind}_rows"] = " UNION ALL ".join(parts.values())
+    statements = {name: f"CREATE VIEW {name} AS {select}" for name, select in wanted.items()}
+    # Not a cluster's view, whatever the cluster is called: that ends in neither way.
+    standing = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND ("
+        + " OR ".join(
+            f"name = 'ccstore_{kind}_rows' OR name GLOB 'ccstore_{kind}_rows_*[0-9]'" for kind in STORED_KINDS
+        )
+        + ")"
+    ).fetchall()
+    for name, statement in standing:
+        if statements.get(name) == statement:
+            del statements[name]
+        else:
+            connection.execute(f"DROP VIEW {identifier(name)}")
+    for statement in statements.values():
+        connection.execute(statement)
+
+
+def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]]) -> None:
+    """The views a site's own SQL relies on: ``<cluster>_events`` and ``<cluster>_logs``."""
+    for cluster, kind in sorted(clusters):
+        name = f"{cluster}_{kind}s"
+        taken = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE name = ? COLLATE NOCASE", (name,)
+        ).fetchone()
+        if taken is not None:
+            if taken[0] != name:
+                log.warn("no view {name!r}: SQLite cannot tell it from {other!r}", name=name, other=taken[0])
+            continue
+        columns = ", ".join(f"s.{column}" for column in STREAM_COLUMNS)
+        try:
+            connection.execute(
+                f"CREATE VIEW {identifier(name)} AS "
+                f"SELECT r.id, r.time / 1000000000 AS timestamp, {columns}, r.othertags, r.text AS field "
+                f"FROM ccstore_{kind}_rows r JOIN stream s ON s.id = r.stream "
+                f"WHERE s.cluster = {literal(cluster)} AND s.kind = '{kind}'"
+            )
+        except sqlite3.Error as error:
+            # SQLite keeps some names to itself. The messages are stored all the same.
+            log.warn(
+                "no view {name!r} for cluster {cluster!r}: {error}", name=name, cluster=cluster, error=error
+            )

@@ -1,0 +1,342 @@
+"""What the writing connection does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import compress
+from operator import attrgetter
+from typing import Final
+
+from attrs import define
+from twisted.logger import Logger
+
+from ccstore.message import STORED_KINDS, Batch, Series
+from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.sqlite.file import transaction
+from ccstore.storage.sqlite.merging import Merger
+from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
+
+#: Rows after which a segment is sealed: small enough that building its index stalls nobody for long.
+SEGMENT_ROWS: Final = 65536
+#: An event segment is sealed when it spans this part of the retention time, so it goes soon after it may.
+SPANS_IN_RETENTION: Final = 16
+#: Rows of an open segment above which it is worth an index, once nothing is being written.
+_INDEX_WHEN_IDLE: Final = 2048
+_IDLE: Final = 1_000_000_000
+#: Rows in one INSERT. Few different sizes, so that the statements stay prepared.
+_STATEMENT_ROWS: Final = (4096, 512, 64, 8, 1)
+#: Pages given back to the file system in one transaction.
+_VACUUM_STEP: Final = 500
+#: Free pages that are kept for the segments to come, while messages come in and while they do not.
+_FREE_PAGES_KEPT: Final = (4096, 256)
+_STREAMS_HELD: Final = 262144
+
+_KIND: Final = attrgetter("kind")
+_OTHERTAGS: Final = attrgetter("othertags")
+
+
+@define
+class _Segment:
+    """The open segment of a kind, as its writer knows it."""
+
+    id: int
+    first_id: int
+    opened_at: int
+    rows: int = 0
+    min_time: int = 2**63 - 1
+    max_time: int = -(2**63)
+    is_indexed: bool = False
+    written_at: int = 0
+
+    def table(self, kind: str) -> str:
+        return f"{kind}_{self.id}"
+
+
+class Writer:
+    """What the writing connection does; all of it runs in the writer's thread.
+
+    :param retention: nanoseconds after which events expire.
+    """
+
+    log = Logger()
+
+    def __init__(self, retention: int, now: Callable[[], int]) -> None:
+        self._retention = retention
+        self._now = now
+        self._open: dict[str, _Segment] = {}
+        self._streams: dict[tuple[str | None, ...], int] = {}
+        self._by_series: dict[Series, int] = {}
+        self._clusters: set[tuple[str, str]] = set()
+        self._new_clusters: set[tuple[str, str]] = set()
+        self._merger = Merger()
+        self.writes = 0
+        self.deletes = 0
+
+    # -- opening
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Read the catalogue; make what is missing."""
+        with transaction(connection):
+            self._merger.load(connection)
+            for kind in STORED_KINDS:
+                row = connection.execute(
+                    "SELECT id, first_id, opened_at FROM segment WHERE kind = ? AND sealed_at IS NULL",
+                    (kind,),
+                ).fetchone()
+                if row is None:
+                    self._open[kind] = self._open_segment(connection, kind, first_id=0)
+                    continue
+                segment = self._open[kind] = _Segment(*row)
+                rows, oldest, newest = connection.execute(
+                    f"SELECT count(*), min(time), max(time) FROM {segment.table(kind)}"
+                ).fetchone()
+                if rows:
+                    segment.rows, segment.min_time, segment.max_time = rows, oldest, newest
+                segment.is_indexed = bool(
+                    connection.execute(
+                        "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?",
+                        (segment.table(kind),),
+                    ).fetchone()
+                )
+            self._clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
+            refresh_rows_views(connection)
+            refresh_cluster_views(connection, self._clusters)
+
+    # -- writing
+
+    def write(self, connection: sqlite3.Connection, messages: Batch) -> None:
+        """Commit all of these messages."""
+        parts = [*_by_kind(messages)]
+        try:
+            with transaction(connection):
+                for kind, part in parts:
+                    self._insert(connection, self._open[kind], kind, part)
+                refresh_cluster_views(connection, self._new_clusters)
+        except BaseException:
+            # What was interned in this transaction is gone with it.
+            self._forget_streams()
+            raise
+        else:
+            self._clusters |= self._new_clusters
+        finally:
+            self._new_clusters.clear()
+        now = self._now()
+        for kind, part in parts:
+            segment = self._open[kind]
+            segment.rows += len(part)
+            segment.min_time = min(segment.min_time, min(part.times))
+            segment.max_time = max(segment.max_time, max(part.times))
+            segment.written_at = now
+        self.writes += len(messages)
+
+    def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
+        table = segment.table(kind)
+        held = self._by_series
+        try:
+            streams = [*map(held.__getitem__, messages.series)]
+        except KeyError:
+            streams = [held.get(series) or self._stream(connection, series) for series in messages.series]
+        columns: dict[str, Sequence[object]] = {
+            "stream": streams,
+            "time": messages.times,
+            "text": messages.texts,
+        }
+        othertags = [*map(_OTHERTAGS, messages.series)]
+        if any(othertags):
+            columns["othertags"] = othertags
+        width = len(columns)
+        flat: list[object] = [None] * (width * len(messages))
+        for place, column in enumerate(columns.values()):
+            flat[place::width] = column
+        position = 0
+        if not segment.rows:
+            # Ids go on from one segment to the next: the others follow the first.
+            statement = f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {_placeholders(1, width + 1)}"
+            connection.execute(statement, (segment.first_id + 1, *flat[:width]))
+            position = width
+        for rows in _STATEMENT_ROWS:
+            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_placeholders(rows, width)}"
+            while len(flat) - position >= width * rows:
+                connection.execute(statement, flat[position : position + width * rows])
+                position += width * rows
+
+    def _stream(self, connection: sqlite3.Connection, series: Series) -> int:
+        """The id of a series' stream, which is made if it is new."""
+        kind = series.kind
+        key = (series.cluster, kind, *series.columns)
+        stream = self._streams.get(key)
+        if stream is None:
+            columns = ("cluster", "kind", *STREAM_COLUMNS)
+            row = connection.execute(
+                f"SELECT id FROM stream WHERE {' AND '.join(f'{column} IS ?' for column in columns)}", key
+            ).fetchone()
+            if row is None:
+                row = connection.execute(
+                    f"INSERT INTO stream ({', '.join(columns)}, segment) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    (*key, self._open[kind].id),
+                ).fetchone()
+                self._new_clusters |= {(str(series.cluster), kind)} - self._clusters
+            stream = int(row[0])
+            if len(self._streams) >= _STREAMS_HELD:
+                self._forget_streams()
+            self._streams[key] = stream
+        if len(self._by_series) >= _STREAMS_HELD:
+            self._by_series.clear()
+        self._by_series[series] = stream
+        return stream
+
+    def _forget_streams(self) -> None:
+        self._streams.clear()
+        self._by_series.clear()
+
+    # -- segments
+
+    @property
+    def is_full(self) -> bool:
+        return any(segment.rows >= SEGMENT_ROWS for segment in self._open.values())
+
+    def tend(self, connection: sqlite3.Connection, now: int) -> None:
+        """Seal what is large or old enough, and index what lies idle."""
+        for kind, segment in list(self._open.items()):
+            age = now - segment.opened_at
+            is_old = kind == "event" and segment.rows and age >= self._retention // SPANS_IN_RETENTION
+            if segment.rows >= SEGMENT_ROWS or is_old:
+                self.seal(connection, kind)
+            elif (
+                segment.rows >= _INDEX_WHEN_IDLE
+                and not segment.is_indexed
+                and now - segment.written_at >= _IDLE
+            ):
+                with transaction(connection):
+                    self._index(connection, segment, kind)
+                segment.is_indexed = True
+
+    def seal(self, connection: sqlite3.Connection, kind: str) -> None:
+        """Close the open segment of a kind, and open the next one."""
+        segment = self._open[kind]
+        table = segment.table(kind)
+        with transaction(connection):
+            self._index(connection, segment, kind)
+            connection.execute(
+                f"UPDATE stream SET segment = ? WHERE id IN (SELECT DISTINCT stream FROM {table})",
+                (segment.id,),
+            )
+            connection.execute(
+                "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
+                (self._now(), segment.min_time, segment.max_time, segment.rows, segment.id),
+            )
+            following = self._open_segment(connection, kind, first_id=segment.first_id + segment.rows)
+            refresh_rows_views(connection)
+        self._open[kind] = following
+
+    def _open_segment(self, connection: sqlite3.Connection, kind: str, first_id: int) -> _Segment:
+        now = self._now()
+        (number,) = connection.execute(
+            "INSERT INTO segment (kind, first_id, opened_at) VALUES (?, ?, ?) RETURNING id",
+            (kind, first_id, now),
+        ).fetchone()
+        segment = _Segment(number, first_id, now)
+        connection.execute(
+            f"CREATE TABLE {segment.table(kind)} "
+            "(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, time INTEGER NOT NULL, text TEXT NOT NULL, "
+            "othertags TEXT)"
+        )
+        return segment
+
+    def _index(self, connection: sqlite3.Connection, segment: _Segment, kind: str) -> None:
+        if not segment.is_indexed:
+            table = segment.table(kind)
+            connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream, time)")
+
+    def expire(self, connection: sqlite3.Connection, cutoff: int) -> int:
+        """Drop event segments in which nothing is newer than the cutoff; returns how many rows that were."""
+        # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
+        expired = connection.execute(
+            "SELECT id, row_count FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
+            "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
+            (cutoff, cutoff),
+        ).fetchall()
+        for number, _ in expired:
+            with transaction(connection):
+                connection.execute("DELETE FROM segment WHERE id = ?", (number,))
+                refresh_rows_views(connection)
+                connection.execute(f"DROP TABLE event_{number}")
+        if expired:
+            self._drop_streams(connection)
+            self.deletes += 1
+        return sum(rows for _, rows in expired)
+
+    def _drop_streams(self, connection: sqlite3.Connection) -> None:
+        """Forget streams of events that are gone, such as those of a host or a job that is no more."""
+        with transaction(connection):
+            gone = connection.execute(
+                "DELETE FROM stream WHERE kind = 'event' "
+                "AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') "
+                f"AND id NOT IN (SELECT stream FROM {self._open['event'].table('event')})"
+            ).rowcount
+        if gone:
+            self._forget_streams()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has been written for a while."""
+        return all(self._now() - segment.written_at >= _IDLE for segment in self._open.values())
+
+    def merge(self, connection: sqlite3.Connection) -> bool:
+        """Go one step on in the merging of log segments; False if there is nothing to do."""
+        return self._merger.step(connection, SEGMENT_ROWS)
+
+    def give_back(self, connection: sqlite3.Connection) -> bool:
+        """Give a step's worth of free pages back to the file system; True if there is more to give."""
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        kept = _FREE_PAGES_KEPT[self.is_idle]
+        if free <= kept:
+            return False
+        step = min(_VACUUM_STEP, free - kept)
+        # It gives back a page at each step, and executescript() is what goes on to the last.
+        connection.executescript(f"PRAGMA incremental_vacuum({step})")
+        return bool(free - step > kept)
+
+    @property
+    def active_tables(self) -> int:
+        """Pairs of a cluster and a kind, each a table in the historical view."""
+        return len(self._clusters)
+
+    def figures(self, connection: sqlite3.Connection) -> dict[str, int]:
+        """Figures that need the database."""
+        segments = connection.execute("SELECT count(*) FROM segment").fetchone()[0]
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return {"segments": segments, "bytes": pages * size, "free_bytes": free * size}
+
+
+@cache
+def _placeholders(rows: int, columns: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return ", ".join([row] * rows)
+
+
+def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
+    """Events and logs apart."""
+    kinds = [*map(_KIND, messages.series)]
+    for kind in STORED_KINDS:
+        count = kinds.count(kind)
+        if not count:
+            continue
+        if count == len(kinds):
+            yield kind, messages
+        else:
+            chosen = [found == kind for found in kinds]
+            yield (
+                kind,
+                Batch(
+                    [*compress(messages.series, chosen)],
+                    [*compress(messages.texts, chosen)],
+                    [*compress(messages.times, chosen)],
+                ),
+            )
