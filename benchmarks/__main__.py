@@ -1,32 +1,78 @@
-"""``python -m benchmarks ingest|limits``: figures, each taken in one run."""
+"""``python -m benchmarks COMMAND``: figures, each taken in one run."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
-from benchmarks import ingest, limits
+from benchmarks import cost, crash, ingest, limits, nodes, query
 from benchmarks.report import show
 
 
-def main() -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, about: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about)
+        command.add_argument("--json", action="store_true", help="for machines")
+        return command
+
     for name, about in (
         ("ingest", "lines a second by each way in, with the limits of the same run"),
         ("limits", "what the decoder and the database reach alone"),
     ):
-        command = commands.add_parser(name, help=about)
-        command.add_argument("--json", action="store_true", help="for machines")
+        command = add(name, about)
         command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
         command.add_argument("--retention", type=float, default=4.0, help="seconds after which events expire")
         if name == "ingest":
-            command.add_argument("--influx", metavar="URL", help="an InfluxDB that gets the same bodies")
-    given = parser.parse_args()
+            command.add_argument(
+                "--influx",
+                metavar="URL",
+                nargs="?",
+                const="start",
+                help="an InfluxDB that gets the same bodies; without a URL, one is started for it",
+            )
+
+    command = add("crash", "kill -9 at random moments under HTTP load, and what is in the file after it")
+    command.add_argument("--rounds", type=int, default=100, help="times it is killed")
+    command.add_argument("--term", action="store_true", help="SIGTERM under TCP, UDP and HTTP load instead")
+    command.add_argument(
+        "--retention", type=float, help="seconds after which events expire, so that segments are dropped"
+    )
+
+    command = add("nodes", "many connections with a line a second each, and one with as many lines")
+    command.add_argument("--nodes", type=int, default=10_000, help="connections")
+    command.add_argument("--seconds", type=float, default=20.0, help="how long each is measured")
+
+    command = add("query", "how long answers take")
+    command.add_argument("--rows", type=int, default=2_000_000, help="rows held in the large database")
+    command.add_argument("--samples", type=int, default=1000, help="requests for each figure")
+
+    command = add("cost", "what a line costs as rows and series become more")
+    command.add_argument("--rows", type=int, default=2_000_000, help="rows to which the database grows")
+    command.add_argument("--lines", type=int, default=300_000, help="lines for each number of series")
+    return parser
+
+
+def main() -> None:
+    given = _parser().parse_args()
+    problems: list[str] = []
     if given.command == "ingest":
         rows = ingest.run(given.lines, given.retention, given.influx)
-    else:
+    elif given.command == "limits":
         rows = limits.run(given.lines, given.retention)
-    show(given.command, rows, as_json=given.json)
+    elif given.command == "crash":
+        rows, problems = crash.run(given.rounds, term=given.term, retention=given.retention)
+    elif given.command == "nodes":
+        rows, problems = nodes.run(given.nodes, given.seconds)
+    elif given.command == "query":
+        rows, problems = query.run(given.rows, given.samples)
+    else:
+        rows, problems = cost.run(given.rows, given.lines)
+    show(given.command, rows, as_json=given.json, problems=problems)
+    if problems:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Daemon:
-    """A running daemon with an empty database, on ports of its own.
+    """A running daemon, on ports of its own.
 
     :param storage: keys of the configuration's section ``storage``.
+    :param directory: with the database, if there is one from an earlier daemon; else an empty one is used.
+    :param receivers: further keys of the receivers ``tcp``, ``udp`` and ``http``.
     """
 
-    def __init__(self, storage: Mapping[str, object] | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        storage: Mapping[str, object] | None = None,
+        directory: Path | None = None,
+        receivers: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
         self._temporary = (
             tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") if directory is None else None
         )
@@ -40,7 +47,10 @@ class Daemon:
         here = {"address": "127.0.0.1", "port": 0}
         backend = {"type": "sqlite", "database_path": str(self.database)}
         configuration = {
-            "receivers": {kind: {"type": kind, **here} for kind in ("tcp", "udp", "http")},
+            "receivers": {
+                kind: {"type": kind, **here, **(receivers or {}).get(kind, {})}
+                for kind in ("tcp", "udp", "http")
+            },
             "storage": {"backend": backend, **(storage or {})},
             "api": here,
         }

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from benchmarks import limits
 from benchmarks.daemon import Daemon
-from benchmarks.lines import block, bodies, stamped
+from benchmarks.influx import Influx, influx
+from benchmarks.lines import STAMP, block, bodies, stamped
 from benchmarks.report import progress
 
 _BLOCK = 100_000
@@ -47,16 +48,18 @@ def _send_http(url: str, lines: bytes, rounds: int, go: Event) -> None:
 
 
 def _send_udp(port: int, lines: bytes, rate: int, seconds: float, go: Event) -> None:
-    datagrams = [line + b"\n" for line in stamped(lines).split(b"\n") if line]
+    datagrams = [line + b"\n" for line in lines.split(b"\n") if line]
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.connect(("127.0.0.1", port))
     go.wait()
     begun = time.perf_counter()
-    sent = 0
-    while (passed := time.perf_counter() - begun) < seconds:
-        for _ in range(int(passed * rate) - sent):
-            sender.send(datagrams[sent % len(datagrams)])
-            sent += 1
+    total, sent = int(rate * seconds), 0
+    while sent < total:
+        due = min(total, int((time.perf_counter() - begun) * rate))
+        now = b"%010d" % int(time.time())
+        for number in range(sent, due):
+            sender.send(datagrams[number % len(datagrams)].replace(STAMP, now))
+        sent = due
         time.sleep(0.001)
 
 
@@ -134,7 +137,7 @@ def measure_udp(daemon: Daemon, lines: bytes, rate: int, seconds: float) -> dict
     }
 
 
-def run(count: int, retention: float, influx: str | None) -> list[dict[str, object]]:
+def run(count: int, retention: float, influx_url: str | None) -> list[dict[str, object]]:
     """All ways in, with the limits of the same run."""
     lines = block(_BLOCK, logs=False)
     alone = limits.run(min(count, 500_000), retention)
@@ -159,28 +162,40 @@ def run(count: int, retention: float, influx: str | None) -> list[dict[str, obje
         rows.append(measure_udp(daemon, lines, 50_000, 10.0))
     for row in rows:
         row["of the slowest part"] = float(str(row["lines/s"])) / slowest
-    if influx is not None:
-        rows += _influx(influx, lines, rounds, rows)
+    if influx_url is not None:
+        rows += _compare(influx_url, lines, rounds, rows)
     return rows
 
 
-def _influx(
+def _compare(
     url: str, lines: bytes, rounds: int, rows: Sequence[dict[str, object]]
 ) -> list[dict[str, object]]:
     """The same bodies to an InfluxDB, and our figures as multiples of its."""
     found = []
-    for connections in (1, 4):
-        part = max(1, rounds // connections)
-        arguments = [(f"{url}/write?db=ccstore&precision=s", lines, part)] * connections
-        processes, go = _senders(_send_http, arguments)
-        begun = time.perf_counter()
-        go.set()
-        for process in processes:
-            process.join()
-        rate = part * connections * _BLOCK / (time.perf_counter() - begun)
-        found.append({"way": f"InfluxDB, HTTP, {connections} connections", "lines/s": rate})
+    with influx(url) as server:
+        for connections in (1, 4):
+            server.prepare()
+            found.append(_measure_influx(server, lines, max(1, rounds // connections), connections))
     best = max(float(str(row["lines/s"])) for row in found)
     for row in rows:
         if str(row["way"]).startswith(("TCP", "HTTP")):
             row["of InfluxDB"] = float(str(row["lines/s"])) / best
     return found
+
+
+def _measure_influx(server: Influx, lines: bytes, rounds: int, connections: int) -> dict[str, object]:
+    count = rounds * connections * _BLOCK
+    cpu = server.cpu()
+    processes, go = _senders(_send_http, [(server.write_url("ns"), lines, rounds)] * connections)
+    begun = time.perf_counter()
+    go.set()
+    for process in processes:
+        process.join()
+    row: dict[str, object] = {
+        "way": f"InfluxDB {server.version()}, HTTP, {connections} connections",
+        "lines": count,
+        "lines/s": count / (time.perf_counter() - begun),
+    }
+    if cpu is not None:
+        row["CPU s/100k"] = ((server.cpu() or 0) - cpu) / count * 1e5
+    return row

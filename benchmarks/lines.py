@@ -11,7 +11,9 @@ STAMP = b"TTTTTTTTTT"
 
 
 def block(count: int, *, hosts: int = 1000, seed: int = 1, logs: bool = True) -> bytes:
-    """So many different lines, with :data:`STAMP` for their time; one in three is a log.
+    """So many different lines, with :data:`STAMP` for the seconds of their time; one in three is a log.
+
+    The nanoseconds are the number of the line, so that no two of a host have the same time.
 
     :param hosts: distinct hosts, and so about half as many distinct series.
     """
@@ -31,7 +33,7 @@ def block(count: int, *, hosts: int = 1000, seed: int = 1, logs: bool = True) ->
                 f'\\"user\\": \\"u{number % 97}\\", \\"state\\": \\"running\\"}}" '
             )
     stamp = STAMP.decode()
-    return "".join(f"{line}{stamp}\n" for line in lines).encode()
+    return "".join(f"{line}{stamp}{number:09d}\n" for number, line in enumerate(lines)).encode()
 
 
 def stamped(lines: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -29,10 +30,36 @@ def machine() -> dict[str, object]:
     }
 
 
-def show(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
-    """Print rows that share their keys."""
+def figure(
+    what: str,
+    value: float,
+    unit: str,
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+    more: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """A row with one figure, and its goal if there is one."""
+    row: dict[str, object] = {"what": what, "figure": value, "unit": unit}
+    if at_most is not None:
+        row |= {"goal": f"≤ {at_most:,g}", "reached": "yes" if value <= at_most else "no"}
+    elif at_least is not None:
+        row |= {"goal": f"≥ {at_least:,g}", "reached": "yes" if value >= at_least else "no"}
+    return {**row, **(more or {})}
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value that this part of the values does not exceed."""
+    return sorted(values)[max(0, math.ceil(part * len(values)) - 1)]
+
+
+def show(
+    title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool, problems: Sequence[str] = ()
+) -> None:
+    """Print rows that share their keys, and what went wrong."""
     if as_json:
-        print(json.dumps({"benchmark": title, "machine": machine(), "rows": list(rows)}, indent=1))
+        found = {"benchmark": title, "machine": machine(), "rows": list(rows), "problems": list(problems)}
+        print(json.dumps(found, indent=1, ensure_ascii=False))
         return
     keys = list(dict.fromkeys(key for row in rows for key in row))
     cells = [keys, *([_text(row.get(key)) for key in keys] for row in rows)]
@@ -44,6 +71,8 @@ def show(title: str, rows: Sequence[Mapping[str, object]], *, as_json: bool) -> 
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         print("  ".join([first, *rest]).rstrip())
+    for problem in problems:
+        print(f"WRONG: {problem}")
 
 
 def progress(text: str) -> None:

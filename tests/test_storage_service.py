@@ -85,6 +85,7 @@ class GroupCommitTests(_ServiceTests):
         self.assertEqual(self.backend.written, [list("abc"), list("def")])
 
     def test_a_batch_has_a_bound(self) -> None:
+        self.patch(service, "LARGEST_BATCH", 3)
         self.start(batch_size=3)
         for texts in ("a", "bc", "d", "e", "fg"):
             self.accept(texts)
@@ -466,6 +467,7 @@ class StopTests(_ServiceTests):
     """At the end everything that was accepted is in the file."""
 
     def test_writes_everything_and_then_closes(self) -> None:
+        self.patch(service, "LARGEST_BATCH", 3)
         self.start(batch_size=3)
         accepted = [self.accept(texts) for texts in ("a", "bc", "de")]
         accepted.append(self.accept("f", urgent=False))

@@ -20,6 +20,8 @@ from ccstore.query import Page, Query
 
 #: Characters of text held in memory, above which nothing more is accepted.
 MAX_WAITING_SIZE = 64 * 1024 * 1024
+#: Messages that may always be written together; ``batch_size`` raises it.
+LARGEST_BATCH = 8192
 _TEND_EVERY = 1.0
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
@@ -41,9 +43,10 @@ class StorageService(Service):
     """Group commit in front of a backend.
 
     While one batch is being written the next one collects; when the writer is free it takes all there is, up
-    to ``batch_size`` messages. What somebody waits for is written at once, anything else may linger up to
-    ``flush_time`` seconds to make a larger batch. A batch that the backend cannot take now is tried again
-    until it can; one that it refuses is halved until the message at fault is found, and that one is refused.
+    to a bound. What somebody waits for is written at once, anything else may linger up to ``flush_time``
+    seconds or until there are ``batch_size`` messages, to make a larger batch. A batch that the backend
+    cannot take now is tried again until it can; one that it refuses is halved until the message at fault is
+    found, and that one is refused.
 
     :param retention: seconds after which events expire.
     :param max_waiting: messages held in memory, above which nothing more is accepted; the same goes for
@@ -67,6 +70,7 @@ class StorageService(Service):
         self._retention = retention
         self._flush_time = flush_time
         self._batch_size = batch_size
+        self._largest = max(batch_size, LARGEST_BATCH)
         self._max_waiting = max_waiting
         self._offers: deque[_Offer] = deque()
         self._waiting = 0  # messages in _offers and in the batch being written
@@ -200,7 +204,7 @@ class StorageService(Service):
             while self._offers:
                 batch = [self._offers.popleft()]
                 size = len(batch[0].messages)
-                while self._offers and size + len(self._offers[0].messages) <= self._batch_size:
+                while self._offers and size + len(self._offers[0].messages) <= self._largest:
                     offer = self._offers.popleft()
                     batch.append(offer)
                     size += len(offer.messages)
@@ -317,13 +321,13 @@ class StorageService(Service):
     async def _catch_up(self) -> None:
         """Wait until what is accepted now is committed.
 
-        What is acknowledged is committed anyway. So nobody waits for a database that takes no writes, nor in a
-        flood that would have everybody wait.
+        What is acknowledged is committed anyway. So nobody waits for a database that takes no writes, nor
+        in a flood that would have everybody wait.
         """
         newest = self._newest  # offers are committed in order, so it stands for all
         if newest is None or newest.committed.called or self._failure is not None:
             return
-        if self._waiting > self._batch_size:
+        if self._waiting > self._largest:
             return
         self._counts["query_flushes"] += 1
         caught_up: Deferred[None] = Deferred()

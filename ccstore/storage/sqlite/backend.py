@@ -26,6 +26,9 @@ from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
+#: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
+#: has its own.
+_STATEMENTS_HELD: Final = 24
 #: Seconds in a second that merging may take, while messages come in and while they do not.
 _MERGING_TIME: Final = (0.05, 0.5)
 #: What SQLite says when a message itself is at fault; anything else may pass.
@@ -123,7 +126,7 @@ class SqliteBackend:
             uri=database.startswith("file:"),
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=256,
+            cached_statements=_STATEMENTS_HELD,
             cp_reactor=self._reactor,
             cp_min=1,
             cp_max=connections,

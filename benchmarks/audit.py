@@ -1,0 +1,175 @@
+"""Whether a database is whole: what SQLite says of it, and whether its catalogue tells the truth."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from attrs import define, field
+
+_KINDS = ("event", "log")
+#: Bytes of a file up to which all of it is checked each time.
+_SMALL = 128 * 1024 * 1024
+
+
+@contextmanager
+def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
+    """One state of the database, to read, whether a daemon has it open or not."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute("BEGIN")
+        yield connection
+
+
+@define
+class _Segment:
+    """A row of the catalogue."""
+
+    kind: str
+    id: int
+    first_id: int
+    sealed_at: int | None
+    min_time: int | None
+    max_time: int | None
+    row_count: int | None
+
+    @property
+    def table(self) -> str:
+        return f"{'log' if self.kind == 'merging' else self.kind}_{self.id}"
+
+    @property
+    def last_id(self) -> int | None:
+        """Of a sealed segment."""
+        return None if self.row_count is None else self.first_id + self.row_count
+
+
+@define
+class Audit:
+    """Looks at one database again and again, and does not repeat what cannot have changed."""
+
+    _sealed: set[str] = field(factory=set)  # tables that were right when they were sealed
+
+    def forget(self) -> None:
+        """Look at everything the next time."""
+        self._sealed.clear()
+
+    def problems(self, connection: sqlite3.Connection) -> list[str]:
+        """What is wrong."""
+        segments = _catalogue(connection)
+        new = [segment for segment in segments if segment.table not in self._sealed]
+        found = [*self._integrity(connection, new), *_tables(connection, segments)]
+        if not found:  # else the rest might not even be readable
+            # What is being merged is not yet to be seen by anybody.
+            for segment in new:
+                if segment.kind in _KINDS:
+                    found += _content(connection, segment)
+            found += _ranges(segments)
+        self._sealed = {
+            segment.table for segment in segments if segment.kind in _KINDS and segment.sealed_at is not None
+        }
+        return found
+
+    def _integrity(self, connection: sqlite3.Connection, new: list[_Segment]) -> list[str]:
+        size = _one(connection, "PRAGMA page_count") * _one(connection, "PRAGMA page_size")
+        if not self._sealed or size < _SMALL:
+            checks = ["PRAGMA integrity_check"]
+        else:
+            tables = ["stream", "segment", *(segment.table for segment in new)]
+            checks = [f"PRAGMA integrity_check('{table}')" for table in tables]
+        return [
+            f"{check}: {text}"
+            for check in checks
+            for (text,) in connection.execute(check).fetchall()
+            if text != "ok"
+        ]
+
+
+def _one(connection: sqlite3.Connection, statement: str) -> int:
+    return int(connection.execute(statement).fetchone()[0])
+
+
+def _catalogue(connection: sqlite3.Connection) -> list[_Segment]:
+    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count"
+    return [
+        _Segment(*row) for row in connection.execute(f"SELECT {columns} FROM segment ORDER BY kind, first_id")
+    ]
+
+
+def _tables(connection: sqlite3.Connection, segments: list[_Segment]) -> list[str]:
+    """Each table has its row in the catalogue, and each row its table."""
+    tables = {
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        if re.fullmatch(r"(event|log)_\d+", name)
+    }
+    known = {segment.table for segment in segments}
+    found = [
+        f"table {name} is not in the catalogue"
+        for name in sorted(tables - known)
+        if not _is_merged(connection, name, segments)
+    ]
+    found += [f"table {name} of the catalogue is missing" for name in sorted(known - tables)]
+    for kind in _KINDS:
+        count = sum(segment.kind == kind and segment.sealed_at is None for segment in segments)
+        if count != 1:
+            found.append(f"{count} segments of kind {kind} are open")
+    return found
+
+
+def _is_merged(connection: sqlite3.Connection, table: str, segments: list[_Segment]) -> bool:
+    """The messages of a table that is about to go are in a larger segment."""
+    first, last = connection.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()
+    return table.startswith("log_") and any(
+        segment.kind == "log" and segment.last_id and segment.first_id < first and last <= segment.last_id
+        for segment in segments
+    )
+
+
+def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
+    """What the catalogue says of a segment is so."""
+    table = segment.table
+    found = []
+    rows, first, last, oldest, newest = connection.execute(
+        f"SELECT count(*), min(id), max(id), min(time), max(time) FROM {table}"
+    ).fetchone()
+    if rows and (first, last) != (segment.first_id + 1, segment.first_id + rows):
+        found.append(f"{table} has {rows} rows after {segment.first_id} with ids from {first} to {last}")
+    strangers = _one(
+        connection,
+        f"SELECT count(*) FROM (SELECT DISTINCT stream FROM {table}) "
+        f"WHERE stream NOT IN (SELECT id FROM stream WHERE kind = '{segment.kind}')",
+    )
+    if strangers:
+        found.append(f"{table} has rows of {strangers} streams that are not in the catalogue")
+    if segment.sealed_at is None:
+        return found
+    if (rows, oldest, newest) != (segment.row_count, segment.min_time, segment.max_time):
+        found.append(
+            f"{table} has {rows} rows from {oldest} to {newest}, the catalogue says {segment.row_count} "
+            f"from {segment.min_time} to {segment.max_time}"
+        )
+    if not connection.execute(f"PRAGMA index_list({table})").fetchall():
+        found.append(f"{table} is sealed and has no index")
+    early = _one(
+        connection,
+        f"SELECT count(*) FROM stream WHERE segment < {segment.id} "
+        f"AND id IN (SELECT DISTINCT stream FROM {table})",
+    )
+    if early and segment.kind == "event":
+        found.append(f"{early} streams in {table} may be forgotten before it is")
+    return found
+
+
+def _ranges(segments: list[_Segment]) -> list[str]:
+    """No two messages of a kind have the same id."""
+    return [
+        f"{earlier.table} has ids up to {earlier.last_id}, {later.table} has those after {later.first_id}"
+        for earlier, later in pairwise(segments)
+        if earlier.kind == later.kind
+        and earlier.kind in _KINDS
+        and (earlier.last_id is None or earlier.last_id > later.first_id)
+    ]
