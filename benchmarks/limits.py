@@ -37,7 +37,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
     messages = decoder.feed(stamped(lines), 0).messages
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as directory:
         path = Path(directory) / "ccstore.db"
-        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=24)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=40)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -16384")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")

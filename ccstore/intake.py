@@ -36,6 +36,7 @@ class Intake:
         cluster: str | None = None,
         precision: Precision = "auto",
         max_line_length: int | None = None,
+        cache: SeriesCache | None = None,
     ) -> None:
         self.account = Account(name, kind)
         self.clock = clock
@@ -43,7 +44,7 @@ class Intake:
         self._cluster = cluster
         self._precision = precision
         self._max_line_length = max_line_length
-        self._cache = SeriesCache()
+        self._cache = SeriesCache() if cache is None else cache
         self._warnings = RateLimit(clock, _WARN_EVERY)
 
     def now(self) -> int:

@@ -55,6 +55,8 @@ _CHUNK: Final = re.compile(
 #: What stands for bytes that are no UTF-8.
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 _HEAD: Final = re.compile(rb"[^ \\]*(?:\\ ?[^ \\]*)*")
+_PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
+_PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
 _MEASUREMENT: Final = re.compile(rb"[^\x00-\x20\x7f,\\]*(?:\\[ ,]?[^\x00-\x20\x7f,\\]*)*")
 _KEY: Final = re.compile(rb"[^\x00-\x20\x7f,=\\]*(?:\\[,= ]?[^\x00-\x20\x7f,=\\]*)*")
 _STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
@@ -83,6 +85,8 @@ _BOOLEANS: Final = {
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), False),
 }
 
+#: Characters of a head that is too long to be kept.
+_LONG_HEAD: Final = 4096
 _FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
 
 _Buffer = bytes | bytearray
@@ -125,15 +129,18 @@ class SeriesCache:
 
     The key is the head of a line, a space, and the kind of the line. Bounded by two generations: when the
     young one is full it becomes the old one, and what is still in use moves over at its next sight. At most
-    ``2 * size`` series are held, and a hit costs one look-up.
+    ``2 * size`` series are held, with ``2 * text`` characters in their keys, and a hit costs one look-up.
 
-    Receivers share one cache between their connections.
+    All receivers share one cache.
     """
 
-    def __init__(self, size: int = 65536) -> None:
+    def __init__(self, size: int = 1 << 17, text: int = 1 << 24) -> None:
         self.size = size
+        self.text = text
         self.young: dict[str, Series] = {}
         self._old: dict[str, Series] = {}
+        self._young_text = 0
+        self._tokens: dict[str, str] = {}
 
     def get(self, key: str) -> Series:
         """The series of a key; raises :class:`_Wrong` or UnicodeEncodeError if its head is wrong."""
@@ -143,31 +150,48 @@ class SeriesCache:
             if series is None:
                 head, _, kind = key.rpartition(" ")
                 # The fast way knows of these two.
-                series = Series(*_decode_head(head.encode()), "event" if kind == "event" else "log")
+                series = self._make(*_decode_head(head), "event" if kind == "event" else "log")
             self._keep(key, series)
         return series
 
     def head(self, head: bytes) -> tuple[str, Mapping[str, str]]:
         """Name and tags of a head; raises :class:`_Wrong` with an offset into it."""
+        try:
+            text = head.decode()
+        except UnicodeDecodeError:
+            return _decode_head_slowly(head)
         for kind in _FREQUENT:
-            series = self.young.get(f"{head.decode(errors='replace')} {kind}")
+            series = self.young.get(f"{text} {kind}")
             if series is not None:
                 return series.name, series.tags
-        return _decode_head(head)
+        return _decode_head(text)
 
     def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
         """The series of a head that is decoded already."""
         key = f"{head} {kind}"
         series = self.young.get(key)
         if series is None:
-            series = self._old.get(key) or Series(name, tags, kind)
+            series = self._old.get(key) or self._make(name, tags, kind)
             self._keep(key, series)
         return series
 
+    def _make(self, name: str, tags: Mapping[str, str], kind: Kind) -> Series:
+        """A series that has the names and values it shares with others only once in memory."""
+        tokens = self._tokens
+        if len(tokens) >= self.size:
+            tokens.clear()
+        one = tokens.setdefault
+        return Series(
+            one(name, name), {one(key, key): one(value, value) for key, value in tags.items()}, kind
+        )
+
     def _keep(self, key: str, series: Series) -> None:
-        if len(self.young) >= self.size:
+        if len(self.young) >= self.size or self._young_text >= self.text:
             self._old, self.young = self.young, {}
-        self.young[key] = series
+            self._young_text = 0
+        if len(key) <= _LONG_HEAD:
+            self.young[key] = series
+            self._young_text += len(key)
 
 
 class StreamDecoder:
@@ -644,8 +668,16 @@ def _encode_value(value: FieldValue) -> str:
     return repr(value)
 
 
-def _decode_head(head: bytes) -> tuple[str, dict[str, str]]:
+def _decode_head(head: str) -> tuple[str, dict[str, str]]:
     """A measurement and its tags, up to the unescaped space that ends them."""
+    if _PLAIN_HEAD.fullmatch(head) is None:
+        return _decode_head_slowly(head.encode())
+    name, *tags = head.split(",")
+    return name, dict([tag.split("=") for tag in tags])
+
+
+def _decode_head_slowly(head: bytes) -> tuple[str, dict[str, str]]:
+    """The same for any head; raises :class:`_Wrong`."""
     end = len(head)
     position = _match_end(_MEASUREMENT, head, 0, end)
     if position == 0:

@@ -27,8 +27,6 @@ class Series:
     Compared by identity: decoders intern series, so that whatever is derived from one is derived once.
 
     :ivar kind: what the lines are, from their fields: see :func:`classify`.
-    :ivar cluster: the tag ``cluster``, or None.
-    :ivar columns: ``(name, hostname, type, type-id, stype, stype-id)``; None where the tag is absent.
     :ivar othertags: the remaining tags as a JSON object with sorted keys, or None if there are none.
     :ivar is_storable: its lines are events or logs of a cluster whose name is fit for use.
     """
@@ -36,27 +34,30 @@ class Series:
     name: str
     tags: Mapping[str, str] = field(factory=dict)
     kind: Kind = "event"
-    cluster: str | None = field(init=False)
-    columns: tuple[str | None, ...] = field(init=False)
     othertags: str | None = field(init=False)
     is_storable: bool = field(init=False)
 
-    @cluster.default
-    def _cluster(self) -> str | None:
+    @property
+    def cluster(self) -> str | None:
+        """The tag ``cluster``, or None."""
         return self.tags.get(CLUSTER_TAG)
 
-    @columns.default
-    def _columns(self) -> tuple[str | None, ...]:
+    @property
+    def columns(self) -> tuple[str | None, ...]:
+        """``(name, hostname, type, type-id, stype, stype-id)``; None where the tag is absent."""
         return (self.name, *map(self.tags.get, COLUMN_TAGS))
 
     @othertags.default
     def _othertags(self) -> str | None:
+        if _NOT_OTHER.issuperset(self.tags):
+            return None
         others = {key: value for key, value in self.tags.items() if key not in _NOT_OTHER}
-        return json.dumps(others, ensure_ascii=False, sort_keys=True) if others else None
+        return json.dumps(others, ensure_ascii=False, sort_keys=True)
 
     @is_storable.default
     def _is_storable(self) -> bool:
-        return self.kind in STORED_KINDS and self.cluster is not None and is_cluster(self.cluster)
+        cluster = self.tags.get(CLUSTER_TAG)
+        return self.kind in STORED_KINDS and cluster is not None and is_cluster(cluster)
 
     def in_cluster(self, cluster: str) -> Series:
         """The same series with the tag ``cluster`` set."""

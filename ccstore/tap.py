@@ -24,7 +24,7 @@ from ccstore.config import (
 )
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.lineprotocol import Precision
+from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
@@ -140,40 +140,41 @@ def build(
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
     # Receivers that can hold their senders back do so before the storage has to refuse anything.
     share = 2 * max(1, streaming)
+    cache = SeriesCache()
     for receiver in config.receivers:
         service.add_receiver(
             _receiver(
-                receiver, router, reactor, storage_config.max_waiting // share, MAX_WAITING_SIZE // share
+                receiver,
+                router,
+                reactor,
+                cache,
+                max_waiting=storage_config.max_waiting // share,
+                max_waiting_size=MAX_WAITING_SIZE // share,
             )
         )
-    intake = Intake("api", "api", router, reactor)
+    intake = Intake("api", "api", router, reactor, cache=cache)
     api = Api(config.api, intake, storage, reactor, service.figures)
     service.set_api(ApiService(config.api, api, reactor), intake.account)
     return service
 
 
 def _receiver(
-    config: ReceiverConfig, router: Router, reactor: Any, max_waiting: int, max_waiting_size: int
+    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, **limits: int
 ) -> IReceiver:
+    def intake(kind: str, max_line_length: int | None = None) -> Intake:
+        return Intake(
+            config.name,
+            kind,
+            router,
+            reactor,
+            cluster=config.cluster,
+            precision=cast(Precision, config.precision),
+            max_line_length=max_line_length,
+            cache=cache,
+        )
+
     if isinstance(config, HttpReceiverConfig):
-        return HttpReceiver(config, _intake(config, "http", router, reactor), reactor)
-    limits = {"max_waiting": max_waiting, "max_waiting_size": max_waiting_size}
+        return HttpReceiver(config, intake("http"), reactor)
     if isinstance(config, TcpReceiverConfig):
-        intake = _intake(config, "tcp", router, reactor, max_line_length=config.max_line_length)
-        return TcpReceiver(config, intake, reactor, **limits)
-    intake = _intake(config, "udp", router, reactor, max_line_length=config.max_line_length)
-    return UdpReceiver(config, intake, reactor, **limits)
-
-
-def _intake(
-    config: ReceiverConfig, kind: str, router: Router, reactor: Any, max_line_length: int | None = None
-) -> Intake:
-    return Intake(
-        config.name,
-        kind,
-        router,
-        reactor,
-        cluster=config.cluster,
-        precision=cast(Precision, config.precision),
-        max_line_length=max_line_length,
-    )
+        return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, **limits)
+    return UdpReceiver(config, intake("udp", config.max_line_length), reactor, **limits)

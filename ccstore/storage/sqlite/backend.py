@@ -28,7 +28,7 @@ from ccstore.storage.sqlite.writer import Writer
 _READERS: Final = 3
 #: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
 #: has its own.
-_STATEMENTS_HELD: Final = 24
+_STATEMENTS_HELD: Final = 40
 #: Seconds in a second that merging may take, while messages come in and while they do not.
 _MERGING_TIME: Final = (0.05, 0.5)
 #: What SQLite says when a message itself is at fault; anything else may pass.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -25,14 +26,19 @@ SPANS_IN_RETENTION: Final = 16
 #: Rows of an open segment above which it is worth an index, once nothing is being written.
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
-#: Rows in one INSERT. Few different sizes, so that the statements stay prepared.
-_STATEMENT_ROWS: Final = (4096, 512, 64, 8, 1)
+#: Rows of an INSERT: powers of two, so that any number takes few statements, and few have to be prepared.
+_STATEMENT_ROWS: Final = tuple(2**power for power in range(11, -1, -1))
 #: Pages given back to the file system in one transaction.
 _VACUUM_STEP: Final = 500
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
 _FREE_PAGES_KEPT: Final = (4096, 256)
-_STREAMS_HELD: Final = 262144
+_STREAMS_HELD: Final = 1 << 17
 
+_Key = tuple[str | None, ...]
+#: The columns that tell one stream from another.
+_KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
+#: Keys of streams that one statement looks for.
+_KEYS_SOUGHT: Final = 128
 _KIND: Final = attrgetter("kind")
 _OTHERTAGS: Final = attrgetter("othertags")
 
@@ -66,7 +72,8 @@ class Writer:
         self._retention = retention
         self._now = now
         self._open: dict[str, _Segment] = {}
-        self._streams: dict[tuple[str | None, ...], int] = {}
+        self._streams: dict[_Key, int] = {}
+        self._next_stream = 1
         self._by_series: dict[Series, int] = {}
         self._clusters: set[tuple[str, str]] = set()
         self._new_clusters: set[tuple[str, str]] = set()
@@ -100,6 +107,8 @@ class Writer:
                         (segment.table(kind),),
                     ).fetchone()
                 )
+            (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM stream").fetchone()
+            self._next_stream = last + 1
             self._clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
             refresh_rows_views(connection)
             refresh_cluster_views(connection, self._clusters)
@@ -133,11 +142,11 @@ class Writer:
 
     def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
         table = segment.table(kind)
-        held = self._by_series
         try:
-            streams = [*map(held.__getitem__, messages.series)]
+            streams = [*map(self._by_series.__getitem__, messages.series)]
         except KeyError:
-            streams = [held.get(series) or self._stream(connection, series) for series in messages.series]
+            self._learn(connection, kind, {*messages.series}.difference(self._by_series))
+            streams = [*map(self._by_series.__getitem__, messages.series)]
         columns: dict[str, Sequence[object]] = {
             "stream": streams,
             "time": messages.times,
@@ -156,37 +165,49 @@ class Writer:
             statement = f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {_placeholders(1, width + 1)}"
             connection.execute(statement, (segment.first_id + 1, *flat[:width]))
             position = width
-        for rows in _STATEMENT_ROWS:
-            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_placeholders(rows, width)}"
-            while len(flat) - position >= width * rows:
-                connection.execute(statement, flat[position : position + width * rows])
-                position += width * rows
+        _insert_rows(connection, table, [*columns], flat[position:])
 
-    def _stream(self, connection: sqlite3.Connection, series: Series) -> int:
-        """The id of a series' stream, which is made if it is new."""
-        kind = series.kind
-        key = (series.cluster, kind, *series.columns)
-        stream = self._streams.get(key)
-        if stream is None:
-            columns = ("cluster", "kind", *STREAM_COLUMNS)
-            row = connection.execute(
-                f"SELECT id FROM stream WHERE {' AND '.join(f'{column} IS ?' for column in columns)}", key
-            ).fetchone()
-            if row is None:
-                row = connection.execute(
-                    f"INSERT INTO stream ({', '.join(columns)}, segment) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                    (*key, self._open[kind].id),
-                ).fetchone()
-                self._new_clusters |= {(str(series.cluster), kind)} - self._clusters
-            stream = int(row[0])
-            if len(self._streams) >= _STREAMS_HELD:
-                self._forget_streams()
-            self._streams[key] = stream
-        if len(self._by_series) >= _STREAMS_HELD:
+    def _learn(self, connection: sqlite3.Connection, kind: str, unknown: set[Series]) -> None:
+        """Find the streams of these series, and make those that are new."""
+        if len(self._by_series) + len(unknown) > _STREAMS_HELD:
             self._by_series.clear()
-        self._by_series[series] = stream
-        return stream
+        if len(self._streams) + len(unknown) > _STREAMS_HELD:
+            self._streams.clear()
+        keys = {series: (series.cluster, kind, *series.columns) for series in unknown}
+        missing = [*{key: None for key in keys.values() if key not in self._streams}]
+        if missing:
+            found = self._select_streams(connection, missing)
+            self._streams.update(found)
+            self._make_streams(connection, kind, [key for key in missing if key not in found])
+        for series, key in keys.items():
+            self._by_series[series] = self._streams[key]
+
+    def _select_streams(self, connection: sqlite3.Connection, keys: list[_Key]) -> dict[_Key, int]:
+        """The ids of those streams that are there."""
+        found: dict[_Key, int] = {}
+        same = " AND ".join(f"stream.{column} IS given.{column}" for column in _KEY_COLUMNS)
+        for start in range(0, len(keys), _KEYS_SOUGHT):
+            # Filled up with nothing, which is found nowhere, so that there is one statement to prepare.
+            part = keys[start : start + _KEYS_SOUGHT]
+            given = [*enumerate(part), *[(None, (None,) * len(_KEY_COLUMNS))] * (_KEYS_SOUGHT - len(part))]
+            (ids,) = connection.execute(
+                f"WITH given (place, {', '.join(_KEY_COLUMNS)}) AS "
+                f"(VALUES {_placeholders(_KEYS_SOUGHT, 1 + len(_KEY_COLUMNS))}) "
+                f"SELECT json_group_array(json_array(place, id)) FROM given CROSS JOIN stream ON {same}",
+                [value for place, key in given for value in (place, *key)],
+            ).fetchone()
+            found |= {part[place]: stream for place, stream in json.loads(ids)}
+        return found
+
+    def _make_streams(self, connection: sqlite3.Connection, kind: str, keys: list[_Key]) -> None:
+        columns = ("id", "segment", *_KEY_COLUMNS)
+        segment = self._open[kind].id
+        made = dict(zip(keys, range(self._next_stream, self._next_stream + len(keys)), strict=True))
+        values = [value for key, stream in made.items() for value in (stream, segment, *key)]
+        _insert_rows(connection, "stream", columns, values)
+        self._next_stream += len(keys)
+        self._streams.update(made)
+        self._new_clusters |= {(str(key[0]), kind) for key in keys} - self._clusters
 
     def _forget_streams(self) -> None:
         self._streams.clear()
@@ -313,6 +334,19 @@ class Writer:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return {"segments": segments, "bytes": pages * size, "free_bytes": free * size}
+
+
+def _insert_rows(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], flat: Sequence[object]
+) -> None:
+    """Insert rows whose values stand one behind the other."""
+    width = len(columns)
+    position = 0
+    for rows in _STATEMENT_ROWS:
+        while len(flat) - position >= width * rows:
+            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_placeholders(rows, width)}"
+            connection.execute(statement, flat[position : position + width * rows])
+            position += width * rows
 
 
 @cache
