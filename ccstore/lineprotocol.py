@@ -233,6 +233,15 @@ class StreamDecoder:
         """Bytes held of an entry that is not complete."""
         return len(self._rest)
 
+    @property
+    def is_between_lines(self) -> bool:
+        """What comes next begins a line."""
+        return not self._rest and not self._skipping
+
+    def pass_over(self, lines: bytes) -> None:
+        """Count whole lines of the stream that were decoded elsewhere."""
+        self._line += lines.count(b"\n")
+
     def feed(self, data: bytes, default_time: int) -> Decoded:
         """Decode the next piece.
 

@@ -169,6 +169,37 @@ class LingeringTests(_ServiceTests):
         self.accept("c", urgent=False)
         self.assertEqual(self.backend.written, [list("abc")])
 
+    def test_what_arrives_during_a_write_lingers_too(self) -> None:
+        self.accept("a")
+        self.accept("b", urgent=False)
+        self.commit()
+        self.assertEqual(self.backend.written, [["a"]])
+        self.clock.advance(0.9)
+        self.accept("c", urgent=False)
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written, [["a"], ["b", "c"]])
+
+    def test_what_is_being_written_is_not_part_of_the_next_batch(self) -> None:
+        self.start(batch_size=3)
+        self.accept("abc", urgent=False)
+        self.accept("d", urgent=False)
+        self.commit()
+        self.assertEqual(self.backend.written, [list("abc")])
+        self.accept("ef", urgent=False)
+        self.assertEqual(self.backend.written, [list("abc"), list("def")])
+
+    def test_flush_writes_all_there_is_then(self) -> None:
+        self.patch(service, "LARGEST_BATCH", 2)
+        self.start(batch_size=2)
+        self.accept("a")
+        for text in "bcd":
+            self.accept(text, urgent=False)
+        self.service.flush()
+        self.accept("e", urgent=False)
+        for _ in range(3):
+            self.commit()
+        self.assertEqual(self.backend.written, [["a"], ["b", "c"], ["d", "e"]])
+
     def test_flush_writes_at_once(self) -> None:
         self.service.flush()
         self.accept("a", urgent=False)
@@ -183,6 +214,18 @@ class LingeringTests(_ServiceTests):
 
 class ReadYourWritesTests(_ServiceTests):
     """A query sees what was accepted before it."""
+
+    def test_does_not_wait_long_in_a_flood(self) -> None:
+        self.patch(service, "_FLOOD", 3)
+        self.accept("abcd")
+        for texts in ("efg", "h"):
+            self.accept(texts, urgent=False)
+            self.query()
+        self.clock.advance(0.02)
+        self.assertEqual(len(self.backend.queries), 1)  # the first did not see a flood yet
+        self.commit()
+        self.commit()
+        self.assertEqual(len(self.backend.queries), 2)
 
     def test_waits_for_what_was_accepted_before(self) -> None:
         self.accept("a")
@@ -309,6 +352,7 @@ class UnavailableTests(_ServiceTests):
         committed = self.accept("b", urgent=False)
         self.clock.advance(0.1)
         self.commit()
+        self.clock.advance(1)
         self.commit()
         self.successResultOf(committed)
         self.assertEqual(self.backend.written, [["a"], ["a"], ["b"]])

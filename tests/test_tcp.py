@@ -40,6 +40,16 @@ class _TcpTests(SynchronousTestCase):
         )
         self.receiver.listen()
 
+    def read(self, connection: Any, data: bytes) -> None:
+        """A connection reads this in one turn of the reactor."""
+        connection.dataReceived(data)
+        self.clock.advance(0)
+
+    def lose(self, wire: Any, reason: Exception) -> None:
+        """The other side goes away."""
+        wire.lose(reason)
+        self.clock.advance(0)
+
     @property
     def rejected(self) -> int:
         return self.receiver.account.rejected.total()
@@ -59,58 +69,86 @@ class LineTests(_TcpTests):
         self.connection, self.wire = self.clock.connect()
 
     def test_both_kinds_of_line_ends(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n" + event("b") + b"\r\n" + event("c") + b"\n")
+        self.read(self.connection, event("a") + b"\n" + event("b") + b"\r\n" + event("c") + b"\n")
         self.assertEqual(self.sink.texts, ["a", "b", "c"])
 
     def test_lines_in_pieces(self) -> None:
         for byte in event("a") + b"\r\n" + event("b") + b"\n":
-            self.connection.dataReceived(bytes([byte]))
+            self.read(self.connection, bytes([byte]))
         self.assertEqual(self.sink.texts, ["a", "b"])
 
     def test_two_connections_do_not_mix(self) -> None:
         other, _ = self.clock.connect(port=40001)
         line = event("a") + b"\n"
-        self.connection.dataReceived(line[:20])
-        other.dataReceived(event("b") + b"\n")
-        self.connection.dataReceived(line[20:])
+        self.read(self.connection, line[:20])
+        self.read(other, event("b") + b"\n")
+        self.read(self.connection, line[20:])
         self.assertEqual(self.sink.texts, ["b", "a"])
 
+    def test_what_is_read_in_one_turn_is_handed_over_together(self) -> None:
+        other, _ = self.clock.connect("10.0.0.2")
+        for odd in (b"", b"# a comment\n", b"bad\n"):
+            self.sink.messages.clear()
+            self.sink.origins.clear()
+            self.connection.dataReceived(event("a") + b"\n" + event("b") + b"\n")
+            other.dataReceived(odd + event("c") + b"\r\n" + event("d"))
+            self.connection.dataReceived(event("e") + b"\n")
+            other.dataReceived(b"\n" + event("f") + b"\n")
+            self.assertEqual(self.sink.texts, [])
+            self.clock.advance(0)
+            self.assertEqual(self.sink.texts, [*"abcedf"])
+            (origin,) = self.sink.origins
+            self.assertEqual([origin.sender_of(place)[-1] for place in range(6)], [*"112122"])
+
+    def test_a_large_amount_is_handed_over_within_a_turn(self) -> None:
+        for _ in range(3):
+            self.connection.dataReceived((event("a" * 1000) + b"\n") * 500)
+        self.assertEqual(len(self.sink.messages), 1500)
+
+    def test_lines_are_numbered_over_all_that_a_connection_sends(self) -> None:
+        self.read(self.connection, (event("a") + b"\n") * 3)
+        self.read(self.connection, b"# one\n" + event("a") + b"\n")
+        self.read(self.connection, event("a") + b"\n")
+        with capturedLogs() as logs:
+            self.read(self.connection, b"bad\n")
+        self.assertIn("line 7, column 4", formatEvent(logs[0]))
+
     def test_a_last_line_without_newline_counts_at_the_close(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n" + event("b"))
+        self.read(self.connection, event("a") + b"\n" + event("b"))
         self.assertEqual(self.sink.texts, ["a"])
-        self.wire.lose(ConnectionDone())
+        self.lose(self.wire, ConnectionDone())
         self.assertEqual(self.sink.texts, ["a", "b"])
         self.assertEqual(self.rejected, 0)
 
     def test_half_a_line_is_rejected_when_the_connection_breaks(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n" + event("b"))
-        self.wire.lose(ConnectionLost())
+        self.read(self.connection, event("a") + b"\n" + event("b"))
+        self.lose(self.wire, ConnectionLost())
         self.assertEqual(self.sink.texts, ["a"])
         self.assertEqual(self.receiver.account.rejected, {"malformed": 1})
 
     def test_a_break_between_two_lines_costs_nothing(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n")
-        self.wire.lose(ConnectionLost())
+        self.read(self.connection, event("a") + b"\n")
+        self.lose(self.wire, ConnectionLost())
         self.assertEqual(self.receiver.account.received, 1)
         self.assertEqual(self.rejected, 0)
 
     def test_half_a_line_is_rejected_at_our_own_stop(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n" + event("b"))
+        self.read(self.connection, event("a") + b"\n" + event("b"))
         self.successResultOf(self.drain())
         self.assertFalse(self.wire.connected)
         self.assertEqual(self.sink.texts, ["a"])
         self.assertEqual(self.rejected, 1)
 
     def test_a_bad_line_costs_neither_its_neighbours_nor_the_connection(self) -> None:
-        self.connection.dataReceived(event("a") + b"\nnothing like a line\n" + event("b") + b"\n")
-        self.connection.dataReceived(b"\xff\xfe\x00\n" + event("c") + b"\n")
+        self.read(self.connection, event("a") + b"\nnothing like a line\n" + event("b") + b"\n")
+        self.read(self.connection, b"\xff\xfe\x00\n" + event("c") + b"\n")
         self.assertEqual(self.sink.texts, ["a", "b", "c"])
         self.assertEqual(self.rejected, 2)
         self.assertTrue(self.wire.connected)
 
     def test_a_bad_line_is_named_in_the_log_with_its_sender_and_cut_short(self) -> None:
         with capturedLogs() as logs:
-            self.connection.dataReceived(b"x" * 5000 + b"\n")
+            self.read(self.connection, b"x" * 5000 + b"\n")
         (text,) = [formatEvent(entry) for entry in logs]
         self.assertIn("tcp: rejected a line from 10.0.0.1:40000: line 1, column 5001", text)
         self.assertLess(len(text), 300)
@@ -118,24 +156,24 @@ class LineTests(_TcpTests):
     def test_the_same_complaint_about_a_host_is_made_once_in_a_while(self) -> None:
         with capturedLogs() as logs:
             for _ in range(100):
-                self.connection.dataReceived(b"bad\n")
+                self.read(self.connection, b"bad\n")
         self.assertEqual(len(logs), 1)
         self.clock.advance(60)
         with capturedLogs() as logs:
-            self.connection.dataReceived(b"bad\n")
+            self.read(self.connection, b"bad\n")
         self.assertIn("99 more", formatEvent(logs[0]))
 
     def test_the_sender_and_the_receivers_cluster_travel_along(self) -> None:
         self.start(cluster="fritz")
         self.connection, _ = self.clock.connect("10.1.2.3", 5)
-        self.connection.dataReceived(event("a", cluster=None) + b"\n")
-        self.assertEqual(self.sink.origins[0].sender, "10.1.2.3:5")
+        self.read(self.connection, event("a", cluster=None) + b"\n")
+        self.assertEqual(self.sink.origins[0].sender_of(0), "10.1.2.3")
         self.assertEqual(self.sink.origins[0].cluster, "fritz")
 
     def test_the_unit_of_timestamps_is_that_of_the_receiver(self) -> None:
         self.start(precision="ms")
         self.connection, _ = self.clock.connect()
-        self.connection.dataReceived(event("a", time=1700) + b"\n")
+        self.read(self.connection, event("a", time=1700) + b"\n")
         self.assertEqual(self.sink.messages[0].time, 1_700_000_000)
 
 
@@ -145,17 +183,17 @@ class LongLineTests(_TcpTests):
         self.connection, self.wire = self.clock.connect()
 
     def test_a_line_that_is_too_long_is_rejected_and_its_neighbours_are_not(self) -> None:
-        self.connection.dataReceived(event("a") + b"\n" + event("b" * 200) + b"\n" + event("c") + b"\n")
+        self.read(self.connection, event("a") + b"\n" + event("b" * 200) + b"\n" + event("c") + b"\n")
         self.assertEqual(self.sink.texts, ["a", "c"])
         self.assertEqual(self.rejected, 1)
         self.assertTrue(self.wire.connected)
 
     def test_it_is_skipped_without_being_held(self) -> None:
-        self.connection.dataReceived(b'job,cluster=alex event="')
+        self.read(self.connection, b'job,cluster=alex event="')
         for _ in range(1000):
-            self.connection.dataReceived(b"x" * 1000)
-            self.assertLess(self.connection._decoder.pending, 200)
-        self.connection.dataReceived(b'"\n' + event("c") + b"\n")
+            self.read(self.connection, b"x" * 1000)
+            self.assertLess(self.connection.decoder.pending, 200)
+        self.read(self.connection, b'"\n' + event("c") + b"\n")
         self.assertEqual(self.sink.texts, ["c"])
         self.assertEqual(self.rejected, 1)
 
@@ -163,7 +201,7 @@ class LongLineTests(_TcpTests):
         line = event("")
         line = event("x" * (100 - len(line)))
         self.assertEqual(len(line), 100)
-        self.connection.dataReceived(line + b"\n")
+        self.read(self.connection, line + b"\n")
         self.assertEqual(len(self.sink.messages), 1)
 
 
@@ -172,7 +210,7 @@ class IdleTests(_TcpTests):
         self.start(idle_timeout="10s")
         connection, wire = self.clock.connect()
         self.clock.advance(9)
-        connection.dataReceived(event("a") + b"\n")
+        self.read(connection, event("a") + b"\n")
         self.clock.advance(9)
         self.assertTrue(wire.connected)
         self.clock.advance(2)
@@ -188,7 +226,7 @@ class IdleTests(_TcpTests):
     def test_half_a_line_is_rejected_when_the_connection_is_closed_as_idle(self) -> None:
         self.start(idle_timeout="10s")
         connection, _ = self.clock.connect()
-        connection.dataReceived(event("half", time=17000))
+        self.read(connection, event("half", time=17000))
         self.clock.advance(11)
         self.assertEqual(self.sink.texts, [])
         self.assertEqual(self.rejected, 1)
@@ -197,7 +235,7 @@ class IdleTests(_TcpTests):
         self.start(idle_timeout="10s", max_waiting=1)
         self.sink.holds = True
         connection, wire = self.clock.connect()
-        connection.dataReceived(event("a") + b"\n" + event("b") + b"\n")
+        self.read(connection, event("a") + b"\n" + event("b") + b"\n")
         self.assertTrue(wire.is_paused)
         _, late = self.clock.connect(port=40001)
         self.clock.advance(60)
@@ -221,7 +259,7 @@ class ManyConnectionsTests(_TcpTests):
     def test_a_place_that_becomes_free_can_be_taken(self) -> None:
         self.start(max_connections=1)
         _, first = self.clock.connect()
-        first.lose(ConnectionDone())
+        self.lose(first, ConnectionDone())
         _, second = self.clock.connect()
         self.assertTrue(second.connected)
 
@@ -234,7 +272,7 @@ class BackPressureTests(_TcpTests):
         self.sink.holds = True
 
     def send(self, connection: Any, lines: int) -> None:
-        connection.dataReceived((event("x") + b"\n") * lines)
+        self.read(connection, (event("x") + b"\n") * lines)
 
     def test_all_connections_are_paused_when_too_much_waits(self) -> None:
         connection, wire = self.clock.connect()
@@ -268,7 +306,7 @@ class BackPressureTests(_TcpTests):
         self.start(max_waiting=1000, max_waiting_size=500)
         self.sink.holds = True
         connection, wire = self.clock.connect()
-        connection.dataReceived(event("x" * 600) + b"\n")
+        self.read(connection, event("x" * 600) + b"\n")
         self.assertTrue(wire.is_paused)
         self.sink.commit()
         self.assertFalse(wire.is_paused)
@@ -288,7 +326,7 @@ class BackPressureTests(_TcpTests):
         drained = ensureDeferred(self.receiver.drain())
         for number in range(5):
             self.clock.advance(0.06)
-            connection.dataReceived(event(str(number)) + b"\n")
+            self.read(connection, event(str(number)) + b"\n")
         self.assertNoResult(drained)
         self.clock.pump([0.1] * 3)
         self.assertEqual(self.sink.texts, ["0", "1", "2", "3", "4"])
@@ -300,7 +338,7 @@ class BackPressureTests(_TcpTests):
         drained = ensureDeferred(self.receiver.drain())
         for _ in range(30):
             self.clock.advance(0.05)
-            connection.dataReceived(event("x") + b"\n")
+            self.read(connection, event("x") + b"\n")
         self.successResultOf(drained)
 
 

@@ -17,29 +17,34 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import TcpReceiverConfig
+from ccstore.gathering import decode_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
 from ccstore.listening import address_of, listen, where
+from ccstore.message import Batch
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.
 _QUIET = 0.1
 #: How long to wait for that.
 _READ_OUT = 1.0
 _CLOSE = 2.0
+#: Bytes that are read before they are handed over.
+_GATHERED_SIZE = 1 << 20
 
 
 class LineProtocol(Protocol, TimeoutMixin):
     """One connection of a node."""
 
-    def __init__(self, receiver: TcpReceiver, sender: str) -> None:
+    def __init__(self, receiver: TcpReceiver, address: str) -> None:
         self._receiver = receiver
-        self._sender = sender
-        self._origin = receiver.intake.origin(sender)
-        self._decoder = receiver.intake.decoder()
         self._is_cut_off = False
-        self.has_been_read = False
         self._clock = receiver.intake.clock
+        self.address = address
+        self.host = address.rpartition(":")[0] or address
+        self.decoder = receiver.intake.decoder()
+        self.pass_over = self.decoder.pass_over
+        self.has_been_read = False
 
     def connectionMade(self) -> None:
         self.setTimeout(self._receiver.idle_timeout)
@@ -48,17 +53,17 @@ class LineProtocol(Protocol, TimeoutMixin):
     def dataReceived(self, data: bytes) -> None:
         self.resetTimeout()
         self.has_been_read = True
-        self._handle(self._decoder.feed(data, self._receiver.intake.now()), len(data))
+        self._receiver.take(data, self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
         if reason.check(ConnectionDone) and not self._is_cut_off:
-            self._handle(self._decoder.finish(self._receiver.intake.now()), 0)
+            self._receiver.take_rest(self)
         else:
             # What is left may be half a line, which could pass for a whole one.
-            error = self._decoder.abandon("the connection ended in the middle of this line")
+            error = self.decoder.abandon("the connection ended in the middle of this line")
             if error is not None:
-                self._receiver.intake.reject([error], self._sender)
+                self._receiver.intake.reject([error], self.address)
         self._receiver.closed(self)
 
     def callLater(self, period: float, func: Callable[..., Any]) -> IDelayedCall:
@@ -66,7 +71,7 @@ class LineProtocol(Protocol, TimeoutMixin):
         return self._clock.callLater(period, func)
 
     def timeoutConnection(self) -> None:
-        self._receiver.intake.warn("idle", self._sender, "connection was idle for too long, and is closed")
+        self._receiver.intake.warn("idle", self.address, "connection was idle for too long, and is closed")
         self.cut_off()
 
     def cut_off(self) -> None:
@@ -89,12 +94,6 @@ class LineProtocol(Protocol, TimeoutMixin):
     def resume(self) -> None:
         self.setTimeout(self._receiver.idle_timeout)
         self.transport.resumeProducing()  # type: ignore[union-attr]
-
-    def _handle(self, decoded: Decoded, size: int) -> None:
-        self._receiver.intake.reject(decoded.errors, self._sender)
-        if decoded.messages:
-            committed = self._receiver.intake.accept(decoded.messages, self._origin, urgent=False)
-            self._receiver.wait_for(committed, size)
 
 
 class _Refusing(Protocol):
@@ -143,6 +142,13 @@ class TcpReceiver(Service):
         self._max_waiting = max_waiting
         self._max_waiting_size = max_waiting_size
         self._waiting_size = 0
+        self._decoder = intake.decoder()
+        # What was read in this turn of the reactor: whole lines, and messages behind them, with their hosts.
+        self._parts: list[tuple[bytes, LineProtocol]] = []
+        self._messages = Batch()
+        self._hosts: list[str] = []
+        self._size = 0
+        self._turn: IDelayedCall | None = None
         self._connections: set[LineProtocol] = set()
         self._is_paused = False
         self._port: IListeningPort | None = None
@@ -189,6 +195,7 @@ class TcpReceiver(Service):
             await self._all_closed
         for connection in list(self._connections):
             connection.abort()
+        self.hand_over()
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
@@ -220,7 +227,66 @@ class TcpReceiver(Service):
             all_closed, self._all_closed = self._all_closed, None
             all_closed.callback(None)
 
-    def wait_for(self, committed: Deferred[Sequence[Any]], size: int) -> None:
+    # -- lines
+
+    def take(self, data: bytes, connection: LineProtocol) -> None:
+        """Take in what a connection has read."""
+        if data.endswith(b"\n") and connection.decoder.is_between_lines:
+            self._parts.append((data, connection))
+            self._gathered(len(data))
+        else:
+            self._take_alone(connection.decoder.feed, data, connection)
+
+    def take_rest(self, connection: LineProtocol) -> None:
+        """Take in what is left of a connection that ended."""
+        self._take_alone(lambda data, now: connection.decoder.finish(now), b"", connection)
+
+    def _take_alone(
+        self, decode: Callable[[bytes, int], Decoded], data: bytes, connection: LineProtocol
+    ) -> None:
+        self._decode_parts()  # what came before it
+        decoded = decode(data, self.intake.now())
+        self.intake.reject(decoded.errors, connection.address)
+        self._messages.extend(decoded.messages)
+        self._hosts += [connection.host] * len(decoded.messages)
+        self._gathered(len(data))
+
+    def _gathered(self, size: int) -> None:
+        """Hand over at the end of the reactor's turn, or if it is much."""
+        self._size += size
+        if self._size >= _GATHERED_SIZE:
+            self.hand_over()
+        elif self._turn is None:
+            self._turn = self.intake.clock.callLater(0, self.hand_over)
+
+    def _decode_parts(self) -> None:
+        if not self._parts:
+            return
+        parts, self._parts = self._parts, []
+        messages, hosts = decode_together(self._decoder, parts, self.intake.now(), self._decode_alone)
+        self._messages.extend(messages)
+        self._hosts += hosts
+
+    def _decode_alone(self, data: bytes, connection: LineProtocol) -> Batch:
+        decoded = connection.decoder.feed(data, self.intake.now())
+        self.intake.reject(decoded.errors, connection.address)
+        return decoded.messages
+
+    def hand_over(self) -> None:
+        """Pass on what the connections have read."""
+        if self._turn is not None:
+            if self._turn.active():
+                self._turn.cancel()
+            self._turn = None
+        self._decode_parts()
+        messages, self._messages = self._messages, Batch()
+        hosts, self._hosts = self._hosts, []
+        size, self._size = self._size, 0
+        if messages:
+            committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
+            self._wait_for(committed, size)
+
+    def _wait_for(self, committed: Deferred[Sequence[Any]], size: int) -> None:
         """Keep count of what is not yet committed, and read no more when it is too much."""
         self._waiting_size += size
         committed.addErrback(self._not_stored)

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.error import CannotListenError
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import UdpReceiverConfig
+from ccstore.gathering import decode_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import ListenError, where
@@ -25,6 +26,14 @@ from ccstore.message import Batch
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
 _KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+
+
+class _Node(NamedTuple):
+    host: str
+    port: int
+
+    def pass_over(self, lines: bytes) -> None:
+        """See :class:`ccstore.gathering.Sender`; datagrams do not go on."""
 
 
 class _LineDatagrams(DatagramProtocol):
@@ -67,7 +76,7 @@ class UdpReceiver(Service):
         self._decoder = intake.decoder()
         self._port: Port | None = None
         self._datagrams = 0
-        self._gathered: list[tuple[bytes, Any]] = []  # datagrams that were read in one go, and their senders
+        self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
 
     # -- IReceiver
 
@@ -135,46 +144,30 @@ class UdpReceiver(Service):
             return
         if not self._gathered:
             self._reactor.callLater(0, self._hand_over)
-        self._gathered.append((datagram, addr))
+        self._gathered.append((datagram, _Node(addr[0], addr[1])))
 
     def _hand_over(self) -> None:
-        """Decode the datagrams that were read in one go, together if that is possible."""
+        """Decode and pass on the datagrams that were read in one go."""
         gathered, self._gathered = self._gathered, []
-        lines = b"".join([text if text.endswith(b"\n") else text + b"\n" for text, _ in gathered])
-        if not gathered:
-            return
-        messages = self._decoder.plain(lines, self.intake.now())
-        if messages is None:
-            # Each by itself: a mistake in one must not reach the next.
-            messages = Batch()
-            senders = []
-            for text, addr in gathered:
-                taken = self._decode(text, addr)
-                messages.extend(taken)
-                senders += [addr[0]] * len(taken)
-        elif len(messages) == len(gathered):
-            senders = [addr[0] for _, addr in gathered]
-        else:
-            senders = []
-            for text, addr in gathered:
-                senders += [addr[0]] * (text.count(b"\n") + (not text.endswith(b"\n")))
-        self._accept(messages, senders, len(lines))
+        if gathered:
+            messages, hosts = decode_together(self._decoder, gathered, self.intake.now(), self._decode)
+            self._accept(messages, hosts, sum([len(datagram) for datagram, _ in gathered]))
 
-    def _decode(self, datagram: bytes, addr: Any) -> Batch:
+    def _decode(self, datagram: bytes, node: _Node) -> Batch:
         now = self.intake.now()
         decoded, rest = self._decoder.feed(datagram, now), self._decoder.finish(now)
-        self.intake.reject([*decoded.errors, *rest.errors], f"{addr[0]}:{addr[1]}")
+        self.intake.reject([*decoded.errors, *rest.errors], f"{node.host}:{node.port}")
         decoded.messages.extend(rest.messages)
         return decoded.messages
 
-    def _accept(self, messages: Batch, senders: list[str], size: int) -> None:
+    def _accept(self, messages: Batch, hosts: list[str], size: int) -> None:
         room = self._max_waiting - self.account.waiting
         if room < 0 or (self._waiting_size and self._waiting_size + size > self._max_waiting_size):
             room = 0
         if len(messages) > room:
             self.account.drop("overload", len(messages) - room)
-            self.intake.warn("overload", senders[room], "dropped lines: too much is waiting to be stored")
-            messages, senders = messages[:room], senders[:room]
+            self.intake.warn("overload", hosts[room], "dropped lines: too much is waiting to be stored")
+            messages, hosts = messages[:room], hosts[:room]
         if not messages:
             return
         self._waiting_size += size
@@ -182,7 +175,7 @@ class UdpReceiver(Service):
         def done(result: object) -> None:
             self._waiting_size -= size
 
-        committed = self.intake.accept(messages, self.intake.origin("", senders=senders), urgent=False)
+        committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
         committed.addErrback(self._not_stored)
         committed.addBoth(done)
 

@@ -26,6 +26,9 @@ _TEND_EVERY = 1.0
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
 _QUERY_WAIT = 2.0
+#: Messages behind the batch that is being written, above which a query waits only so long for them.
+_FLOOD = 1000
+_FLOOD_WAIT = 0.02
 
 
 @define(eq=False)
@@ -34,8 +37,13 @@ class _Offer:
 
     messages: Batch
     size: int  # characters of text
+    is_urgent: bool
     committed: Deferred[Sequence[Refusal]] = field(factory=Deferred)
     refusals: list[Refusal] = field(factory=list)
+
+
+def _is_open(offer: _Offer | None) -> bool:
+    return offer is not None and not offer.committed.called
 
 
 @implementer(IMessageStore)
@@ -75,7 +83,10 @@ class StorageService(Service):
         self._offers: deque[_Offer] = deque()
         self._waiting = 0  # messages in _offers and in the batch being written
         self._waiting_size = 0  # characters of their texts
+        self._in_batch = 0  # messages in the batch being written
+        self._urgent = 0  # offers in _offers that somebody waits for
         self._newest: _Offer | None = None
+        self._flushed: _Offer | None = None  # up to this one all is to be written in any case
         self._is_writing = False
         self._linger: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
@@ -144,15 +155,16 @@ class StorageService(Service):
             self._waiting + len(messages) > self._max_waiting or self._waiting_size + size > MAX_WAITING_SIZE
         ):
             return fail(StoreUnavailable(f"{self._waiting} messages are waiting to be stored already"))
-        offer = self._newest = _Offer(messages, size)
+        offer = self._newest = _Offer(messages, size, urgent)
         self._offers.append(offer)
         self._waiting += len(messages)
         self._waiting_size += size
         self._counts["processed"] += len(messages)
-        if urgent or self._waiting >= self._batch_size or not self._flush_time:
+        self._urgent += urgent
+        if self._is_due():
             self.flush()
-        elif self._linger is None and not self._is_writing:
-            self._linger = self._clock.callLater(self._flush_time, self._lingered)
+        else:
+            self._wait_a_little()
         return offer.committed
 
     def flush(self) -> None:
@@ -160,6 +172,7 @@ class StorageService(Service):
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
+        self._flushed = self._newest
         if self._offers and not self._is_writing:
             self._is_writing = True
             writing = Deferred.fromCoroutine(self._write_all())
@@ -193,23 +206,36 @@ class StorageService(Service):
 
     # -- writing
 
+    def _is_due(self) -> bool:
+        """What waits is to be written without waiting for more."""
+        if self._urgent or not self._flush_time:
+            return True
+        return self._waiting - self._in_batch >= self._batch_size
+
+    def _wait_a_little(self) -> None:
+        if self._linger is None and not self._is_writing:
+            self._linger = self._clock.callLater(self._flush_time, self._lingered)
+
     def _lingered(self) -> None:
         self._linger = None
         self._counts["timer_flushes"] += 1
         self.flush()
 
     async def _write_all(self) -> None:
-        """Write batches until there is nothing left."""
+        """Write batches as long as there is something that is due."""
         try:
-            while self._offers:
+            while self._offers and (_is_open(self._flushed) or self._is_due()):
                 batch = [self._offers.popleft()]
                 size = len(batch[0].messages)
                 while self._offers and size + len(self._offers[0].messages) <= self._largest:
                     offer = self._offers.popleft()
                     batch.append(offer)
                     size += len(offer.messages)
+                self._in_batch = size
+                self._urgent -= sum(offer.is_urgent for offer in batch)
                 failure = await self._write_batch(batch)
                 self._waiting -= size
+                self._in_batch = 0
                 self._waiting_size -= sum(offer.size for offer in batch)
                 for offer in batch:
                     if failure is None:
@@ -218,6 +244,8 @@ class StorageService(Service):
                         offer.committed.errback(failure)
         finally:
             self._is_writing = False
+            if self._offers:
+                self._wait_a_little()
             idle, self._idle = self._idle, []
             for waiter in idle:
                 waiter.callback(None)
@@ -322,13 +350,12 @@ class StorageService(Service):
         """Wait until what is accepted now is committed.
 
         What is acknowledged is committed anyway. So nobody waits for a database that takes no writes, nor
-        in a flood that would have everybody wait.
+        for long in a flood.
         """
         newest = self._newest  # offers are committed in order, so it stands for all
-        if newest is None or newest.committed.called or self._failure is not None:
+        if newest is None or not _is_open(newest) or self._failure is not None:
             return
-        if self._waiting > self._largest:
-            return
+        is_flood = self._is_writing and self._waiting - self._in_batch > _FLOOD
         self._counts["query_flushes"] += 1
         caught_up: Deferred[None] = Deferred()
 
@@ -338,7 +365,7 @@ class StorageService(Service):
             return result
 
         newest.committed.addBoth(done)
-        timer = self._clock.callLater(_QUERY_WAIT, done, None)
+        timer = self._clock.callLater(_FLOOD_WAIT if is_flood else _QUERY_WAIT, done, None)
         self.flush()
         await caught_up
         if timer.active():
