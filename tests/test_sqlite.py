@@ -447,6 +447,17 @@ class SegmentTests(_Files, TestCase):
         await backend.close()
         self.assertLess(self.path.stat().st_size, 400 * 8192)
 
+    async def test_the_file_shrinks_while_the_daemon_goes_on(self) -> None:
+        backend = self.open()
+        await backend.write(messages([str(index) * 1000 for index in range(4000)]))
+        await self.seal(backend)
+        await backend.tend(self.now)
+        before = self.path.stat().st_size
+        await backend.expire(self.now)
+        await backend.tend(self.now + 2 * SECOND)
+        self.assertLess(self.path.stat().st_size, before // 3)
+        self.assertEqual(self.path.with_name(f"{self.path.name}-wal").stat().st_size, 0)
+
     async def test_the_file_shrinks_with_the_journal_of_the_go_daemons_flags(self) -> None:
         before, after = await self.fill_and_expire(self.open(journal_mode="WAL"))
         self.assertLess(after, before // 3)

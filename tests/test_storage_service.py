@@ -221,7 +221,7 @@ class ReadYourWritesTests(_ServiceTests):
         for texts in ("efg", "h"):
             self.accept(texts, urgent=False)
             self.query()
-        self.clock.advance(0.02)
+        self.clock.advance(0.01)
         self.assertEqual(len(self.backend.queries), 1)  # the first did not see a flood yet
         self.commit()
         self.commit()

@@ -28,7 +28,7 @@ _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 _QUERY_WAIT = 2.0
 #: Messages behind the batch that is being written, above which a query waits only so long for them.
 _FLOOD = 1000
-_FLOOD_WAIT = 0.02
+_FLOOD_WAIT = 0.01
 
 
 @define(eq=False)

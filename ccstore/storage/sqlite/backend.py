@@ -21,7 +21,7 @@ from zope.interface import implementer
 from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Page, Query
-from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, prepare_file
+from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, checkpoint, prepare_file
 from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.writer import Writer
 
@@ -108,13 +108,11 @@ class SqliteBackend:
     async def _close(self) -> None:
         if self._writing is None or self._reading is None:
             return
-        # So that the file is complete without its write-ahead log. If not, that is read at the next start.
-        with suppress(StoreError):
-            await self._run(
-                lambda connection: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            )
         self._reader.close()
         self._reading.close()
+        # So that the file is complete without its write-ahead log. If not, that is read at the next start.
+        with suppress(StoreError):
+            await self._run(checkpoint)
         self._writing.close()
         self._reading = self._writing = None
         self._release_lock()
@@ -200,7 +198,17 @@ class SqliteBackend:
         end = time.monotonic() + _MERGING_TIME[self._writer.is_idle]
         while await self._run(self._writer.merge) and time.monotonic() < end:
             pass  # as above
+        if self._writer.is_idle and self._log_size():
+            # Only now the file gets smaller by what was given back.
+            await self._run(checkpoint)
         self._figures = await self._run(self._writer.figures)
+
+    def _log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return self._path.with_name(self._path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IBackend.status`."""

@@ -52,6 +52,16 @@ def prepare_file(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Bring everything from the write-ahead log into the file and empty it, unless somebody reads."""
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+
 def _statements(script: str) -> list[str]:
     """The statements of a schema file; executescript() would commit the transaction they belong into."""
     return [part for part in re.sub(r"--[^\n]*", "", script).split(";") if part.strip()]
