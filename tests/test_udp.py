@@ -200,8 +200,11 @@ class SocketTests(TestCase):
             raise SkipTest("this kernel does not tell of drops")
         self.assertEqual(self.receiver.figures()["kernel_drops"], 0)
         self.send(port, *[event("x" * 1000)] * 100)
-        dropped = self.receiver.figures()["kernel_drops"]
+        with capturedLogs() as logs:
+            dropped = self.receiver.figures()["kernel_drops"]
+        self.assertIn(f"the kernel has dropped {dropped} datagrams", formatEvent(logs[0]))
         await self.receiver.stop_listening()
+        self.assertEqual(self.receiver.figures()["kernel_drops"], dropped)
         self.assertGreater(dropped, 0)
         self.assertEqual(dropped + len(self.sink.messages), 100)
 

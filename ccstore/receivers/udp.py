@@ -25,6 +25,8 @@ from ccstore.message import Batch
 
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
+#: Seconds between two looks at the kernel's counter.
+_LOOK_EVERY = 10.0
 _KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 
 
@@ -76,6 +78,8 @@ class UdpReceiver(Service):
         self._decoder = intake.decoder()
         self._port: Port | None = None
         self._datagrams = 0
+        self._kernel_drops: int | None = None
+        self._looked_at = 0.0
         self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
 
     # -- IReceiver
@@ -126,6 +130,7 @@ class UdpReceiver(Service):
             self._hand_over()
             if self._datagrams == before:
                 break
+        self._look_at_kernel(port)
         await port.stopListening()
 
     async def drain(self) -> None:
@@ -133,7 +138,20 @@ class UdpReceiver(Service):
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
-        return {"kernel_drops": None if self._port is None else kernel_drops(self._port.getHandle())}
+        if self._port is not None:
+            self._look_at_kernel(self._port)
+        return {"kernel_drops": self._kernel_drops}
+
+    def _look_at_kernel(self, port: Port) -> None:
+        """See what the kernel had no room for, and say so."""
+        self._looked_at = self.intake.clock.seconds()
+        before, self._kernel_drops = self._kernel_drops, kernel_drops(port.getHandle())
+        if self._kernel_drops and self._kernel_drops > (before or 0):
+            self.intake.warn(
+                "kernel",
+                self.account.name,
+                f"the kernel has dropped {self._kernel_drops} datagrams so far, the receive buffer was full",
+            )
 
     # -- datagrams
 
@@ -149,6 +167,8 @@ class UdpReceiver(Service):
     def _hand_over(self) -> None:
         """Decode and pass on the datagrams that were read in one go."""
         gathered, self._gathered = self._gathered, []
+        if self._port is not None and self.intake.clock.seconds() - self._looked_at > _LOOK_EVERY:
+            self._look_at_kernel(self._port)
         if gathered:
             messages, hosts = decode_together(self._decoder, gathered, self.intake.now(), self._decode)
             self._accept(messages, hosts, sum([len(datagram) for datagram, _ in gathered]))
