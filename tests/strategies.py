@@ -69,6 +69,26 @@ plain_messages: st.SearchStrategy[Message] = st.builds(
     times,
 )
 
+#: Lines as they are sent most of the time, and such as look like it.
+plain_lines: st.SearchStrategy[bytes] = st.lists(
+    st.builds(
+        lambda head, kind, text, stamp, end: f'{head} {kind}="{"".join(text)}"{stamp}{end}'.encode(),
+        st.sampled_from(["m", "m,t=v", "job,cluster=alex,hostname=h1", "é,t=日", "m,t", "m\x01"]),
+        st.sampled_from(["event", "log"]),
+        st.lists(
+            st.sampled_from(
+                ["a", "é", "日😀", " ", ",", "=", '\\"', "\\n", "\\t", "\\\\", "\\x", "\r", "\x01", "#"]
+            ),
+            max_size=6,
+        ),
+        st.just("")
+        | st.integers(0, 10**19 - 1).map(lambda number: f" {number}")
+        | st.sampled_from([" 1700000000", " 1700000000123", " 1700000000123456789", " 00", " -5", " x"]),
+        st.sampled_from(["\n", "\n", "\r\n"]),
+    ),
+    max_size=6,
+).map(b"".join)
+
 _FRAGMENTS = [
     *(bytes([byte]) for byte in b'"\\\n\r ,=#mtiu019.-\t\x00\xff'),
     *(

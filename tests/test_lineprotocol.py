@@ -478,6 +478,46 @@ def test_both_ways_agree_on_hostile_input(data: bytes, precision: Precision, lim
     assert result(fast) == result(whole(data, precision=precision, max_line_length=limit, fast=False))
 
 
+@thoroughly
+@given(strategies.plain_lines, st.sampled_from(sorted(NANOSECONDS)), st.none() | st.integers(1, 200))
+def test_both_ways_agree_on_lines_that_look_plain(
+    data: bytes, precision: Precision, limit: int | None
+) -> None:
+    fast = whole(data, precision=precision, max_line_length=limit)
+    assert result(fast) == result(whole(data, precision=precision, max_line_length=limit, fast=False))
+
+
+@thoroughly
+@given(strategies.plain_lines | strategies.hostile, st.sampled_from(sorted(NANOSECONDS)))
+def test_what_is_decoded_as_plain_is_what_a_stream_gives(data: bytes, precision: Precision) -> None:
+    lines = data if data.endswith(b"\n") else data + b"\n"
+    decoder = StreamDecoder(precision=precision)
+    messages = decoder.plain(lines, NOW)
+    assert decoder.is_between_lines
+    if messages is not None:
+        assert len(messages) == lines.count(b"\n")
+        assert result(Decoded(messages, [])) == result(whole(lines, precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_plain"),
+    [
+        (b'm event="a"\nm,t=v log="b\\n" 5\r\n', True),
+        (b"", False),
+        (b"\n", False),
+        (b"# c\n", False),
+        (b"m value=1\n", False),
+        (b'm event="a"\nbad\n', False),
+        (b'm event="\xff"\n', False),
+        (b'm event="a" 9999999999999999999\n', False),
+        (b'm,t= event="a"\n', False),
+        (b'm event="' + b"x" * 100 + b'"\n', False),
+    ],
+)
+def test_which_lines_are_plain(lines: bytes, is_plain: bool) -> None:
+    assert (StreamDecoder(max_line_length=100).plain(lines, NOW) is not None) == is_plain
+
+
 def test_both_ways_agree_on_the_reference_cases() -> None:
     for case in reference_cases():
         data = case["t"].encode("latin-1")
@@ -719,6 +759,21 @@ def test_the_cache_holds_two_generations_at_most() -> None:
     alive = [ref for ref in held if ref() is not None]
     assert 10 <= len(alive) <= 20
     assert alive == held[-len(alive) :]
+
+
+def test_the_cache_is_bounded_in_characters_too() -> None:
+    cache = SeriesCache(text=1000)
+    held = [weakref.ref(cache.get(f"{'m' * 90}{number:03} event")) for number in range(100)]
+    gc.collect()
+    assert 10 <= sum(ref() is not None for ref in held) <= 22
+
+
+def test_a_head_that_is_too_long_is_not_kept() -> None:
+    cache = SeriesCache()
+    line = b"m,t=" + b"x" * 5000 + b' event="a"\n'
+    assert texts(whole(line * 2, cache=cache)) == ["a", "a"]
+    assert texts(whole(line, cache=cache, fast=False)) == ["a"]
+    assert not cache.young
 
 
 def test_a_series_in_use_outlives_the_generations() -> None:

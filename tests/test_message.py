@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 
-from ccstore.message import Kind, Message, Series, classify
+from ccstore.message import Batch, Kind, Message, Series, classify
 from tests import strategies
 from tests.strategies import message_of
 
@@ -153,3 +154,48 @@ def test_series_compare_by_identity() -> None:
     assert series == series
     assert series != Series("m")
     assert len({series, Series("m")}) == 2
+
+
+def batch(texts: str) -> Batch:
+    """A message for each letter; those in upper case have another field."""
+    return Batch.of(
+        message_of("m", {}, {"event": text, **({"f": text} if text.isupper() else {})}, place)
+        for place, text in enumerate(texts)
+    )
+
+
+def described(messages: Sequence[Message]) -> str:
+    """The texts of messages, whose other field must agree with them."""
+    for message in messages:
+        assert message.others == ({"f": message.text} if message.text.isupper() else None)
+    return "".join(message.text for message in messages)
+
+
+def test_a_batch_is_a_sequence_of_messages() -> None:
+    messages = batch("aBcDe")
+    assert described(messages) == "aBcDe"
+    assert described([messages[place] for place in (-1, 1, -2, 0)]) == "eBDa"
+    assert [message.time for message in messages] == [0, 1, 2, 3, 4]
+    assert messages == list(messages)
+    assert messages != list(messages[1:])
+    assert not Batch()
+    with pytest.raises(IndexError):
+        messages[5]
+    with pytest.raises(IndexError):
+        Batch()[0]
+
+
+@pytest.mark.parametrize(
+    "place", [slice(1, 3), slice(2, None), slice(None, None, 2), slice(-2, None), slice(9, 9)]
+)
+def test_a_slice_of_a_batch_is_a_batch(place: slice) -> None:
+    part = batch("aBcDe")[place]
+    assert isinstance(part, Batch)
+    assert described(part) == "aBcDe"[place]
+
+
+def test_a_batch_grows() -> None:
+    messages = batch("aB")
+    for texts in ("cD", "", "E"):
+        messages.extend(batch(texts))
+    assert described(messages) == "aBcDE"
