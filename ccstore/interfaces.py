@@ -85,7 +85,7 @@ class IBackend(Interface):
         """
 
     def write(messages: Batch) -> Deferred[None]:
-        """Commit all of these messages or none.
+        """Commit all of these messages or none. To write none tells whether it would be possible.
 
         Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never.
         """

@@ -523,6 +523,7 @@ class MergingTests(_Files, TestCase):
                     for text, host in zip(expected[start : start + 4], hosts, strict=True)
                 )
             )
+        await backend.expire(0)  # behind the sealing of the last one
         return expected
 
     def tables(self) -> int:

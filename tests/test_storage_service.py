@@ -300,7 +300,8 @@ class UnavailableTests(_ServiceTests):
     """A backend that cannot write now, but may later."""
 
     def test_is_tried_again_less_and_less_often(self) -> None:
-        committed = self.accept("ab")
+        committed = self.accept("ab", urgent=False)
+        self.service.flush()
         for delay in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0):
             self.lock()
             before = len(self.backend.writes)
@@ -327,7 +328,8 @@ class UnavailableTests(_ServiceTests):
 
     def test_is_said_in_the_log_once_in_a_while(self) -> None:
         with capturedLogs() as logs:
-            self.accept("ab")
+            self.accept("ab", urgent=False)
+            self.service.flush()
             for _ in range(10):
                 self.lock()
                 self.clock.advance(5)
@@ -340,30 +342,60 @@ class UnavailableTests(_ServiceTests):
             ],
         )
 
-    def test_who_waits_is_refused_at_once(self) -> None:
-        self.accept("a")
+    def test_who_waits_is_turned_away_at_once(self) -> None:
+        first = self.accept("a")
+        second, third = self.accept("b"), self.accept("c", urgent=False)
         self.lock()
-        refused = self.failureResultOf(self.accept("b"), StoreUnavailable)
-        self.assertEqual(str(refused.value), LOCKED)
-
-    def test_what_nobody_waits_for_is_kept_until_it_works_again(self) -> None:
-        self.accept("a")
-        self.lock()
-        committed = self.accept("b", urgent=False)
+        for refused in (first, second, self.accept("d")):
+            self.assertEqual(str(self.failureResultOf(refused, StoreUnavailable).value), LOCKED)
+        self.assertEqual(self.status()["waiting"], 1)
         self.clock.advance(0.1)
         self.commit()
         self.clock.advance(1)
         self.commit()
-        self.successResultOf(committed)
+        self.successResultOf(third)
+        self.assertEqual(self.backend.written, [["a"], [], ["c"]])
+
+    def test_who_waits_does_not_take_his_neighbours_along(self) -> None:
+        kept = self.accept("a", urgent=False)
+        turned_away = self.accept("b")
+        self.assertEqual(self.backend.written, [["a", "b"]])
+        self.lock()
+        self.failureResultOf(turned_away, StoreUnavailable)
+        self.clock.advance(0.1)
+        self.commit()
+        self.successResultOf(kept)
+        self.assertEqual(self.backend.written[1:], [["a"]])
+
+    def test_what_nobody_waits_for_is_kept_until_it_works_again(self) -> None:
+        first = self.accept("a", urgent=False)
+        self.service.flush()
+        self.lock()
+        second = self.accept("b", urgent=False)
+        self.clock.advance(0.1)
+        self.commit()
+        self.successResultOf(first)
+        self.clock.advance(1)
+        self.commit()
+        self.successResultOf(second)
         self.assertEqual(self.backend.written, [["a"], ["a"], ["b"]])
 
     def test_who_waits_is_taken_again_once_it_works(self) -> None:
-        self.accept("a")
-        self.lock()
+        """Found out by writing nothing: a balancer that sends nobody would else never send anybody again."""
+        self.failureResultOf(self.refused())
         self.clock.advance(0.1)
+        self.lock()
+        self.clock.advance(0.2)
+        self.assertEqual(self.service.unreadiness(), LOCKED)
         self.commit()
+        self.assertIsNone(self.service.unreadiness())
         self.accept("b")
-        self.assertEqual(self.backend.written[-1], ["b"])
+        self.assertEqual(self.backend.written, [["a"], [], [], ["b"]])
+
+    def refused(self) -> Deferred[Sequence[Refusal]]:
+        offer = self.accept("a")
+        self.lock()
+        return offer
 
 
 class LimitTests(_ServiceTests):
@@ -561,7 +593,8 @@ class StopTests(_ServiceTests):
         self.assertEqual(self.backend.writes, [])
 
     def test_tries_once_more_and_gives_up_if_unavailable(self) -> None:
-        committed = self.accept("a")
+        committed = self.accept("a", urgent=False)
+        self.service.flush()
         self.lock()
         self.clock.advance(0.1)
         self.lock()
@@ -579,7 +612,8 @@ class StopTests(_ServiceTests):
         self.assertFalse(self.backend.is_open)
 
     def test_the_last_try_may_succeed(self) -> None:
-        committed = self.accept("a")
+        committed = self.accept("a", urgent=False)
+        self.service.flush()
         self.lock()
         stopped = self.service.stopService()
         self.clock.advance(0)

@@ -233,15 +233,8 @@ class StorageService(Service):
                     size += len(offer.messages)
                 self._in_batch = size
                 self._urgent -= sum(offer.is_urgent for offer in batch)
-                failure = await self._write_batch(batch)
-                self._waiting -= size
+                await self._write_batch(batch)
                 self._in_batch = 0
-                self._waiting_size -= sum(offer.size for offer in batch)
-                for offer in batch:
-                    if failure is None:
-                        offer.committed.callback(offer.refusals)
-                    else:
-                        offer.committed.errback(failure)
         finally:
             self._is_writing = False
             if self._offers:
@@ -250,21 +243,60 @@ class StorageService(Service):
             for waiter in idle:
                 waiter.callback(None)
 
-    async def _write_batch(self, offers: list[_Offer]) -> StoreUnavailable | None:
-        """Store these offers, or say why that was given up."""
-        messages = offers[0].messages
-        if len(offers) > 1:
-            messages = Batch()
-            for offer in offers:
-                messages.extend(offer.messages)
+    async def _write_batch(self, offers: list[_Offer]) -> None:
+        """Store these offers, however long it takes until the backend is able to.
+
+        Only those that nobody waits for are kept so long. Until it works again, a write of nothing finds out.
+        """
+        delay = _RETRY_FIRST
+        while True:
+            try:
+                await self._store(offers)
+            except StoreUnavailable as error:
+                self._is_unavailable(error)
+                if self._stopping and delay > _RETRY_FIRST:
+                    # Give up only here: what waits is lost with the process, and the log says so.
+                    self._release(offers, error)
+                    return
+                offers = self._turn_away(offers, error)
+                await self._pause(delay)
+                delay = min(2 * delay, _RETRY_MOST)
+            else:
+                self._works_again()
+                self._release(offers)
+                return
+
+    def _release(self, offers: Sequence[_Offer], failure: StoreUnavailable | None = None) -> None:
+        """Tell those who wait for these offers."""
+        for offer in offers:
+            self._waiting -= len(offer.messages)
+            self._waiting_size -= offer.size
+        for offer in offers:
+            if failure is None:
+                offer.committed.callback(offer.refusals)
+            else:
+                offer.committed.errback(failure)
+
+    def _turn_away(self, batch: list[_Offer], error: StoreUnavailable) -> list[_Offer]:
+        """Say no to whoever waits for an answer, and will come again; the rest of the batch."""
+        waiting = [offer for offer in (*batch, *self._offers) if offer.is_urgent]
+        self._offers = deque(offer for offer in self._offers if not offer.is_urgent)
+        self._urgent = 0
+        self._release(waiting, error)
+        return [offer for offer in batch if not offer.is_urgent]
+
+    async def _store(self, offers: Sequence[_Offer]) -> None:
+        """Store these offers, or fail with :class:`StoreUnavailable` if it is not possible now."""
+        messages = Batch()
+        for offer in offers:
+            messages.extend(offer.messages)
         try:
             await self._commit(messages)
-        except StoreUnavailable as error:
-            return error
+        except StoreUnavailable:
+            raise
         except StoreError as error:
             places = [(offer, index) for offer in offers for index in range(len(offer.messages))]
             await self._halve(messages, places, str(error))
-        return None
 
     async def _halve(self, messages: Batch, places: Sequence[tuple[_Offer, int]], reason: str) -> None:
         """Store what can be stored of messages that were refused together, for this reason."""
@@ -282,11 +314,27 @@ class StorageService(Service):
         middle = len(messages) // 2
         for part, where in ((messages[:middle], places[:middle]), (messages[middle:], places[middle:])):
             try:
-                await self._commit(part)
+                await self._insist(part)
             except StoreUnavailable as error:
                 self._refuse(where, str(error))  # given up; the rest of the batch may be stored by now
             except StoreError as error:
                 await self._halve(part, where, str(error))
+
+    async def _insist(self, messages: Batch) -> None:
+        """Commit a part of a batch of which other parts are stored, however long it takes."""
+        delay = _RETRY_FIRST
+        while True:
+            try:
+                await self._commit(messages)
+            except StoreUnavailable as error:
+                self._is_unavailable(error)
+                if self._stopping and delay > _RETRY_FIRST:
+                    raise
+                await self._pause(delay)
+                delay = min(2 * delay, _RETRY_MOST)
+            else:
+                self._works_again()
+                return
 
     def _refuse(self, places: Sequence[tuple[_Offer, int]], reason: str) -> None:
         self._count_error("write_sql_exec_failed")
@@ -294,39 +342,30 @@ class StorageService(Service):
             offer.refusals.append(Refusal(index, reason))
 
     async def _commit(self, messages: Batch) -> None:
-        """Commit these messages, however long it takes until the backend is able to."""
-        delay = _RETRY_FIRST
-        while True:
-            try:
-                await self._backend.write(messages)
-            except StoreUnavailable as error:
-                self._count_error("write_unavailable")
-                self._failure = str(error)
-                if self._stopping and delay > _RETRY_FIRST:
-                    # Give up only here: what waits is lost with the process, and the log says so.
-                    raise
-                if self._warnings.check("unavailable") is not None:
-                    self.log.error(
-                        "cannot write: {reason}; {waiting} messages are waiting, trying again",
-                        reason=error,
-                        waiting=self._waiting,
-                    )
-                await self._pause(delay)
-                delay = min(2 * delay, _RETRY_MOST)
-            except StoreError:
-                raise
-            except Exception as error:
-                self.log.failure("a batch cannot be written")
-                raise StoreError(f"internal error: {error!r}") from error
-            else:
-                self._counts["flushed"] += len(messages)
-                self._counts["write_batch"] += 1
-                if self._failure is not None:
-                    self._failure = None
-                    self.log.info(
-                        "writing works again, {waiting} messages were waiting", waiting=self._waiting
-                    )
-                return
+        try:
+            await self._backend.write(messages)
+        except StoreError:
+            raise
+        except Exception as error:
+            self.log.failure("a batch cannot be written")
+            raise StoreError(f"internal error: {error!r}") from error
+        self._counts["flushed"] += len(messages)
+        self._counts["write_batch"] += 1
+
+    def _is_unavailable(self, error: StoreUnavailable) -> None:
+        self._count_error("write_unavailable")
+        self._failure = str(error)
+        if self._warnings.check("unavailable") is not None:
+            self.log.error(
+                "cannot write: {reason}; {waiting} messages are waiting, trying again",
+                reason=error,
+                waiting=self._waiting,
+            )
+
+    def _works_again(self) -> None:
+        if self._failure is not None:
+            self._failure = None
+            self.log.info("writing works again, {waiting} messages were waiting", waiting=self._waiting)
 
     async def _pause(self, seconds: float) -> None:
         over: Deferred[None] = Deferred()

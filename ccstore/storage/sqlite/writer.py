@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ccstore.message import STORED_KINDS, Batch, Series
 from ccstore.storage.query import STREAM_COLUMNS
-from ccstore.storage.sqlite.file import transaction
+from ccstore.storage.sqlite.file import SCHEMA_VERSION, transaction
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
@@ -118,6 +118,11 @@ class Writer:
     def write(self, connection: sqlite3.Connection, messages: Batch) -> None:
         """Commit all of these messages."""
         parts = [*_by_kind(messages)]
+        if not parts:
+            # It changes nothing, but takes what a write takes: the lock and space on the disk.
+            with transaction(connection):
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            return
         try:
             with transaction(connection):
                 for kind, part in parts:
@@ -145,7 +150,9 @@ class Writer:
         try:
             streams = [*map(self._by_series.__getitem__, messages.series)]
         except KeyError:
-            self._learn(connection, kind, {*messages.series}.difference(self._by_series))
+            held = self._by_series
+            unknown = [series for series in dict.fromkeys(messages.series) if series not in held]
+            self._learn(connection, kind, unknown)
             streams = [*map(self._by_series.__getitem__, messages.series)]
         columns: dict[str, Sequence[object]] = {
             "stream": streams,
@@ -167,7 +174,7 @@ class Writer:
             position = width
         _insert_rows(connection, table, [*columns], flat[position:])
 
-    def _learn(self, connection: sqlite3.Connection, kind: str, unknown: set[Series]) -> None:
+    def _learn(self, connection: sqlite3.Connection, kind: str, unknown: Sequence[Series]) -> None:
         """Find the streams of these series, and make those that are new."""
         if len(self._by_series) + len(unknown) > _STREAMS_HELD:
             self._by_series.clear()
