@@ -28,6 +28,8 @@ _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
 #: Rows of an INSERT: powers of two, so that any number takes few statements, and few have to be prepared.
 _STATEMENT_ROWS: Final = tuple(2**power for power in range(11, -1, -1))
+#: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
+_SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
 _VACUUM_STEP: Final = 500
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
@@ -74,6 +76,7 @@ class Writer:
         self._open: dict[str, _Segment] = {}
         self._streams: dict[_Key, int] = {}
         self._next_stream = 1
+        self._knows_all_streams = False  # so that what is not in _streams is new
         self._by_series: dict[Series, int] = {}
         self._clusters: set[tuple[str, str]] = set()
         self._new_clusters: set[tuple[str, str]] = set()
@@ -109,6 +112,7 @@ class Writer:
                 )
             (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM stream").fetchone()
             self._next_stream = last + 1
+            self._knows_all_streams = not last
             self._clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
             refresh_rows_views(connection)
             refresh_cluster_views(connection, self._clusters)
@@ -180,10 +184,11 @@ class Writer:
             self._by_series.clear()
         if len(self._streams) + len(unknown) > _STREAMS_HELD:
             self._streams.clear()
+            self._knows_all_streams = False
         keys = {series: (series.cluster, kind, *series.columns) for series in unknown}
         missing = [*{key: None for key in keys.values() if key not in self._streams}]
         if missing:
-            found = self._select_streams(connection, missing)
+            found = {} if self._knows_all_streams else self._select_streams(connection, missing)
             self._streams.update(found)
             self._make_streams(connection, kind, [key for key in missing if key not in found])
         for series, key in keys.items():
@@ -219,6 +224,7 @@ class Writer:
     def _forget_streams(self) -> None:
         self._streams.clear()
         self._by_series.clear()
+        self._knows_all_streams = False
 
     # -- segments
 
@@ -249,8 +255,9 @@ class Writer:
         with transaction(connection):
             self._index(connection, segment, kind)
             connection.execute(
-                f"UPDATE stream SET segment = ? WHERE id IN (SELECT DISTINCT stream FROM {table})",
-                (segment.id,),
+                "UPDATE stream SET segment = ?1 WHERE segment < ?1 - ?2 "
+                f"AND id IN (SELECT DISTINCT stream FROM {table})",
+                (segment.id, _SEGMENTS_PASSED),
             )
             connection.execute(
                 "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
@@ -302,8 +309,9 @@ class Writer:
         with transaction(connection):
             gone = connection.execute(
                 "DELETE FROM stream WHERE kind = 'event' "
-                "AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') "
-                f"AND id NOT IN (SELECT stream FROM {self._open['event'].table('event')})"
+                "AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') - ? "
+                f"AND id NOT IN (SELECT stream FROM {self._open['event'].table('event')})",
+                (_SEGMENTS_PASSED,),
             ).rowcount
         if gone:
             self._forget_streams()
