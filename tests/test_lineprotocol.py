@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccstore import lineprotocol
 from ccstore.lineprotocol import (
     NANOSECONDS,
     TEXT_LIMIT,
@@ -28,7 +27,11 @@ from ccstore.lineprotocol import (
     StreamDecoder,
     decode,
     encode,
+    grammar,
 )
+from ccstore.lineprotocol import decoder as decoder_module
+from ccstore.lineprotocol import plain as plain_module
+from ccstore.lineprotocol import series as series_module
 from ccstore.message import FieldValue, Message
 from tests import strategies
 from tests.strategies import message_of
@@ -835,9 +838,10 @@ class CountingChunk:
 @pytest.fixture
 def scanned(monkeypatch: pytest.MonkeyPatch) -> type[Scanned]:
     monkeypatch.setattr(Scanned, "total", 0)
-    monkeypatch.setattr(lineprotocol, "_match_end", Scanned.match_end)
-    monkeypatch.setattr(lineprotocol, "_CHUNK", CountingChunk(lineprotocol._CHUNK))
-    monkeypatch.setattr(lineprotocol, "bytearray", CountingBuffer, raising=False)
+    for module in (decoder_module, grammar, series_module):
+        monkeypatch.setattr(module, "match_end", Scanned.match_end)
+    monkeypatch.setattr(plain_module, "_CHUNK", CountingChunk(plain_module._CHUNK))
+    monkeypatch.setattr(decoder_module, "bytearray", CountingBuffer, raising=False)
     return Scanned
 
 

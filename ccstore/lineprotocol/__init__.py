@@ -1,0 +1,36 @@
+"""InfluxDB line protocol: bytes to messages and back.
+
+The grammar is that of the reference decoder (`influxdata/line-protocol`, version 2): what it accepts is
+accepted here with the same values, what it rejects is rejected, with two exceptions. A line that is wrong
+does not end the rest, and of a tag or a field given twice the last value counts.
+
+An *entry* is what the format calls a line. It ends at the first newline outside a quoted string, so it may
+span several physical lines. Where an entry is wrong, decoding goes on after the newline that ends it, with
+one refinement that protects its neighbours: if a quoted string swallowed line ends, and it is not closed or
+anything behind it in the line in which it ends is wrong, then its opening quote is taken to be the mistake,
+and decoding goes on after the first newline behind that quote.
+
+There are two ways through the decoder. The *fast way* is one regular expression over a whole chunk, for the
+lines that make up nearly all traffic: a head without escapes, one string field ``event`` or ``log`` without
+raw newlines, perhaps a timestamp. If all lines of a chunk are such, they are not even looked at one by one:
+what the expression found is turned into columns as a whole. Everything else takes the *general way*, which
+knows the whole grammar and reports what is wrong and where. Both share the cache of series, and tests prove
+that they agree.
+"""
+
+from ccstore.lineprotocol.decoder import Decoded, LineError, StreamDecoder, decode
+from ccstore.lineprotocol.encoder import encode
+from ccstore.lineprotocol.grammar import NANOSECONDS, TEXT_LIMIT, Precision
+from ccstore.lineprotocol.series import SeriesCache
+
+__all__ = [
+    "NANOSECONDS",
+    "TEXT_LIMIT",
+    "Decoded",
+    "LineError",
+    "Precision",
+    "SeriesCache",
+    "StreamDecoder",
+    "decode",
+    "encode",
+]

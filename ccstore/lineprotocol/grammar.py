@@ -1,0 +1,185 @@
+"""The grammar, piece by piece: tokens, strings, numbers and what is said of them when they are wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from ccstore.message import FieldValue
+
+Precision = Literal["auto", "s", "ms", "us", "ns"]
+
+#: Nanoseconds in a unit of each precision; ``auto`` is decided stamp by stamp.
+NANOSECONDS: Final[Mapping[str, int]] = {"auto": 0, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+#: How much of a rejected line is kept, in characters.
+TEXT_LIMIT: Final = 200
+
+INT64_MAX: Final = 2**63 - 1
+INT64_MIN: Final = -(2**63)
+UINT64_MAX: Final = 2**64 - 1
+_SECONDS_BELOW: Final = 10**11
+_MILLISECONDS_BELOW: Final = 10**14
+_MICROSECONDS_BELOW: Final = 10**17
+
+HEAD: Final = re.compile(rb"[^ \\]*(?:\\ ?[^ \\]*)*")
+MEASUREMENT: Final = re.compile(rb"[^\x00-\x20\x7f,\\]*(?:\\[ ,]?[^\x00-\x20\x7f,\\]*)*")
+KEY: Final = re.compile(rb"[^\x00-\x20\x7f,=\\]*(?:\\[,= ]?[^\x00-\x20\x7f,=\\]*)*")
+STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+VALUE: Final = re.compile(rb"[^, \r\n]*")
+STAMP: Final = re.compile(rb"[-0-9]*")
+SPACES: Final = re.compile(rb" *")
+COMMENT: Final = re.compile(rb"[^\x00-\x1f\x7f]*")
+
+MEASUREMENT_ESCAPE: Final = re.compile(rb"\\([ ,])")
+KEY_ESCAPE: Final = re.compile(rb"\\([,= ])")
+_STRING_ESCAPE: Final = re.compile(r'\\([\\"nrt])')
+_STRING_ESCAPES: Final = {"\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
+
+INTEGER: Final = re.compile(rb"-?[0-9]+")
+# Here and below, only one way to match: else a long number that is wrong would take the square of its length.
+_DIGITS: Final = rb"[0-9]+(?:_[0-9]+)*"
+_FLOAT: Final = re.compile(
+    rb"-?(?:%(d)b(?:\.(?:%(d)b)?)?|\.%(d)b)(?:[eE][+-]?%(d)b)?" % {b"d": _DIGITS},
+)
+_HEX_DIGITS: Final = rb"[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*"
+_HEX_FLOAT: Final = re.compile(
+    rb"-?0[xX](?:_?%(h)b(?:\.(?:%(h)b)?)?|\.%(h)b)[pP][+-]?%(d)b" % {b"h": _HEX_DIGITS, b"d": _DIGITS},
+)
+_BOOLEANS: Final = {
+    **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), True),
+    **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), False),
+}
+
+Buffer = bytes | bytearray
+
+
+class Wrong(Exception):
+    """A mistake at an offset into whatever is being read."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(reason)
+        self.offset = offset
+        self.reason = reason
+
+
+def match_end(pattern: re.Pattern[bytes], data: Buffer, position: int, end: int) -> int:
+    """Where a match of a pattern that matches at least nothing ends."""
+    match = pattern.match(data, position, end)
+    assert match is not None
+    return match.end()
+
+
+def trim(data: Buffer, start: int, end: int) -> tuple[int, int]:
+    """The physical line without leading spaces and without the carriage return that ends it."""
+    if end > start and data[end - 1] == 0x0D:
+        end -= 1
+    return match_end(SPACES, data, start, end), end
+
+
+def token(data: Buffer, start: int, end: int, escape: re.Pattern[bytes]) -> str:
+    token = bytes(data[start:end])
+    if b"\\" in token:
+        token = escape.sub(rb"\1", token)
+    try:
+        return token.decode()
+    except UnicodeDecodeError as error:
+        raise Wrong(start, f"invalid UTF-8 in {short(shown(token, 0))} ({error.reason})") from None
+
+
+def unescape(raw: str) -> str:
+    """The value of a string field between its quotes."""
+    if "\\\\" in raw:
+        return _STRING_ESCAPE.sub(lambda match: _STRING_ESCAPES[match[1]], raw)
+    # Without an escaped backslash, no replacement can make or break another.
+    raw = raw.replace('\\"', '"')
+    if "\\" in raw:
+        raw = raw.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t")
+    return raw
+
+
+def string(data: Buffer, start: int, end: int) -> str:
+    try:
+        raw = bytes(data[start:end]).decode()
+    except UnicodeDecodeError as error:
+        raise Wrong(start + error.start, f"invalid UTF-8 in a string ({error.reason})") from None
+    return unescape(raw) if "\\" in raw else raw
+
+
+def value_of(raw: bytes, position: int, key: str) -> FieldValue:
+    """A field value that is not a string."""
+    first = raw[:1]
+    value: FieldValue | None
+    if first in (b"t", b"T", b"f", b"F"):
+        value = _BOOLEANS.get(raw)
+        expected = "a boolean"
+    elif first and first in b"-.0123456789":
+        if raw.endswith(b"i"):
+            value = integer(raw[:-1], INT64_MIN, INT64_MAX)
+            expected = "a 64-bit integer"
+        elif raw.endswith(b"u"):
+            value = None if first == b"-" else integer(raw[:-1], 0, UINT64_MAX)
+            expected = "an unsigned 64-bit integer"
+        else:
+            value = _float(raw)
+            expected = "a finite number"
+    elif raw:
+        value, expected = None, "a number, a boolean or a quoted string"
+    else:
+        raise Wrong(position, f"no value for field {short(key)}")
+    if value is None:
+        raise Wrong(position, f"the value {short(shown(raw, 0))} of field {short(key)} is not {expected}")
+    return value
+
+
+def integer(raw: bytes, low: int, high: int) -> int | None:
+    if INTEGER.fullmatch(raw) is None or len(raw.lstrip(b"-0")) > 20:
+        return None
+    # int() refuses thousands of digits, and leading zeros are allowed.
+    value = int(raw.lstrip(b"-0") or b"0")
+    if raw.startswith(b"-"):
+        value = -value
+    return value if low <= value <= high else None
+
+
+def _float(raw: bytes) -> float | None:
+    if _FLOAT.fullmatch(raw):
+        value = float(raw)
+    elif _HEX_FLOAT.fullmatch(raw):
+        try:
+            value = float.fromhex(raw.replace(b"_", b"").decode())
+        except OverflowError:
+            return None
+    else:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def unit_by_magnitude(stamp: int) -> int:
+    if stamp < _SECONDS_BELOW:
+        return 1_000_000_000
+    if stamp < _MILLISECONDS_BELOW:
+        return 1_000_000
+    return 1_000 if stamp < _MICROSECONDS_BELOW else 1
+
+
+def what(data: Buffer, position: int, end: int) -> str:
+    """What stands at a position, for an error message."""
+    if position >= end:
+        return "the end of the line"
+    character = data[position]
+    return repr(chr(character)) if character < 0x80 else f"the byte 0x{character:02x}"
+
+
+def short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+def shown(data: Buffer, start: int, end: int | None = None, limit: int | None = None) -> str:
+    """The physical line at a position as text, cut short."""
+    most = start + min(4 * TEXT_LIMIT, limit or 4 * TEXT_LIMIT)
+    if end is None:
+        newline = data.find(b"\n", start, most)
+        end = newline if newline >= 0 else most
+    return bytes(data[start : min(end, most)]).decode(errors="replace").rstrip("\r")[:TEXT_LIMIT]

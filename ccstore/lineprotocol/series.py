@@ -1,0 +1,134 @@
+"""Heads of lines, decoded once and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ccstore.lineprotocol.grammar import (
+    KEY,
+    KEY_ESCAPE,
+    MEASUREMENT,
+    MEASUREMENT_ESCAPE,
+    Wrong,
+    match_end,
+    short,
+    token,
+    what,
+)
+from ccstore.message import Kind, Series
+
+#: Characters of a head that is too long to be kept.
+_LONG_HEAD: Final = 4096
+_FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
+
+_PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
+_PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+
+
+class SeriesCache:
+    """Series by their key, so that what a sender repeats is decoded once.
+
+    The key is the head of a line, a space, and the kind of the line. Bounded by two generations: when the
+    young one is full it becomes the old one, and what is still in use moves over at its next sight. At most
+    ``2 * size`` series are held, with ``2 * text`` characters in their keys, and a hit costs one look-up.
+
+    All receivers share one cache.
+    """
+
+    def __init__(self, size: int = 1 << 17, text: int = 1 << 24) -> None:
+        self.size = size
+        self.text = text
+        self.young: dict[str, Series] = {}
+        self._old: dict[str, Series] = {}
+        self._young_text = 0
+        self._tokens: dict[str, str] = {}
+
+    def get(self, key: str) -> Series:
+        """The series of a key; raises :class:`Wrong` or UnicodeEncodeError if its head is wrong."""
+        series = self.young.get(key)
+        if series is None:
+            series = self._old.get(key)
+            if series is None:
+                head, _, kind = key.rpartition(" ")
+                # The fast way knows of these two.
+                series = self._make(*decode_head(head), "event" if kind == "event" else "log")
+            self._keep(key, series)
+        return series
+
+    def head(self, head: bytes) -> tuple[str, Mapping[str, str]]:
+        """Name and tags of a head; raises :class:`Wrong` with an offset into it."""
+        try:
+            text = head.decode()
+        except UnicodeDecodeError:
+            return _decode_slowly(head)
+        for kind in _FREQUENT:
+            series = self.young.get(f"{text} {kind}")
+            if series is not None:
+                return series.name, series.tags
+        return decode_head(text)
+
+    def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
+        """The series of a head that is decoded already."""
+        key = f"{head} {kind}"
+        series = self.young.get(key)
+        if series is None:
+            series = self._old.get(key) or self._make(name, tags, kind)
+            self._keep(key, series)
+        return series
+
+    def _make(self, name: str, tags: Mapping[str, str], kind: Kind) -> Series:
+        """A series that has the names and values it shares with others only once in memory."""
+        tokens = self._tokens
+        if len(tokens) >= self.size:
+            tokens.clear()
+        one = tokens.setdefault
+        return Series(
+            one(name, name), {one(key, key): one(value, value) for key, value in tags.items()}, kind
+        )
+
+    def _keep(self, key: str, series: Series) -> None:
+        if len(self.young) >= self.size or self._young_text >= self.text:
+            self._old, self.young = self.young, {}
+            self._young_text = 0
+        if len(key) <= _LONG_HEAD:
+            self.young[key] = series
+            self._young_text += len(key)
+
+
+def decode_head(head: str) -> tuple[str, dict[str, str]]:
+    """A measurement and its tags, up to the unescaped space that ends them."""
+    if _PLAIN_HEAD.fullmatch(head) is None:
+        return _decode_slowly(head.encode())
+    name, *tags = head.split(",")
+    return name, dict([tag.split("=") for tag in tags])
+
+
+def _decode_slowly(head: bytes) -> tuple[str, dict[str, str]]:
+    """The same for any head; raises :class:`Wrong`."""
+    end = len(head)
+    position = match_end(MEASUREMENT, head, 0, end)
+    if position == 0:
+        raise Wrong(0, f"expected a measurement name, found {what(head, 0, end)}")
+    name = token(head, 0, position, MEASUREMENT_ESCAPE)
+    tags: dict[str, str] = {}
+    while position < end:
+        if head[position] != 0x2C:
+            raise Wrong(position, f"expected ',' or a space, found {what(head, position, end)}")
+        position += 1
+        key_end = match_end(KEY, head, position, end)
+        if key_end == position:
+            raise Wrong(position, f"expected a tag key after ',', found {what(head, position, end)}")
+        key = token(head, position, key_end, KEY_ESCAPE)
+        if key_end == end or head[key_end] != 0x3D:
+            found = what(head, key_end, end)
+            raise Wrong(key_end, f"expected '=' after the tag key {short(key)}, found {found}")
+        position = key_end + 1
+        value_end = match_end(KEY, head, position, end)
+        if value_end == position:
+            found = what(head, position, end)
+            raise Wrong(position, f"expected a value for the tag {short(key)}, found {found}")
+        tags[key] = token(head, position, value_end, KEY_ESCAPE)
+        position = value_end
+    return name, tags
