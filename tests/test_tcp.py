@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.listening import ListenError
+from ccstore.receivers import tcp
 from ccstore.receivers.tcp import TcpReceiver
 from tests.support import Client, FakeSink, Loopback, event, intake_for, port_in, receiver_config, scratch
 
@@ -187,6 +188,22 @@ class LongLineTests(_TcpTests):
         self.assertEqual(self.sink.texts, ["a", "c"])
         self.assertEqual(self.rejected, 1)
         self.assertTrue(self.wire.connected)
+
+    def test_many_of_them_at_once_are_not_held(self) -> None:
+        self.patch(tcp, "MAX_HELD", 1000)
+        self.start(max_line_length=600)
+        others = [self.clock.connect(port=port)[0] for port in range(3)]
+        for size, connection in zip((550, 100, 300), others, strict=True):
+            self.read(connection, event("x" * size)[:size])
+        self.assertEqual(self.rejected, 0)
+        self.read(others[1], b"y" * 100)
+        self.assertEqual(self.rejected, 1)
+        for connection in others:
+            self.read(connection, b'"\n' + event("next") + b"\n")
+        self.assertEqual(sorted(text[:4] for text in self.sink.texts), ["next"] * 3 + ["xxxx"] * 2)
+        for connection in others:
+            connection.transport.lose(ConnectionLost())
+        self.assertEqual(self.receiver._held, 0)
 
     def test_it_is_skipped_without_being_held(self) -> None:
         self.read(self.connection, b'job,cluster=alex event="')

@@ -159,10 +159,14 @@ class StreamDecoder:
             return None
         return Chunk(lines).batch(self._cache, self._stamps) if lines else None
 
-    def abandon(self, reason: str) -> LineError | None:
-        """Give up an entry that will never be complete, for this reason; None if there is none."""
+    def abandon(self, reason: str, *, skip: bool = False) -> LineError | None:
+        """Give up an entry that will never be complete, for this reason; None if there is none.
+
+        :param skip: what is still to come of its line is to be skipped.
+        """
         if not self._rest:
             return None
+        self._skipping = skip
         error = LineError(self._line, 1, reason, shown(self._rest, 0))
         self._rest.clear()
         self._entry = None

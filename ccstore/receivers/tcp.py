@@ -29,6 +29,8 @@ _QUIET = 0.1
 #: How long to wait for that.
 _READ_OUT = 1.0
 _CLOSE = 2.0
+#: Bytes of lines without an end that all connections of a receiver may hold.
+MAX_HELD = 64 * 1024 * 1024
 #: Bytes that are read before they are handed over.
 _GATHERED_SIZE = 1 << 20
 
@@ -44,6 +46,7 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.host = address.rpartition(":")[0] or address
         self.decoder = receiver.intake.decoder()
         self.pass_over = self.decoder.pass_over
+        self.held = 0  # bytes of a line without an end, as the receiver knows of them
         self.has_been_read = False
 
     def connectionMade(self) -> None:
@@ -149,6 +152,7 @@ class TcpReceiver(Service):
         self._hosts: list[str] = []
         self._size = 0
         self._turn: IDelayedCall | None = None
+        self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
         self._is_paused = False
         self._port: IListeningPort | None = None
@@ -222,6 +226,7 @@ class TcpReceiver(Service):
             connection.pause()
 
     def closed(self, connection: LineProtocol) -> None:
+        self._held -= connection.held
         self._connections.discard(connection)
         if not self._connections and self._all_closed is not None:
             all_closed, self._all_closed = self._all_closed, None
@@ -249,7 +254,20 @@ class TcpReceiver(Service):
         self.intake.reject(decoded.errors, connection.address)
         self._messages.extend(decoded.messages)
         self._hosts += [connection.host] * len(decoded.messages)
+        self._hold(connection)
         self._gathered(len(data))
+
+    def _hold(self, connection: LineProtocol) -> None:
+        """Keep count of the lines that have no end yet, and give up the longest when they are too much."""
+        self._held += connection.decoder.pending - connection.held
+        connection.held = connection.decoder.pending
+        while self._held > MAX_HELD:
+            longest = max(self._connections, key=lambda connection: connection.held)
+            error = longest.decoder.abandon("too many long lines at once", skip=True)
+            if error is not None:
+                self.intake.reject([error], longest.address)
+            self._held -= longest.held
+            longest.held = 0
 
     def _gathered(self, size: int) -> None:
         """Hand over at the end of the reactor's turn, or if it is much."""
