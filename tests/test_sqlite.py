@@ -22,7 +22,7 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
-from ccstore.storage.sqlite import SqliteBackend, file, merging, reader, writer
+from ccstore.storage.sqlite import SqliteBackend, file, merging, reader, views, writer
 from ccstore.storage.sqlite import backend as backend_module
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
@@ -181,6 +181,17 @@ class ViewTests(_Files, TestCase):
         await backend.expire(NOW)
         for name in ("my-cluster", "ccstore_event_rows", "ccstore_event_rows-x"):
             self.assertEqual(self.sql(f'SELECT field FROM "{name}_events" ORDER BY id'), [("1",), ("2",)])
+
+    async def test_too_many_clusters_get_no_views(self) -> None:
+        self.patch(views, "_MOST_NAMES", 12)
+        backend = self.open()
+        with capturedLogs() as logs:
+            await backend.write(Batch.of(message(f"{n}", cluster=f"c{n}") for n in range(20)))
+        self.assertLess(self.value("SELECT count(*) FROM sqlite_schema"), 13)
+        self.assertEqual(self.value("SELECT count(*) FROM c0_events"), 1)
+        (text,) = [formatEvent(entry) for entry in logs]
+        self.assertIn("too many clusters", text)
+        self.assertEqual(await texts(backend, "c19"), ["19"])
 
     async def test_a_missing_view_is_said_once(self) -> None:
         backend = self.open()

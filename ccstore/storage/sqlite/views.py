@@ -16,6 +16,9 @@ log = Logger()
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
 _UNION: Final = 200
+#: Names in the schema above which clusters get no views: SQLite reads all of it whenever it changes, and what
+#: is called a cluster is up to the senders.
+_MOST_NAMES: Final = 2000
 
 
 def refresh_rows_views(connection: sqlite3.Connection) -> None:
@@ -57,15 +60,22 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
 
 def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]]) -> None:
     """The views a site's own SQL relies on: ``<cluster>_events`` and ``<cluster>_logs``."""
+    if not clusters:
+        return
+    # Names are compared as SQLite does it, which knows of upper and lower case in ASCII alone.
+    taken = {_folded(name): name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     for cluster, kind in sorted(clusters):
         name = f"{cluster}_{kind}s"
-        taken = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE name = ? COLLATE NOCASE", (name,)
-        ).fetchone()
-        if taken is not None:
-            if taken[0] != name:
-                log.warn("no view {name!r}: SQLite cannot tell it from {other!r}", name=name, other=taken[0])
+        other = taken.get(_folded(name))
+        if other is not None:
+            if other != name:
+                log.warn("no view {name!r}: SQLite cannot tell it from {other!r}", name=name, other=other)
             continue
+        if len(taken) >= _MOST_NAMES:
+            return
+        taken[_folded(name)] = name
+        if len(taken) == _MOST_NAMES:
+            log.warn("no views after {name!r}: there are too many clusters", name=name)
         columns = ", ".join(f"s.{column}" for column in STREAM_COLUMNS)
         try:
             connection.execute(
@@ -79,3 +89,7 @@ def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tup
             log.warn(
                 "no view {name!r} for cluster {cluster!r}: {error}", name=name, cluster=cluster, error=error
             )
+
+
+def _folded(name: str) -> bytes:
+    return name.encode().lower()

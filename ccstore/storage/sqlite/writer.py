@@ -28,6 +28,7 @@ _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
 #: Rows of an INSERT: powers of two, so that any number takes few statements, and few have to be prepared.
 _STATEMENT_ROWS: Final = tuple(2**power for power in range(11, -1, -1))
+_CLUSTERS_HELD: Final = 100_000
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
 _SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
@@ -137,7 +138,8 @@ class Writer:
             self._forget_streams()
             raise
         else:
-            self._clusters |= self._new_clusters
+            if len(self._clusters) < _CLUSTERS_HELD:
+                self._clusters |= self._new_clusters
         finally:
             self._new_clusters.clear()
         now = self._now()
