@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
@@ -92,20 +93,19 @@ class _PageReader:
         self._begin = max(query.begin, cutoff + 1) if query.kind == "event" else query.begin
         self._max_rows = max_rows
         self._max_size = max_size
-        self._streams = "[]"
-        self._are_probed = True
+        self._streams: list[int] = []
         self._rows: list[Row] = []
         self._is_cut = False
 
     def page(self) -> Page:
         """The page."""
         condition, parameters = stream_condition(self._query, "?")
-        self._streams, count = self._connection.execute(
-            f"SELECT json_group_array(id), count(*) FROM stream WHERE {condition}", parameters
+        (streams,) = self._connection.execute(
+            f"SELECT json_group_array(id) FROM stream WHERE {condition}", parameters
         ).fetchone()
-        if not count:
+        self._streams = json.loads(streams)
+        if not self._streams:
             return Page(())
-        self._are_probed = count <= _STREAMS_PROBED
         for segments, oldest in self._groups():
             if self._is_cut and oldest is not None and (not self._rows or oldest > self._rows[-1].time):
                 break
@@ -120,10 +120,10 @@ class _PageReader:
             "ORDER BY min_time, id)",
             (self._query.kind, self._begin, self._query.end),
         ).fetchone()
-        segments = json.loads(found)
-        for start in range(0, len(segments), _SEGMENTS_READ):
-            group = segments[start : start + _SEGMENTS_READ]
-            yield [number for number, _ in group], group[0][1]
+        # By number, so that a query of another time mostly has the same statements.
+        for _, group in groupby(json.loads(found), lambda segment: segment[0] // _SEGMENTS_READ):
+            segments = [*group]
+            yield [number for number, _ in segments], segments[0][1]
 
     def _read(self, segments: list[int]) -> None:
         """Add the rows of some segments, page by page; of all rows so far, keep those that go first."""
@@ -145,20 +145,29 @@ class _PageReader:
     def _fetch(self, segments: list[int], begin: int, after: int, limit: int) -> list[Row]:
         """The first rows of some segments that come behind this time and id, in one step for all of them."""
         where = "time BETWEEN ?1 AND ?2 AND (time > ?1 OR id > ?3)"
-        chosen = "stream IN (SELECT value FROM json_each(?5))"
-        if self._are_probed:
-            where, chosen = f"stream IN ({self._streams[1:-1]}) AND {where}", "true"
-        arms = " UNION ALL ".join(
-            f"SELECT time, id, text, stream FROM {self._query.kind}_{number} WHERE {where}"
-            for number in segments
-        )
-        # LIMIT -1 keeps a condition on many streams outside: prepared once, and not for each segment.
+        parameters: list[object] = [begin, self._query.end, after, limit]
+        rows = "SELECT time, id, text"
+        if len(self._streams) > _STREAMS_PROBED:
+            # LIMIT -1 keeps the condition outside, where it is prepared once and not for each segment.
+            arms = self._arms(f"{rows}, stream", segments, where)
+            source = f"(SELECT * FROM ({arms}) LIMIT -1) WHERE stream IN (SELECT value FROM json_each(?5))"
+            parameters.append(json.dumps(self._streams))
+        elif len(self._streams) > 1:
+            source = f"({self._arms(rows, segments, f'stream IN ({str(self._streams)[1:-1]}) AND {where}')})"
+        else:
+            # The most frequent query by far: its statement stays prepared, whatever the stream.
+            source = f"({self._arms(rows, segments, f'stream = ?5 AND {where}')})"
+            parameters += self._streams
         (found,) = self._connection.execute(
-            "SELECT json_group_array(json_array(time, id, text)) FROM (SELECT time, id, text FROM "
-            f"(SELECT * FROM ({arms}) LIMIT -1) WHERE {chosen} ORDER BY time, id LIMIT ?4)",
-            (begin, self._query.end, after, limit, self._streams)[: 4 + (not self._are_probed)],
+            f"SELECT json_group_array(json_array(time, id, text)) FROM ({rows} FROM {source} "
+            "ORDER BY time, id LIMIT ?4)",
+            parameters,
         ).fetchone()
         return [*map(Row._make, json.loads(found))]
+
+    def _arms(self, select: str, segments: list[int], where: str) -> str:
+        kind = self._query.kind
+        return " UNION ALL ".join(f"{select} FROM {kind}_{number} WHERE {where}" for number in segments)
 
     def _cut(self) -> None:
         rows = self._rows
