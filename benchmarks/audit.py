@@ -11,6 +11,8 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ccstore.storage.sqlite.writer import SEGMENTS_PASSED
+
 _KINDS = ("event", "log")
 #: Bytes of a file up to which all of it is checked each time.
 _SMALL = 128 * 1024 * 1024
@@ -156,7 +158,7 @@ def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
         found.append(f"{table} is sealed and has no index")
     early = _one(
         connection,
-        f"SELECT count(*) FROM stream WHERE segment < {segment.id} "
+        f"SELECT count(*) FROM stream WHERE segment < {segment.id - SEGMENTS_PASSED} "
         f"AND id IN (SELECT DISTINCT stream FROM {table})",
     )
     if early and segment.kind == "event":

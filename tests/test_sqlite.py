@@ -479,7 +479,7 @@ class SegmentTests(_Files, TestCase):
         self.assertGreater(self.value("PRAGMA freelist_count"), 100)
 
     async def test_streams_of_events_that_are_gone_are_forgotten(self) -> None:
-        self.patch(writer, "_SEGMENTS_PASSED", 0)
+        self.patch(writer, "SEGMENTS_PASSED", 0)
         backend = self.open()
 
         async def write(*hosts: str) -> None:

@@ -30,7 +30,7 @@ _IDLE: Final = 1_000_000_000
 _STATEMENT_ROWS: Final = tuple(2**power for power in range(11, -1, -1))
 _CLUSTERS_HELD: Final = 100_000
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
-_SEGMENTS_PASSED: Final = 16
+SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
 _VACUUM_STEP: Final = 500
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
@@ -259,7 +259,7 @@ class Writer:
             connection.execute(
                 "UPDATE stream SET segment = ?1 WHERE segment < ?1 - ?2 "
                 f"AND id IN (SELECT DISTINCT stream FROM {table})",
-                (segment.id, _SEGMENTS_PASSED),
+                (segment.id, SEGMENTS_PASSED),
             )
             connection.execute(
                 "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
@@ -313,7 +313,7 @@ class Writer:
                 "DELETE FROM stream WHERE kind = 'event' "
                 "AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') - ? "
                 f"AND id NOT IN (SELECT stream FROM {self._open['event'].table('event')})",
-                (_SEGMENTS_PASSED,),
+                (SEGMENTS_PASSED,),
             ).rowcount
         if gone:
             self._forget_streams()

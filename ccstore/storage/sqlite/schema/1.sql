@@ -11,7 +11,7 @@ CREATE TABLE stream (
     typeid TEXT,
     stype TEXT,
     stypeid TEXT,
-    segment INTEGER NOT NULL  -- a segment that has it; newer ones may have it too, see _SEGMENTS_PASSED
+    segment INTEGER NOT NULL  -- a segment that has it; newer ones may have it too, see SEGMENTS_PASSED
 );
 CREATE INDEX stream_by_key ON stream (cluster, kind, hostname, name, type, typeid, stype, stypeid);
 
