@@ -22,6 +22,8 @@ JSON = b"application/json"
 _LINGER = 2.0
 #: Members of a gzip body; what follows each is copied, which must not be done without end.
 _MEMBERS = 100
+#: Of a number in a request.
+_DIGITS = 100
 
 
 class WebError(Exception):
@@ -55,17 +57,33 @@ def error_body(status: int, text: str, more: Mapping[str, object] | None = None)
 
 
 def to_json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    """A body of JSON. Its last byte is a newline, for those who read it in a terminal."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+
+
+def from_json(body: bytes) -> object:
+    """Read JSON that a client sent; raises :class:`ValueError` that says what is wrong, in a line."""
+    try:
+        return json.loads(body, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("lists or objects are nested too deeply") from None
+
+
+def _integer(digits: str) -> int:
+    # Python takes long for very many, and refuses more than some thousand of them in words of its own.
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number has more than {_DIGITS} digits")
+    return int(digits)
 
 
 def answer(request: IRequest, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    """Set the head of a JSON answer, and give its body back."""
+    """Set the head of a JSON answer, and give its body back, or none if only the head was asked for."""
     request.setResponseCode(status)
     request.setHeader(b"content-type", JSON)
     request.setHeader(b"content-length", b"%d" % len(body))
     for name, value in (headers or {}).items():
         request.setHeader(name.encode(), value.encode())
-    return body
+    return b"" if request.method == b"HEAD" else body
 
 
 class LimitedRequest(Request):
@@ -209,6 +227,18 @@ def header(request: IRequest, name: str) -> str | None:
     """A header of a request, which may have any bytes; None if it is absent."""
     value = request.getHeader(name.encode())
     return None if value is None else value.decode(errors="replace")
+
+
+def argument(request: IRequest, name: str) -> str | None:
+    """The first value of a parameter in the URL; an empty one is None, as is none.
+
+    Raises :class:`WebError` 400 if it is not UTF-8: nobody would find again what is stored under such a name.
+    """
+    values = cast(Request, request).args.get(name.encode(), [b""])
+    try:
+        return values[0].decode() or None
+    except UnicodeDecodeError:
+        raise WebError(400, f"{name}: expected UTF-8, got {values[0][:40]!r}") from None
 
 
 def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:

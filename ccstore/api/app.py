@@ -18,7 +18,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.server import Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
@@ -30,7 +29,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import WebError, answer, body_of, header, to_json, unpack
+from ccstore.web import WebError, answer, argument, body_of, header, to_json, unpack
 from ccstore.writing import write_body
 
 _P = ParamSpec("_P")
@@ -89,8 +88,8 @@ class Api:
     @_authorized
     async def write(self, request: IRequest) -> bytes:
         """Take line protocol."""
-        cluster = _argument(request, "cluster")
-        precision = _argument(request, "precision") or "auto"
+        cluster = argument(request, "cluster")
+        precision = argument(request, "precision") or "auto"
         if precision not in NANOSECONDS:
             raise WebError(
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
@@ -149,6 +148,7 @@ class Api:
         return answer(request, 200, to_json({"status": "ok"}))
 
     @app.route("/api/openapi.json", methods=["GET"])
+    @app.route("/api/openapi.json/", methods=["GET"])
     async def openapi(self, request: IRequest) -> bytes:
         """The description of all this."""
         return answer(request, 200, to_json(openapi_document()))
@@ -230,9 +230,3 @@ def _swagger_directory() -> Path:
     spec = find_spec("swagger_ui")
     assert spec is not None
     return Path(str(spec.origin)).parent / "static"
-
-
-def _argument(request: IRequest, name: str) -> str | None:
-    """The first value of a query parameter; an empty one is None."""
-    values = cast(Request, request).args.get(name.encode(), [b""])
-    return values[0].decode(errors="replace") or None

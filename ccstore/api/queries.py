@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
 from ccstore.query import Page, Query
-from ccstore.web import WebError
+from ccstore.web import WebError, from_json
 
 _SECOND: Final = 10**9
 #: Seconds a time in nanoseconds can hold.
 _MOST: Final = 2**63 // _SECOND - 1
+_REQUEST_KEYS: Final = ("cluster", "from", "to", "for-all-nodes", "queries")
+_QUERY_KEYS: Final = ("event", "host", "type", "subtype", "type-ids", "subtype-ids", "kind")
 _LIMIT: Final = "there are more than {rows} rows in all: ask for less time, fewer hosts or fewer queries"
 
 
@@ -59,18 +61,20 @@ def parse_request(body: bytes, *, max_queries: int, now: int) -> Request:
     :param now: the time in seconds, for requests without ``to``.
     """
     try:
-        given = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        given = from_json(body)
+    except ValueError as error:
         raise WebError(400, f"failed to parse API request: {error}") from None
     if not isinstance(given, dict):
         raise WebError(400, f"failed to parse API request: expected an object, got {_shown(given)}")
     check = _Check()
+    given = check.keys(given, _REQUEST_KEYS, "")
     cluster = check.text(given, "cluster", "cluster")
     if not cluster:
         check.problems.append("cluster: expected the name of a cluster")
+    wrong = len(check.problems)
     begin = check.seconds(given, "from", 0)
     end = check.seconds(given, "to", now)
-    if not check.problems and begin > end:
+    if len(check.problems) == wrong and begin > end:
         check.problems.append(f"from: {begin} is after to: {end}")
     hosts = check.texts(given, "for-all-nodes", "for-all-nodes")
     asked = check.objects(given, "queries")
@@ -98,10 +102,7 @@ class _Check:
         self.problems: list[str] = []
 
     def query(self, given: Mapping[str, Any], place: str, cluster: str, begin: int, end: int) -> list[Query]:
-        kind = given.get("kind", "event")
-        if kind not in ("event", "log"):
-            self.problems.append(f"{place}.kind: expected 'event' or 'log', got {_shown(kind)}")
-            return []
+        kind = self.kind(given, place)
         name = self.text(given, "event", f"{place}.event")
         host = self.text(given, "host", f"{place}.host")
         type_ = self.text(given, "type", f"{place}.type")
@@ -123,6 +124,26 @@ class _Check:
             )
             for type_id, subtype_id in product(type_ids, subtype_ids)
         ]
+
+    def keys(self, given: Mapping[str, Any], known: Sequence[str], place: str) -> Mapping[str, Any]:
+        """The same with the keys as we write them: Go programs, and the Go daemon, do not care for case.
+
+        Others are a problem: with a mistyped ``host`` left out, the answer would be about every host.
+        """
+        found = {}
+        for key, value in given.items():
+            if key.lower() in known:
+                found[key.lower()] = value
+            else:
+                name = json.dumps(key[:40], ensure_ascii=False)
+                self.problems.append(f"{place}{name}: unknown key, expected {_one_of(known)}")
+        return found
+
+    def kind(self, given: Mapping[str, Any], place: str) -> Literal["event", "log"]:
+        value = given.get("kind")
+        if value not in (None, "", "event", "log"):
+            self.problems.append(f"{place}.kind: expected 'event' or 'log', got {_shown(value)}")
+        return "log" if value == "log" else "event"
 
     def text(self, given: Mapping[str, Any], key: str, place: str) -> str | None:
         """A string; an empty one, as Go programs send for an absent one, is None."""
@@ -166,10 +187,15 @@ class _Check:
         found: list[tuple[str, Mapping[str, Any]]] = []
         for index, item in enumerate(value):
             if isinstance(item, dict):
-                found.append((f"{key}[{index}]", item))
+                place = f"{key}[{index}]"
+                found.append((place, self.keys(item, _QUERY_KEYS, f"{place}: ")))
             else:
                 self.problems.append(f"{key}[{index}]: expected an object, got {_shown(item)}")
         return found
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _is_unicode(text: str) -> bool:
