@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import errno
+import os
 from typing import Any, cast
 
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorCore, IReactorTCP
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.interfaces import IListeningPort, IReactorCore
+from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
+from twisted.logger import Logger
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from ccstore.config import TlsConfig
+from ccstore.config.endpoints import complaint
+from ccstore.config.kinds import Unfit
+from ccstore.config.pem import certificates, private_key
+from ccstore.logs import RateLimit
+
+_WARN_EVERY = 10.0
+
+#: What OpenSSL says of a handshake that failed, and what it comes from.
+_HANDSHAKES = {
+    "peer did not return a certificate": "it has no certificate, and one is required",
+    "certificate verify failed": "its certificate is not accepted",
+    "http request": "it does not speak TLS",
+    "https proxy request": "it does not speak TLS",
+    "wrong version number": "it does not speak TLS",
+    "packet length too long": "it does not speak TLS",
+    "unsupported protocol": "its version of TLS is too old",
+    "no shared cipher": "it has no cipher in common with us",
+}
 
 
 class ListenError(Exception):
-    """A port cannot be opened; the text says which and why, in a line."""
+    """A port cannot be opened; the text says which and why, in a line.
+
+    :param key: the key of the configuration that is at fault, if it is known.
+    """
+
+    def __init__(self, text: str, key: str | None = None) -> None:
+        super().__init__(text)
+        self._key = key
+
+    @property
+    def key(self) -> str:
+        """The key of the configuration that is at fault."""
+        if self._key is not None:
+            return self._key
+        cause = self.__context__
+        if isinstance(cause, CannotListenError):
+            number = getattr(cause.socketError, "errno", None)
+            # Errors of looking a name up are negative.
+            if number == errno.EADDRNOTAVAIL or (number is not None and number < 0):
+                return "address"
+        return "port"
 
 
 def listen(
@@ -34,48 +74,150 @@ def listen(
 ) -> IListeningPort:
     """Listen for stream connections, at once; raises :class:`ListenError`.
 
-    :param what: who wants to listen, for the error.
+    :param what: who wants to listen, for the error and the log.
     """
+    opener = _Opener(reactor, what)
+    if endpoint is not None:
+        try:
+            return _now(serverFromString(cast(Any, opener), endpoint).listen(factory))
+        except Exception as error:  # a plugin of Twisted may raise anything
+            raise ListenError(
+                f"{what}: cannot listen on {endpoint}: {_why(error, endpoint)}", "endpoint"
+            ) from None
+    host = "127.0.0.1" if address == "localhost" else address
     try:
-        if endpoint is not None:
-            return _now(serverFromString(reactor, endpoint).listen(factory))
-        host = "127.0.0.1" if address == "localhost" else address
-        tcp = cast(IReactorTCP, reactor)
         if tls is None:
-            return tcp.listenTCP(port, factory, backlog=1024, interface=host)
-        return cast(Any, reactor).listenSSL(port, factory, _tls_options(tls), backlog=1024, interface=host)  # type: ignore[no-any-return]
+            return opener.listenTCP(port, factory, backlog=1024, interface=host)  # type: ignore[no-any-return]
+        return opener.listenSSL(port, factory, _tls_options(tls), backlog=1024, interface=host)
     except CannotListenError as error:
-        raise ListenError(
-            f"{what}: cannot listen on {error.interface or '*'}:{error.port}: {error.socketError}"
-        ) from None
-    except (OSError, ValueError) as error:
-        where = endpoint if endpoint is not None else f"{address or '*'}:{port}"
-        raise ListenError(f"{what}: cannot listen on {where}: {error}") from None
+        raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {_why(error)}") from None
+    except (Unfit, OSError, TypeError, ValueError, SSL.Error, crypto.Error) as error:
+        raise ListenError(f"{what}: {_why(error)}", "port" if tls is None else "tls_certificate") from None
+
+
+def _why(error: Exception, endpoint: str = "") -> str:
+    """The reason why a port cannot be opened, in a line."""
+    if isinstance(error, CannotListenError):
+        if isinstance(error.socketError, Exception):
+            return _why(error.socketError)
+        # A socket in the file system, which has a lock beside it.
+        return "another process listens there"
+    if isinstance(error, Unfit):
+        return f"TLS needs {error.expected}"
+    if isinstance(error, SSL.Error):
+        return f"the TLS certificate or key cannot be used: {_openssl_says(error)}"
+    if isinstance(error, LookupError) and endpoint.startswith("systemd:"):
+        return "systemd has passed no such socket"
+    if isinstance(error, OverflowError):
+        return "a port is a number from 0 to 65535"
+    if isinstance(error, OSError) and error.strerror:
+        # With two names, the second is that of a lock to be made beside a socket in the file system.
+        path = error.filename2 or error.filename
+        if not path:
+            return error.strerror.lower()
+        folder = os.path.dirname(os.path.abspath(os.fsdecode(path)))
+        if not os.path.isdir(folder):
+            return f"the folder {folder} does not exist"
+        if error.filename2:
+            return f"nothing can be made in the folder {folder}: {error.strerror.lower()}"
+        return f"{os.fsdecode(path)}: {error.strerror.lower()}"
+    return complaint(error)
 
 
 def _tls_options(tls: TlsConfig) -> CertificateOptions:
-    try:
-        certificate, *chain = _certificates(tls.certificate)
-        trusted = (
-            [Certificate(ca) for ca in _certificates(tls.client_ca)] if tls.client_ca is not None else None
-        )
-        return CertificateOptions(
-            privateKey=crypto.load_privatekey(crypto.FILETYPE_PEM, tls.key.read_bytes()),
-            certificate=certificate,
-            extraCertChain=chain,
-            trustRoot=None if trusted is None else trustRootFromCertificates(trusted),
-        )
-    except (crypto.Error, ValueError, TypeError) as error:
-        raise ValueError(f"the TLS certificate or key cannot be used: {error}") from None
+    own, *chain = certificates(tls.certificate)
+    options: dict[str, Any] = {
+        "privateKey": private_key(tls.key, own),
+        "certificate": own,
+        "extraCertChain": chain,
+    }
+    if tls.client_ca is not None:
+        authorities = [crypto.X509.from_cryptography(ca) for ca in certificates(tls.client_ca)]
+        options["trustRoot"] = trustRootFromCertificates(map(Certificate, authorities))
+    return CertificateOptions(**options)
 
 
-def _certificates(path: Path) -> list[crypto.X509]:
-    blocks = re.findall(
-        rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", path.read_bytes(), re.DOTALL
-    )
-    if not blocks:
-        raise ValueError(f"no certificate in {path}")
-    return [crypto.load_certificate(crypto.FILETYPE_PEM, block) for block in blocks]
+class _Opener:
+    """The reactor, as endpoints use it, but that TLS is ours, whichever way it was asked for."""
+
+    def __init__(self, reactor: IReactorCore, what: str) -> None:
+        self._reactor: Any = reactor
+        self._what = what
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listenSSL(
+        self,
+        port: int,
+        factory: ServerFactory[Any],
+        contextFactory: CertificateOptions,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> IListeningPort:
+        """See :meth:`IReactorSSL.listenSSL`."""
+        # Made with the first connection otherwise, and what OpenSSL dislikes about a certificate or a key
+        # would show only then.
+        contextFactory.getContext()
+        tls = _TlsFactory(contextFactory, factory, self._reactor, self._what)
+        return cast(IListeningPort, self._reactor.listenTCP(port, tls, backlog=backlog, interface=interface))
+
+
+class _TlsConnection(BufferingTLSTransport):
+    """A connection that tells if there was no talking TLS with the other side."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # The first is what OpenSSL said, and what the protocol above is told.
+        cause: Failure = getattr(self, "_reason", None) or reason
+        if cause.check(SSL.Error):
+            cast(_TlsFactory, self.factory).failed(cast(SSL.Error, cause.value), address_of(self.getPeer()))
+        super().connectionLost(reason)
+
+
+class _TlsFactory(TLSMemoryBIOFactory):
+    """Makes connections with TLS.
+
+    :ivar failures: how many of them came to nothing, or ended by an error of TLS.
+    """
+
+    log = Logger()
+    protocol = _TlsConnection
+
+    def __init__(
+        self, options: CertificateOptions, factory: ServerFactory[Any], clock: Any, what: str
+    ) -> None:
+        super().__init__(options, False, factory, clock)
+        self.failures = 0
+        self._what = what
+        self._warnings = RateLimit(clock, _WARN_EVERY)
+
+    def failed(self, error: SSL.Error, sender: str) -> None:
+        """Count a connection without TLS, and say so now and then."""
+        self.failures += 1
+        said = _openssl_says(error)
+        suppressed = self._warnings.check((said, sender.rsplit(":", 1)[0]))
+        if suppressed is not None:
+            meaning = _HANDSHAKES.get(said)
+            self.log.warn(
+                "{what}: {sender}: no connection with TLS: {reason}{more}",
+                what=self._what,
+                sender=sender,
+                reason=said if meaning is None else f"{meaning} ({said})",
+                more=f" ({suppressed} more like it)" if suppressed else "",
+            )
+
+
+def tls_failures(port: IListeningPort | None) -> int:
+    """How many connections to a port came to nothing for want of TLS."""
+    return getattr(getattr(port, "factory", None), "failures", 0)
+
+
+def _openssl_says(error: SSL.Error) -> str:
+    """The reason that OpenSSL gives, in its words."""
+    queue = error.args[0] if error.args else None
+    if isinstance(queue, list) and queue:
+        return str(queue[-1][-1])
+    return " ".join(str(error).split()) or "it gives no reason"
 
 
 def _now(listening: Deferred[IListeningPort]) -> IListeningPort:
@@ -96,11 +238,14 @@ def where(port: IListeningPort) -> str:
     if hasattr(host, "port"):
         address = f"[{host.host}]" if ":" in host.host else host.host
         return f"{address}:{host.port}"
-    return str(getattr(host, "name", host))
+    name = getattr(host, "name", host)
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def address_of(peer: Any) -> str:
     """The address of a sender, for people and for the log."""
     if hasattr(peer, "port"):
         return f"{peer.host}:{peer.port}"
-    return str(getattr(peer, "name", peer))
+    name = getattr(peer, "name", None)
+    # Whoever connects to a socket in the file system has no name, as a rule.
+    return os.fsdecode(name) if name else "a local socket"

@@ -3,6 +3,7 @@ The configuration: frozen values, and `load_config`, which reads and checks them
 
 Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage` and
 `api` the keys of each part, `listening` those that servers share, `kinds` what a value may look like,
+`endpoints` and `pem` what those name,
 `section` how problems are collected, `document` JSON and YAML.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from .kinds import parse_duration
 from .load import known_keys, load_config
+from .storage import missing_folder
 from .values import (
     ApiConfig,
     Config,
@@ -38,5 +40,6 @@ __all__ = [
     "UdpReceiverConfig",
     "known_keys",
     "load_config",
+    "missing_folder",
     "parse_duration",
 ]

@@ -129,7 +129,10 @@ def _json_constant(word: str) -> object:
 
 
 def _cause(error: Exception) -> str:
-    return "objects or lists nested too deeply" if isinstance(error, RecursionError) else f"an error: {error}"
+    if isinstance(error, RecursionError):
+        return "objects or lists nested too deeply"
+    # Python's own words for it speak of a setting of the interpreter.
+    return "a number with too many digits" if "int_max_str_digits" in str(error) else f"an error: {error}"
 
 
 class _Loader(yaml.SafeLoader):

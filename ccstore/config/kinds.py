@@ -237,7 +237,7 @@ def url_path(value: object) -> str:
 
 
 def endpoint(value: object) -> str:
-    """The string form of a Twisted server endpoint; whether Twisted knows its name shows at the start."""
+    """Something that looks like a Twisted server endpoint; `endpoints` knows more of them."""
     if not isinstance(value, str) or _ENDPOINT.fullmatch(value) is None:
         raise Unfit('a Twisted server endpoint, such as "tcp:8094:interface=127.0.0.1"')
     return value

@@ -6,7 +6,9 @@ import ipaddress
 
 from attrs import Factory, frozen
 
-from . import kinds
+from . import kinds, pem
+from .document import reason
+from .endpoints import endpoint as endpoint_kind
 from .kinds import Unfit
 from .section import Section
 from .values import TlsConfig
@@ -62,7 +64,7 @@ def _resolved(address: str) -> str:
 
 def read_listening(section: Section, ports: Ports, *, address: str, port: int) -> Listening:
     """Read where a server over TCP listens; ``address`` and ``port`` are the defaults."""
-    endpoint = section.take("endpoint", kinds.endpoint, None)
+    endpoint = section.take("endpoint", endpoint_kind, None)
     if section.has("endpoint"):
         for key in ("address", "port", *_TLS_KEYS):
             if section.has(key):
@@ -87,6 +89,24 @@ def _read_tls(section: Section) -> TlsConfig | None:
         for name in _TLS_KEYS[1:]:
             if section.has(name):
                 section.fail(name, section.value(name), Unfit("tls_certificate beside it"))
-    if certificate is None:
+    if certificate is None or section.failed & set(_TLS_KEYS):
         return None
-    return TlsConfig(certificate, key or certificate, client_ca)
+    tls = TlsConfig(certificate, key or certificate, client_ca)
+    _check_tls(section, tls)
+    return tls
+
+
+def _check_tls(section: Section, tls: TlsConfig) -> None:
+    """Read the files, so that what is wrong with them shows before anything starts."""
+    name = "tls_certificate"
+    try:
+        own, *_ = pem.certificates(tls.certificate)
+        name = "tls_key" if section.has("tls_key") else name
+        pem.private_key(tls.key, own)
+        if tls.client_ca is not None:
+            name = "tls_client_ca"
+            pem.certificates(tls.client_ca)
+    except Unfit as error:
+        section.fail(name, section.value(name), error)
+    except OSError as error:
+        section.fail(name, section.value(name), Unfit(f"a readable file ({reason(error)})"))

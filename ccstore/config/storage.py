@@ -10,7 +10,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from . import kinds
-from .document import Object
+from .document import Object, reason
 from .kinds import Unfit, near
 from .section import Section
 from .values import SqliteConfig, StorageConfig
@@ -99,8 +99,16 @@ def read_sqlite(section: Section) -> SqliteConfig:
     name = section.require("database_path", _database_path, _DATABASE_PATH)
     # Normalised as text, since a link in it may be changed while the daemon stands still.
     path = Path(os.path.abspath(section.surroundings.cwd / (name or "")))
-    if name is not None and path.is_dir():
-        section.fail("database_path", name, Unfit(f"{_DATABASE_PATH} (this is a directory)"))
+    if name is not None:
+        try:
+            if path.is_dir():
+                section.fail("database_path", name, Unfit(f"{_DATABASE_PATH} (this is a directory)"))
+            # SQLite keeps files beside it whose names are longer; this is the longest.
+            os.stat(f"{path}-journal")
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass  # there may be a folder by the time it starts, and for whom it starts
+        except OSError as error:
+            section.fail("database_path", name, Unfit(f"{_DATABASE_PATH} ({reason(error)})"))
     pragmas = _read_flags(section)
     section.ignore("type", "username", "password")
     for key in ("retention_time", "flush_time", "store_logs"):
@@ -154,3 +162,15 @@ def _flags(value: object) -> list[str]:
             raise Unfit('a list of strings such as "_timeout=5000"', part)
         flags += [flag for flag in part.split("&") if flag.strip()]
     return flags
+
+
+def missing_folder(path: Path) -> str | None:
+    """
+    Tell what is wrong with the folder of the database, if it is not there.
+
+    Not a problem of the configuration: it may be made before the daemon starts, or be another one by then.
+    """
+    folder = path.parent
+    if not folder.exists():
+        return f"the folder {folder} does not exist, make it or give the path of the SQLite file in another"
+    return None if folder.is_dir() else f"{folder} is not a folder"

@@ -18,8 +18,8 @@ from zope.interface import implementer
 from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, listen, where
-from ccstore.web import LimitedSite, WebError, answer, body_of, header, unpack
+from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.web import LimitedSite, WebError, answer, argument, body_of, header, unpack
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
@@ -81,9 +81,9 @@ class _WriteResource(Resource):
 
         gone.addErrback(leave)
         encoding = header(request, "content-encoding")
-        cluster = request.args.get(b"cluster", [b""])[0].decode(errors="replace") or None
         sender = address_of(request.getClientAddress())
         try:
+            cluster = argument(request, "cluster")
             body = unpack(body_of(request), encoding, self._config.max_unpacked)
             await write_body(self._intake, body, sender, cluster)
         except WebError as error:
@@ -149,4 +149,8 @@ class HttpReceiver(Service):
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
-        return {"refused_bodies": self._site.refused_bodies, "requests_in_flight": self._site.in_flight}
+        return {
+            "refused_bodies": self._site.refused_bodies,
+            "requests_in_flight": self._site.in_flight,
+            "tls_failures": tls_failures(self._port),
+        }
