@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from ccstore import __version__
 
@@ -25,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     match words:
         case ["run", *options]:
-            return run(options)
+            return run("ccstore run", options)
         case ["check", *options]:
-            return run(["--check", *options])
+            return run("ccstore check", ["--check", *options])
         case ["version" | "--version"]:
             print(f"ccstore {__version__}")
             return 0
@@ -42,8 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def run(options: Sequence[str]) -> int:
+def run(command: str, options: Sequence[str]) -> int:
     """Hand over to twistd: in the foreground, and without a pid file, which has no use there."""
+    try:
+        _run(command, options)
+    except KeyboardInterrupt:
+        # Before the reactor runs, when there is nothing yet to stop. Whoever waits sees what ended us.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return 0
+
+
+def _run(command: str, options: Sequence[str]) -> None:
     # twistd finds us by a file in a directory `twisted/plugins` somewhere on sys.path. Whoever could import
     # this module need not have that directory there: an import hook, as some editable installs use, serves
     # the package `ccstore` and nothing beside it. It has to be done before twisted.plugins is first imported.
@@ -51,9 +64,14 @@ def run(options: Sequence[str]) -> int:
     if beside not in sys.path:
         sys.path.append(beside)
 
+    from twisted.python.usage import UsageError
     from twisted.scripts import twistd
 
-    # twistd reads its arguments from there, and calls itself by the first of them in its messages.
-    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "ccstore", *options]
-    twistd.run()
-    return 0
+    settings = cast(Any, twistd).ServerOptions()
+    settings.command = command  # for the help text, see our own options
+    try:
+        settings.parseOptions(["--nodaemon", "--pidfile=", "ccstore", *options])
+    except UsageError as error:
+        print(f"{command}: {str(error).rstrip('.')}; `{command} --help` lists the options", file=sys.stderr)
+        raise SystemExit(1) from None
+    twistd.runApp(settings)

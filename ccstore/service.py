@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
@@ -19,7 +15,10 @@ from ccstore.accounting import Account
 from ccstore.api.service import ApiService
 from ccstore.interfaces import IReceiver, StoreError
 from ccstore.listening import ListenError
+from ccstore.process import Process
 from ccstore.storage.service import StorageService
+
+_DATABASE_KEY = "storage.backend.database_path"
 
 
 class StartError(SystemExit):
@@ -33,10 +32,9 @@ class EventStoreService(MultiService):
     is lost: first nobody new is let in, then what has arrived is read and committed, then the database is
     closed, and only then does the returned Deferred fire.
 
+    :param missing: tells what the database lacks to be opened, if that can be seen from outside.
     :param warnings: of the configuration, for the log.
-    :param pidfile: what twistd wrote, and leaves behind if the start fails.
-    :param status_pipe: gives the pipe at whose other end, in the background, the process waits that was
-        started; twistd itself writes to it when all is well, or at an exception.
+    :param process: the process, if the daemon has it to itself.
     :param log_observer: for the whole process; twistd asks the application for it.
     """
 
@@ -45,22 +43,22 @@ class EventStoreService(MultiService):
     def __init__(
         self,
         storage: StorageService,
-        clock: IReactorTime,
+        reactor: Any,
         *,
+        missing: Callable[[], str | None] = lambda: None,
         warnings: Sequence[str] = (),
-        pidfile: Path | None = None,
-        status_pipe: Callable[[], int | None] = lambda: None,
+        process: Process | None = None,
         log_observer: ILogObserver | None = None,
     ) -> None:
         super().__init__()
         self._storage = storage
-        self._clock = clock
+        self._reactor = reactor
         self._receivers: list[IReceiver] = []
         self._accounts: list[Account] = []
-        self._listeners: list[Any] = []
+        self._listeners: list[tuple[str, Any]] = []  # and where the configuration has them
+        self._missing = missing
         self._warnings = warnings
-        self._pidfile = pidfile
-        self._status_pipe = status_pipe
+        self._process = process
         self._log_observer = log_observer
         self._started_at = 0.0
         storage.setName("storage")
@@ -68,12 +66,12 @@ class EventStoreService(MultiService):
 
     def add_receiver(self, receiver: IReceiver) -> None:
         self._receivers.append(receiver)
-        self._listeners.append(receiver)
+        self._listeners.append((f"receivers.{receiver.account.name}", receiver))
         self._accounts.append(receiver.account)
         receiver.setServiceParent(self)  # type: ignore[attr-defined]
 
     def set_api(self, api: ApiService, account: Account) -> None:
-        self._listeners.append(api)
+        self._listeners.append(("api", api))
         self._accounts.append(account)
         api.setServiceParent(self)
 
@@ -85,12 +83,24 @@ class EventStoreService(MultiService):
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
-        """Open the ports. Ends the process, with one clear line in the log, if that fails."""
-        # twistd's signal handlers and log are in place by now, the reactor does not run yet.
-        try:
-            places = [listener.listen() for listener in self._listeners]
-        except ListenError as error:
-            self._give_up(str(error))
+        """Open the ports. Ends the process, with one line in the log for each problem, if that fails."""
+        # twistd's log is in place by now, the reactor does not run yet.
+        if self._process is not None:
+            self._process.prepare()
+        places: list[str] = []
+        problems: list[str] = []
+        for part, listener in self._listeners:
+            try:
+                places.append(listener.listen())
+            except ListenError as error:
+                text = str(error).removeprefix(f"receiver {listener.name!r}: ").removeprefix("api: ")
+                problems.append(f"{part}.{error.key}: {text}")
+        # The database is opened later, but what is plain to see can be said now, with the rest.
+        missing = self._missing()
+        if missing is not None:
+            problems.append(f"{_DATABASE_KEY}: {missing}")
+        if problems:
+            self._give_up(problems)
         for place in places:
             self.log.info("{place}", place=place)
 
@@ -98,12 +108,18 @@ class EventStoreService(MultiService):
         """Open the database. Ends the process, with one clear line in the log, if that fails."""
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
-        self._started_at = self._clock.seconds()
+        self._started_at = self._reactor.seconds()
         try:
             super().startService()
         except StoreError as error:
-            self._give_up(str(error))
+            self._give_up([f"{_DATABASE_KEY}: {error}"])
+        self._reactor.callWhenRunning(self._runs)
+
+    def _runs(self) -> None:
+        """From now on, a signal leads to an orderly stop; whoever reads this in the log may rely on it."""
         self.log.info("ccstore {version} runs", version=__version__)
+        if self._process is not None:
+            self._process.is_running()
 
     def stopService(self) -> Deferred[None]:
         Service.stopService(self)
@@ -111,9 +127,9 @@ class EventStoreService(MultiService):
 
     async def _stop(self) -> None:
         self.log.info("stopping")
-        await _all([listener.stop_listening() for listener in self._listeners])
+        await _all([listener.stop_listening() for _, listener in self._listeners])
         # What has arrived may wait for earlier lines to be committed, which goes on meanwhile.
-        await _all([listener.drain() for listener in self._listeners])
+        await _all([listener.drain() for _, listener in self._listeners])
         await self._storage.stop()
         for account in self._accounts:
             if account.received:
@@ -122,17 +138,11 @@ class EventStoreService(MultiService):
                 self.log.error("{name}: the books do not balance", name=account.name)
         self.log.info("stopped")
 
-    def _give_up(self, reason: str) -> None:
-        self.log.critical("cannot start: {reason}", reason=reason)
-        if self._pidfile is not None:
-            with contextlib.suppress(OSError, ValueError):
-                if int(self._pidfile.read_text()) == os.getpid():
-                    self._pidfile.unlink()
-        pipe = self._status_pipe()
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                # Of more than this, only a part is read.
-                os.write(pipe, b"1 " + reason.encode()[:98])
+    def _give_up(self, problems: Sequence[str]) -> NoReturn:
+        for problem in problems:
+            self.log.critical("cannot start: {problem}", problem=problem)
+        if self._process is not None:
+            self._process.fail(problems)
         raise StartError(1)
 
     # -- statistics
@@ -147,7 +157,10 @@ class EventStoreService(MultiService):
             receivers[account.name] = account.as_json()
         return {
             "receivers": receivers,
-            "ccstore": {"version": __version__, "uptime": round(self._clock.seconds() - self._started_at, 3)},
+            "ccstore": {
+                "version": __version__,
+                "uptime": round(self._reactor.seconds() - self._started_at, 3),
+            },
         }
 
 

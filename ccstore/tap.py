@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +21,13 @@ from ccstore.config import (
     ReceiverConfig,
     TcpReceiverConfig,
     load_config,
+    missing_folder,
 )
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
+from ccstore.process import Process
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
@@ -33,10 +35,6 @@ from ccstore.router import Router
 from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
 from ccstore.storage.sqlite import SqliteBackend
-
-#: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
-#: briefly, and would otherwise wait for the busy reactor 5 ms each time.
-_SWITCH_INTERVAL = 0.0005
 
 
 class Options(usage.Options):
@@ -71,6 +69,11 @@ class Options(usage.Options):
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
             raise SystemExit(0)
 
+    def getSynopsis(self) -> str:
+        """For whoever called us by another name than twistd's, see :mod:`ccstore.cli`."""
+        command = getattr(self.parent, "command", None)
+        return super().getSynopsis() if command is None else f"Usage: {command} {self.synopsis}"
+
     def opt_version(self) -> None:
         """Print the version, and exit."""
         print(f"ccstore {__version__}")
@@ -87,22 +90,18 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
         observer = make_observer(options["loglevel"].lower(), log_file)
     pidfile = twistd.get("pidfile")
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    return build(
-        options.config,
-        reactor,
+    process = Process(
         pidfile=Path(pidfile).absolute() if pidfile else None,
         status_pipe=lambda: twistd.get("statusPipe"),
-        log_observer=observer,
     )
+    return build(options.config, reactor, process=process, log_observer=observer)
 
 
 def build(
     config: Config,
     reactor: Any,
     *,
-    pidfile: Path | None = None,
-    status_pipe: Callable[[], int | None] = lambda: None,
+    process: Process | None = None,
     log_observer: ILogObserver | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest."""
@@ -132,9 +131,9 @@ def build(
     service = EventStoreService(
         storage,
         reactor,
+        missing=lambda: missing_folder(storage_config.backend.database_path),
         warnings=config.warnings,
-        pidfile=pidfile,
-        status_pipe=status_pipe,
+        process=process,
         log_observer=log_observer,
     )
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)

@@ -33,6 +33,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
+def _as_in_a_terminal() -> None:
+    """In the child: take SIGINT as usual, though whoever runs in the background inherits it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(
     directory: Path, *arguments: str | Path, command: tuple[str, ...] = RUN, **environ: str
 ) -> tuple[int, str]:
@@ -47,6 +52,7 @@ def run(
         text=True,
         timeout=PATIENCE,
         check=False,
+        preexec_fn=_as_in_a_terminal,
     )
     return done.returncode, done.stdout
 
@@ -54,14 +60,30 @@ def run(
 class Daemon:
     """A daemon in the foreground that has started; ended with the ``with`` block.
 
+    :param until: the line of its log by which it has started.
     :ivar log: its lines so far.
     """
 
-    def __init__(self, directory: Path, *arguments: str | Path, **environ: str) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str | Path, until: str = r"ccstore \S+ runs$", **environ: str
+    ) -> None:
         self.directory = directory
         self.log: list[str] = []
         self._changed = threading.Condition()
-        self._process = subprocess.Popen(
+        self._process = self.launch(directory, *arguments, **environ)
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+        try:
+            self.wait_for(until)
+        except BaseException:
+            self._end()
+            raise
+        self.ports = ports_in(self.text)
+
+    @staticmethod
+    def launch(directory: Path, *arguments: str | Path, **environ: str) -> subprocess.Popen[str]:
+        """The bare process."""
+        return subprocess.Popen(
             [sys.executable, *RUN, *map(str, arguments)],
             cwd=directory,
             env=environment(**environ),
@@ -69,15 +91,8 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_as_in_a_terminal,
         )
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-        try:
-            self.wait_for(r"ccstore \S+ runs$")
-        except BaseException:
-            self._end()
-            raise
-        self.ports = ports_in(self.text)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

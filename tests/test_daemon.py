@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import certificates
 from tests.daemon import PATIENCE, TWISTD, Daemon, database, run
 from tests.support import event, write_config
 
@@ -164,6 +165,28 @@ def test_what_it_says_it_received_is_what_is_stored(config: Path, number: int) -
     check_stored(config.parent / "ccstore.db", {("alex", "event"): [str(i) for i in range(stored)]})
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("line", ["line protocol over TCP on ", "storing in ", r"ccstore \S+ runs$"])
+def test_a_signal_as_soon_as_a_port_is_open_leads_to_an_orderly_stop(
+    config: Path, number: int, line: str
+) -> None:
+    with Daemon(config.parent, "--config", config, until=line) as daemon:
+        assert daemon.stop(number) == -number
+        daemon.wait_for(r"#info\] stopped$")
+        assert "Traceback" not in daemon.text
+
+
+def test_a_signal_while_the_configuration_is_read_ends_it_without_a_word(tmp_path: Path) -> None:
+    pipe = tmp_path / "ccstore.json"
+    os.mkfifo(pipe)
+    process = Daemon.launch(tmp_path, "--config", pipe)
+    # Both ends wait for each other: then the daemon is about to read.
+    with process, pipe.open("w"):
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said) == (-signal.SIGINT, "")
+
+
 def test_what_the_kernel_holds_of_datagrams_is_stored_at_the_end(config: Path) -> None:
     texts = [f"{number:03}{'x' * 1000}" for number in range(500)]
     with Daemon(config.parent, "--config", config) as daemon:
@@ -248,30 +271,112 @@ def test_a_bad_log_level(tmp_path: Path, config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [("tcp", "receiver 'r'"), ("udp", "receiver 'r'"), ("http", "receiver 'r'"), ("api", "api")],
+    ("kind", "key"),
+    [
+        ("tcp", "receivers.r.port"),
+        ("udp", "receivers.r.port"),
+        ("http", "receivers.r.port"),
+        ("api", "api.port"),
+    ],
 )
-def test_a_port_in_use(tmp_path: Path, kind: str, name: str) -> None:
+def test_a_port_in_use(tmp_path: Path, kind: str, key: str) -> None:
     with taken(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as port:
         listening = {"address": "127.0.0.1", "port": port}
         parts = {"api": listening} if kind == "api" else {"receivers": {"r": {"type": kind, **listening}}}
         status, said = run(tmp_path, "--config", write_config(tmp_path, **parts))
-        check_wrong_start(status, said, f"cannot start: {name}: cannot listen on ", f"127.0.0.1:{port}: ")
+        check_wrong_start(status, said, f"cannot start: {key}: cannot listen on ", f"127.0.0.1:{port}: ")
     assert not (tmp_path / "ccstore.db").exists()
 
 
-@pytest.mark.parametrize("path", ["/proc/ccstore.db", "nowhere/ccstore.db", "ccstore.json/ccstore.db"])
-def test_a_database_that_cannot_be_written(tmp_path: Path, path: str) -> None:
+def test_everything_that_keeps_it_from_starting_is_told_at_once(tmp_path: Path) -> None:
+    with taken(socket.SOCK_STREAM) as port, taken(socket.SOCK_DGRAM) as other:
+        here = {"address": "127.0.0.1"}
+        receivers = {
+            "nodes": {"type": "tcp", **here, "port": port},
+            "more": {"type": "udp", **here, "port": other},
+            "far": {"type": "http", "address": "192.0.2.1", "port": 0},
+            "local": {"type": "tcp", "endpoint": f"unix:{tmp_path}/nowhere/socket"},
+        }
+        backend = {"type": "sqlite", "database_path": "missing/ccstore.db"}
+        config = write_config(tmp_path, receivers=receivers, storage={"backend": backend})
+        status, said = run(tmp_path, "--config", config)
+    assert status == 1
+    assert "Traceback" not in said
+    problems = [line.split("cannot start: ")[1] for line in said.splitlines() if "cannot start: " in line]
+    assert [problem.split(": ")[0] for problem in problems] == [
+        "receivers.nodes.port",
+        "receivers.more.port",
+        "receivers.far.address",
+        "receivers.local.endpoint",
+        "storage.backend.database_path",
+    ]
+    assert problems[0] == f"receivers.nodes.port: cannot listen on 127.0.0.1:{port}: address already in use"
+    assert problems[3].endswith(f": the folder {tmp_path}/nowhere does not exist")
+    assert f"the folder {tmp_path}/missing does not exist" in problems[4]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/proc/ccstore.db", "/proc/ccstore.db"),
+        ("nowhere/ccstore.db", "/nowhere does not exist"),
+        ("ccstore.json/ccstore.db", "/ccstore.json is not a folder"),
+    ],
+)
+def test_a_database_that_cannot_be_written(tmp_path: Path, path: str, said: str) -> None:
     backend = {"type": "sqlite", "database_path": path}
     config = write_config(tmp_path, receivers=RECEIVERS, storage={"backend": backend})
-    status, said = run(tmp_path, "--config", config)
-    check_wrong_start(status, said, "cannot start: ", path)
+    status, text = run(tmp_path, "--config", config)
+    check_wrong_start(status, text, "cannot start: storage.backend.database_path: ", said)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "tcp:0:foo=bar",
+        "ssl:0:privateKey=ccstore.json",
+        "ssl:0:privateKey=missing.pem",
+        "systemd:domain=INET:index=0",
+        "stdio:",
+        "unix:/nowhere/ccstore.socket",
+    ],
+)
+def test_an_endpoint_that_is_none(tmp_path: Path, endpoint: str) -> None:
+    for part, key in (({"receivers": {"r": {"type": "tcp"}}}, "receivers.r"), ({}, "api")):
+        config = write_config(tmp_path, **part)
+        content = json.loads(config.read_text())
+        section = content["receivers"]["r"] if part else content["api"]
+        section.pop("address", None)
+        section.pop("port", None)
+        section["endpoint"] = endpoint
+        config.write_text(json.dumps(content))
+        status, said = run(tmp_path, "--config", config)
+        check_wrong_start(status, said, f"{key}.endpoint: ", endpoint)
+    assert not (tmp_path / "ccstore.db").exists()
+
+
+def test_a_certificate_and_a_key_that_do_not_belong_together(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    keys = {"tls_certificate": "server.pem", "tls_key": "client.key"}
+    config = write_config(tmp_path, receivers={"r": {"type": "tcp", "port": 0, **keys}})
+    for options in ([], ["--check"]):
+        status, said = run(tmp_path, "--config", config, *options)
+        check_wrong_start(status, said, "receivers.r.tls_key: got 'client.key', expected the private key of ")
+
+
+def test_wrong_options_are_told_in_the_words_of_the_command(tmp_path: Path) -> None:
+    for command in ("run", "check"):
+        status, said = run(tmp_path, command, "--nope", command=("-m", "ccstore"))
+        line = (
+            f"ccstore {command}: option --nope not recognized; `ccstore {command} --help` lists the options"
+        )
+        assert (status, said) == (1, line + "\n")
 
 
 def test_a_database_of_somebody_else(tmp_path: Path, config: Path) -> None:
     (tmp_path / "ccstore.db").write_text("this is no database, " * 100)
     status, said = run(tmp_path, "--config", config)
-    check_wrong_start(status, said, "cannot start: cannot open the database", "ccstore.db")
+    check_wrong_start(status, said, "cannot start: ", "cannot open the database", "ccstore.db")
 
 
 def test_a_database_in_use_by_another_daemon(config: Path) -> None:
@@ -347,8 +452,8 @@ def test_a_start_in_the_background_that_fails_leaves_no_pid_file(tmp_path: Path)
         config = write_config(tmp_path, api={"port": port})
         options = [f"--pidfile={pidfile}", f"--logfile={log}", "ccstore", "--config", config]
         status, said = run(tmp_path, *options, command=TWISTD)
-    check_wrong_start(status, said, "An error has occurred: b'api: cannot listen on 127.0.0.1:")
-    check_wrong_start(1, log.read_text(), "cannot start: api: cannot listen on")
+    check_wrong_start(status, said, "An error has occurred: b'api.port: cannot listen on 127.0.0.1:")
+    check_wrong_start(1, log.read_text(), "cannot start: api.port: cannot listen on")
     assert not pidfile.exists()
 
 
