@@ -71,6 +71,13 @@ class WriteTests(ApiTestCase):
         self.assertEqual(answer.status, 400)
         self.assertEqual(answer.error, "precision: expected one of auto, s, ms, us, ns, got 'h'")
 
+    async def test_a_cluster_in_the_url_that_is_not_utf_8_is_refused(self) -> None:
+        for name in ("cluster", "precision"):
+            answer = await self.write(event("a", cluster=None), path=f"/api/write/?{name}=%FFx")
+            self.assertEqual((answer.status, answer.error), (400, rf"{name}: expected UTF-8, got b'\xffx'"))
+        self.assertEqual((await self.write(event("a"), path="/api/write/?cluster=%C3%A4")).status, 200)
+        self.assertEqual((await self.stats())["receivers"]["api"]["received"], 1)
+
     async def test_a_client_that_goes_away_changes_no_books(self) -> None:
         storage = self.service.getServiceNamed("storage")
         held: Deferred[None] = Deferred()
@@ -215,6 +222,39 @@ class QueryTests(ApiTestCase):
             ),
         )
         self.assertIn('from: expected Unix seconds as an integer, got "yesterday"', problems)
+
+    async def test_keys_in_any_case(self) -> None:
+        await self.write(event("a", host="h1"), event("b", host="h2"))
+        body = b'{"Cluster": "alex", "FROM": 0, "Queries": [{"Host": "h2", "Kind": "event"}]}'
+        answer = await self.ask("POST", "/api/query/", body)
+        self.assertEqual([row["Event"] for row in answer.json["results"][0][0]["data"]], ["b"])
+
+    async def test_keys_that_are_not_known_are_refused_and_named(self) -> None:
+        answer = await self.query({"hots": "h1"}, {"host": "h1"}, **{"for_all_nodes": ["h1"]})
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(
+            answer.error.split("; "),
+            [
+                '"for_all_nodes": unknown key, expected cluster, from, to, for-all-nodes or queries',
+                'queries[0]: "hots": unknown key, '
+                "expected event, host, type, subtype, type-ids, subtype-ids or kind",
+            ],
+        )
+
+    async def test_a_wrong_kind_hides_no_other_mistake(self) -> None:
+        for kind in ("metric", [], 0, False):
+            answer = await self.query({"kind": kind, "host": 1})
+            places = [problem.split(":")[0] for problem in answer.error.split("; ")]
+            self.assertEqual(places, ["queries[0].kind", "queries[0].host"])
+        for kind in (None, ""):
+            self.assertEqual((await self.query({"kind": kind})).status, 200)
+
+    async def test_a_number_of_thousands_of_digits(self) -> None:
+        answer = await self.ask("POST", "/api/query/", b'{"from": %s}' % (b"1" * 5000))
+        self.assertEqual(
+            (answer.status, answer.error),
+            (400, "failed to parse API request: a number has more than 100 digits"),
+        )
 
     async def test_bodies_that_are_no_query(self) -> None:
         for body in (b"", b"{", b"[]", b"7", b"null", b'"x"', b"\xff", b"[" * 100_000):
@@ -379,7 +419,7 @@ class TokenTests(ApiTestCase):
         await client.closed
 
     async def test_what_needs_no_token(self) -> None:
-        for path in ("/health", "/ready", "/api/openapi.json"):
+        for path in ("/health", "/ready", "/api/openapi.json", "/api/openapi.json/"):
             self.assertEqual((await self.ask("GET", path)).status, 200)
 
 
@@ -408,6 +448,27 @@ class ErrorTests(ApiTestCase):
             )
             self.assertTrue(answer.error)
             self.assertIsNone(answer.header("location"))
+
+    async def test_json_ends_with_a_newline_and_nothing_else_does(self) -> None:
+        for method, path in (
+            ("GET", "/health"),
+            ("GET", "/api/stats"),
+            ("GET", "/nothing"),
+            ("PUT", "/health"),
+        ):
+            self.assertTrue((await self.ask(method, path)).body.endswith(b"}\n"))
+        self.assertTrue((await self.query({})).body.endswith(b"}\n"))
+        self.assertTrue((await self.write(b"bad")).body.endswith(b"}\n"))
+        self.assertEqual((await self.write(event("a"))).body, b"")
+
+    async def test_the_head_alone_says_how_long_the_body_would_be(self) -> None:
+        for path, status in (("/health", 200), ("/nothing", 404)):
+            whole = await self.ask("GET", path)
+            with capturedLogs() as logs:
+                answer = await self.ask("HEAD", path)
+            self.assertEqual((answer.status, answer.body), (status, b""))
+            self.assertEqual(answer.header("content-length"), str(len(whole.body)))
+            self.assertEqual(logs, [])
 
     async def test_what_is_allowed_is_said(self) -> None:
         self.assertEqual((await self.ask("GET", "/api/write/")).header("allow"), "POST")

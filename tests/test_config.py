@@ -14,6 +14,12 @@ from typing import Any
 import attrs
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +35,7 @@ from ccstore.config import (
     load_config,
     parse_duration,
 )
+from tests.certificates import certificates
 
 CONF = Path(__file__).parent.parent / "conf"
 STORAGE = {"backend": {"type": "sqlite", "database_path": "events.db"}}
@@ -324,7 +331,12 @@ def test_repeated_key_does_not_hide_other_problems(load: Load) -> None:
         ),
         ("c.json", b'{"a": NaN}', "got an error: the number NaN, expected valid JSON"),
         ("c.json", b"[" * 100000, "expected valid JSON"),
-        ("c.json", b'{"a": ' + b"1" * 5000 + b"}", "JSON"),
+        (
+            "c.json",
+            b'{"a": ' + b"1" * 5000 + b"}",
+            "got a number with too many digits, expected valid JSON",
+        ),
+        ("c.yaml", b"a: " + b"1" * 5000, "got a number with too many digits, expected valid YAML"),
         ("c.yaml", b"a: 1\nb: [1,\n", "got an error at line 3, column 1: "),
         ("c.yaml", b"a: 1\n\tb: 2\n", "got an error at line 2, column 1: "),
         ("c.yaml", b"a: b\n--- \nc: d\n", "got an error at line 2, column 1: "),
@@ -726,15 +738,39 @@ def test_udp_has_neither_endpoint_nor_tls_nor_connections(load: Load) -> None:
     assert "expected an IP address" in problem(load, receiver(type="udp", address="node1"))
 
 
+def test_endpoints_are_understood_before_anything_starts(load: Load, cwd: Path) -> None:
+    certificates(cwd)
+    (cwd / "both.pem").write_bytes((cwd / "server.pem").read_bytes() + (cwd / "client.key").read_bytes())
+    expected = "expected a Twisted server endpoint "
+    wrong = {
+        "tcp:18094:foo=bar": "(it has no parameter 'foo')",
+        "tcp:http": "('http' is not a number)",
+        "nothing:1": "(Unknown endpoint type: 'nothing')",
+        "stdio:": "(stdio is no place to listen on)",
+        f"ssl:1:privateKey={cwd}/ca.pem": "(there is no certificate or no private key in the file it names)",
+        f"ssl:1:privateKey={cwd}/both.pem": "(the certificate and the private key do not belong together)",
+    }
+    for endpoint, said in wrong.items():
+        found = problem(load, receiver(type="tcp", endpoint=endpoint))
+        assert found.startswith("receivers.r.endpoint: got ")
+        assert found.endswith(expected + said)
+        assert problem(load, complete(api={"endpoint": endpoint})).endswith(expected + said)
+
+
+def test_endpoints_that_may_work_when_it_starts(load: Load) -> None:
+    for endpoint in ("systemd:domain=INET:index=0", "ssl:1:privateKey=not-yet-there.pem", "unix:/not/there"):
+        assert load(complete(api={"endpoint": endpoint})).api.endpoint == endpoint
+
+
 def test_tls(load: Load, cwd: Path) -> None:
-    for name in ("cert.pem", "key.pem", "ca.pem"):
-        (cwd.parent / "etc" / name).touch()
     etc = cwd.parent / "etc"
-    keys = {"tls_certificate": "cert.pem"}
-    assert load(complete(api=keys)).api.tls == TlsConfig(etc / "cert.pem", etc / "cert.pem", None)
-    keys |= {"tls_key": str(etc / "key.pem"), "tls_client_ca": "../etc/ca.pem"}
+    certificates(etc)
+    (etc / "both.pem").write_bytes((etc / "server.pem").read_bytes() + (etc / "server.key").read_bytes())
+    keys = {"tls_certificate": "both.pem"}
+    assert load(complete(api=keys)).api.tls == TlsConfig(etc / "both.pem", etc / "both.pem", None)
+    keys |= {"tls_key": str(etc / "server.key"), "tls_client_ca": "../etc/ca.pem"}
     assert load(complete(api=keys)).api.tls == TlsConfig(
-        etc / "cert.pem", etc / "key.pem", cwd / "../etc/ca.pem"
+        etc / "both.pem", etc / "server.key", cwd / "../etc/ca.pem"
     )
 
 
@@ -750,6 +786,52 @@ def test_tls_needs_a_certificate(load: Load, cwd: Path) -> None:
     assert problem(load, receiver(type="tcp", tls_client_ca="ca.pem")) == (
         "receivers.r.tls_client_ca: got 'ca.pem', expected tls_certificate beside it"
     )
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"tls_certificate": "junk"},
+            "tls_certificate: got 'junk', expected a PEM file with a certificate (there is no ",
+        ),
+        (
+            {"tls_certificate": "broken"},
+            "tls_certificate: got 'broken', expected a PEM file with a certificate (",
+        ),
+        (
+            {"tls_certificate": "server.pem"},
+            "tls_certificate: got 'server.pem', expected a PEM file with a private key (",
+        ),
+        (
+            {"tls_certificate": "server.pem", "tls_key": "junk"},
+            "tls_key: got 'junk', expected a PEM file with a private key (",
+        ),
+        (
+            {"tls_certificate": "server.pem", "tls_key": "locked"},
+            "tls_key: got 'locked', expected a private key without a passphrase (",
+        ),
+        (
+            {"tls_certificate": "server.pem", "tls_key": "client.key"},
+            "tls_key: got 'client.key', expected the private key of the certificate (that in ",
+        ),
+        (
+            {"tls_certificate": "server.pem", "tls_key": "server.key", "tls_client_ca": "server.key"},
+            "tls_client_ca: got 'server.key', expected a PEM file with a certificate (",
+        ),
+    ],
+)
+def test_tls_files_that_are_of_no_use(load: Load, cwd: Path, keys: dict[str, str], said: str) -> None:
+    certificates(cwd)
+    (cwd / "junk").write_text("junk")
+    (cwd / "broken").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    locked = load_pem_private_key((cwd / "server.key").read_bytes(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    (cwd / "locked").write_bytes(locked)
+    for kind in ("tcp", "http"):
+        assert problem(load, receiver(type=kind, **keys)).startswith(f"receivers.r.{said}")
+    assert problem(load, complete(api=keys)).startswith(f"api.{said}")
 
 
 @pytest.mark.parametrize(
@@ -928,7 +1010,9 @@ def test_absolute_database_path(load: Load, cwd: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["", ":memory:", "file:x.db?mode=ro", "..", 5, "a\0b"])
+@pytest.mark.parametrize(
+    "value", ["", ":memory:", "file:x.db?mode=ro", "..", 5, "a\0b", "x" * 300, "x" * 250, "x/" * 3000]
+)
 def test_wrong_database_path(load: Load, value: object) -> None:
     found = problem(load, sqlite(database_path=value))
     assert found.startswith("storage.backend.database_path: got ")

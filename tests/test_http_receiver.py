@@ -181,6 +181,23 @@ class WriteTests(_HttpTests):
         self.send(event("a", cluster=None), path="/x?cluster=fritz")
         self.assertEqual(self.sink.origins[-1].cluster, "meggie")
 
+    def test_a_cluster_that_is_not_utf_8_is_refused(self) -> None:
+        answer = self.send(event("a", cluster=None), path="/x?cluster=%FF")
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.error["error"], r"cluster: expected UTF-8, got b'\xff'")
+        self.assertEqual(self.sink.texts, [])
+
+    def test_a_request_for_the_head_is_refused_without_a_body_and_a_word(self) -> None:
+        with capturedLogs() as logs:
+            self.connect().dataReceived(head("HEAD", "/"))
+        self.assertTrue(self.wire.value().startswith(b"HTTP/1.1 405 "))
+        self.assertTrue(self.wire.value().endswith(b"\r\n\r\n"))
+        self.assertEqual(logs, [])
+
+    def test_errors_end_with_a_newline(self) -> None:
+        self.assertTrue(self.send(b"bad").body.endswith(b"}\n"))
+        self.assertTrue(self.send(method="GET").body.endswith(b"}\n"))
+
     def test_a_body_is_lines_whatever_type_it_claims_to_have(self) -> None:
         body = event("see http://x/?a=1&cluster=evil&b=2;cluster=worse")
         for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/html"):
