@@ -199,8 +199,9 @@ class SqliteBackend:
         while await self._run(self._writer.merge) and time.monotonic() < end:
             pass  # as above
         if self._writer.is_idle and self._log_size():
-            # Only now the file gets smaller by what was given back.
-            await self._run(checkpoint)
+            # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
+            with suppress(StoreUnavailable):
+                await self._run(checkpoint)
         self._figures = await self._run(self._writer.figures)
 
     def _log_size(self) -> int:
