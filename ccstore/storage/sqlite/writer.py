@@ -156,9 +156,7 @@ class Writer:
         try:
             streams = [*map(self._by_series.__getitem__, messages.series)]
         except KeyError:
-            held = self._by_series
-            unknown = [series for series in dict.fromkeys(messages.series) if series not in held]
-            self._learn(connection, kind, unknown)
+            self._learn(connection, kind, [*dict.fromkeys(messages.series)])
             streams = [*map(self._by_series.__getitem__, messages.series)]
         columns: dict[str, Sequence[object]] = {
             "stream": streams,
@@ -180,21 +178,23 @@ class Writer:
             position = width
         _insert_rows(connection, table, [*columns], flat[position:])
 
-    def _learn(self, connection: sqlite3.Connection, kind: str, unknown: Sequence[Series]) -> None:
+    def _learn(self, connection: sqlite3.Connection, kind: str, series: Sequence[Series]) -> None:
         """Find the streams of these series, and make those that are new."""
+        unknown: Sequence[Series] = [each for each in series if each not in self._by_series]
         if len(self._by_series) + len(unknown) > _STREAMS_HELD:
             self._by_series.clear()
+            unknown = series  # all of them, now
         if len(self._streams) + len(unknown) > _STREAMS_HELD:
             self._streams.clear()
             self._knows_all_streams = False
-        keys = {series: (series.cluster, kind, *series.columns) for series in unknown}
+        keys = {each: (each.cluster, kind, *each.columns) for each in unknown}
         missing = [*{key: None for key in keys.values() if key not in self._streams}]
         if missing:
             found = {} if self._knows_all_streams else self._select_streams(connection, missing)
             self._streams.update(found)
             self._make_streams(connection, kind, [key for key in missing if key not in found])
-        for series, key in keys.items():
-            self._by_series[series] = self._streams[key]
+        for each, key in keys.items():
+            self._by_series[each] = self._streams[key]
 
     def _select_streams(self, connection: sqlite3.Connection, keys: list[_Key]) -> dict[_Key, int]:
         """The ids of those streams that are there."""
