@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import cost, crash, ingest, limits, nodes, query
+from benchmarks import cost, crash, fuzz, ingest, limits, nodes, query
 from benchmarks.report import show
 
 
@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         "--retention", type=float, help="seconds after which events expire, so that segments are dropped"
     )
 
+    command = add("fuzz", "senders that mean no good, and how long an honest one waits meanwhile")
+    command.add_argument("--seconds", type=float, default=600.0, help="of random bytes on every port")
+
     command = add("nodes", "many connections with a line a second each, and one with as many lines")
     command.add_argument("--nodes", type=int, default=10_000, help="connections")
     command.add_argument("--seconds", type=float, default=20.0, help="how long each is measured")
@@ -64,6 +67,8 @@ def main() -> None:
         rows = limits.run(given.lines, given.retention)
     elif given.command == "crash":
         rows, problems = crash.run(given.rounds, term=given.term, retention=given.retention)
+    elif given.command == "fuzz":
+        rows, problems = fuzz.run(given.seconds)
     elif given.command == "nodes":
         rows, problems = nodes.run(given.nodes, given.seconds)
     elif given.command == "query":

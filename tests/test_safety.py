@@ -141,14 +141,15 @@ def test_bodies_that_wait_cost_no_stream_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "ccstore.db"
     with daemon_in(tmp_path, flags=["_timeout=2000"], max_waiting=8000) as daemon, ExitStack() as stack:
         assert write(daemon, line("0", "h"))[0] == 200
-        with locked(path):
+        connections = [stack.enter_context(closing(daemon.connect("HTTP"))) for _ in range(20)]
+        stream = Stream(daemon)
+        with ExitStack() as sending, locked(path):
             # Before the first try has failed, nobody knows of the lock.
-            connections = [stack.enter_context(closing(daemon.connect("HTTP"))) for _ in range(20)]
             for number, connection in enumerate(connections):
                 connection.request("POST", "/", line(number, "h") * 790)
             daemon.until(lambda stats: stats["receivers"]["http"]["received"] == 1 + 20 * 790)
-            with Stream(daemon) as stream:
-                daemon.until(lambda stats: stats["receivers"]["tcp"]["pauses"])
+            sending.enter_context(stream)
+            daemon.until(lambda stats: stats["receivers"]["tcp"]["received"] > 2000)
         answers = [connection.getresponse().status for connection in connections]
         assert {*answers} <= {200, 503}
         daemon.until_ready()

@@ -39,7 +39,13 @@ START = 1_700_000_000
 CLUSTERS = ("alex", "my-cl")
 HOSTS = ("a", "b", "c", None)
 LIMITS = {
-    writer: {"SEGMENT_ROWS": 6, "_STREAMS_HELD": 5, "_INDEX_WHEN_IDLE": 2, "_KEYS_SOUGHT": 2},
+    writer: {
+        "SEGMENT_ROWS": 6,
+        "_STREAMS_HELD": 5,
+        "_INDEX_WHEN_IDLE": 2,
+        "_KEYS_SOUGHT": 2,
+        "_SEGMENTS_PASSED": 1,
+    },
     merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
     reader: {"_ROWS_FETCHED": 2, "_SEGMENTS_READ": 2, "_STREAMS_PROBED": 2, "_SIZE_FETCHED": 20},
 }
@@ -151,6 +157,7 @@ class StoreMachine(RuleBasedStateMachine):
         globalLogPublisher.addObserver(self.observe)
         self.stack.callback(globalLogPublisher.removeObserver, self.observe)
         self.texts = 0
+        self.told_to_come_again = 0
         self.series: dict[Any, Series] = {}  # as decoders keep them
         self.list: dict[str, list[Stored]] = {"event": [], "log": []}
         self.last = {"event": 0, "log": 0}  # ids
@@ -173,6 +180,7 @@ class StoreMachine(RuleBasedStateMachine):
             batch_size=5,
             max_waiting=10**6,
         )
+        self.told_to_come_again = 0
         self.learn_what_expires(self.now - RETENTION * SECOND)
         self.service.startService()
 
@@ -354,19 +362,29 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(batch=batches, statements=st.integers(0, 30), is_urgent=st.booleans())
     def fail(self, batch: Any, statements: int, is_urgent: bool) -> None:
-        """A statement of the next write, or of the housekeeping behind it, fails; later it works again."""
+        """A statement of the next write, or of the housekeeping behind it, fails; later it works again.
+
+        Nothing is stored of what somebody was told to send again.
+        """
         messages = self.batch(batch)
-        self.keep(messages)
         self.service.flush()
         self.connection.countdown = statements
         committed = self.service.accept(messages, urgent=is_urgent)
         self.service.flush()
-        assert committed.called == (self.service.unreadiness() is None)
+        is_unready = self.service.unreadiness() is not None
+        assert committed.called == (is_urgent or not is_unready)
+        if not (is_urgent and is_unready):
+            self.keep(messages)
         self.tick(0.2)
         self.connection.countdown = None
         self.tick(1.0)
         assert self.service.unreadiness() is None
-        assert list(self.get(committed)) == []
+        if is_urgent and is_unready:
+            with pytest.raises(StoreUnavailable):
+                self.get(committed)
+            self.told_to_come_again += len(messages)
+        else:
+            assert list(self.get(committed)) == []
 
     @rule(statements=st.integers(0, 40))
     def fail_in_housekeeping(self, statements: int) -> None:
@@ -415,7 +433,8 @@ class StoreMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         if hasattr(self, "service"):
             status: Any = self.service.stats()["manager"]
-            assert status["status"]["processed"] == status["status"]["flushed"] + status["status"]["waiting"]
+            status = status["status"]
+            assert status["processed"] == status["flushed"] + status["waiting"] + self.told_to_come_again
 
     @rule()
     def look_at_everything(self) -> None:
