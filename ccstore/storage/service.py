@@ -84,6 +84,8 @@ class StorageService(Service):
         self._waiting = 0  # messages in _offers and in the batch being written
         self._waiting_size = 0  # characters of their texts
         self._in_batch = 0  # messages in the batch being written
+        self._urgent_waiting = 0  # messages among those waiting that somebody waits for
+        self._urgent_size = 0
         self._urgent = 0  # offers in _offers that somebody waits for
         self._newest: _Offer | None = None
         self._flushed: _Offer | None = None  # up to this one all is to be written in any case
@@ -151,9 +153,7 @@ class StorageService(Service):
             # Whoever waits for the answer is better served by a quick no, and will come again.
             return fail(StoreUnavailable(self._failure))
         size = sum(map(len, messages.texts))
-        if self._waiting and (
-            self._waiting + len(messages) > self._max_waiting or self._waiting_size + size > MAX_WAITING_SIZE
-        ):
+        if not self._has_room(len(messages), size, urgent):
             return fail(StoreUnavailable(f"{self._waiting} messages are waiting to be stored already"))
         offer = self._newest = _Offer(messages, size, urgent)
         self._offers.append(offer)
@@ -161,11 +161,28 @@ class StorageService(Service):
         self._waiting_size += size
         self._counts["processed"] += len(messages)
         self._urgent += urgent
+        if urgent:
+            self._urgent_waiting += len(messages)
+            self._urgent_size += size
         if self._is_due():
             self.flush()
         else:
             self._wait_a_little()
         return offer.committed
+
+    def _has_room(self, count: int, size: int, urgent: bool) -> bool:
+        """Whether so many more messages may wait.
+
+        Whoever waits for the answer can be told to come again. A stream cannot: it pauses by itself when it
+        has too much waiting, and must not lose anything because others have.
+        """
+        waiting, waiting_size = self._waiting, self._waiting_size
+        if not urgent:
+            waiting -= self._urgent_waiting
+            waiting_size -= self._urgent_size
+        return not waiting or (
+            waiting + count <= self._max_waiting and waiting_size + size <= MAX_WAITING_SIZE
+        )
 
     def flush(self) -> None:
         """See :meth:`IMessageStore.flush`."""
@@ -271,6 +288,9 @@ class StorageService(Service):
         for offer in offers:
             self._waiting -= len(offer.messages)
             self._waiting_size -= offer.size
+            if offer.is_urgent:
+                self._urgent_waiting -= len(offer.messages)
+                self._urgent_size -= offer.size
         for offer in offers:
             if failure is None:
                 offer.committed.callback(offer.refusals)
