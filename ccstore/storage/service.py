@@ -95,6 +95,7 @@ class StorageService(Service):
         self._failure: str | None = None
         self._retry: IDelayedCall | None = None
         self._stopping = False
+        self._has_given_up = False
         self._warnings = RateLimit(clock, 60.0)
         self._housekeeping = (
             (LoopingCall(self._expire), retention_interval(retention)),
@@ -271,8 +272,13 @@ class StorageService(Service):
                 await self._store(offers)
             except StoreUnavailable as error:
                 self._is_unavailable(error)
-                if self._stopping and delay > _RETRY_FIRST:
-                    # Give up only here: what waits is lost with the process, and the log says so.
+                if self._stopping and (delay > _RETRY_FIRST or self._has_given_up):
+                    # Give up only here: what waits is lost with the process, and the log says so. What waits
+                    # behind it would only find the same, and a locked database takes its time to say so.
+                    self._has_given_up = True
+                    offers = [*offers, *self._offers]
+                    self._offers.clear()
+                    self._urgent = 0
                     self._release(offers, error)
                     return
                 offers = self._turn_away(offers, error)

@@ -26,6 +26,8 @@ from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
+#: Milliseconds that a write waits for a lock at most: it is tried again, and the stop waits for it.
+_LOCK_WAIT: Final = 1000
 #: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
 #: has its own.
 _STATEMENTS_HELD: Final = 40
@@ -99,8 +101,8 @@ class SqliteBackend:
         except (sqlite3.Error, StoreError) as error:
             self._release_lock()
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
-        self._writing = self._pool(str(self._path), 1)
-        self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS)
+        self._writing = self._pool(str(self._path), 1, self._prepare_writer)
+        self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS, self._prepare)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -117,7 +119,9 @@ class SqliteBackend:
         self._reading = self._writing = None
         self._release_lock()
 
-    def _pool(self, database: str, connections: int) -> ConnectionPool:
+    def _pool(
+        self, database: str, connections: int, prepare: Callable[[sqlite3.Connection], None]
+    ) -> ConnectionPool:
         return ConnectionPool(
             "sqlite3",
             database,
@@ -129,12 +133,17 @@ class SqliteBackend:
             cp_min=1,
             cp_max=connections,
             cp_noisy=False,
-            cp_openfun=self._prepare,
+            cp_openfun=prepare,
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         for name, value in self._pragmas.items():
             connection.execute(f"PRAGMA {name} = {value}")
+
+    def _prepare_writer(self, connection: sqlite3.Connection) -> None:
+        self._prepare(connection)
+        (wait,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute(f"PRAGMA busy_timeout = {min(wait, _LOCK_WAIT)}")
 
     def _take_lock(self) -> None:
         """One daemon a file: what the writer knows of it would be wrong with two."""
