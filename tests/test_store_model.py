@@ -44,7 +44,7 @@ LIMITS = {
         "_STREAMS_HELD": 5,
         "_INDEX_WHEN_IDLE": 2,
         "_KEYS_SOUGHT": 2,
-        "_SEGMENTS_PASSED": 1,
+        "SEGMENTS_PASSED": 1,
     },
     merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
     reader: {"_ROWS_FETCHED": 2, "_SEGMENTS_READ": 2, "_STREAMS_PROBED": 2, "_SIZE_FETCHED": 20},
