@@ -112,6 +112,7 @@ class Stored(NamedTuple):
 offsets = st.one_of(
     st.integers(-4, 4),
     st.integers(-4, 4).map(lambda number: number * SECOND),
+    st.integers(-1, 1).map(lambda number: number - RETENTION * SECOND),
     st.integers(-2 * RETENTION * SECOND, 3 * RETENTION * SECOND),
 )
 drafts = st.tuples(
