@@ -42,17 +42,27 @@ def decode_together(
         that a mistake never reaches the next.
     :return: the messages, and the host of each.
     """
+    together = plain_together(decoder, parts, now)
+    if together is not None:
+        return together
+    messages = Batch()
+    hosts: list[str] = []
+    for data, sender in parts:
+        taken = alone(data, sender)
+        messages.extend(taken)
+        hosts += [sender.host] * len(taken)
+    return messages, hosts
+
+
+def plain_together(
+    decoder: StreamDecoder, parts: Sequence[tuple[bytes, _Sender]], now: int
+) -> tuple[Batch, list[str]] | None:
+    """As :func:`decode_together`, if nothing in any of the parts is out of the ordinary; else None."""
     lines = b"".join([data if data.endswith(b"\n") else data + b"\n" for data, _ in parts])
     messages = decoder.plain(lines, now)
     if messages is None:
-        messages = Batch()
-        hosts: list[str] = []
-        for data, sender in parts:
-            taken = alone(data, sender)
-            messages.extend(taken)
-            hosts += [sender.host] * len(taken)
-        return messages, hosts
-    hosts = []
+        return None
+    hosts: list[str] = []
     for data, sender in parts:
         sender.pass_over(data)
         hosts += [sender.host] * (data.count(b"\n") + (not data.endswith(b"\n")))

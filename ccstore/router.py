@@ -21,6 +21,8 @@ NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
 _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
+#: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
+_HOSTS_WARNED_OF = 32
 _IS_STORABLE = attrgetter("is_storable")
 
 
@@ -41,7 +43,7 @@ class Router:
         self._clock = clock
         self._retention = int(retention * 1e9)
         self._store_logs = store_logs
-        self._expired_warnings = RateLimit(clock, _WARN_EVERY)
+        self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
 
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:

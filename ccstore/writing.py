@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from twisted.internet.task import deferLater
 
 from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
-from ccstore.lineprotocol import LineError, Precision
+from ccstore.lineprotocol import Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
 from ccstore.web import WebError
 
-#: Decoded in one go, in bytes: others get their turn between two.
-_PIECE = 1 << 18
+#: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
+#: right, and more and more as long as there is none.
+_PIECES = (1 << 11, 1 << 16, 1 << 18)
+#: Seconds that decoding may take before others get their turn.
+_TURN = 0.005
 #: Bad lines that an answer lists; the others are only counted.
 _LISTED = 100
 _RETRY_AFTER = "5"
@@ -29,18 +32,14 @@ async def write_body(
     """
     decoder = intake.decoder(precision=precision)
     messages = Batch()
-    errors: list[LineError] = []
+    bad: list[tuple[int, int, str]] = []
+    rejected = 0
     default_time = intake.now()
-    for start in range(0, len(body), _PIECE):
-        if start:
-            await deferLater(intake.clock, 0)
-        decoded = decoder.feed(body[start : start + _PIECE], default_time)
+    async for decoded in _decoded(intake, decoder, body, default_time):
         messages.extend(decoded.messages)
-        errors += decoded.errors
-    decoded = decoder.finish(default_time)
-    messages.extend(decoded.messages)
-    errors += decoded.errors
-    intake.reject(errors, sender)
+        intake.reject(decoded.errors, sender)
+        rejected += len(decoded.errors)
+        bad += [(error.line, error.column, error.reason) for error in decoded.errors[: _LISTED - len(bad)]]
     refusals: Sequence[Refusal] = ()
     if messages:
         try:
@@ -48,22 +47,24 @@ async def write_body(
         except StoreUnavailable as error:
             raise WebError(503, f"cannot store now: {error}", headers={"retry-after": _RETRY_AFTER}) from None
     taken = len(messages) - len(refusals)
-    if errors or refusals:
-        bad = [(error.line, error.column, error.reason) for error in errors]
-        if refusals:
+    if rejected or refusals:
+        listed = refusals[:_LISTED]
+        if listed:
             lines: list[int] = []
-            slow = intake.decoder(precision=precision, lines=lines)
-            slow.feed(body, default_time)
-            slow.finish(default_time)
-            bad += [(lines[refusal.index], 1, refusal.reason) for refusal in refusals]
+            numbering = intake.decoder(precision=precision, lines=lines)
+            async for _ in _decoded(intake, numbering, body, default_time):
+                if len(lines) > listed[-1].index:
+                    break
+            bad += [(lines[refusal.index], 1, refusal.reason) for refusal in listed]
         bad.sort()
         line, _, reason = bad[0]
+        rejected += len(refusals)
         raise WebError(
             400,
-            f"{len(bad)} of {len(messages) + len(errors)} lines are bad, the first is line {line}: {reason}",
+            f"{rejected} of {rejected + taken} lines are bad, the first is line {line}: {reason}",
             more={
                 "stored": taken,
-                "rejected": len(bad),
+                "rejected": rejected,
                 "lines": [
                     {"line": line, "column": column, "reason": reason}
                     for line, column, reason in bad[:_LISTED]
@@ -71,3 +72,21 @@ async def write_body(
             },
         )
     return taken
+
+
+async def _decoded(
+    intake: Intake, decoder: StreamDecoder, body: bytes, default_time: int
+) -> AsyncIterator[Decoded]:
+    """Decode a body piece by piece, and let others have their turn where it takes long."""
+    least, piece, largest = _PIECES
+    position = 0
+    end_of_turn = intake.clock.seconds() + _TURN
+    while position < len(body):
+        if intake.clock.seconds() > end_of_turn:
+            await deferLater(intake.clock, 0)
+            end_of_turn = intake.clock.seconds() + _TURN
+        decoded = decoder.feed(body[position : position + piece], default_time)
+        position += piece
+        piece = least if decoded.errors else min(2 * piece, largest)
+        yield decoded
+    yield decoder.finish(default_time)

@@ -132,11 +132,26 @@ class FakeSink:
 
 
 class Loopback(MemoryReactorClock):
-    """A reactor without a network: whoever connects gets a transport that only remembers."""
+    """A reactor without a network: whoever connects gets a transport that only remembers.
+
+    :ivar passes: seconds that pass whenever anybody looks at the clock.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.passes = 0.0
         self.advance(NOW)
+
+    def seconds(self) -> float:
+        self.rightNow += self.passes
+        return float(self.rightNow)
+
+    def turn(self) -> None:
+        """Call what is due now, and not what that calls later."""
+        for call in [call for call in self.calls if call.getTime() <= self.rightNow]:
+            self.calls.remove(call)
+            call.called = True
+            call.func(*call.args, **call.kw)
 
     def connect(self, host: str = "10.0.0.1", port: int = 40000) -> tuple[Any, Wire]:
         """A connection to the port that was opened last: its protocol and its transport."""

@@ -17,6 +17,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from ccstore import writing
 from ccstore.interfaces import StoreUnavailable
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import WebError, unpack
@@ -206,6 +207,14 @@ class WriteTests(_HttpTests):
             self.assertEqual(self.sink.origins[-1].cluster, "fritz")
             self.assertEqual(self.sink.messages[-1].text, "see http://x/?a=1&cluster=evil&b=2;cluster=worse")
 
+    def test_of_many_bad_lines_the_first_are_listed_and_all_are_counted(self) -> None:
+        self.sink.refuses = lambda message: "no" if message.text == "a" else None
+        answer = self.send((b"x\n" + event("a") + b"\n") * 1000 + event("b"))
+        self.assertEqual(answer.status, 400)
+        self.assertTrue(answer.error["error"].startswith("2000 of 2001 lines are bad, the first is line 1: "))
+        self.assertEqual((answer.error["stored"], answer.error["rejected"]), (1, 2000))
+        self.assertEqual([entry["line"] for entry in answer.error["lines"]], [*range(1, 101)])
+
     def test_a_large_body_is_decoded_in_turns(self) -> None:
         body = b"\n".join(event(f"{number:07}{'x' * 900}") for number in range(3000))
         turns = []
@@ -215,11 +224,13 @@ class WriteTests(_HttpTests):
             if not self.wire.value():
                 self.clock.callLater(0, take_turn)
 
+        self.clock.passes = writing._TURN
         self.connect().dataReceived(head(length=len(body)) + body)
         take_turn()
-        self.clock.advance(0)
+        while not self.wire.value():
+            self.clock.turn()
         self.assertEqual(self.answer().status, 200)
-        self.assertGreaterEqual(len(turns), 10)
+        self.assertGreaterEqual(len(turns), 5)
         self.assertEqual([int(text[:7]) for text in self.sink.texts], list(range(3000)))
 
 

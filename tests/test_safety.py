@@ -181,6 +181,21 @@ def test_events_expire_on_a_full_disk_and_make_room(tmp_path: Path) -> None:
             assert texts == [str(number) for number in range(stream.sent - len(texts), stream.sent)]
 
 
+def test_a_start_on_a_full_disk(tmp_path: Path) -> None:
+    """What is stored can be read, and events go on to expire."""
+    with SmallDisk(tmp_path, 64 << 20) as disk:
+        with daemon_in(tmp_path, disk, retention_time="1s") as daemon:
+            assert write(daemon, line("kept", "h", "log") + line("gone", "h"))[0] == 200
+            daemon.stop()
+        disk.fill()
+        with daemon_in(tmp_path, disk, retention_time="1s") as daemon:
+            assert [row["Event"] for row in daemon.query({"kind": "log"})[0][0]["data"]] == ["kept"]
+            assert write(daemon, line("more", "h"))[0] == 503
+            disk.clear()
+            daemon.until(lambda stats: not stats["manager"]["errors"])
+            assert write(daemon, line("more", "h"))[0] == 200
+
+
 def test_memory_is_bounded_while_the_database_is_locked(tmp_path: Path) -> None:
     """16 streams and datagrams at full speed, against nothing but the limits."""
     path = tmp_path / "ccstore.db"

@@ -91,14 +91,40 @@ class LineTests(_TcpTests):
             other.dataReceived(b"\n" + event("f") + b"\n")
             self.assertEqual(self.sink.texts, [])
             self.clock.advance(0)
-            self.assertEqual(self.sink.texts, [*"abcedf"])
+            self.assertEqual(self.sink.texts, [*"abecdf"])
             (origin,) = self.sink.origins
-            self.assertEqual([origin.sender_of(place)[-1] for place in range(6)], [*"112122"])
+            self.assertEqual([origin.sender_of(place)[-1] for place in range(6)], [*"111222"])
 
     def test_a_large_amount_is_handed_over_within_a_turn(self) -> None:
         for _ in range(3):
             self.connection.dataReceived((event("a" * 1000) + b"\n") * 500)
         self.assertEqual(len(self.sink.messages), 1500)
+
+    def test_who_takes_long_to_decode_waits_and_nobody_else(self) -> None:
+        other, other_wire = self.clock.connect("10.0.0.2")
+        self.clock.passes = tcp._TURN / 20
+        self.connection.dataReceived(b"x\n" * 30_000)
+        other.dataReceived(event("a") + b"\n")
+        self.clock.turn()
+        self.assertEqual(self.sink.texts, ["a"])
+        self.assertGreater(self.rejected, 0)
+        self.assertEqual((self.wire.producerState, other_wire.producerState), ("paused", "producing"))
+        other.dataReceived(event("b") + b"\n")
+        self.clock.turn()
+        self.assertEqual(self.sink.texts, ["a", "b"])
+        self.assertLess(self.rejected, 30_000)
+        while self.wire.producerState == "paused":
+            self.clock.turn()
+        self.assertEqual(self.rejected, 30_000)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_waits_to_be_decoded_counts_at_the_close(self) -> None:
+        self.clock.passes = tcp._TURN / 20
+        self.connection.dataReceived(b"x\n" * 30_000 + event("a"))
+        self.clock.turn()
+        self.assertEqual(self.wire.producerState, "paused")
+        self.lose(self.wire, ConnectionDone())
+        self.assertEqual((self.rejected, self.sink.texts), (30_000, ["a"]))
 
     def test_lines_are_numbered_over_all_that_a_connection_sends(self) -> None:
         self.read(self.connection, (event("a") + b"\n") * 3)

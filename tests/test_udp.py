@@ -9,7 +9,6 @@ from unittest import SkipTest
 
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
-from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -17,7 +16,7 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.listening import ListenError
 from ccstore.receivers import udp
 from ccstore.receivers.udp import UdpReceiver, kernel_drops
-from tests.support import FakeSink, event, intake_for, port_in, receiver_config, scratch
+from tests.support import FakeSink, Loopback, event, intake_for, port_in, receiver_config, scratch
 
 SENDER = ("10.0.0.1", 40000)
 
@@ -30,7 +29,7 @@ class DatagramTests(SynchronousTestCase):
 
     def start(self, *, max_waiting: int = 1000, max_waiting_size: int = 10**9, **keys: Any) -> None:
         config = receiver_config(scratch(self), "udp", **keys)
-        self.clock = Clock()
+        self.clock = Loopback()
         self.sink = FakeSink()
         self.receiver = UdpReceiver(
             config,
@@ -70,6 +69,20 @@ class DatagramTests(SynchronousTestCase):
         self.send(event("x" * 200), event("y" * 200) + b"\n" + event("b"))
         self.assertEqual(self.sink.texts, ["b"])
         self.assertEqual(self.receiver.account.rejected, {"malformed": 2})
+
+    def test_what_takes_long_to_decode_is_left_for_the_next_turn(self) -> None:
+        self.clock.passes = udp._TURN / 20
+        for _ in range(30):
+            self.receiver.take(b"x\n", SENDER)
+        self.receiver.take(event("a"), SENDER)
+        self.clock.turn()
+        self.assertEqual(self.sink.texts, [])
+        self.assertLess(self.receiver.account.rejected["malformed"], 30)
+        for _ in range(10):
+            self.clock.turn()
+        self.assertEqual(self.receiver.account.rejected, {"malformed": 30})
+        self.assertEqual(self.sink.texts, ["a"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_each_line_has_its_sender(self) -> None:
         for last in (event("f"), b"bad", event("f\\n")):

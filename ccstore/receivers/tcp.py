@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import TcpReceiverConfig
-from ccstore.gathering import decode_together
+from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
@@ -31,8 +31,14 @@ _READ_OUT = 1.0
 _CLOSE = 2.0
 #: Bytes of lines without an end that all connections of a receiver may hold.
 MAX_HELD = 64 * 1024 * 1024
-#: Bytes that are read before they are handed over.
+#: Bytes that are read before they are decoded, and bytes above which that is done at any cost.
 _GATHERED_SIZE = 1 << 20
+_MOST_UNREAD = 16 << 20
+#: Seconds that decoding may take in a turn of the reactor: others want to be served as well.
+_TURN = 0.02
+#: Bytes of a connection that are decoded in one go: few after a mistake, which takes a hundred times as long
+#: as what is right, and more and more as long as there is none.
+_PIECES = (1 << 11, 1 << 13, 1 << 20)
 
 
 class LineProtocol(Protocol, TimeoutMixin):
@@ -47,6 +53,9 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.decoder = receiver.intake.decoder()
         self.pass_over = self.decoder.pass_over
         self.held = 0  # bytes of a line without an end, as the receiver knows of them
+        self.piece = _PIECES[1]
+        self.is_behind = False  # what it has sent takes longer to decode than there is time
+        self._is_paused = False
         self.has_been_read = False
 
     def connectionMade(self) -> None:
@@ -59,14 +68,10 @@ class LineProtocol(Protocol, TimeoutMixin):
         self._receiver.take(data, self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # What is left may be half a line, which could pass for a whole one.
+        is_complete = bool(reason.check(ConnectionDone)) and not self._is_cut_off
+        self._receiver.take_rest(self, is_complete)
         self.setTimeout(None)
-        if reason.check(ConnectionDone) and not self._is_cut_off:
-            self._receiver.take_rest(self)
-        else:
-            # What is left may be half a line, which could pass for a whole one.
-            error = self.decoder.abandon("the connection ended in the middle of this line")
-            if error is not None:
-                self._receiver.intake.reject([error], self.address)
         self._receiver.closed(self)
 
     def callLater(self, period: float, func: Callable[..., Any]) -> IDelayedCall:
@@ -89,14 +94,17 @@ class LineProtocol(Protocol, TimeoutMixin):
     def abort(self) -> None:
         self.transport.abortConnection()  # type: ignore[union-attr]
 
-    def pause(self) -> None:
-        # Whoever is held back is not idle.
-        self.setTimeout(None)
-        self.transport.pauseProducing()  # type: ignore[union-attr]
-
-    def resume(self) -> None:
-        self.setTimeout(self._receiver.idle_timeout)
-        self.transport.resumeProducing()  # type: ignore[union-attr]
+    def set_pace(self) -> None:
+        """Read on, or not for the time being."""
+        is_paused = self._receiver.is_paused or self.is_behind
+        if is_paused and not self._is_paused:
+            # Whoever is held back is not idle.
+            self.setTimeout(None)
+            self.transport.pauseProducing()  # type: ignore[union-attr]
+        elif self._is_paused and not is_paused:
+            self.setTimeout(self._receiver.idle_timeout)
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+        self._is_paused = is_paused
 
 
 class _Refusing(Protocol):
@@ -146,15 +154,17 @@ class TcpReceiver(Service):
         self._max_waiting_size = max_waiting_size
         self._waiting_size = 0
         self._decoder = intake.decoder()
-        # What was read in this turn of the reactor: whole lines, and messages behind them, with their hosts.
-        self._parts: list[tuple[bytes, LineProtocol]] = []
+        self._unread: dict[LineProtocol, bytes] = {}  # what is to be decoded next, first come, first served
+        self._unread_size = 0
+        self._is_behind = False  # there was no time for all of it
+        # What has been decoded of it, with the host of each message, and its size in bytes.
         self._messages = Batch()
         self._hosts: list[str] = []
         self._size = 0
         self._turn: IDelayedCall | None = None
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
-        self._is_paused = False
+        self.is_paused = False
         self._port: IListeningPort | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
@@ -189,7 +199,8 @@ class TcpReceiver(Service):
             for connection in self._connections:
                 connection.has_been_read = False
             await deferLater(clock, _QUIET)
-            if not self._is_paused and not any(connection.has_been_read for connection in self._connections):
+            is_quiet = not any(connection.has_been_read for connection in self._connections)
+            if is_quiet and not self.is_paused and not self._unread:
                 break
         for connection in list(self._connections):
             connection.cut_off()
@@ -222,8 +233,7 @@ class TcpReceiver(Service):
 
     def opened(self, connection: LineProtocol) -> None:
         self._connections.add(connection)
-        if self._is_paused:
-            connection.pause()
+        connection.set_pace()
 
     def closed(self, connection: LineProtocol) -> None:
         self._held -= connection.held
@@ -235,27 +245,95 @@ class TcpReceiver(Service):
     # -- lines
 
     def take(self, data: bytes, connection: LineProtocol) -> None:
-        """Take in what a connection has read."""
-        if data.endswith(b"\n") and connection.decoder.is_between_lines:
-            self._parts.append((data, connection))
-            self._gathered(len(data))
+        """Take in what a connection has read; it is decoded together with that of others in a moment."""
+        before = self._unread.get(connection)
+        self._unread[connection] = data if before is None else before + data
+        self._unread_size += len(data)
+        if self._unread_size >= (_MOST_UNREAD if self._is_behind else _GATHERED_SIZE):
+            self.hand_over()
         else:
-            self._take_alone(connection.decoder.feed, data, connection)
+            self._go_on()
 
-    def take_rest(self, connection: LineProtocol) -> None:
-        """Take in what is left of a connection that ended."""
-        self._take_alone(lambda data, now: connection.decoder.finish(now), b"", connection)
+    def take_rest(self, connection: LineProtocol, is_complete: bool) -> None:
+        """Take in what is left of a connection that ended.
 
-    def _take_alone(
-        self, decode: Callable[[bytes, int], Decoded], data: bytes, connection: LineProtocol
-    ) -> None:
-        self._decode_parts()  # what came before it
-        decoded = decode(data, self.intake.now())
+        :param is_complete: also a line without a newline.
+        """
+        self._read(connection)
+        if is_complete:
+            self._keep(connection.decoder.finish(self.intake.now()), connection)
+        else:
+            error = connection.decoder.abandon("the connection ended in the middle of this line")
+            if error is not None:
+                self.intake.reject([error], connection.address)
+        self._hold(connection)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._turn is None:
+            self._turn = self.intake.clock.callLater(0, self.hand_over)
+
+    def hand_over(self) -> None:
+        """Decode what the connections have read, as far as there is time, and pass it on."""
+        if self._turn is not None:
+            if self._turn.active():
+                self._turn.cancel()
+            self._turn = None
+        self._read_together()
+        end = self.intake.clock.seconds() + _TURN
+        while self._unread and (self.intake.clock.seconds() < end or self._unread_size > _MOST_UNREAD):
+            connection = next(iter(self._unread))
+            self._read(connection, connection.piece)
+        self._is_behind = bool(self._unread)
+        for connection in self._unread:
+            connection.is_behind = True
+            connection.set_pace()
+        messages, self._messages = self._messages, Batch()
+        hosts, self._hosts = self._hosts, []
+        size, self._size = self._size, 0
+        if messages:
+            committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
+            self._wait_for(committed, size)
+        if self._unread:
+            self._go_on()
+
+    def _read_together(self) -> None:
+        """Decode at once what has nothing out of the ordinary, from whomever it is."""
+        parts = [
+            (data, connection)
+            for connection, data in self._unread.items()
+            if data.endswith(b"\n") and connection.decoder.is_between_lines and not connection.is_behind
+        ]
+        together = plain_together(self._decoder, parts, self.intake.now()) if len(parts) > 1 else None
+        if together is not None:
+            self._messages.extend(together[0])
+            self._hosts += together[1]
+            for data, connection in parts:
+                self._size += len(data)
+                self._unread_size -= len(data)
+                del self._unread[connection]
+
+    def _read(self, connection: LineProtocol, most: int | None = None) -> None:
+        """Decode so many bytes of a connection; what is left has to wait until it is its turn again."""
+        data = self._unread.pop(connection, b"")
+        piece = data[:most]
+        self._unread_size -= len(piece)
+        decoded = connection.decoder.feed(piece, self.intake.now())
+        least, _, largest = _PIECES
+        connection.piece = least if decoded.errors else min(2 * connection.piece, largest)
+        self._keep(decoded, connection)
+        self._size += len(piece)
+        if len(piece) < len(data):
+            self._unread[connection] = data[len(piece) :]
+        elif connection.is_behind:
+            connection.is_behind = False
+            connection.set_pace()
+
+    def _keep(self, decoded: Decoded, connection: LineProtocol) -> None:
         self.intake.reject(decoded.errors, connection.address)
         self._messages.extend(decoded.messages)
         self._hosts += [connection.host] * len(decoded.messages)
         self._hold(connection)
-        self._gathered(len(data))
 
     def _hold(self, connection: LineProtocol) -> None:
         """Keep count of the lines that have no end yet, and give up the longest when they are too much."""
@@ -269,59 +347,25 @@ class TcpReceiver(Service):
             self._held -= longest.held
             longest.held = 0
 
-    def _gathered(self, size: int) -> None:
-        """Hand over at the end of the reactor's turn, or if it is much."""
-        self._size += size
-        if self._size >= _GATHERED_SIZE:
-            self.hand_over()
-        elif self._turn is None:
-            self._turn = self.intake.clock.callLater(0, self.hand_over)
-
-    def _decode_parts(self) -> None:
-        if not self._parts:
-            return
-        parts, self._parts = self._parts, []
-        messages, hosts = decode_together(self._decoder, parts, self.intake.now(), self._decode_alone)
-        self._messages.extend(messages)
-        self._hosts += hosts
-
-    def _decode_alone(self, data: bytes, connection: LineProtocol) -> Batch:
-        decoded = connection.decoder.feed(data, self.intake.now())
-        self.intake.reject(decoded.errors, connection.address)
-        return decoded.messages
-
-    def hand_over(self) -> None:
-        """Pass on what the connections have read."""
-        if self._turn is not None:
-            if self._turn.active():
-                self._turn.cancel()
-            self._turn = None
-        self._decode_parts()
-        messages, self._messages = self._messages, Batch()
-        hosts, self._hosts = self._hosts, []
-        size, self._size = self._size, 0
-        if messages:
-            committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
-            self._wait_for(committed, size)
-
     def _wait_for(self, committed: Deferred[Sequence[Any]], size: int) -> None:
         """Keep count of what is not yet committed, and read no more when it is too much."""
         self._waiting_size += size
         committed.addErrback(self._not_stored)
         committed.addCallback(self._relieve, size)
-        if not self._is_paused and self._has_too_much(1):
-            self._is_paused = True
+        if not self.is_paused and self._has_too_much(1):
+            self._set_paused(True)
             self._pauses += 1
-            for connection in self._connections:
-                connection.pause()
             self.intake.flush()
 
     def _relieve(self, result: object, size: int) -> None:
         self._waiting_size -= size
-        if self._is_paused and not self._has_too_much(2):
-            self._is_paused = False
-            for connection in self._connections:
-                connection.resume()
+        if self.is_paused and not self._has_too_much(2):
+            self._set_paused(False)
+
+    def _set_paused(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
+        for connection in self._connections:
+            connection.set_pace()
 
     def _has_too_much(self, divisor: int) -> bool:
         return (

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import UdpReceiverConfig
-from ccstore.gathering import decode_together
+from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import ListenError, where
@@ -27,6 +27,8 @@ from ccstore.message import Batch
 _MAX_DATAGRAM = 65536
 #: Seconds between two looks at the kernel's counter.
 _LOOK_EVERY = 10.0
+#: Seconds that decoding may take in a turn of the reactor, as others want to be served; and at the stop.
+_TURN, _STOP = 0.02, 5.0
 _KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 
 
@@ -77,6 +79,7 @@ class UdpReceiver(Service):
         self._waiting_size = 0
         self._decoder = intake.decoder()
         self._port: Port | None = None
+        self._is_reading = True
         self._datagrams = 0
         self._kernel_drops: int | None = None
         self._looked_at = 0.0
@@ -127,7 +130,7 @@ class UdpReceiver(Service):
         for _ in range(2 * self._config.receive_buffer // port.maxThroughput + 1):
             before = self._datagrams
             port.doRead()
-            self._hand_over()
+            self._hand_over(_STOP)
             if self._datagrams == before:
                 break
         self._look_at_kernel(port)
@@ -164,14 +167,33 @@ class UdpReceiver(Service):
             self._reactor.callLater(0, self._hand_over)
         self._gathered.append((datagram, _Node(addr[0], addr[1])))
 
-    def _hand_over(self) -> None:
-        """Decode and pass on the datagrams that were read in one go."""
-        gathered, self._gathered = self._gathered, []
+    def _hand_over(self, seconds: float = _TURN) -> None:
+        """Decode and pass on the datagrams that were read in one go, as far as there is time."""
         if self._port is not None and self.intake.clock.seconds() - self._looked_at > _LOOK_EVERY:
             self._look_at_kernel(self._port)
-        if gathered:
-            messages, hosts = decode_together(self._decoder, gathered, self.intake.now(), self._decode)
-            self._accept(messages, hosts, sum([len(datagram) for datagram, _ in gathered]))
+        gathered, self._gathered = self._gathered, []
+        decoded = plain_together(self._decoder, gathered, self.intake.now())
+        if decoded is None:
+            messages, hosts = Batch(), []
+            end = self.intake.clock.seconds() + seconds
+            for number, (datagram, node) in enumerate(gathered):
+                if self.intake.clock.seconds() > end:
+                    gathered, self._gathered = gathered[:number], gathered[number:]
+                    break
+                taken = self._decode(datagram, node)
+                messages.extend(taken)
+                hosts += [node.host] * len(taken)
+            decoded = messages, hosts
+        self._accept(*decoded, sum([len(datagram) for datagram, _ in gathered]))
+        self._read_on(is_done=not self._gathered)
+
+    def _read_on(self, *, is_done: bool) -> None:
+        """Read no more before there is time for it; meanwhile the kernel's buffer takes it."""
+        if not is_done:
+            self._reactor.callLater(0, self._hand_over)
+        if self._port is not None and is_done != self._is_reading:
+            self._is_reading = is_done
+            self._port.resumeProducing() if is_done else self._port.pauseProducing()
 
     def _decode(self, datagram: bytes, node: _Node) -> Batch:
         now = self.intake.now()

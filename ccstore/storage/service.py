@@ -442,10 +442,9 @@ class StorageService(Service):
         cutoff = int((self._clock.seconds() - self._retention) * 1e9)
         try:
             expired = await self._backend.expire(cutoff)
-        except Exception:
+        except Exception as error:
             self._count_error("delete_sql_exec_failed")
-            if self._warnings.check("expire") is not None:
-                self.log.failure("cannot delete expired events, will try again")
+            self._warn_of("cannot delete expired events", error)
         else:
             self._expired += expired
             if expired:
@@ -454,10 +453,17 @@ class StorageService(Service):
     async def _tend(self) -> None:
         try:
             await self._backend.tend(int(self._clock.seconds() * 1e9))
-        except Exception:
+        except Exception as error:
             self._count_error("tend_failed")
-            if self._warnings.check("tend") is not None:
-                self.log.failure("housekeeping failed, will try again")
+            self._warn_of("cannot tidy up", error)
+
+    def _warn_of(self, what: str, error: Exception) -> None:
+        if self._warnings.check(what) is None:
+            return
+        if isinstance(error, StoreError):
+            self.log.warn("{what}, will try again: {reason}", what=what, reason=error)
+        else:
+            self.log.failure("{what}, will try again", what=what)
 
     def _count_error(self, name: str) -> None:
         self._errors[name] = self._errors.get(name, 0) + 1

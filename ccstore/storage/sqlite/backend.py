@@ -23,6 +23,7 @@ from ccstore.message import Batch
 from ccstore.query import Page, Query
 from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, checkpoint, prepare_file
 from ccstore.storage.sqlite.reader import CLOSED, Reader
+from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
@@ -77,6 +78,7 @@ class SqliteBackend:
         self._pragmas.pop("journal_mode", None)
         self._writer = Writer(int(retention * 1e9), now)
         self._reader = Reader()
+        self._reserve = Reserve(path)
         self._now = now
         self._reactor = reactor
         self._lock: int | None = None
@@ -94,15 +96,24 @@ class SqliteBackend:
         """See :meth:`IBackend.open`."""
         self._take_lock()
         try:
-            with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
-                self._prepare(connection)
-                prepare_file(connection)
-                self._writer.load(connection)
+            try:
+                self._load()
+            except sqlite3.OperationalError:
+                # On a full disk, even a start takes space.
+                if not self._reserve.release():
+                    raise
+                self._load()
         except (sqlite3.Error, StoreError) as error:
             self._release_lock()
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
         self._writing = self._pool(str(self._path), 1, self._prepare_writer)
         self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS, self._prepare)
+
+    def _load(self) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            self._prepare(connection)
+            prepare_file(connection)
+            self._writer.load(connection)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -169,11 +180,15 @@ class SqliteBackend:
         return Deferred.fromCoroutine(self._write(messages))
 
     async def _write(self, messages: Batch) -> None:
-        await self._run(self._writer.write, messages)
+        await self._run(self._write_now, messages)
         if self._writer.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
             sealing = self._run(self._writer.tend, self._now())
             sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
+
+    def _write_now(self, connection: sqlite3.Connection, messages: Batch) -> None:
+        self._reserve.keep()
+        self._writer.write(connection, messages)
 
     def query(
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
@@ -193,9 +208,16 @@ class SqliteBackend:
         return Deferred.fromCoroutine(self._expire(cutoff))
 
     async def _expire(self, cutoff: int) -> int:
-        expired = await self._run(self._writer.expire, cutoff)
+        try:
+            expired = await self._run(self._writer.expire, cutoff)
+        except StoreUnavailable:
+            if not self._reserve.release():
+                raise
+            expired = await self._run(self._writer.expire, cutoff)
         while await self._run(self._writer.give_back):
             pass  # each a transaction of its own, with room for writes between them
+        if not self._reserve.is_kept:
+            await self._run(checkpoint)
         return expired
 
     def tend(self, now: int) -> Deferred[None]:

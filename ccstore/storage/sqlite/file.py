@@ -44,6 +44,8 @@ def prepare_file(connection: sqlite3.Connection) -> None:
         raise StoreError(
             f"its journal cannot be a write-ahead log (it stays {mode!r}): is it on a network file system?"
         )
+    if version == SCHEMA_VERSION:
+        return
     with transaction(connection):
         for number in range(version + 1, SCHEMA_VERSION + 1):
             script = resources.files("ccstore.storage.sqlite").joinpath(f"schema/{number}.sql").read_text()
