@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, cast
@@ -20,6 +21,11 @@ from twisted.web.server import Request, Site
 JSON = b"application/json"
 #: How long a client may go on sending a body that was refused already, in seconds.
 _LINGER = 2.0
+#: Bytes of all bodies that a site holds at a time; a single one may be larger.
+MAX_HELD = 64 * 1024 * 1024
+#: Seconds after which a client may come again.
+RETRY_AFTER = "5"
+_NO_ROOM = "too much is being sent at once, come again later"
 #: Members of a gzip body; what follows each is copied, which must not be done without end.
 _MEMBERS = 100
 #: Of a number in a request.
@@ -91,9 +97,12 @@ class LimitedRequest(Request):
 
     defaultContentType = None
     _limited_site: LimitedSite
+    held = 0  # bytes of the body in memory
     _taken = 0
     _is_refused = False
+    is_arriving = True
     _is_counted = False
+    _is_used = False
     _hanging_up: IDelayedCall | None = None
 
     def gotLength(self, length: int | None) -> None:
@@ -109,7 +118,7 @@ class LimitedRequest(Request):
         # In memory, whatever its size: it is limited, and a temporary file is slow.
         self.content = BytesIO()
         if length is not None and length > self._limited_site.max_body:
-            self._refuse()
+            self._refuse_as_too_large()
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; called by the channel."""
@@ -117,8 +126,8 @@ class LimitedRequest(Request):
             return
         self._taken += len(data)
         if self._taken > self._limited_site.max_body:
-            self._refuse()
-        else:
+            self._refuse_as_too_large()
+        elif self._limited_site.hold(self, len(data)):
             cast(BytesIO, self.content).write(data)
 
     def process(self) -> None:
@@ -127,7 +136,8 @@ class LimitedRequest(Request):
             self.channel.loseConnection()
             return
         self._is_counted = True
-        self._limited_site.in_flight += 1
+        self.is_arriving = False
+        self._limited_site.has_arrived(self)
         super().process()
 
     def finish(self) -> None:
@@ -144,20 +154,48 @@ class LimitedRequest(Request):
         if self._is_counted:
             self._is_counted = False
             self._limited_site.request_is_over()
+        if self.held and not self._is_used:
+            self._free()
 
-    def _refuse(self) -> None:
+    @contextmanager
+    def body(self, max_unpacked: int) -> Iterator[bytes]:
+        """See :func:`body_of`."""
+        self._is_used = True
+        try:
+            packed = cast(BytesIO, self.content).getvalue()
+            unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
+            if not self._limited_site.hold(self, len(unpacked) - len(packed)):
+                raise WebError(503, _NO_ROOM, headers={"retry-after": RETRY_AFTER})
+            self.content = BytesIO()
+            yield unpacked
+        finally:
+            self._is_used = False
+            self._free()
+
+    def _free(self) -> None:
+        self.content = BytesIO()
+        self._limited_site.free(self)
+
+    def _refuse_as_too_large(self) -> None:
+        self._refuse(413, f"the body is larger than {self._limited_site.max_body} bytes")
+
+    def refuse_for_now(self) -> None:
+        """Refuse a body that is still arriving: those of all requests need too much memory."""
+        self._refuse(503, _NO_ROOM, b"Retry-After: %s\r\n" % RETRY_AFTER.encode())
+
+    def _refuse(self, status: int, text: str, headers: bytes = b"") -> None:
         """Answer at once, and let the client finish sending so that it reads the answer."""
         self._is_refused = True
-        self.content = BytesIO()
+        self._free()
         # The channel would ask for the body otherwise.
         self.requestHeaders.removeHeader(b"expect")
         site = self._limited_site
         site.refused_bodies += 1
-        body = error_body(413, f"the body is larger than {site.max_body} bytes")
+        body = error_body(status, text)
         cast(ITransport, self.channel.transport).write(
-            b"HTTP/1.1 413 Request Entity Too Large\r\n"
-            b"Content-Type: application/json\r\nConnection: close\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+            b"HTTP/1.1 %d %s\r\n%sContent-Type: application/json\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s"
+            % (status, HTTPStatus(status).phrase.encode(), headers, len(body), body)
         )
         self._hanging_up = site.reactor.callLater(_LINGER, self._hang_up)
 
@@ -193,12 +231,45 @@ class LimitedSite(Site):
         self.in_flight = 0
         self.refused_bodies = 0
         self.channels: WeakSet[HTTPChannel] = WeakSet()
+        self._held = 0  # bytes of all bodies in memory
+        self._arriving: set[LimitedRequest] = set()
         self._access_log = access_log
         self._over: Deferred[None] | None = None
 
     def log(self, request: Any) -> None:
         if self._access_log:
             super().log(request)
+
+    def hold(self, request: LimitedRequest, size: int) -> bool:
+        """Make room for so many more bytes of a body; False if there is none.
+
+        Of those that are still arriving the largest is refused, which may be this one.
+        """
+        while self._held > request.held and self._held + size > MAX_HELD:
+            largest = max(self._arriving, key=lambda each: each.held, default=None)
+            if largest is None or not largest.held:
+                if request.is_arriving:
+                    request.refuse_for_now()
+                return False
+            largest.refuse_for_now()
+            if largest is request:
+                return False
+        self._held += size
+        request.held += size
+        if request.is_arriving:
+            self._arriving.add(request)
+        return True
+
+    def has_arrived(self, request: LimitedRequest) -> None:
+        """The whole of a request is there."""
+        self._arriving.discard(request)
+        self.in_flight += 1
+
+    def free(self, request: LimitedRequest) -> None:
+        """The body of a request is no longer held."""
+        self._arriving.discard(request)
+        self._held -= request.held
+        request.held = 0
 
     def request_is_over(self) -> None:
         self.in_flight -= 1
@@ -218,9 +289,13 @@ class LimitedSite(Site):
                 channel.loseConnection()
 
 
-def body_of(request: IRequest) -> bytes:
-    """The body as it was sent."""
-    return cast(bytes, cast(Any, request).content.read())
+def body_of(request: IRequest, max_unpacked: int) -> AbstractContextManager[bytes]:
+    """The whole body, unpacked; it counts as held in memory until the ``with`` block ends.
+
+    :param max_unpacked: bytes it may have; :class:`WebError` is raised if it has more, or is no gzip although
+        it is said to be, or if there is no room for it.
+    """
+    return cast(LimitedRequest, request).body(max_unpacked)
 
 
 def header(request: IRequest, name: str) -> str | None:

@@ -10,16 +10,15 @@ from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
-from ccstore.web import WebError
+from ccstore.web import RETRY_AFTER, WebError
 
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
 #: right, and more and more as long as there is none.
-_PIECES = (1 << 11, 1 << 16, 1 << 18)
+_PIECES = (1 << 11, 1 << 14, 1 << 18)
 #: Seconds that decoding may take before others get their turn.
 _TURN = 0.005
 #: Bad lines that an answer lists; the others are only counted.
 _LISTED = 100
-_RETRY_AFTER = "5"
 
 
 async def write_body(
@@ -45,7 +44,7 @@ async def write_body(
         try:
             refusals = await intake.accept(messages, intake.origin(sender, cluster), urgent=True)
         except StoreUnavailable as error:
-            raise WebError(503, f"cannot store now: {error}", headers={"retry-after": _RETRY_AFTER}) from None
+            raise WebError(503, f"cannot store now: {error}", headers={"retry-after": RETRY_AFTER}) from None
     taken = len(messages) - len(refusals)
     if rejected or refusals:
         listed = refusals[:_LISTED]

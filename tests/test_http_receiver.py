@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import writing
+from ccstore import web, writing
 from ccstore.interfaces import StoreUnavailable
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import WebError, unpack
@@ -293,6 +293,44 @@ class LimitTests(_HttpTests):
         self.assertEqual(answer.headers["connection"], "close")
         self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes")
 
+    def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
+        self.start()
+        self.patch(web, "MAX_HELD", 10_000)
+        self.sink.holds = True
+        wires = []
+        for size in (3000, 4000, 2000):
+            self.connect().dataReceived(head(length=8000) + b"#" * size)
+            wires.append(self.wire)
+        self.connect().dataReceived(head(length=2000) + event("x" * 1900).ljust(2000))
+        self.assertEqual([bool(wire.value()) for wire in wires], [False, True, False])
+        answer, _ = read_answer(wires[1].value())
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+        self.assertIn("too much is being sent at once", answer.error["error"])
+        self.sink.commit()
+        self.assertEqual(self.answer().status, 200)
+        # What is answered or refused is held no longer.
+        self.connect().dataReceived(head(length=8000) + b"#" * 4500)
+        self.assertEqual([self.wire.value(), wires[0].value(), wires[2].value()], [b"", b"", b""])
+        self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
+
+    def test_a_body_alone_may_be_of_any_size(self) -> None:
+        self.patch(web, "MAX_HELD", 100)
+        for _ in range(2):
+            self.assertEqual(self.send(event("a" * 1000)).status, 200)
+
+    def test_there_must_be_room_for_what_is_unpacked(self) -> None:
+        self.start()
+        self.patch(web, "MAX_HELD", 10_000)
+        self.sink.holds = True
+        self.connect().dataReceived(head(length=8000) + event("x" * 7000).ljust(8000))
+        waiting = self.wire
+        bomb = gzip.compress(bytes(9000))
+        answer = self.send(bomb, content_encoding="gzip")
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+        self.sink.commit()
+        self.assertTrue(waiting.value())
+        self.assertEqual(self.send(bomb, content_encoding="gzip").status, 400)
+
     def test_a_body_of_just_that_size_is_taken(self) -> None:
         body = event("x" * (2000 - len(event(""))))
         self.assertEqual(len(body), 2000)
@@ -362,7 +400,7 @@ class LimitTests(_HttpTests):
         answer = self.send(packed, content_encoding="gzip")
         self.assertEqual(answer.status, 413)
         self.assertEqual(
-            answer.error["error"], f"the body is larger than {64 * 2**20} bytes when it is unpacked"
+            answer.error["error"], f"the body is larger than {32 * 2**20} bytes when it is unpacked"
         )
         self.assertLess(tracemalloc.get_traced_memory()[1], 200_000_000)
 

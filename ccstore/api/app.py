@@ -29,7 +29,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import WebError, answer, argument, body_of, header, to_json, unpack
+from ccstore.web import RETRY_AFTER, WebError, answer, argument, body_of, to_json
 from ccstore.writing import write_body
 
 _P = ParamSpec("_P")
@@ -94,14 +94,17 @@ class Api:
             raise WebError(
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
             )
-        body = unpack(body_of(request), header(request, "content-encoding"), 4 * self._config.max_body)
-        sender = address_of(request.getClientAddress())
         # Klein cancels what it waits for when the client goes away, but what came in is stored all the same.
-        written: Deferred[int] = Deferred()
-        writing = write_body(self._intake, body, sender, cluster, cast(Precision, precision))
+        written: Deferred[None] = Deferred()
+        writing = self._store_body(request, cluster, cast(Precision, precision))
         Deferred.fromCoroutine(writing).chainDeferred(written)
         await written
         return answer(request, 200, b"")
+
+    async def _store_body(self, request: IRequest, cluster: str | None, precision: Precision) -> None:
+        sender = address_of(request.getClientAddress())
+        with body_of(request, 2 * self._config.max_body) as body:
+            await write_body(self._intake, body, sender, cluster, precision)
 
     @app.route("/api/query", methods=["GET", "POST"])
     @app.route("/api/query/", methods=["GET", "POST"])
@@ -109,9 +112,8 @@ class Api:
     async def query(self, request: IRequest) -> bytes:
         """Answer queries."""
         config = self._config
-        asked = parse_request(
-            body_of(request), max_queries=config.max_queries, now=int(self._clock.seconds())
-        )
+        with body_of(request, config.max_body) as body:
+            asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
         try:
             pages = await self._store.query(
                 asked.flat, max_rows=config.max_rows, timeout=config.query_timeout
@@ -122,7 +124,7 @@ class Api:
                 f"the query took longer than {config.query_timeout:g} s: ask for less time or fewer hosts",
             ) from None
         except StoreError as error:
-            raise WebError(503, f"the query failed: {error}", headers={"retry-after": "5"}) from None
+            raise WebError(503, f"the query failed: {error}", headers={"retry-after": RETRY_AFTER}) from None
         return answer(request, 200, to_json(asked.answer(pages, config.max_rows)))
 
     @app.route("/api/stats", methods=["GET"])
@@ -144,7 +146,7 @@ class Api:
         """Whether writes can be stored."""
         reason = self._store.unreadiness()
         if reason is not None:
-            raise WebError(503, f"cannot store: {reason}", headers={"retry-after": "5"})
+            raise WebError(503, f"cannot store: {reason}", headers={"retry-after": RETRY_AFTER})
         return answer(request, 200, to_json({"status": "ok"}))
 
     @app.route("/api/openapi.json", methods=["GET"])

@@ -74,7 +74,7 @@ def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
         cluster=section.take("cluster", kinds.optional_text, None),
         precision=section.take("precision", _PRECISION, "auto"),
         max_body=section.take("max_body", kinds.size(_KIB, _GIB), 16 * _MIB),
-        max_unpacked=section.take("max_unpacked", kinds.size(_KIB, 4 * _GIB), 64 * _MIB),
+        max_unpacked=section.take("max_unpacked", kinds.size(_KIB, 4 * _GIB), 32 * _MIB),
         access_log=section.take("access_log", kinds.boolean, False),
     )
 

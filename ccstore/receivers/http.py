@@ -19,7 +19,7 @@ from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, listen, tls_failures, where
-from ccstore.web import LimitedSite, WebError, answer, argument, body_of, header, unpack
+from ccstore.web import LimitedSite, WebError, answer, argument, body_of
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
@@ -80,19 +80,18 @@ class _WriteResource(Resource):
             is_gone = True
 
         gone.addErrback(leave)
-        encoding = header(request, "content-encoding")
         sender = address_of(request.getClientAddress())
         try:
             cluster = argument(request, "cluster")
-            body = unpack(body_of(request), encoding, self._config.max_unpacked)
-            await write_body(self._intake, body, sender, cluster)
+            with body_of(request, self._config.max_unpacked) as body:
+                await write_body(self._intake, body, sender, cluster)
         except WebError as error:
-            body = answer(request, error.status, error.body(), error.headers)
+            said = answer(request, error.status, error.body(), error.headers)
         else:
             # Exactly 200 and an empty body: senders throw a batch away on any other status.
-            body = answer(request, 200, b"")
+            said = answer(request, 200, b"")
         if not is_gone:
-            request.write(body)
+            request.write(said)
             request.finish()
 
     def _failed(self, failure: Any, request: Request) -> None:
