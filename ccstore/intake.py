@@ -13,6 +13,7 @@ from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
+from ccstore.pace import Pace
 
 _WARN_EVERY = 10.0
 
@@ -22,6 +23,7 @@ class Intake:
 
     :param name: of the receiver, in the configuration, the log and the statistics.
     :param cluster: of lines that do not name one.
+    :param cache: shared with other receivers, as is ``pace``.
     """
 
     log = Logger()
@@ -37,9 +39,11 @@ class Intake:
         precision: Precision = "auto",
         max_line_length: int | None = None,
         cache: SeriesCache | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.account = Account(name, kind)
         self.clock = clock
+        self.pace = Pace(clock) if pace is None else pace
         self._sink = sink
         self._cluster = cluster
         self._precision = precision

@@ -27,6 +27,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
+from ccstore.pace import Pace
 from ccstore.process import Process
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
@@ -139,7 +140,7 @@ def build(
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
     # Receivers that can hold their senders back do so before the storage has to refuse anything.
     share = 2 * max(1, streaming)
-    cache = SeriesCache()
+    cache, pace = SeriesCache(), Pace(reactor)
     for receiver in config.receivers:
         service.add_receiver(
             _receiver(
@@ -147,18 +148,19 @@ def build(
                 router,
                 reactor,
                 cache,
+                pace,
                 max_waiting=storage_config.max_waiting // share,
                 max_waiting_size=MAX_WAITING_SIZE // share,
             )
         )
-    intake = Intake("api", "api", router, reactor, cache=cache)
+    intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)
     api = Api(config.api, intake, storage, reactor, service.figures)
     service.set_api(ApiService(config.api, api, reactor), intake.account)
     return service
 
 
 def _receiver(
-    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, **limits: int
+    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, pace: Pace, **limits: int
 ) -> IReceiver:
     def intake(kind: str, max_line_length: int | None = None) -> Intake:
         return Intake(
@@ -170,6 +172,7 @@ def _receiver(
             precision=cast(Precision, config.precision),
             max_line_length=max_line_length,
             cache=cache,
+            pace=pace,
         )
 
     if isinstance(config, HttpReceiverConfig):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from twisted.internet.task import deferLater
-
 from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import Decoded, Precision, StreamDecoder
@@ -15,8 +13,6 @@ from ccstore.web import RETRY_AFTER, WebError
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
 #: right, and more and more as long as there is none.
 _PIECES = (1 << 11, 1 << 14, 1 << 18)
-#: Seconds that decoding may take before others get their turn.
-_TURN = 0.005
 #: Bad lines that an answer lists; the others are only counted.
 _LISTED = 100
 
@@ -79,11 +75,9 @@ async def _decoded(
     """Decode a body piece by piece, and let others have their turn where it takes long."""
     least, piece, largest = _PIECES
     position = 0
-    end_of_turn = intake.clock.seconds() + _TURN
     while position < len(body):
-        if intake.clock.seconds() > end_of_turn:
-            await deferLater(intake.clock, 0)
-            end_of_turn = intake.clock.seconds() + _TURN
+        if position or len(body) > least:
+            await intake.pace.turn()
         decoded = decoder.feed(body[position : position + piece], default_time)
         position += piece
         piece = least if decoded.errors else min(2 * piece, largest)

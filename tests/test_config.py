@@ -636,7 +636,7 @@ def test_defaults_of_receivers(load: Load) -> None:
         TcpReceiverConfig("t", None, "", 8094, None, None, "auto", 0.0, 2**20, 20000),
         UdpReceiverConfig("u", "", 8094, None, "auto", 4 * 2**20, 2**20),
         HttpReceiverConfig(
-            "h", None, "", 8080, None, "", 120.0, True, None, None, None, "auto", 2**24, 2**26, False
+            "h", None, "", 8080, None, "", 120.0, True, None, None, None, "auto", 2**24, 2**25, False
         ),
     )
     assert config.warnings == ()

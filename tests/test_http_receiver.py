@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import web, writing
+from ccstore import pace, web
 from ccstore.interfaces import StoreUnavailable
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import WebError, unpack
@@ -224,7 +224,7 @@ class WriteTests(_HttpTests):
             if not self.wire.value():
                 self.clock.callLater(0, take_turn)
 
-        self.clock.passes = writing._TURN
+        self.clock.passes = pace.TURN
         self.connect().dataReceived(head(length=len(body)) + body)
         take_turn()
         while not self.wire.value():

@@ -687,15 +687,17 @@ class HousekeepingTests(_ServiceTests):
 
         self.backend.expiring = lambda: fail(StoreUnavailable(LOCKED))
         self.backend.tending = stumble
-        self.clock.pump([10] * 12)
+        with capturedLogs() as logs:
+            self.clock.pump([10] * 12)
         self.assertEqual(len(self.backend.cutoffs), 3)
         self.assertEqual(len(self.backend.tended), 13)
         self.assertEqual(
             self.service.stats()["backend"]["errors"], {"delete_sql_exec_failed": 2, "tend_failed": 12}
         )
-        # Each is said once in a while.
-        self.assertEqual(len(self.flushLoggedErrors(StoreUnavailable)), 2)
+        # Each is said once in a while, and in a line if the cause is known.
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        said = [formatEvent(event) for event in logs if "log_failure" not in event]
+        self.assertEqual(said, [f"cannot delete expired events, will try again: {LOCKED}"] * 2)
 
     def test_the_interval_follows_the_retention_time(self) -> None:
         self.assertEqual([retention_interval(seconds) for seconds in (1, 8, 64, 86400)], [0.25, 0.25, 2, 60])

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
 from ccstore.listening import ListenError
 from ccstore.receivers import tcp
@@ -102,7 +103,7 @@ class LineTests(_TcpTests):
 
     def test_who_takes_long_to_decode_waits_and_nobody_else(self) -> None:
         other, other_wire = self.clock.connect("10.0.0.2")
-        self.clock.passes = tcp._TURN / 20
+        self.clock.passes = pace.TURN / 20
         self.connection.dataReceived(b"x\n" * 30_000)
         other.dataReceived(event("a") + b"\n")
         self.clock.turn()
@@ -119,7 +120,7 @@ class LineTests(_TcpTests):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_waits_to_be_decoded_counts_at_the_close(self) -> None:
-        self.clock.passes = tcp._TURN / 20
+        self.clock.passes = pace.TURN / 20
         self.connection.dataReceived(b"x\n" * 30_000 + event("a"))
         self.clock.turn()
         self.assertEqual(self.wire.producerState, "paused")

@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
 from ccstore.listening import ListenError
 from ccstore.receivers import udp
@@ -71,7 +72,7 @@ class DatagramTests(SynchronousTestCase):
         self.assertEqual(self.receiver.account.rejected, {"malformed": 2})
 
     def test_what_takes_long_to_decode_is_left_for_the_next_turn(self) -> None:
-        self.clock.passes = udp._TURN / 20
+        self.clock.passes = pace.TURN / 20
         for _ in range(30):
             self.receiver.take(b"x\n", SENDER)
         self.receiver.take(event("a"), SENDER)

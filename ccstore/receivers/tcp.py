@@ -23,6 +23,7 @@ from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
 from ccstore.listening import address_of, listen, where
 from ccstore.message import Batch
+from ccstore.pace import TURN
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.
 _QUIET = 0.1
@@ -33,12 +34,10 @@ _CLOSE = 2.0
 MAX_HELD = 64 * 1024 * 1024
 #: Bytes that are read before they are decoded, and bytes above which that is done at any cost.
 _GATHERED_SIZE = 1 << 20
-_MOST_UNREAD = 16 << 20
-#: Seconds that decoding may take in a turn of the reactor: others want to be served as well.
-_TURN = 0.02
-#: Bytes of a connection that are decoded in one go: few after a mistake, which takes a hundred times as long
-#: as what is right, and more and more as long as there is none.
-_PIECES = (1 << 11, 1 << 13, 1 << 20)
+_MOST_UNREAD = 64 << 20
+#: Bytes of a connection that are read and decoded in one go: few after a mistake, which takes a hundred times
+#: as long as what is right, and more and more as long as there is none.
+_LEAST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 1 << 11, 1 << 13, 1 << 16
 
 
 class LineProtocol(Protocol, TimeoutMixin):
@@ -53,13 +52,16 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.decoder = receiver.intake.decoder()
         self.pass_over = self.decoder.pass_over
         self.held = 0  # bytes of a line without an end, as the receiver knows of them
-        self.piece = _PIECES[1]
+        self.piece = _FIRST_PIECE
         self.is_behind = False  # what it has sent takes longer to decode than there is time
+        self.is_over = False
+        self.is_complete = False  # a last line without newline counts
         self._is_paused = False
         self.has_been_read = False
 
     def connectionMade(self) -> None:
         self.setTimeout(self._receiver.idle_timeout)
+        self.set_piece(_FIRST_PIECE)
         self._receiver.opened(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -68,11 +70,11 @@ class LineProtocol(Protocol, TimeoutMixin):
         self._receiver.take(data, self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # What is left may be half a line, which could pass for a whole one.
-        is_complete = bool(reason.check(ConnectionDone)) and not self._is_cut_off
-        self._receiver.take_rest(self, is_complete)
         self.setTimeout(None)
-        self._receiver.closed(self)
+        self.is_over = True
+        # What is left may be half a line, which could pass for a whole one.
+        self.is_complete = bool(reason.check(ConnectionDone)) and not self._is_cut_off
+        self._receiver.take(b"", self)
 
     def callLater(self, period: float, func: Callable[..., Any]) -> IDelayedCall:
         """For TimeoutMixin."""
@@ -94,8 +96,15 @@ class LineProtocol(Protocol, TimeoutMixin):
     def abort(self) -> None:
         self.transport.abortConnection()  # type: ignore[union-attr]
 
+    def set_piece(self, size: int) -> None:
+        """How many bytes are read and decoded in one go. TLS reads as much as it likes."""
+        self.piece = size
+        self.transport.bufferSize = size  # type: ignore[union-attr]
+
     def set_pace(self) -> None:
         """Read on, or not for the time being."""
+        if self.is_over:
+            return
         is_paused = self._receiver.is_paused or self.is_behind
         if is_paused and not self._is_paused:
             # Whoever is held back is not idle.
@@ -210,7 +219,7 @@ class TcpReceiver(Service):
             await self._all_closed
         for connection in list(self._connections):
             connection.abort()
-        self.hand_over()
+        self.hand_over(_CLOSE)
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
@@ -235,13 +244,6 @@ class TcpReceiver(Service):
         self._connections.add(connection)
         connection.set_pace()
 
-    def closed(self, connection: LineProtocol) -> None:
-        self._held -= connection.held
-        self._connections.discard(connection)
-        if not self._connections and self._all_closed is not None:
-            all_closed, self._all_closed = self._all_closed, None
-            all_closed.callback(None)
-
     # -- lines
 
     def take(self, data: bytes, connection: LineProtocol) -> None:
@@ -254,36 +256,20 @@ class TcpReceiver(Service):
         else:
             self._go_on()
 
-    def take_rest(self, connection: LineProtocol, is_complete: bool) -> None:
-        """Take in what is left of a connection that ended.
-
-        :param is_complete: also a line without a newline.
-        """
-        self._read(connection)
-        if is_complete:
-            self._keep(connection.decoder.finish(self.intake.now()), connection)
-        else:
-            error = connection.decoder.abandon("the connection ended in the middle of this line")
-            if error is not None:
-                self.intake.reject([error], connection.address)
-        self._hold(connection)
-        self._go_on()
-
     def _go_on(self) -> None:
         if self._turn is None:
             self._turn = self.intake.clock.callLater(0, self.hand_over)
 
-    def hand_over(self) -> None:
+    def hand_over(self, seconds: float = TURN) -> None:
         """Decode what the connections have read, as far as there is time, and pass it on."""
         if self._turn is not None:
             if self._turn.active():
                 self._turn.cancel()
             self._turn = None
         self._read_together()
-        end = self.intake.clock.seconds() + _TURN
+        end = self.intake.clock.seconds() + seconds
         while self._unread and (self.intake.clock.seconds() < end or self._unread_size > _MOST_UNREAD):
-            connection = next(iter(self._unread))
-            self._read(connection, connection.piece)
+            self._read(next(iter(self._unread)))
         self._is_behind = bool(self._unread)
         for connection in self._unread:
             connection.is_behind = True
@@ -302,7 +288,10 @@ class TcpReceiver(Service):
         parts = [
             (data, connection)
             for connection, data in self._unread.items()
-            if data.endswith(b"\n") and connection.decoder.is_between_lines and not connection.is_behind
+            if data.endswith(b"\n")
+            and connection.decoder.is_between_lines
+            and not connection.is_behind
+            and not connection.is_over
         ]
         together = plain_together(self._decoder, parts, self.intake.now()) if len(parts) > 1 else None
         if together is not None:
@@ -313,21 +302,40 @@ class TcpReceiver(Service):
                 self._unread_size -= len(data)
                 del self._unread[connection]
 
-    def _read(self, connection: LineProtocol, most: int | None = None) -> None:
-        """Decode so many bytes of a connection; what is left has to wait until it is its turn again."""
-        data = self._unread.pop(connection, b"")
-        piece = data[:most]
+    def _read(self, connection: LineProtocol) -> None:
+        """Decode some of what a connection has sent; what is left has to wait until it is its turn again."""
+        data = self._unread.pop(connection)
+        piece = data[: connection.piece]
         self._unread_size -= len(piece)
-        decoded = connection.decoder.feed(piece, self.intake.now())
-        least, _, largest = _PIECES
-        connection.piece = least if decoded.errors else min(2 * connection.piece, largest)
-        self._keep(decoded, connection)
         self._size += len(piece)
+        decoded = connection.decoder.feed(piece, self.intake.now())
+        self._keep(decoded, connection)
+        if decoded.errors:
+            connection.set_piece(_LEAST_PIECE)
+        elif len(piece) == connection.piece < _LARGEST_PIECE:
+            connection.set_piece(2 * connection.piece)
         if len(piece) < len(data):
             self._unread[connection] = data[len(piece) :]
-        elif connection.is_behind:
+            return
+        if connection.is_behind:
             connection.is_behind = False
             connection.set_pace()
+        if connection.is_over:
+            self._end(connection)
+
+    def _end(self, connection: LineProtocol) -> None:
+        """A connection is lost, and all that it has sent is decoded."""
+        if connection.is_complete:
+            self._keep(connection.decoder.finish(self.intake.now()), connection)
+        else:
+            error = connection.decoder.abandon("the connection ended in the middle of this line")
+            if error is not None:
+                self.intake.reject([error], connection.address)
+        self._held -= connection.held
+        self._connections.discard(connection)
+        if not self._connections and self._all_closed is not None:
+            all_closed, self._all_closed = self._all_closed, None
+            all_closed.callback(None)
 
     def _keep(self, decoded: Decoded, connection: LineProtocol) -> None:
         self.intake.reject(decoded.errors, connection.address)

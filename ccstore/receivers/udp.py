@@ -22,13 +22,16 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import ListenError, where
 from ccstore.message import Batch
+from ccstore.pace import TURN
 
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
+#: Bytes that are read in a turn of the reactor.
+_READ = 65536
 #: Seconds between two looks at the kernel's counter.
 _LOOK_EVERY = 10.0
-#: Seconds that decoding may take in a turn of the reactor, as others want to be served; and at the stop.
-_TURN, _STOP = 0.02, 5.0
+#: Seconds that decoding may take at the stop.
+_STOP = 5.0
 _KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 
 
@@ -99,6 +102,7 @@ class UdpReceiver(Service):
                 f"receiver {config.name!r}: cannot listen on UDP {config.address or '*'}:{config.port}: "
                 f"{error.socketError}"
             ) from None
+        self._port.maxThroughput = _READ
         self._widen(self._port.getHandle())
         return f"line protocol over UDP on {where(self._port)}"
 
@@ -167,7 +171,7 @@ class UdpReceiver(Service):
             self._reactor.callLater(0, self._hand_over)
         self._gathered.append((datagram, _Node(addr[0], addr[1])))
 
-    def _hand_over(self, seconds: float = _TURN) -> None:
+    def _hand_over(self, seconds: float = TURN) -> None:
         """Decode and pass on the datagrams that were read in one go, as far as there is time."""
         if self._port is not None and self.intake.clock.seconds() - self._looked_at > _LOOK_EVERY:
             self._look_at_kernel(self._port)
