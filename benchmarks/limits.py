@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.lines import block, stamped
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
-from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, prepare_file
+from ccstore.storage.sqlite.file import PRAGMAS, prepare_file
 from ccstore.storage.sqlite.writer import Writer
 
 _PIECE = 65536
@@ -38,9 +38,8 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as directory:
         path = Path(directory) / "ccstore.db"
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=40)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -16384")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            for name, value in PRAGMAS.items():
+                connection.execute(f"PRAGMA {name} = {value}")
             prepare_file(connection)
             writer = Writer(int(retention * 1e9), time.time_ns)
             writer.load(connection)

@@ -523,6 +523,7 @@ class MergingTests(_Files, TestCase):
         self.patch(writer, "SEGMENT_ROWS", 4)
         self.patch(merging, "MERGED_TOGETHER", 3)
         self.patch(merging, "_STEP_ROWS", 5)
+        self.patch(backend_module, "_MERGING_TIME", (60, 60))
 
     async def fill(self, backend: SqliteBackend, segments: int = 3) -> list[str]:
         """Segments of logs; the texts in their order."""

@@ -182,7 +182,8 @@ class StoreMachine(RuleBasedStateMachine):
             max_waiting=10**6,
         )
         self.told_to_come_again = 0
-        self.learn_what_expires(self.now - RETENTION * SECOND)
+        self.backend_expires = self.backend.expire
+        self.backend.expire = self.expire  # type: ignore[method-assign]
         self.service.startService()
 
     def teardown(self) -> None:
@@ -210,19 +211,32 @@ class StoreMachine(RuleBasedStateMachine):
             self.last[each.kind] += 1
             self.list[each.kind].append(Stored(self.last[each.kind], each))
 
-    def learn_what_expires(self, cutoff: int) -> None:
-        """Of the events of a sealed segment all go, once none is new enough or it was sealed too long ago."""
-        if not self.path.exists():
-            return
+    def expire(self, cutoff: int) -> Deferred[int]:
+        """What the service calls instead of the backend's own, so that the list follows."""
+        segments = self.sealed()
+        gone: dict[int, list[Stored]] = {}
+        for number, (first, rows, sealed_at) in segments.items():
+            events = [event for event in self.list["event"] if first < event.id <= first + rows]
+            # All of them go, once none is new enough or they were sealed too long ago.
+            if sealed_at <= cutoff or all(event.message.time <= cutoff for event in events):
+                gone[number] = events
+
+        def follow(result: Any) -> Any:
+            left = self.sealed() if isinstance(result, Failure) else {}
+            forgotten = [event for number, events in gone.items() if number not in left for event in events]
+            self.list["event"] = [event for event in self.list["event"] if event not in forgotten]
+            return result
+
+        return self.backend_expires(cutoff).addBoth(follow)
+
+    def sealed(self) -> dict[int, tuple[int, int, int]]:
+        """Sealed segments of events: their first id less one, their rows, and when they were sealed."""
         with snapshot(self.path) as connection:
-            sealed = connection.execute(
-                "SELECT first_id, row_count, sealed_at FROM segment "
+            rows = connection.execute(
+                "SELECT id, first_id, row_count, sealed_at FROM segment "
                 "WHERE kind = 'event' AND sealed_at IS NOT NULL"
             ).fetchall()
-        for first, rows, sealed_at in sealed:
-            events = [event for event in self.list["event"] if first < event.id <= first + rows]
-            if sealed_at <= cutoff or all(event.message.time <= cutoff for event in events):
-                self.list["event"] = [event for event in self.list["event"] if event not in events]
+        return {number: (first, count, sealed_at) for number, first, count, sealed_at in rows}
 
     def expected(self, queries: Sequence[Query], cutoff: int, max_rows: int) -> list[tuple[Any, ...]]:
         pages = []
@@ -272,7 +286,6 @@ class StoreMachine(RuleBasedStateMachine):
         while True:
             calls = [call.getTime() for call in self.clock.getDelayedCalls()]
             step = min([*calls, end]) - self.clock.seconds()
-            self.learn_what_expires(int((self.clock.seconds() + max(0.0, step) - RETENTION) * 1e9))
             self.clock.advance(max(0.0, step))
             if self.clock.seconds() >= end and not any(call <= end for call in calls):
                 return
@@ -319,7 +332,6 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(seconds=st.integers(-3 * RETENTION, 3 * RETENTION))
     def jump(self, seconds: int) -> None:
         """Somebody sets the clock; what was to happen happens by the new time, as with a real reactor."""
-        self.learn_what_expires(int((self.clock.seconds() + max(0, seconds) - RETENTION) * 1e9))
         calls = self.clock.getDelayedCalls()
         if seconds > 0 and calls:
             self.tick(seconds)
@@ -330,7 +342,6 @@ class StoreMachine(RuleBasedStateMachine):
     def housekeeping(self) -> None:
         """Whenever the clock would have it."""
         self.get(self.backend.tend(self.now))
-        self.learn_what_expires(self.cutoff)
         self.get(self.backend.expire(self.cutoff))
 
     @rule()
@@ -391,7 +402,6 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(statements=st.integers(0, 40))
     def fail_in_housekeeping(self, statements: int) -> None:
         self.connection.countdown = statements
-        self.learn_what_expires(self.cutoff)
         for work in (lambda: self.backend.tend(self.now), lambda: self.backend.expire(self.cutoff)):
             try:
                 self.get(work())

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Page, Query
-from ccstore.storage.sqlite.file import CHECKPOINT_PAGES, checkpoint, prepare_file
+from ccstore.storage.sqlite.file import PRAGMAS, checkpoint, prepare_file
 from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.writer import Writer
@@ -69,11 +69,7 @@ class SqliteBackend:
         reactor: Any,
     ) -> None:
         self._path = path
-        self._pragmas = (
-            {"busy_timeout": "5000", "synchronous": "FULL", "cache_size": "-16384"}
-            | {"wal_autocheckpoint": str(CHECKPOINT_PAGES)}
-            | dict(pragmas)
-        )
+        self._pragmas = {**PRAGMAS, **pragmas}
         # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
         self._pragmas.pop("journal_mode", None)
         self._writer = Writer(int(retention * 1e9), now)

@@ -15,7 +15,13 @@ APPLICATION_ID: Final = 0x63637374
 #: Rows are only ever added at the end, and go by the thousand: larger pages than usual, and checkpoints
 #: when the write-ahead log has 16 MB instead of 4, save a third of the time.
 _PAGE_SIZE: Final = 8192
-CHECKPOINT_PAGES: Final = 2048
+#: What every connection sets, unless the configuration has something else.
+PRAGMAS: Final = {
+    "busy_timeout": "5000",
+    "synchronous": "FULL",
+    "cache_size": "-16384",
+    "wal_autocheckpoint": "2048",
+}
 
 
 def prepare_file(connection: sqlite3.Connection) -> None:
