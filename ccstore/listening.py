@@ -82,7 +82,7 @@ def listen(
             return _now(serverFromString(cast(Any, opener), endpoint).listen(factory))
         except Exception as error:  # a plugin of Twisted may raise anything
             raise ListenError(
-                f"{what}: cannot listen on {endpoint}: {_why(error, endpoint)}", "endpoint"
+                f"{what}: cannot listen on {endpoint}: {why(error, endpoint)}", "endpoint"
             ) from None
     host = "127.0.0.1" if address == "localhost" else address
     try:
@@ -90,16 +90,16 @@ def listen(
             return opener.listenTCP(port, factory, backlog=1024, interface=host)  # type: ignore[no-any-return]
         return opener.listenSSL(port, factory, _tls_options(tls), backlog=1024, interface=host)
     except CannotListenError as error:
-        raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {_why(error)}") from None
+        raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {why(error)}") from None
     except (Unfit, OSError, TypeError, ValueError, SSL.Error, crypto.Error) as error:
-        raise ListenError(f"{what}: {_why(error)}", "port" if tls is None else "tls_certificate") from None
+        raise ListenError(f"{what}: {why(error)}", "port" if tls is None else "tls_certificate") from None
 
 
-def _why(error: Exception, endpoint: str = "") -> str:
+def why(error: Exception, endpoint: str = "") -> str:
     """The reason why a port cannot be opened, in a line."""
     if isinstance(error, CannotListenError):
         if isinstance(error.socketError, Exception):
-            return _why(error.socketError)
+            return why(error.socketError)
         # A socket in the file system, which has a lock beside it.
         return "another process listens there"
     if isinstance(error, Unfit):

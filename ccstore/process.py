@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
 #: briefly, and would otherwise wait for the busy reactor 5 ms each time.
@@ -45,6 +46,22 @@ class Process:
 
     def is_running(self) -> None:
         """The reactor runs, and stops at a signal: let those in that came meanwhile."""
+        handlers = {int(number): signal.getsignal(number) for number in _STOPPING}
+        is_stopping = False
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            # The reactor takes a second one, of somebody who cannot wait, for a mistake in the program.
+            nonlocal is_stopping
+            handler = handlers[number]
+            if callable(handler) and not is_stopping:
+                is_stopping = True
+                handler(number, frame)
+
+        for number, handler in handlers.items():
+            if callable(
+                handler
+            ):  # otherwise it is ignored, as it is for what a shell has put to the background
+                signal.signal(number, stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
     def fail(self, reasons: Sequence[str]) -> None:

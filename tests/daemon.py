@@ -124,8 +124,11 @@ class Daemon:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and wait for the end: the exit status, by which twistd shows the signal."""
-        self._process.send_signal(number)
+        self.send_signal(number)
         return self.wait()
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
 
     def wait(self) -> int:
         status = self._process.wait(PATIENCE)

@@ -33,6 +33,7 @@ from ccstore.config import (
     UdpReceiverConfig,
     known_keys,
     load_config,
+    missing_folder,
     parse_duration,
 )
 from tests.certificates import certificates
@@ -368,6 +369,19 @@ def test_missing_central_file(cwd: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             load_config(path, cwd=cwd, environ={})
         assert str(caught.value) == f"{path}: got {said}, expected a readable file"
+
+
+def test_missing_folder(cwd: Path) -> None:
+    (cwd / "file").touch()
+    (cwd / "loop").symlink_to("loop")
+    for path, said in (
+        ("no", f"the folder {cwd}/no does not exist"),
+        ("file", f"{cwd}/file is not a folder"),
+        ("file/folder", f"the folder {cwd}/file/folder does not exist"),
+        ("loop/folder", f"the folder {cwd}/loop/folder cannot be reached: too many levels of symbolic links"),
+    ):
+        assert str(missing_folder(cwd / path / "ccstore.db")).startswith(said)
+    assert missing_folder(cwd / "ccstore.db") is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

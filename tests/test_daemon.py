@@ -176,6 +176,19 @@ def test_a_signal_as_soon_as_a_port_is_open_leads_to_an_orderly_stop(
         assert "Traceback" not in daemon.text
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_second_signal_changes_nothing(config: Path, second: int) -> None:
+    with Daemon(config.parent, "--config", config) as daemon:
+        # The stop waits a little for what may still come over an open connection.
+        with socket.create_connection(("127.0.0.1", daemon.ports["TCP"]), PATIENCE):
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait_for(r"#info\] stopping$")
+            assert daemon.stop(second) == -signal.SIGTERM
+        daemon.wait_for(r"#info\] stopped$")
+        assert "Traceback" not in daemon.text
+        assert daemon.text.count("Received SIG") == 1
+
+
 def test_a_signal_while_the_configuration_is_read_ends_it_without_a_word(tmp_path: Path) -> None:
     pipe = tmp_path / "ccstore.json"
     os.mkfifo(pipe)
@@ -328,6 +341,16 @@ def test_a_database_that_cannot_be_written(tmp_path: Path, path: str, said: str)
     config = write_config(tmp_path, receivers=RECEIVERS, storage={"backend": backend})
     status, text = run(tmp_path, "--config", config)
     check_wrong_start(status, text, "cannot start: storage.backend.database_path: ", said)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may go everywhere")
+def test_a_database_in_a_folder_that_is_closed_to_us(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(0)
+    backend = {"type": "sqlite", "database_path": "closed/folder/ccstore.db"}
+    config = write_config(tmp_path, receivers=RECEIVERS, storage={"backend": backend})
+    status, said = run(tmp_path, "--config", config)
+    key = "cannot start: storage.backend.database_path: "
+    check_wrong_start(status, said, key, "/closed/folder cannot be reached: permission denied")
 
 
 @pytest.mark.parametrize(

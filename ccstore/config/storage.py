@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from stat import S_ISDIR
 from types import MappingProxyType
 
 from attrs import frozen
@@ -171,6 +172,10 @@ def missing_folder(path: Path) -> str | None:
     Not a problem of the configuration: it may be made before the daemon starts, or be another one by then.
     """
     folder = path.parent
-    if not folder.exists():
+    try:
+        mode = folder.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         return f"the folder {folder} does not exist, make it or give the path of the SQLite file in another"
-    return None if folder.is_dir() else f"{folder} is not a folder"
+    except OSError as error:
+        return f"the folder {folder} cannot be reached: {reason(error)}"
+    return None if S_ISDIR(mode) else f"{folder} is not a folder"

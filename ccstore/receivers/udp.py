@@ -20,7 +20,7 @@ from ccstore.config import UdpReceiverConfig
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.listening import ListenError, where
+from ccstore.listening import ListenError, where, why
 from ccstore.message import Batch
 from ccstore.pace import TURN
 
@@ -100,7 +100,7 @@ class UdpReceiver(Service):
         except CannotListenError as error:
             raise ListenError(
                 f"receiver {config.name!r}: cannot listen on UDP {config.address or '*'}:{config.port}: "
-                f"{error.socketError}"
+                f"{why(error)}"
             ) from None
         self._port.maxThroughput = _READ
         self._widen(self._port.getHandle())
