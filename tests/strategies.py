@@ -77,7 +77,12 @@ plain_lines: st.SearchStrategy[bytes] = st.lists(
         st.sampled_from(["event", "log"]),
         st.lists(
             st.sampled_from(
-                ["a", "é", "日😀", " ", ",", "=", '\\"', "\\n", "\\t", "\\\\", "\\x", "\r", "\x01", "#"]
+                [
+                    *("a", "é", "日😀", " ", ",", "=", '\\"', "\\n", "\\t", "\\\\", "\\x"),
+                    *("\r", "\x01", "\x02", "#"),
+                    # Not what a string may have, but quotes and newlines that might be taken for others.
+                    *('"', '" 5"m event=', "\n", '\n 7"', '" 7\nm event="'),
+                ]
             ),
             max_size=6,
         ),

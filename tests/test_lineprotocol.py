@@ -515,6 +515,12 @@ def test_what_is_decoded_as_plain_is_what_a_stream_gives(data: bytes, precision:
         (b'm event="a" 9999999999999999999\n', False),
         (b'm,t= event="a"\n', False),
         (b'm event="' + b"x" * 100 + b'"\n', False),
+        (b'm event="a" 5"b"m event=\n 7\n', False),
+        (b'm event="a\n" 5\n', False),
+        (b'm event="a"5\n', False),
+        (b'm event="a"  5\n', False),
+        (b'm event="a" 5\nm event="b\n', False),
+        (b'm event="a\\"b\\\\" 5\n', True),
     ],
 )
 def test_which_lines_are_plain(lines: bytes, is_plain: bool) -> None:

@@ -219,7 +219,7 @@ class StreamDecoder:
             batch = chunk.batch(self._cache, self._stamps)
             if batch is not None:
                 self._out.messages.extend(batch)
-                self._line += len(chunk.rows)
+                self._line += len(batch)
                 return stop
         return self._rows_one_by_one(chunk, data, stop)
 

@@ -17,7 +17,7 @@ from ccstore.lineprotocol.grammar import (
     token,
     what,
 )
-from ccstore.message import Kind, Series
+from ccstore.message import STORED_KINDS, Kind, Series
 
 #: Characters of a head that is too long to be kept.
 _LONG_HEAD: Final = 4096
@@ -30,9 +30,11 @@ _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKE
 class SeriesCache:
     """Series by their key, so that what a sender repeats is decoded once.
 
-    The key is the head of a line, a space, and the kind of the line. Bounded by two generations: when the
-    young one is full it becomes the old one, and what is still in use moves over at its next sight. At most
-    ``2 * size`` series are held, with ``2 * text`` characters in their keys, and a hit costs one look-up.
+    The key of an event or a log is what stands before the string in its line, such as
+    ``job,cluster=alex event=``; that of any other line is nothing that can stand there. Bounded by two
+    generations: when the young one is full it becomes the old one, and what is still in use moves over at
+    its next sight. At most ``2 * size`` series are held, with ``2 * text`` characters in their keys, and a
+    hit costs one look-up.
 
     All receivers share one cache.
     """
@@ -53,7 +55,7 @@ class SeriesCache:
             if series is None:
                 head, _, kind = key.rpartition(" ")
                 # The fast way knows of these two.
-                series = self._make(*decode_head(head), "event" if kind == "event" else "log")
+                series = self._make(*decode_head(head), "event" if kind == "event=" else "log")
             self._keep(key, series)
         return series
 
@@ -64,14 +66,14 @@ class SeriesCache:
         except UnicodeDecodeError:
             return _decode_slowly(head)
         for kind in _FREQUENT:
-            series = self.young.get(f"{text} {kind}")
+            series = self.young.get(_key(text, kind))
             if series is not None:
                 return series.name, series.tags
         return decode_head(text)
 
     def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
         """The series of a head that is decoded already."""
-        key = f"{head} {kind}"
+        key = _key(head, kind)
         series = self.young.get(key)
         if series is None:
             series = self._old.get(key) or self._make(name, tags, kind)
@@ -95,6 +97,10 @@ class SeriesCache:
         if len(key) <= _LONG_HEAD:
             self.young[key] = series
             self._young_text += len(key)
+
+
+def _key(head: str, kind: Kind) -> str:
+    return f"{head} {kind}=" if kind in STORED_KINDS else f"{head}\n{kind}"
 
 
 def decode_head(head: str) -> tuple[str, dict[str, str]]:
