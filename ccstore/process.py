@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
-#: briefly, and would otherwise wait for the busy reactor 5 ms each time.
-_SWITCH_INTERVAL = 0.0005
+#: briefly: half a dozen times for a body of a thousand lines. It would otherwise wait for the busy reactor
+#: 5 ms each time.
+_SWITCH_INTERVAL = 0.0001
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
