@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
                 const="start",
                 help="an InfluxDB that gets the same bodies; without a URL, one is started for it",
             )
+            command.add_argument(
+                "--repeat", type=int, default=3, help="times each is measured, in turn; the medians are shown"
+            )
 
     command = add("crash", "kill -9 at random moments under HTTP load, and what is in the file after it")
     command.add_argument("--rounds", type=int, default=100, help="times it is killed")
@@ -62,7 +65,7 @@ def main() -> None:
     given = _parser().parse_args()
     problems: list[str] = []
     if given.command == "ingest":
-        rows = ingest.run(given.lines, given.retention, given.influx)
+        rows = ingest.run(given.lines, given.retention, given.influx, given.repeat)
     elif given.command == "limits":
         rows = limits.run(given.lines, given.retention)
     elif given.command == "crash":

@@ -6,9 +6,11 @@ import http.client
 import multiprocessing
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
+from statistics import median
 from urllib.parse import urlsplit
 
 from benchmarks import limits
@@ -94,7 +96,8 @@ def measure(
         progress(f"{name}: {stored:,} of {count:,}, {rate:,.0f}/s, file {size:.0f} MB")
         if stored + lost >= count:
             break
-        time.sleep(0.1)
+        # What is left takes about so long; to ask more often would take part of what is measured.
+        time.sleep(min(0.1, max(0.005, (count - stored - lost) / max(rate, 1.0))))
     for process in processes:
         process.join()
     return {
@@ -137,53 +140,67 @@ def measure_udp(daemon: Daemon, lines: bytes, rate: int, seconds: float) -> dict
     }
 
 
-def run(count: int, retention: float, influx_url: str | None) -> list[dict[str, object]]:
-    """All ways in, with the limits of the same run."""
+def run(count: int, retention: float, influx_url: str | None, repeat: int) -> list[dict[str, object]]:
+    """All ways in, with the limits of the same run; each several times in turn, and the medians of that."""
     lines = block(_BLOCK, logs=False)
+    with influx(influx_url) if influx_url is not None else nullcontext() as server:
+        rounds = [_round(lines, count, retention, server) for _ in range(repeat)]
+    return [_median(rows) for rows in zip(*rounds, strict=True)]
+
+
+def _round(lines: bytes, count: int, retention: float, server: Influx | None) -> list[dict[str, object]]:
+    """Every way once."""
     alone = limits.run(min(count, 500_000), retention)
     rows: list[dict[str, object]] = [{"way": row["what"], "lines/s": row["lines/s"]} for row in alone]
-    slowest = min(float(str(row["lines/s"])) for row in rows)
+    slowest = min(map(_rate, rows))
     rounds = max(1, count // _BLOCK)
     storage = {"retention_time": f"{retention:g}s"}
-    for connections in (1, 16):
+    compared: dict[str, float] = {}
+    for connections in (1, 4) if server is not None else ():
+        assert server is not None
+        server.prepare()
+        row = _measure_influx(server, lines, max(1, rounds // connections), connections)
+        compared[_name("HTTP", connections)] = _rate(row)
+        rows.append(row)
+    best = max(compared.values(), default=0.0)
+    for kind, connections in (("TCP", 1), ("TCP", 16), ("HTTP", 1), ("HTTP", 4)):
         with Daemon(storage) as daemon:
             part = max(1, rounds // connections)
-            arguments = [(daemon.ports["tcp"], lines, part)] * connections
-            name = f"TCP, {connections} connections"
-            rows.append(measure(name, daemon, _send_tcp, arguments, part * connections * _BLOCK))
-    for connections in (1, 4):
-        with Daemon(storage) as daemon:
-            part = max(1, rounds // connections)
-            url = f"http://127.0.0.1:{daemon.ports['http']}/"
-            arguments = [(url, lines, part)] * connections
-            name = f"HTTP, {connections} connections"
-            rows.append(measure(name, daemon, _send_http, arguments, part * connections * _BLOCK))
+            target = daemon.ports["tcp"] if kind == "TCP" else f"http://127.0.0.1:{daemon.ports['http']}/"
+            row = measure(
+                _name(kind, connections),
+                daemon,
+                _send_tcp if kind == "TCP" else _send_http,
+                [(target, lines, part)] * connections,
+                part * connections * _BLOCK,
+            )
+        row["of the slowest part"] = _rate(row) / slowest
+        if compared:
+            row["of InfluxDB"] = _rate(row) / compared.get(_name(kind, connections), best)
+        rows.append(row)
     with Daemon(storage) as daemon:
         rows.append(measure_udp(daemon, lines, 50_000, 10.0))
-    for row in rows:
-        row["of the slowest part"] = float(str(row["lines/s"])) / slowest
-    if influx_url is not None:
-        rows += _compare(influx_url, lines, rounds, rows)
     return rows
 
 
-def _compare(
-    url: str, lines: bytes, rounds: int, rows: Sequence[dict[str, object]]
-) -> list[dict[str, object]]:
-    """The same bodies to an InfluxDB, and our figures as multiples of its."""
-    found = []
-    with influx(url) as server:
-        for connections in (1, 4):
-            server.prepare()
-            found.append(_measure_influx(server, lines, max(1, rounds // connections), connections))
-    best = max(float(str(row["lines/s"])) for row in found)
-    for row in rows:
-        if str(row["way"]).startswith(("TCP", "HTTP")):
-            row["of InfluxDB"] = float(str(row["lines/s"])) / best
-    return found
+def _name(kind: str, connections: int) -> str:
+    return f"{kind}, {connections} connection{'s' * (connections > 1)}"
+
+
+def _rate(row: Mapping[str, object]) -> float:
+    return float(str(row["lines/s"]))
+
+
+def _median(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Of each figure of the same way, the median."""
+    return {
+        key: value if isinstance(value, str) else type(value)(median(row[key] for row in rows))  # type: ignore
+        for key, value in rows[0].items()
+    }
 
 
 def _measure_influx(server: Influx, lines: bytes, rounds: int, connections: int) -> dict[str, object]:
+    """The same bodies to an InfluxDB."""
     count = rounds * connections * _BLOCK
     cpu = server.cpu()
     processes, go = _senders(_send_http, [(server.write_url("ns"), lines, rounds)] * connections)
@@ -192,7 +209,7 @@ def _measure_influx(server: Influx, lines: bytes, rounds: int, connections: int)
     for process in processes:
         process.join()
     row: dict[str, object] = {
-        "way": f"InfluxDB {server.version()}, HTTP, {connections} connections",
+        "way": f"InfluxDB {server.version()}, {_name('HTTP', connections)}",
         "lines": count,
         "lines/s": count / (time.perf_counter() - begun),
     }
