@@ -227,6 +227,17 @@ class ReadYourWritesTests(_ServiceTests):
         self.commit()
         self.assertEqual(len(self.backend.queries), 2)
 
+    def test_does_not_wait_when_more_than_a_batch_is_behind(self) -> None:
+        self.patch(service, "LARGEST_BATCH", 2)
+        self.start(batch_size=2)
+        self.accept("a")
+        self.accept("bc", urgent=False)
+        self.query()
+        self.assertEqual(self.backend.queries, [])
+        self.accept("d", urgent=False)
+        self.query()
+        self.assertEqual(len(self.backend.queries), 1)
+
     def test_waits_for_what_was_accepted_before(self) -> None:
         self.accept("a")
         self.accept("b", urgent=False)

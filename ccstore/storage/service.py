@@ -26,7 +26,8 @@ _TEND_EVERY = 1.0
 _RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
 _QUERY_WAIT = 2.0
-#: Messages behind the batch that is being written, above which a query waits only so long for them.
+#: Messages behind the batch that is being written, above which a query waits only so long for them, and not
+#: at all if they are more than another batch.
 _FLOOD = 1000
 _FLOOD_WAIT = 0.01
 
@@ -420,7 +421,9 @@ class StorageService(Service):
         newest = self._newest  # offers are committed in order, so it stands for all
         if newest is None or not _is_open(newest) or self._failure is not None:
             return
-        is_flood = self._is_writing and self._waiting - self._in_batch > _FLOOD
+        behind = self._waiting - self._in_batch if self._is_writing else 0
+        if behind > self._largest:
+            return
         self._counts["query_flushes"] += 1
         caught_up: Deferred[None] = Deferred()
 
@@ -430,7 +433,7 @@ class StorageService(Service):
             return result
 
         newest.committed.addBoth(done)
-        timer = self._clock.callLater(_FLOOD_WAIT if is_flood else _QUERY_WAIT, done, None)
+        timer = self._clock.callLater(_FLOOD_WAIT if behind > _FLOOD else _QUERY_WAIT, done, None)
         self.flush()
         await caught_up
         if timer.active():
