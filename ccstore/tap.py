@@ -17,6 +17,7 @@ from ccstore.api.service import ApiService
 from ccstore.config import (
     Config,
     ConfigError,
+    EecptReceiverConfig,
     HttpReceiverConfig,
     ReceiverConfig,
     TcpReceiverConfig,
@@ -24,11 +25,13 @@ from ccstore.config import (
     missing_folder,
 )
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
+from ccstore.interfaces import IMessageSink, IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
 from ccstore.pace import Pace
 from ccstore.process import Process
+from ccstore.processing.sink import RuleSink
+from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
@@ -36,6 +39,14 @@ from ccstore.router import Router
 from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
 from ccstore.storage.sqlite import SqliteBackend
+
+#: The types of receivers, as rules see them in ``meta.source``.
+_SOURCES = {
+    "tcp": "TcpReceiver",
+    "udp": "UdpReceiver",
+    "http": "HttpReceiver",
+    "eecpt": "EECPTReceiver",
+}
 
 
 class Options(usage.Options):
@@ -162,11 +173,13 @@ def build(
 def _receiver(
     config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, pace: Pace, **limits: int
 ) -> IReceiver:
-    def intake(kind: str, max_line_length: int | None = None) -> Intake:
+    def intake(kind: str, max_line_length: int | None = None, sink: IMessageSink = router) -> Intake:
+        if config.rules:
+            sink = RuleSink(config.rules, f"{_SOURCES[kind]}({config.name})", sink, reactor)
         return Intake(
             config.name,
             kind,
-            router,
+            sink,
             reactor,
             cluster=config.cluster,
             precision=cast(Precision, config.precision),
@@ -175,6 +188,9 @@ def _receiver(
             pace=pace,
         )
 
+    if isinstance(config, EecptReceiverConfig):
+        phases = PhaseSink(config, router, reactor)
+        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor)
     if isinstance(config, HttpReceiverConfig):
         return HttpReceiver(config, intake("http"), reactor)
     if isinstance(config, TcpReceiverConfig):

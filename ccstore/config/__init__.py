@@ -2,9 +2,9 @@
 The configuration: frozen values, and `load_config`, which reads and checks them.
 
 Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage` and
-`api` the keys of each part, `listening` those that servers share, `kinds` what a value may look like,
-`endpoints` and `pem` what those name,
-`section` how problems are collected, `document` JSON and YAML.
+`api` the keys of each part, `rules` those of `process_messages`, `listening` those that servers share,
+`kinds` what a value may look like, `endpoints` and `pem` what those name, `section` how problems are
+collected, `document` JSON and YAML.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .values import (
     ApiConfig,
     Config,
     ConfigError,
+    EecptReceiverConfig,
     HttpReceiverConfig,
     Problem,
     ReceiverConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "ApiConfig",
     "Config",
     "ConfigError",
+    "EecptReceiverConfig",
     "HttpReceiverConfig",
     "Problem",
     "ReceiverConfig",

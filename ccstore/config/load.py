@@ -11,6 +11,7 @@ from .document import Object, read_object, repeated_keys
 from .kinds import Unfit
 from .listening import Ports
 from .receivers import READERS, read_receivers
+from .rules import read_rule_keys
 from .section import Place, Report, Section, Surroundings
 from .storage import read_sqlite, read_storage
 from .values import NOTHING, Config, Words
@@ -144,13 +145,14 @@ def known_keys() -> dict[str, frozenset[str]]:
     The readers are the only list of keys, so they are run on an empty object and asked what they looked for.
     """
     surroundings = Surroundings(Path("/"), Path("/"), {})
-    names = ("storage", "sqlite", "api", *READERS)
+    names = ("storage", "sqlite", "api", "process_messages", *READERS)
     sections = {name: Section(Place(Report(), ""), Object(), surroundings) for name in names}
     read_storage(sections["storage"])
     read_sqlite(sections["sqlite"])
     read_api(sections["api"], Ports())
+    read_rule_keys(sections["process_messages"], "")
     for name, reader in READERS.items():
         reader(sections[name], name, Ports())
-        sections[name].ignore("type", "process_messages")
+        sections[name].ignore("type")
     central = {"main"}.union(*PARTS.values())
     return {"": frozenset(central), **{name: frozenset(section.known) for name, section in sections.items()}}

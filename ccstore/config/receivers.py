@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import asdict
+
 from . import kinds
 from .document import Object
 from .kinds import Unfit, near
 from .listening import Ports, read_listening
+from .rules import read_rules
 from .section import Place, Section, Surroundings
-from .values import NOTHING, HttpReceiverConfig, ReceiverConfig, TcpReceiverConfig, UdpReceiverConfig
+from .values import (
+    NOTHING,
+    EecptReceiverConfig,
+    HttpReceiverConfig,
+    ReceiverConfig,
+    TcpReceiverConfig,
+    UdpReceiverConfig,
+)
 
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 
 _PRECISION = kinds.choice("auto", "s", "ms", "us", "ns")
 _LINE_LENGTH = kinds.size(64, _GIB)
+_INTERVAL = kinds.duration_between(1, 86400, 'a duration from "1s" to "24h"')
 
 # Types of the Go daemon that have nothing to deliver here, or are not there yet.
 METRICS_ONLY = ("prometheus", "ipmi", "redfish")
-NOT_AVAILABLE = ("nats", "eecpt")
+NOT_AVAILABLE = ("nats",)
 
 
 def _read_tcp(section: Section, name: str, ports: Ports) -> TcpReceiverConfig:
@@ -34,6 +45,7 @@ def _read_tcp(section: Section, name: str, ports: Ports) -> TcpReceiverConfig:
         idle_timeout=section.take("idle_timeout", kinds.duration, 0.0),
         max_line_length=section.take("max_line_length", _LINE_LENGTH, _MIB),
         max_connections=section.take("max_connections", kinds.integer(0, 10**6), 20000),
+        rules=read_rules(section),
     )
 
 
@@ -54,6 +66,7 @@ def _read_udp(section: Section, name: str, ports: Ports) -> UdpReceiverConfig:
         precision=section.take("precision", _PRECISION, "auto"),
         receive_buffer=section.take("receive_buffer", kinds.size(4 * _KIB, _GIB), 4 * _MIB),
         max_line_length=section.take("max_line_length", _LINE_LENGTH, _MIB),
+        rules=read_rules(section),
     )
 
 
@@ -76,7 +89,23 @@ def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
         max_body=section.take("max_body", kinds.size(_KIB, _GIB), 16 * _MIB),
         max_unpacked=section.take("max_unpacked", kinds.size(_KIB, 4 * _GIB), 32 * _MIB),
         access_log=section.take("access_log", kinds.boolean, False),
+        rules=read_rules(section),
     )
+
+
+def _read_eecpt(section: Section, name: str, ports: Ports) -> EecptReceiverConfig:
+    return EecptReceiverConfig(
+        **asdict(_read_http(section, name, ports), recurse=False),
+        analysis_buffer_size=section.take("analysis_buffer_size", kinds.integer(4, 1000), 4),
+        analysis_interval=section.take("analysis_interval", _INTERVAL, 300.0),
+        analysis_metric=section.take("analysis_metric", _metric, "region_metric"),
+    )
+
+
+def _metric(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise Unfit("the name of a metric")
+    return value
 
 
 def _read_credentials(section: Section) -> tuple[str | None, str | None]:
@@ -99,6 +128,7 @@ READERS: dict[str, Callable[[Section, str, Ports], ReceiverConfig]] = {
     "tcp": _read_tcp,
     "udp": _read_udp,
     "http": _read_http,
+    "eecpt": _read_eecpt,
 }
 
 
@@ -136,7 +166,6 @@ def read_receiver(section: Section, name: str, ports: Ports) -> ReceiverConfig |
         section.fail("type", named, Unfit(f"one of {', '.join(READERS)}{hint}"))
     else:
         receiver = READERS[kind](section, name, ports)
-        section.take("process_messages", _no_rules, None)
         section.finish()
         return receiver
     return None
@@ -144,8 +173,3 @@ def read_receiver(section: Section, name: str, ports: Ports) -> ReceiverConfig |
 
 def _not_available(kind: str) -> Unfit:
     return Unfit(f"one of {', '.join(READERS)}: {kind} is not available in this version")
-
-
-def _no_rules(value: object) -> None:
-    if not isinstance(value, (dict, list)) or value:
-        raise Unfit("[] or {}: rules are not available in this version")

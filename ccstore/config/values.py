@@ -8,6 +8,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from ccstore.processing.rules import Rule
+
 
 @frozen
 class TlsConfig:
@@ -29,7 +31,8 @@ class TcpReceiverConfig:
 
     With ``endpoint``, a Twisted server endpoint string, ``address``, ``port`` and ``tls`` mean nothing.
     ``idle_timeout`` is in seconds and 0 means never, ``max_line_length`` is in bytes, and with
-    ``max_connections`` 0 there is no limit.
+    ``max_connections`` 0 there is no limit. ``rules``, here and in the others, are in the order in which they
+    are applied.
     """
 
     name: str
@@ -42,6 +45,7 @@ class TcpReceiverConfig:
     idle_timeout: float
     max_line_length: int
     max_connections: int
+    rules: tuple[Rule, ...] = ()
 
 
 @frozen
@@ -55,6 +59,7 @@ class UdpReceiverConfig:
     precision: str
     receive_buffer: int
     max_line_length: int
+    rules: tuple[Rule, ...] = ()
 
 
 @frozen
@@ -82,9 +87,23 @@ class HttpReceiverConfig:
     max_body: int
     max_unpacked: int
     access_log: bool
+    rules: tuple[Rule, ...] = ()
 
 
-ReceiverConfig = TcpReceiverConfig | UdpReceiverConfig | HttpReceiverConfig
+@frozen(kw_only=True)
+class EecptReceiverConfig(HttpReceiverConfig):
+    """
+    The same, with metrics that are watched for phases of applications.
+
+    ``analysis_buffer_size`` is how many values of each process are kept, ``analysis_interval`` is in seconds.
+    """
+
+    analysis_buffer_size: int
+    analysis_interval: float
+    analysis_metric: str
+
+
+ReceiverConfig = TcpReceiverConfig | UdpReceiverConfig | HttpReceiverConfig | EecptReceiverConfig
 
 
 @frozen

@@ -106,6 +106,7 @@ class HttpReceiver(Service):
     """See the module."""
 
     log = Logger()
+    what = "line protocol"
 
     def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any) -> None:
         self.setName(config.name)
@@ -134,7 +135,7 @@ class HttpReceiver(Service):
             port=config.port,
             tls=config.tls,
         )
-        return f"line protocol over HTTP on {where(self._port)}{config.path}"
+        return f"{self.what} over HTTP on {where(self._port)}{config.path}"
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""

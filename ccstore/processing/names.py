@@ -1,0 +1,130 @@
+"""What conditions can name, and what depends on more than the series of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from ccstore.processing.operations import Failed, kind_of, look_up
+from ccstore.processing.subject import Subject
+
+Run = Callable[[Subject], Any]
+
+
+@frozen
+class Known:
+    """Something with a name.
+
+    :ivar kind: what the value is, in the words of :func:`ccstore.processing.operations.kind_of`; ``anything``
+        if that depends on the message.
+    :ivar is_of_series: it depends on name, tags, meta and kind alone.
+    """
+
+    run: Run
+    kind: str = "anything"
+    is_of_series: bool = True
+
+
+def _tag(key: str) -> Known:
+    return Known(lambda subject: look_up(subject.tags, key))
+
+
+def _meta(key: str) -> Known:
+    return Known(lambda subject: look_up(subject.meta, key))
+
+
+def _field(key: str) -> Known:
+    return Known(lambda subject: look_up(subject.fields, key), is_of_series=False)
+
+
+def message_type(subject: Subject) -> str:
+    return "unknown" if subject.kind == "other" else subject.kind
+
+
+_TAGS: Final = Known(lambda subject: subject.tags, "a map")
+_FIELDS: Final = Known(lambda subject: subject.fields, "a map", is_of_series=False)
+_TYPE: Final = Known(message_type, "a string")
+_TIME: Final = Known(lambda subject: subject.time // 10**9, "a number", is_of_series=False)
+
+#: Written without a hyphen here, as conditions are read.
+NAMES: Final[Mapping[str, Known]] = {
+    "name": Known(lambda subject: subject.name, "a string"),
+    "messagetype": _TYPE,
+    "msgtype": _TYPE,
+    "tag": _TAGS,
+    "tags": _TAGS,
+    "meta": Known(lambda subject: subject.meta, "a map"),
+    "field": _FIELDS,
+    "fields": _FIELDS,
+    "timestamp": _TIME,
+    "time": _TIME,
+    **{name: _field(name) for name in ("value", "event", "log", "control")},
+    **{name: _tag(name) for name in ("type", "typeid", "stype", "stypeid")},
+}
+
+_PREFIXES: Final[Mapping[str, Callable[[str], Known]]] = {
+    "tag_": _tag,
+    "tags_": _tag,
+    "field_": _field,
+    "fields_": _field,
+    "meta_": _meta,
+}
+
+#: The names of the message itself, of which only methods can be called.
+MESSAGE: Final = ("msg", "message")
+
+
+def find(name: str) -> Known | None:
+    """What has this name, or None."""
+    known = NAMES.get(name)
+    if known is None:
+        for prefix, make in _PREFIXES.items():
+            if name.startswith(prefix) and len(name) > len(prefix):
+                return make(name.removeprefix(prefix))
+    return known
+
+
+def _of(place: str) -> Callable[[Subject, Any], Any]:
+    def get(subject: Subject, key: Any) -> Any:
+        if not isinstance(key, str):
+            raise Failed(f"expected a string as the key, got {kind_of(key)}")
+        return look_up(getattr(subject, place), key)
+
+    return get
+
+
+def _has(place: str) -> Callable[[Subject, Any], bool]:
+    get = _of(place)
+    return lambda subject, key: get(subject, key) is not None
+
+
+def _is(kind: str) -> Callable[[Subject], bool]:
+    return lambda subject: subject.kind == kind
+
+
+@frozen
+class Method:
+    """A method of the message; ``arguments`` is how many it takes besides the message."""
+
+    run: Callable[..., Any]
+    arguments: int
+    kind: str
+    is_of_series: bool = True
+
+
+METHODS: Final[Mapping[str, Method]] = {
+    "Name": Method(lambda subject: subject.name, 0, "a string"),
+    "HasTag": Method(_has("tags"), 1, "a truth value"),
+    "GetTag": Method(_of("tags"), 1, "anything"),
+    "HasMeta": Method(_has("meta"), 1, "a truth value"),
+    "GetMeta": Method(_of("meta"), 1, "anything"),
+    "HasField": Method(_has("fields"), 1, "a truth value", is_of_series=False),
+    "GetField": Method(_of("fields"), 1, "anything", is_of_series=False),
+    "IsEvent": Method(_is("event"), 0, "a truth value"),
+    "IsLog": Method(_is("log"), 0, "a truth value"),
+    "IsMetric": Method(_is("metric"), 0, "a truth value"),
+    "IsControl": Method(_is("control"), 0, "a truth value"),
+    "IsQuery": Method(_is("query"), 0, "a truth value"),
+}

@@ -1,0 +1,354 @@
+"""
+What the operators and functions of conditions mean.
+
+The values are those of a message: None for what is absent, truth values, integers, floats, strings, lists
+and mappings. The meaning is that of the language `expr` (`expr-lang`), which is strict: a number is never
+equal to its digits, and what cannot be compared is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import re2
+
+#: Characters of a regular expression that comes from a message.
+_MAX_PATTERN: Final = 1000
+#: Characters of a number in a string.
+_MAX_DIGITS: Final = 400
+
+
+class Failed(Exception):
+    """An operation that its operands do not have; the text says why."""
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for people."""
+    if value is None:
+        return "nil"
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a map" if isinstance(value, Mapping) else "a list"
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def truth(value: Any) -> bool:
+    """A truth value and nothing else."""
+    if value is True or value is False:
+        return bool(value)
+    raise Failed(f"expected true or false, got {kind_of(value)}")
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def unequal(one: Any, other: Any) -> bool:
+    return not equal(one, other)
+
+
+def _ordered(one: Any, other: Any, operator: str) -> None:
+    if not (is_number(one) and is_number(other)) and not (isinstance(one, str) and isinstance(other, str)):
+        raise Failed(f"{kind_of(one)} {operator} {kind_of(other)} has no meaning")
+
+
+def less(one: Any, other: Any) -> bool:
+    _ordered(one, other, "<")
+    return bool(one < other)
+
+
+def less_or_equal(one: Any, other: Any) -> bool:
+    _ordered(one, other, "<=")
+    return bool(one <= other)
+
+
+def greater(one: Any, other: Any) -> bool:
+    _ordered(one, other, ">")
+    return bool(one > other)
+
+
+def greater_or_equal(one: Any, other: Any) -> bool:
+    _ordered(one, other, ">=")
+    return bool(one >= other)
+
+
+def _numbers(one: Any, other: Any, operator: str) -> None:
+    if not (is_number(one) and is_number(other)):
+        raise Failed(f"{kind_of(one)} {operator} {kind_of(other)} has no meaning")
+
+
+def add(one: Any, other: Any) -> Any:
+    if isinstance(one, str) and isinstance(other, str):
+        return one + other
+    _numbers(one, other, "+")
+    return _wrapped(one + other)
+
+
+def subtract(one: Any, other: Any) -> Any:
+    _numbers(one, other, "-")
+    return _wrapped(one - other)
+
+
+def multiply(one: Any, other: Any) -> Any:
+    _numbers(one, other, "*")
+    return _wrapped(one * other)
+
+
+def divide(one: Any, other: Any) -> float:
+    """Always a float, also infinite, as in Go."""
+    _numbers(one, other, "/")
+    if other == 0:
+        return math.nan if one == 0 or one != one else math.copysign(math.inf, one)
+    return float(one) / float(other)
+
+
+def remainder(one: Any, other: Any) -> int:
+    """With the sign of the first operand, as in Go."""
+    if not (is_number(one) and is_number(other)) or isinstance(one, float) or isinstance(other, float):
+        raise Failed(f"{_number_kind(one)} % {_number_kind(other)} has no meaning")
+    if other == 0:
+        raise Failed("division by zero")
+    return int(abs(one) % abs(other)) * (1 if one >= 0 else -1)
+
+
+def _number_kind(value: object) -> str:
+    return "a fraction" if isinstance(value, float) else kind_of(value)
+
+
+def negative(value: Any) -> Any:
+    if not is_number(value):
+        raise Failed(f"- {kind_of(value)} has no meaning")
+    return _wrapped(-value)
+
+
+def _wrapped(value: int | float) -> int | float:
+    """An integer in the 64 bits that it has in Go."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return (value + 2**63) % 2**64 - 2**63
+    return value
+
+
+def is_in(one: Any, other: Any) -> bool:
+    if other is None:
+        return False
+    if isinstance(other, Mapping):
+        return isinstance(one, str) and look_up(other, one) is not None
+    if isinstance(other, list):
+        return any(equal(one, each) for each in other)
+    raise Failed(f"in {kind_of(other)} has no meaning: expected a list or a map")
+
+
+def _strings(operator: str, one: Any, other: Any) -> bool:
+    """Whether both are strings; what is absent is none, anything else is an error."""
+    if isinstance(one, str) and isinstance(other, str):
+        return True
+    if one is None or other is None:
+        return False
+    raise Failed(f"{kind_of(one)} {operator} {kind_of(other)} has no meaning: expected strings")
+
+
+def contains(one: Any, other: Any) -> bool:
+    return _strings("contains", one, other) and other in one
+
+
+def starts_with(one: Any, other: Any) -> bool:
+    return _strings("startsWith", one, other) and one.startswith(other)
+
+
+def ends_with(one: Any, other: Any) -> bool:
+    return _strings("endsWith", one, other) and one.endswith(other)
+
+
+def pattern(text: str) -> Any:
+    """
+    A compiled regular expression, of the syntax that Go has.
+
+    RE2 takes time in proportion to the text, whatever the expression, and bounds its own memory.
+
+    :raises Failed: if it is none.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        raise Failed(f"{text[:60]!r} is no regular expression: {said[:100]}") from None
+
+
+_kept_pattern = lru_cache(maxsize=128)(pattern)
+
+
+def matches(one: Any, other: Any) -> bool:
+    if not _strings("matches", one, other):
+        return False
+    if len(other) > _MAX_PATTERN:
+        raise Failed(f"a regular expression from a message has at most {_MAX_PATTERN} characters")
+    return _kept_pattern(other).search(one) is not None
+
+
+def matcher(text: str) -> Callable[[Any], bool]:
+    """The same for an expression that is known before; raises :class:`Failed` if it is none."""
+    search = pattern(text).search
+
+    def check(value: Any) -> bool:
+        return _strings("matches", value, text) and search(value) is not None
+
+    return check
+
+
+def look_up(mapping: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, None if there is none; ``type-id`` may be written ``typeid``."""
+    value = mapping.get(key)
+    if value is None and "type" in key:
+        value = mapping.get(key.replace("typeid", "type-id"))
+        if value is None:
+            value = mapping.get(key.replace("type-id", "typeid"))
+    return value
+
+
+def fetch(value: Any, key: Any) -> Any:
+    """What is at a key of a map, or at an index of a list."""
+    if isinstance(value, Mapping):
+        if not isinstance(key, str):
+            raise Failed(f"expected a string as the key of a map, got {kind_of(key)}")
+        return look_up(value, key)
+    if isinstance(value, list):
+        if not isinstance(key, int) or isinstance(key, bool):
+            raise Failed(f"expected a whole number as the index of a list, got {_number_kind(key)}")
+        if not -len(value) <= key < len(value):
+            raise Failed(f"the list has no index {key}, it has {len(value)} items")
+        return value[key]
+    raise Failed(f"there is nothing at {str(key)[:30]!r} of {kind_of(value)}")
+
+
+def text_of(value: Any) -> str:
+    """A value as Go prints it."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float_text(value)
+    if isinstance(value, list):
+        return f"[{' '.join(map(text_of, value))}]"
+    if isinstance(value, Mapping):
+        return f"map[{' '.join(f'{key}:{text_of(each)}' for key, each in sorted(value.items()))}]"
+    return str(value)
+
+
+def _float_text(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = repr(value)
+    if "e" not in text:
+        return text.removesuffix(".0")
+    # Python goes over to exponents at 1e16, Go at 1e21.
+    return f"{value:.0f}" if 1 <= abs(value) < 1e21 else text
+
+
+def length(value: Any) -> int:
+    if isinstance(value, (str, list, Mapping)):
+        return len(value)
+    raise Failed(f"{kind_of(value)} has no length")
+
+
+def _string(function: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise Failed(f"{function} expects a string, got {kind_of(value)}")
+
+
+def lower(value: Any) -> str:
+    return _string("lower", value).lower()
+
+
+def upper(value: Any) -> str:
+    return _string("upper", value).upper()
+
+
+def trim(value: Any, characters: Any = None) -> str:
+    return _string("trim", value).strip(None if characters is None else _string("trim", characters))
+
+
+def has_prefix(value: Any, prefix: Any) -> bool:
+    return _string("hasPrefix", value).startswith(_string("hasPrefix", prefix))
+
+
+def has_suffix(value: Any, suffix: Any) -> bool:
+    return _string("hasSuffix", value).endswith(_string("hasSuffix", suffix))
+
+
+def integer(value: Any) -> int:
+    if isinstance(value, str):
+        digits = value.removeprefix("+").removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 20 and -(2**63) <= int(value) < 2**63:
+            return int(value)
+        raise Failed(f"int: {value[:40]!r} is no whole number")
+    if is_number(value) and math.isfinite(value) and -(2**63) <= value < 2**63:
+        return int(value)
+    raise Failed(f"int expects a number or a string, got {kind_of(value)}")
+
+
+def floating(value: Any) -> float:
+    if is_number(value):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            if len(value) <= _MAX_DIGITS and value == value.strip():
+                return float(value)
+        except ValueError:
+            pass
+        raise Failed(f"float: {value[:40]!r} is no number")
+    raise Failed(f"float expects a number or a string, got {kind_of(value)}")
+
+
+#: Functions: what they do, the fewest and the most arguments, and what comes out.
+FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
+    "len": (length, 1, 1, "a number"),
+    "lower": (lower, 1, 1, "a string"),
+    "upper": (upper, 1, 1, "a string"),
+    "trim": (trim, 1, 2, "a string"),
+    "int": (integer, 1, 1, "a number"),
+    "float": (floating, 1, 1, "a number"),
+    "string": (text_of, 1, 1, "a string"),
+    "hasPrefix": (has_prefix, 2, 2, "a truth value"),
+    "hasSuffix": (has_suffix, 2, 2, "a truth value"),
+}
+
+#: Operators between two values: what they do, how strongly they bind, and what comes out.
+OPERATORS: Final[Mapping[str, tuple[Callable[[Any, Any], Any], int, str]]] = {
+    "==": (equal, 20, "a truth value"),
+    "!=": (unequal, 20, "a truth value"),
+    "<": (less, 20, "a truth value"),
+    "<=": (less_or_equal, 20, "a truth value"),
+    ">": (greater, 20, "a truth value"),
+    ">=": (greater_or_equal, 20, "a truth value"),
+    "in": (is_in, 20, "a truth value"),
+    "matches": (matches, 20, "a truth value"),
+    "contains": (contains, 20, "a truth value"),
+    "startsWith": (starts_with, 20, "a truth value"),
+    "endsWith": (ends_with, 20, "a truth value"),
+    "+": (add, 30, "anything"),
+    "-": (subtract, 30, "a number"),
+    "*": (multiply, 60, "a number"),
+    "/": (divide, 60, "a number"),
+    "%": (remainder, 60, "a number"),
+}
