@@ -120,7 +120,7 @@ def _is_constant(value: object) -> bool:
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
-        elif not isinstance(each, (str, int, float)):
+        elif not isinstance(each, (str, float)) and not (isinstance(each, int) and abs(each) < 2**63):
             return False
     return False
 

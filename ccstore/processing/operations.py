@@ -213,13 +213,11 @@ def matcher(text: str) -> Callable[[Any], bool]:
 
 
 def look_up(mapping: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, None if there is none; ``type-id`` may be written ``typeid``."""
-    value = mapping.get(key)
-    if value is None and "type" in key:
-        value = mapping.get(key.replace("typeid", "type-id"))
-        if value is None:
-            value = mapping.get(key.replace("type-id", "typeid"))
-    return value
+    """The value of a key, None if there is none; ``type-id`` and ``typeid`` are two ways to write the same."""
+    if "type" not in key:
+        return mapping.get(key)
+    value = mapping.get(key.replace("typeid", "type-id"))
+    return mapping.get(key.replace("type-id", "typeid")) if value is None else value
 
 
 def fetch(value: Any, key: Any) -> Any:

@@ -91,11 +91,11 @@ def _token(source: str, start: int) -> tuple[Token, int]:
     if _NAME.match(source, start):
         name, end = _name(source, start)
         return Token("operator" if name in WORDS else "name", name, start), end
+    if source.startswith("/*", start):
+        raise ExpressionError(start, "the comment opened here is not closed")
     symbol = _SYMBOL.match(source, start)
     if symbol is not None:
         return Token("operator", symbol[0], start), symbol.end()
-    if source.startswith("/*", start):
-        raise ExpressionError(start, "the comment opened here is not closed")
     hint = {"=": " (== compares)", "&": " (&& is and)"}.get(first, "")
     raise ExpressionError(start, f"{short(first)} is not known here{hint}")
 
