@@ -213,7 +213,7 @@ def matcher(text: str) -> Callable[[Any], bool]:
 
 
 def look_up(mapping: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, None if there is none; ``type-id`` and ``typeid`` are two ways to write the same."""
+    """The value of a key, None if there is none; ``type-id`` may be written ``typeid``."""
     if "type" not in key:
         return mapping.get(key)
     value = mapping.get(key.replace("typeid", "type-id"))
