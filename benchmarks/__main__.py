@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import cost, crash, fuzz, ingest, limits, nodes, query
+from benchmarks import cost, crash, fuzz, ingest, limits, nodes, query, rules
 from benchmarks.report import show
 
 
@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rows", type=int, default=2_000_000, help="rows held in the large database")
     command.add_argument("--samples", type=int, default=1000, help="requests for each figure")
 
+    command = add("rules", "what ten rules of process_messages cost")
+    command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
+
     command = add("cost", "what a line costs as rows and series become more")
     command.add_argument("--rows", type=int, default=2_000_000, help="rows to which the database grows")
     command.add_argument("--lines", type=int, default=300_000, help="lines for each number of series")
@@ -76,6 +79,8 @@ def main() -> None:
         rows, problems = nodes.run(given.nodes, given.seconds)
     elif given.command == "query":
         rows, problems = query.run(given.rows, given.samples)
+    elif given.command == "rules":
+        rows = rules.run(given.lines)
     else:
         rows, problems = cost.run(given.rows, given.lines)
     show(given.command, rows, as_json=given.json, problems=problems)

@@ -25,7 +25,7 @@ _BODY = 1000
 _PIECE = 2000
 
 
-def _send_tcp(port: int, lines: bytes, rounds: int, go: Event) -> None:
+def send_tcp(port: int, lines: bytes, rounds: int, go: Event) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         pieces = list(bodies(lines, _PIECE))
         go.wait()
@@ -170,7 +170,7 @@ def _round(lines: bytes, count: int, retention: float, server: Influx | None) ->
             row = measure(
                 _name(kind, connections),
                 daemon,
-                _send_tcp if kind == "TCP" else _send_http,
+                send_tcp if kind == "TCP" else _send_http,
                 [(target, lines, part)] * connections,
                 part * connections * _BLOCK,
             )

@@ -379,9 +379,10 @@ def test_a_pattern_from_a_message_is_bounded() -> None:
 # --- anything -------------------------------------------------------------------------------------------
 
 WORDS = """
-name tag tags field meta msg event value type-id tag_a field_a true false nil ( ) [ ] . ?. , ? : == != < <= > >=
-&& || and or not ! + - * / % in matches contains startsWith endsWith ?? 'a' "b" `c` 1 2.5 0x1 len lower int
-float string trim hasPrefix msg.Name() msg.HasTag('a') tag.a tag['a'] // /* */ { } # | .. ** let ' " \\ é 'x' '('
+name tag tags field meta msg event value type-id tag_a field_a true false nil ( ) [ ] . ?. , ? : == != < <=
+> >= && || and or not ! + - * / % in matches contains startsWith endsWith ?? 'a' "b" `c` 1 2.5 0x1 len lower
+int float string trim hasPrefix msg.Name() msg.HasTag('a') tag.a tag['a'] // /* */ { } # | .. ** let
+' " \\ é 'x' '('
 """
 PIECES = st.sampled_from([*WORDS.split(), "\x00", "\n"])
 VALUES = st.one_of(st.text(max_size=5), st.integers(-(2**63), 2**64 - 1), st.floats(), st.booleans())

@@ -34,7 +34,8 @@ from .values import NOTHING
 
 _KEY = "process_messages"
 _KINDS = ("metric", "event", "log", "control", "query")
-_NO_EFFECT = ("change_unit_prefix", "normalize_unit")
+# Of metrics, which nothing here keeps.
+_NO_EFFECT = ("change_unit_prefix", "normalize_units")
 _ALIASES = {**{stage: stage for stage in STAGES}, **{key: stage for stage, key in STAGES.items()}}
 _CONDITION = "a condition such as \"name == 'job'\", or true for all messages"
 _RULES = "an object with rules, or a list of such objects"
@@ -73,7 +74,7 @@ def read_rule_keys(section: Section, key: str) -> tuple[Rule, ...]:
     """
     reader = _Reader(section, key, _read_constants(section))
     rules = reader.read()
-    section.ignore(*_NO_EFFECT, STAGES["normalize_unit"])
+    section.ignore(*_NO_EFFECT)
     order = _read_order(section)
     for stage, found in rules.items():
         if found and stage not in order:
