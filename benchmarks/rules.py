@@ -119,7 +119,7 @@ def _measure_tcp(lines: bytes, count: int) -> list[dict[str, object]]:
     for _ in range(_TURNS):
         for way, (name, rules) in enumerate(_WAYS):
             receivers = {"tcp": {"process_messages": rules}}
-            with Daemon({"retention_time": "4s"}, receivers=receivers) as daemon:
+            with Daemon({"retention_time": "4s", "flush_time": "100ms"}, receivers=receivers) as daemon:
                 arguments = [(daemon.ports["tcp"], lines, rounds)]
                 found[way].append(measure(f"TCP, {name}", daemon, send_tcp, arguments, rounds * _BLOCK))
     rows = []

@@ -148,7 +148,17 @@ def _items(section: Section, key: str, expected: str) -> Iterator[tuple[Place, o
 def _filled(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise Unfit(_NAME)
-    return value
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    """A string that can be stored: JSON can spell what is no character."""
+    text = kinds.text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unfit(f"Unicode, without the half of a character at column {error.start + 1}") from None
+    return text
 
 
 @frozen
@@ -256,7 +266,7 @@ class _Reader:
     @staticmethod
     def _adding(part: Part) -> Callable[[str, Condition, Section], Rule | None]:
         # There is no tag without a value in line protocol.
-        value_kind = _filled if part == "tags" else kinds.text
+        value_kind = _filled if part == "tags" else _text
 
         def make(key: str, condition: Condition, entry: Section) -> Rule | None:
             name = entry.require("key", _filled, _NAME)

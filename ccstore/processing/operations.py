@@ -175,7 +175,7 @@ def ends_with(one: Any, other: Any) -> bool:
 
 def pattern(text: str) -> Any:
     """
-    A compiled regular expression, of the syntax that Go has.
+    A compiled regular expression for UTF-8, of the syntax that Go has.
 
     RE2 takes time in proportion to the text, whatever the expression, and bounds its own memory.
 
@@ -184,7 +184,9 @@ def pattern(text: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(text, options)
+        return re2.compile(text.encode(), options)
+    except UnicodeEncodeError:
+        raise Failed(f"{text[:60]!r} is no regular expression: it is not Unicode") from None
     except re2.error as error:
         said = error.args[0] if error.args else ""
         said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
@@ -199,7 +201,7 @@ def matches(one: Any, other: Any) -> bool:
         return False
     if len(other) > _MAX_PATTERN:
         raise Failed(f"a regular expression from a message has at most {_MAX_PATTERN} characters")
-    return _kept_pattern(other).search(one) is not None
+    return _kept_pattern(other).search(one.encode()) is not None
 
 
 def matcher(text: str) -> Callable[[Any], bool]:
@@ -207,7 +209,8 @@ def matcher(text: str) -> Callable[[Any], bool]:
     search = pattern(text).search
 
     def check(value: Any) -> bool:
-        return _strings("matches", value, text) and search(value) is not None
+        # The library is twice as fast with bytes as it is with strings.
+        return _strings("matches", value, text) and search(value.encode()) is not None
 
     return check
 

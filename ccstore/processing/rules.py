@@ -131,14 +131,22 @@ class ConditionalRule(Rule):
 
     @property
     def is_of_series(self) -> bool:
-        return self.condition.is_of_series
+        return self.condition.is_of_series and self.changes_series_only
+
+    @property
+    def changes_series_only(self) -> bool:
+        """What it does, if the condition holds, has to do with name, tags and meta alone."""
+        return True
 
     def apply(self, subject: Subject) -> bool:
+        return self.holds(subject) and self.take_effect(subject)
+
+    def holds(self, subject: Subject) -> bool:
+        """Whether the condition does; raises :class:`RuleFailed`."""
         try:
-            holds = self.condition.holds(subject)
+            return self.condition.holds(subject)
         except ConditionFailed as failed:
             raise RuleFailed(self.condition, self.key, failed) from None
-        return holds and self.take_effect(subject)
 
     def take_effect(self, subject: Subject) -> bool:
         """What to do when the condition holds; True drops the message."""
@@ -173,8 +181,8 @@ class Add(ConditionalRule):
     value: str
 
     @property
-    def is_of_series(self) -> bool:
-        return self.condition.is_of_series and self.part != "fields"
+    def changes_series_only(self) -> bool:
+        return self.part != "fields"
 
     def take_effect(self, subject: Subject) -> bool:
         _set(subject, self.part, {**getattr(subject, self.part), self.entry: self.value})
@@ -189,8 +197,8 @@ class Delete(ConditionalRule):
     entry: str
 
     @property
-    def is_of_series(self) -> bool:
-        return self.condition.is_of_series and self.part != "fields"
+    def changes_series_only(self) -> bool:
+        return self.part != "fields"
 
     def take_effect(self, subject: Subject) -> bool:
         _take(subject, self.part, self.entry)
@@ -207,8 +215,8 @@ class Move(ConditionalRule):
     to_entry: str
 
     @property
-    def is_of_series(self) -> bool:
-        return self.condition.is_of_series and "fields" not in (self.part, self.to_part)
+    def changes_series_only(self) -> bool:
+        return "fields" not in (self.part, self.to_part)
 
     def take_effect(self, subject: Subject) -> bool:
         value = _take(subject, self.part, self.entry)
