@@ -21,7 +21,7 @@ from ccstore.sifting import pass_on
 
 _WARN_EVERY: Final = 10.0
 #: Series, and branches of them, of which it is known what the rules make of them.
-_KNOWN: Final = 1 << 17
+_KNOWN: Final = 1 << 16
 
 
 class _Drop:
