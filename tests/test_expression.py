@@ -253,6 +253,7 @@ def test_what_has_no_answer(source: str, position: int, reason: str) -> None:
         ("name", 0, "expected what is true or false, found a string"),
         ("1", 0, "expected what is true or false, found a number"),
         ("name && true", 0, "expected what is true or false beside '&&', found a string"),
+        ("!name == 'x'", 1, "expected what is true or false beside 'not', found a string"),
         ("name < 3", 5, "a string < a number has no meaning"),
         ("name - 1 == 2", 5, "expected a number beside '-', found a string"),
         ("name in 'abc'", 5, "expected a list or a map beside 'in', found a string"),
