@@ -162,6 +162,20 @@ def test_example_has_every_key() -> None:
     assert min(len(keys) for keys in known.values()) > 3
 
 
+def test_the_rules_of_the_examples_are_good(load: Load) -> None:
+    text = (CONF / "ccstore.yaml").read_text("utf-8")
+    shown = yaml.safe_load(re.sub(r"^( *)#(?! |$)", r"\1", text, flags=re.M))
+    readme = (CONF.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", readme, re.DOTALL)
+    for process_messages in (
+        {**shown["receivers"]["tcp"]["process_messages"], "stage_order": []},
+        yaml.safe_load(block)["process_messages"],
+    ):
+        config = load(receiver(type="tcp", process_messages=process_messages))
+        assert config.receivers[0].rules
+        assert config.warnings == ()
+
+
 def test_example_of_four_files(cwd: Path) -> None:
     config = load_config(CONF / "cc-event-store" / "config.json", cwd=cwd, environ={})
     assert [type(each) for each in config.receivers] == [
