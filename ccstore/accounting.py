@@ -85,7 +85,7 @@ class Origin:
 
     :ivar cluster: the cluster of lines that do not name one.
     :ivar sender: an address, for people.
-    :ivar senders: the address of each message, where they differ.
+    :ivar senders: the address of each message, without a port, where they differ.
     """
 
     account: Account
@@ -96,3 +96,7 @@ class Origin:
     def sender_of(self, index: int) -> str:
         """The address from which a message came."""
         return self.senders[index] if self.senders else self.sender
+
+    def host_of(self, index: int) -> str:
+        """The same without the port, which is another one for each connection."""
+        return self.senders[index] if self.senders else self.sender.rpartition(":")[0] or self.sender

@@ -91,7 +91,7 @@ class Router:
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
-                    self._warn_expired(message, origin.sender_of(index), origin, now)
+                    self._warn_expired(message, index, origin, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
@@ -151,8 +151,8 @@ class Router:
             found = self._in_cluster[key] = series.in_cluster(cluster)
         return found
 
-    def _warn_expired(self, message: Message, sender: str, origin: Origin, now: int) -> None:
-        host = message.tags.get("hostname", sender)
+    def _warn_expired(self, message: Message, index: int, origin: Origin, now: int) -> None:
+        host = message.tags.get("hostname") or origin.host_of(index)
         suppressed = self._expired_warnings.check((origin.account.name, host))
         if suppressed is None:
             return
@@ -163,7 +163,7 @@ class Router:
             receiver=origin.account.name,
             name=message.name[:100],
             host=host[:100],
-            sender=sender,
+            sender=origin.sender_of(index),
             age=(now - message.time) / 1e9,
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",

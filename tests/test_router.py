@@ -346,6 +346,18 @@ def test_the_warning_falls_back_to_the_sender_and_cuts_long_names() -> None:
     assert all(len(each) < 500 for each in said)
 
 
+def test_connections_of_one_host_are_one_host() -> None:
+    site = Site()
+    with capturedLogs() as events:
+        for sender in ("192.0.2.1:40001", "192.0.2.1:40002", "2001:db8::1:40001", "2001:db8::1:40002"):
+            site.origin = Origin(site.account, sender)
+            site.offer(line(time=0))
+    said = [formatEvent(each) for each in events]
+    assert len(said) == 2
+    assert "host '192.0.2.1' from 192.0.2.1:40001 " in said[0]
+    assert "host '2001:db8::1' from 2001:db8::1:40001 " in said[1]
+
+
 def test_a_host_is_warned_of_once_a_minute() -> None:
     site = Site()
 
