@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from ccstore.config import TlsConfig
 from ccstore.listening import ListenError, listen, tls_failures, where
 from ccstore.receivers.http import HttpReceiver
+from ccstore.receivers.tcp import TcpReceiver
 from tests.certificates import certificates
 from tests.support import Client, FakeSink, event, intake_for, port_in, receiver_config, scratch
 
@@ -93,6 +94,8 @@ class ErrorTests(TestCase):
 class HandshakeTests(TestCase):
     """Whoever does not get in leaves a line in the log, and a count."""
 
+    receiver: HttpReceiver | TcpReceiver
+
     def setUp(self) -> None:
         self.directory = scratch(self)
         certificates(self.directory)
@@ -146,6 +149,17 @@ class HandshakeTests(TestCase):
         with self.logged():
             await self.send(name="client", failures=3)
         self.assertEqual(self.sink.texts, ["a"])
+
+    async def test_the_tcp_receiver_counts_them_as_well(self) -> None:
+        keys = {"tls_certificate": "server.pem", "tls_key": "server.key"}
+        config = receiver_config(self.directory, "tcp", **keys)
+        intake = intake_for(config, "tcp", self.sink, reactor)
+        self.receiver = TcpReceiver(config, intake, reactor, max_waiting=10, max_waiting_size=1000)
+        self.place = self.receiver.listen()
+        self.addCleanup(lambda: ensureDeferred(self.receiver.stop_listening()))
+        with capturedLogs() as logs:
+            await self.send(tls=False, failures=1)
+        self.assertTrue(any("it does not speak TLS" in (formatEvent(entry) or "") for entry in logs))
 
     async def test_a_problem_that_comes_again_has_no_line_and_is_counted(self) -> None:
         self.start(tls_certificate="server.pem", tls_key="server.key")

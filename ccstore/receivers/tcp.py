@@ -21,7 +21,7 @@ from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
-from ccstore.listening import address_of, listen, where
+from ccstore.listening import address_of, listen, tls_failures, where
 from ccstore.message import Batch
 from ccstore.pace import TURN
 
@@ -227,6 +227,7 @@ class TcpReceiver(Service):
             "connections": len(self._connections),
             "refused_connections": self._refused,
             "pauses": self._pauses,
+            "tls_failures": tls_failures(self._port),
         }
 
     # -- for the connections
