@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,8 @@ from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
@@ -60,6 +63,13 @@ class WebError(Exception):
 def error_body(status: int, text: str, more: Mapping[str, object] | None = None) -> bytes:
     """The body of an error, in the shape that the Go daemon's clients know."""
     return to_json({"status": HTTPStatus(status).phrase, "error": text, **(more or {})})
+
+
+def internal_error(log: Logger, failure: Failure, request: IRequest) -> WebError:
+    """What is answered to a request that failed for no reason of its own; the log has the rest."""
+    number = uuid.uuid4().hex[:12]
+    log.failure("internal error {number} at {path}", failure, number=number, path=request.path)
+    return WebError(500, f"internal error {number}, see the log")
 
 
 def to_json(value: object) -> bytes:

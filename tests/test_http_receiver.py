@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 import tracemalloc
 import zlib
@@ -14,7 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionLost
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore import pace, web
@@ -168,9 +169,12 @@ class WriteTests(_HttpTests):
             raise ZeroDivisionError("secret")
 
         self.sink.accept = explode  # type: ignore[method-assign, assignment]
-        answer = self.send(event("a"))
+        with capturedLogs() as logs:
+            answer = self.send(event("a"))
         self.assertEqual(answer.status, 500)
-        self.assertEqual(answer.error["error"], "internal error")
+        found = re.fullmatch(r"internal error ([0-9a-f]{12}), see the log", answer.error["error"])
+        assert found is not None, answer.error
+        self.assertTrue(any(found[1] in (formatEvent(entry) or "") for entry in logs))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_the_receivers_cluster_goes_before_that_of_the_request(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from importlib import resources
@@ -29,7 +28,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import RETRY_AFTER, WebError, answer, argument, body_of, to_json
+from ccstore.web import RETRY_AFTER, WebError, answer, argument, body_of, internal_error, to_json
 from ccstore.writing import write_body
 
 _P = ParamSpec("_P")
@@ -197,9 +196,8 @@ class Api:
 
     @app.handle_errors(Exception)
     def unexpected_error(self, request: IRequest, failure: Failure) -> bytes:
-        number = uuid.uuid4().hex[:12]
-        self.log.failure("internal error {number} at {path}", failure, number=number, path=request.path)
-        return answer(request, 500, WebError(500, f"internal error {number}, see the log").body())
+        error = internal_error(self.log, failure, request)
+        return answer(request, error.status, error.body())
 
 
 class ApiResource(KleinResource):

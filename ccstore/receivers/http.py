@@ -19,7 +19,7 @@ from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, listen, tls_failures, where
-from ccstore.web import LimitedSite, WebError, answer, argument, body_of
+from ccstore.web import LimitedSite, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
@@ -29,6 +29,7 @@ class _WriteResource(Resource):
     """Takes POST requests on one path, or on every path."""
 
     isLeaf = True
+    log = Logger()
 
     def __init__(self, config: HttpReceiverConfig, intake: Intake) -> None:
         super().__init__()
@@ -95,9 +96,9 @@ class _WriteResource(Resource):
             request.finish()
 
     def _failed(self, failure: Any, request: Request) -> None:
-        Logger().failure("a write request failed", failure)
+        error = internal_error(self.log, failure, request)
         if not request.finished and request.channel is not None:
-            request.write(answer(request, 500, WebError(500, "internal error").body()))
+            request.write(answer(request, error.status, error.body()))
             request.finish()
 
 
