@@ -76,4 +76,7 @@ def make_observer(level: str, path: str) -> ILogObserver:
             signal.signal(signal.SIGUSR1, lambda number, frame: log_file.rotate())
         stream = log_file
     predicate = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
+    if level == "info":
+        # That idle clients are let go is no problem, and there may be thousands of them every other minute.
+        predicate.setLogLevelForNamespace("twisted.web.http.HTTPChannel", LogLevel.warn)
     return FilteringLogObserver(textFileLogObserver(stream), [predicate])

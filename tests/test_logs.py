@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
-from twisted.logger import Logger, LogLevel
+from twisted.internet.testing import StringTransport
+from twisted.logger import Logger, LogLevel, capturedLogs
+from twisted.web.http import HTTPChannel
 
 from ccstore.logs import LEVELS, RateLimit, make_observer
 
@@ -137,6 +139,19 @@ def test_a_level_lets_itself_and_what_is_worse_pass(level: str, written: list[st
     lines = path.read_text().splitlines()
     assert [line.rpartition(" ")[2] for line in lines] == written
     assert all("[test#" in line for line in lines)
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 0), ("warn", 0)])
+def test_idle_clients_fill_no_log(level: str, lines: int, tmp_path: Path) -> None:
+    channel = HTTPChannel()
+    channel.callLater = Clock().callLater
+    channel.makeConnection(StringTransport())
+    with capturedLogs() as events:
+        channel.timeoutConnection()
+    (event,) = events
+    path = tmp_path / "log"
+    make_observer(level, str(path))(event)
+    assert len(path.read_text().splitlines()) == lines
 
 
 def test_every_level_of_the_go_daemon_is_known() -> None:
