@@ -22,7 +22,7 @@ from tests.support import ports_in
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that nothing here takes, unless it hangs.
-PATIENCE = 30.0
+PATIENCE = 120.0
 RUN = ("-m", "ccstore", "run")
 TWISTD = ("-c", "from twisted.scripts.twistd import run; run()")
 
@@ -120,7 +120,8 @@ class Daemon:
                 seen = len(self.log)
                 alive = self._reading.is_alive()
                 if not alive or not self._changed.wait(deadline - time.monotonic()):
-                    raise AssertionError(f"no line {pattern!r} in the log:\n{self.text}")
+                    state = "it has ended" if not alive else f"waited {PATIENCE:.0f} s"
+                    raise AssertionError(f"no line {pattern!r} in the log ({state}):\n{self.text}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and wait for the end: the exit status, by which twistd shows the signal."""
