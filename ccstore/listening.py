@@ -105,7 +105,7 @@ def why(error: Exception, endpoint: str = "") -> str:
     if isinstance(error, Unfit):
         return f"TLS needs {error.expected}"
     if isinstance(error, SSL.Error):
-        return f"the TLS certificate or key cannot be used: {_openssl_says(error)}"
+        return f"the TLS certificate or key cannot be used: {openssl_says(error)}"
     if isinstance(error, LookupError) and endpoint.startswith("systemd:"):
         return "systemd has passed no such socket"
     if isinstance(error, OverflowError):
@@ -194,7 +194,7 @@ class _TlsFactory(TLSMemoryBIOFactory):
     def failed(self, error: SSL.Error, sender: str) -> None:
         """Count a connection without TLS, and say so now and then."""
         self.failures += 1
-        said = _openssl_says(error)
+        said = openssl_says(error)
         suppressed = self._warnings.check((said, sender.rsplit(":", 1)[0]))
         if suppressed is not None:
             meaning = _HANDSHAKES.get(said)
@@ -212,7 +212,7 @@ def tls_failures(port: IListeningPort | None) -> int:
     return getattr(getattr(port, "factory", None), "failures", 0)
 
 
-def _openssl_says(error: SSL.Error) -> str:
+def openssl_says(error: SSL.Error) -> str:
     """The reason that OpenSSL gives, in its words."""
     queue = error.args[0] if error.args else None
     if isinstance(queue, list) and queue:

@@ -28,7 +28,8 @@ class Series:
 
     :ivar kind: what the lines are, from their fields: see :func:`classify`.
     :ivar othertags: the remaining tags as a JSON object with sorted keys, or None if there are none.
-    :ivar is_storable: its lines are events or logs of a cluster whose name is fit for use.
+    :ivar is_storable: its lines are events or logs of a cluster whose name is fit for use, and nothing about
+        them wants a second look.
     """
 
     name: str
@@ -41,6 +42,11 @@ class Series:
     def cluster(self) -> str | None:
         """The tag ``cluster``, or None."""
         return self.tags.get(CLUSTER_TAG)
+
+    @property
+    def is_heartbeat(self) -> bool:
+        """The sign of life of a fleet's member, whose text has a credential that lets one in there."""
+        return self.name == "fleet" and self.tags.get("function") == "heartbeat"
 
     @property
     def columns(self) -> tuple[str | None, ...]:
@@ -58,7 +64,12 @@ class Series:
     @is_storable.default
     def _is_storable(self) -> bool:
         cluster = self.tags.get(CLUSTER_TAG)
-        return self.kind in STORED_KINDS and cluster is not None and is_cluster(cluster)
+        return (
+            self.kind in STORED_KINDS
+            and cluster is not None
+            and is_cluster(cluster)
+            and not self.is_heartbeat
+        )
 
     def in_cluster(self, cluster: str) -> Series:
         """The same series with the tag ``cluster`` set."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import Batch, Message, Series, is_cluster
+from ccstore.message import STORED_KINDS, Batch, Message, Series, is_cluster
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
@@ -32,17 +32,26 @@ class Router:
 
     :param retention: seconds after which events expire.
     :param store_logs: keep logs, or drop them.
+    :param store_heartbeats: keep those of a fleet, whichever way they come, or drop them: their text has a
+        credential, and whoever may query would see it.
     """
 
     log = Logger()
 
     def __init__(
-        self, store: IMessageStore, clock: IReactorTime, *, retention: float, store_logs: bool
+        self,
+        store: IMessageStore,
+        clock: IReactorTime,
+        *,
+        retention: float,
+        store_logs: bool,
+        store_heartbeats: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
         self._retention = int(retention * 1e9)
         self._store_logs = store_logs
+        self._store_heartbeats = store_heartbeats
         self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
 
@@ -88,6 +97,9 @@ class Router:
         for index, message in enumerate(messages):
             series = message.series
             kind = series.kind
+            if kind in STORED_KINDS and series.is_heartbeat and not self._store_heartbeats:
+                account.lose("fleet_heartbeat", 1)
+                continue
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
@@ -97,12 +109,17 @@ class Router:
                 account.lose(kind, 1)
                 continue
             if not series.is_storable:
-                found = BAD_CLUSTER if series.cluster is not None else self._find_cluster(message, origin)
+                found = series.cluster
+                if found is None:
+                    found = self._find_cluster(message, origin)
+                elif not is_cluster(found):
+                    found = BAD_CLUSTER
                 if found in _REASON_KEYS:
                     account.refuse(_REASON_KEYS[found])
                     refusals.append(Refusal(index, found))
                     continue
-                message = message._replace(series=self._with_cluster(series, found))
+                if series.cluster is None:
+                    message = message._replace(series=self._with_cluster(series, found))
             if message.others is not None:
                 account.fields_not_stored += len(message.others)
             places.append(index)

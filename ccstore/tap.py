@@ -19,6 +19,7 @@ from ccstore.config import (
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
+    NatsReceiverConfig,
     ReceiverConfig,
     TcpReceiverConfig,
     load_config,
@@ -33,6 +34,7 @@ from ccstore.process import Process
 from ccstore.processing.sink import RuleSink
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
+from ccstore.receivers.nats.receiver import NatsReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.router import Router
@@ -138,7 +140,11 @@ def build(
         max_waiting=storage_config.max_waiting,
     )
     router = Router(
-        storage, reactor, retention=storage_config.retention_time, store_logs=storage_config.store_logs
+        storage,
+        reactor,
+        retention=storage_config.retention_time,
+        store_logs=storage_config.store_logs,
+        store_heartbeats=storage_config.store_heartbeats,
     )
     service = EventStoreService(
         storage,
@@ -171,7 +177,7 @@ def build(
 
 
 def _receiver(
-    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, pace: Pace, **limits: int
+    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, pace: Pace, **limits: Any
 ) -> IReceiver:
     def intake(kind: str, max_line_length: int | None = None, sink: IMessageSink = router) -> Intake:
         if config.rules:
@@ -195,4 +201,6 @@ def _receiver(
         return HttpReceiver(config, intake("http"), reactor)
     if isinstance(config, TcpReceiverConfig):
         return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, **limits)
+    if isinstance(config, NatsReceiverConfig):
+        return NatsReceiver(config, intake("nats"), reactor, **limits)
     return UdpReceiver(config, intake("udp", config.max_line_length), reactor, **limits)

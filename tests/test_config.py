@@ -24,10 +24,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccstore.config import (
+    ClientTlsConfig,
     Config,
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
+    NatsReceiverConfig,
     Problem,
     TcpReceiverConfig,
     TlsConfig,
@@ -38,6 +40,7 @@ from ccstore.config import (
     parse_duration,
 )
 from tests.certificates import certificates
+from tests.nats import Key, creds
 
 CONF = Path(__file__).parent.parent / "conf"
 STORAGE = {"backend": {"type": "sqlite", "database_path": "events.db"}}
@@ -182,6 +185,7 @@ def test_example_of_four_files(cwd: Path) -> None:
         TcpReceiverConfig,
         UdpReceiverConfig,
         HttpReceiverConfig,
+        NatsReceiverConfig,
     ]
     assert dict(config.storage.backend.pragmas) == {"journal_mode": "WAL", "busy_timeout": "5000"}
     assert config.api.address == "localhost"
@@ -636,9 +640,10 @@ def test_ranges_of_the_storage(load: Load, keys: dict[str, object], said: str) -
 
 def test_storage_values(load: Load) -> None:
     keys = {"retention_time": "48h", "flush_time": 0, "batch_size": 5, "max_waiting": 9, "store_logs": False}
+    keys |= {"store_heartbeats": True}
     config = load(storage(**keys)).storage
     assert (config.retention_time, config.flush_time, config.batch_size) == (172800.0, 0.0, 5)
-    assert (config.max_waiting, config.store_logs) == (9, False)
+    assert (config.max_waiting, config.store_logs, config.store_heartbeats) == (9, False, True)
 
 
 def test_max_process_is_ignored_with_a_warning(load: Load) -> None:
@@ -715,21 +720,156 @@ def test_receivers_of_metrics_only(load: Load, kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["nats"])
-def test_receivers_of_later_versions(load: Load, kind: str) -> None:
-    expected = f"expected one of tcp, udp, http, eecpt: {kind} is not available in this version"
-    assert problem(load, receiver(type=kind, subject="x")) == f"receivers.r.type: got '{kind}', {expected}"
-
-
 def test_unknown_types_of_receivers(load: Load) -> None:
     assert problem(load, receiver(type="htttp")) == (
-        "receivers.r.type: got 'htttp', expected one of tcp, udp, http, eecpt (did you mean 'http'?)"
+        "receivers.r.type: got 'htttp', expected one of tcp, udp, http, eecpt, nats (did you mean 'http'?)"
     )
-    expected = "receivers.r.type: got nothing, expected one of tcp, udp, http, eecpt"
-    assert problem(load, receiver(port=1)) == expected
+    expected = "expected one of tcp, udp, http, eecpt, nats"
+    assert problem(load, receiver(port=1)) == f"receivers.r.type: got nothing, {expected}"
     assert "got 5, expected a string" in problem(load, receiver(type=5))
     assert "expected an object with the receiver's keys" in problem(load, complete(receivers={"r": "tcp"}))
     assert "expected a name" in problem(load, complete(receivers={"": {"type": "tcp"}}))
+
+
+NO_TLS = ClientTlsConfig(False, False, None, None, None)
+
+
+def nats(**keys: object) -> dict[str, Any]:
+    return receiver(type="nats", **{"subject": "alex.>", **keys})
+
+
+def test_defaults_of_nats(load: Load) -> None:
+    (config,) = load(nats()).receivers
+    assert config == NatsReceiverConfig(
+        name="r",
+        address="localhost",
+        port=4222,
+        tls=NO_TLS,
+        subject="alex.>",
+        queue_group=None,
+        stream=None,
+        durable=None,
+        user=None,
+        password=None,
+        nkey_file=None,
+        cluster=None,
+        precision="auto",
+        max_payload=2**24,
+    )
+
+
+def test_options_of_nats(load: Load, cwd: Path) -> None:
+    certificates(cwd)
+    (cwd / "user").write_text("somebody\n")
+    keys = {"address": "nats.example.org", "port": "1", "stream": "JOBS", "durable": "cc", "cluster": "alex"}
+    keys |= {"user_file": "user", "password_env": "PASSWORD", "password": "not this", "precision": "s"}
+    keys |= {"tls_ca": "ca.pem", "tls_certificate": "client.pem", "tls_key": "client.key"}
+    content = nats(**keys, max_payload="1MiB", process_messages=[])
+    (config,) = load(content, environ={"PASSWORD": SECRET}).receivers
+    assert config == NatsReceiverConfig(
+        name="r",
+        address="nats.example.org",
+        port=1,
+        tls=ClientTlsConfig(True, False, cwd / "ca.pem", cwd / "client.pem", cwd / "client.key"),
+        subject="alex.>",
+        queue_group=None,
+        stream="JOBS",
+        durable="cc",
+        user="somebody",
+        password=SECRET,
+        nkey_file=None,
+        cluster="alex",
+        precision="s",
+        max_payload=2**20,
+    )
+    assert SECRET not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "is_tls"),
+    [("nats://a.b", "a.b", False), ("TLS://10.0.0.1", "10.0.0.1", True), ("::1", "::1", False)],
+)
+def test_addresses_of_nats(load: Load, given: str, address: str, is_tls: bool) -> None:
+    (config,) = load(nats(address=given)).receivers
+    assert isinstance(config, NatsReceiverConfig)
+    assert (config.address, config.tls.is_required) == (address, is_tls)
+
+
+@pytest.mark.parametrize("given", ["", "http://a", "a:4222", "nats://", "a b", 1])
+def test_wrong_addresses_of_nats(load: Load, given: object) -> None:
+    assert "expected a server's host name or IP address" in problem(load, nats(address=given))
+
+
+@pytest.mark.parametrize("given", ["a", "*", ">", "a.*.b", "*.events.*", "a.>", "ä.b", "$SYS.x", "a-b_c"])
+def test_subjects(load: Load, given: str) -> None:
+    assert getattr(load(nats(subject=given)).receivers[0], "subject", None) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, 'the subject to subscribe to, such as "*.events.>"'),
+        ("", "a NATS subject such as"),
+        (3, "a NATS subject such as"),
+        ("a..b", "something between the dots"),
+        (".a", "something between the dots"),
+        ("a b", "without spaces"),
+        ("a\r\nPUB", "without spaces"),
+        ("a.>.b", "'>' stands at the end"),
+        ("a.b*", "a wildcard stands alone between the dots"),
+        (">a", "a wildcard stands alone between the dots"),
+        ("a" * 1025, "at most 1024 bytes"),
+    ],
+)
+def test_wrong_subjects(load: Load, given: object, expected: str) -> None:
+    text = problem(load, nats(subject=given))
+    assert text.startswith("receivers.r.subject: got ")
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "expected"),
+    [
+        ({"port": 0}, "port", "a port from 1 to 65535"),
+        ({"port": "x"}, "port", "a port"),
+        ({"endpoint": "tcp:1"}, "endpoint", "address and port"),
+        ({"queue_group": "a b"}, "queue_group", "the name of a queue group, without spaces"),
+        ({"stream": "A"}, "durable", "a durable, since there is a stream (both or none)"),
+        ({"durable": "A"}, "stream", "a stream, since there is a durable (both or none)"),
+        ({"stream": "A.B", "durable": "c"}, "stream", "a JetStream name, without spaces, dots"),
+        ({"stream": "A", "durable": "c", "queue_group": "q"}, "queue_group", "nothing: a durable is shared"),
+        ({"user": "u"}, "password", "a password, since there is a user (both or none)"),
+        ({"password": SECRET}, "user", "a user, since there is a password (both or none)"),
+        ({"nkey_file": "none"}, "nkey_file", "an existing file"),
+        ({"nkey_file": "work"}, "nkey_file", "a readable file (is a directory)"),
+        ({"nkey_file": "seed", "user": "u", "password": SECRET}, "user", "since nkey_file says who we are"),
+        ({"nkey_file": "other"}, "nkey_file", "a .creds file, or a file with nothing but an nkey seed"),
+        ({"tls": "yes"}, "tls", "true or false"),
+        ({"tls_ca": "seed"}, "tls_ca", "a PEM file with a certificate"),
+        ({"tls_key": "client.key"}, "tls_key", "tls_certificate beside it"),
+        ({"tls_certificate": "client.pem"}, "tls_certificate", "a PEM file with a private key"),
+        ({"tls_certificate": "client.pem", "tls_key": "server.key"}, "tls_key", "that in"),
+        ({"max_payload": "65MiB"}, "max_payload", "a size"),
+    ],
+)
+def test_what_is_wrong_with_nats(
+    load: Load, cwd: Path, keys: dict[str, object], key: str, expected: str
+) -> None:
+    certificates(cwd)
+    (cwd / "seed").write_text(Key().seed)
+    (cwd / "other").write_text("no seed\n")
+    (cwd / "work").mkdir()
+    found = problems(load, nats(**keys))
+    assert found[0].key == f"receivers.r.{key}"
+    assert expected in str(found[0])
+    assert SECRET not in "".join(map(str, found))
+
+
+def test_files_of_nkeys(load: Load, cwd: Path) -> None:
+    (cwd / "seed").write_text(Key().seed + "\n")
+    (cwd / "user.creds").write_text(creds("a.b.c", Key().seed))
+    for name in ("seed", "user.creds"):
+        assert getattr(load(nats(nkey_file=name)).receivers[0], "nkey_file", None) == cwd / name
 
 
 def test_eecpt(load: Load) -> None:
@@ -759,13 +899,14 @@ def rules(**process_messages: Any) -> dict[str, Any]:
     return receiver(type="tcp", process_messages=process_messages)
 
 
-@pytest.mark.parametrize("kind", ["tcp", "udp", "http", "eecpt"])
+@pytest.mark.parametrize("kind", ["tcp", "udp", "http", "eecpt", "nats"])
 def test_every_receiver_has_rules(load: Load, kind: str) -> None:
+    more = {"subject": "a"} if kind == "nats" else {}
     for value in ([], {}, None):
-        content = receiver(type=kind, process_messages=value)
+        content = receiver(type=kind, **more, process_messages=value)
         assert load(content).receivers[0].rules == ()
         assert load(content).warnings == ()
-    (config,) = load(receiver(type=kind, process_messages={"drop_messages": ["a"]})).receivers
+    (config,) = load(receiver(type=kind, **more, process_messages={"drop_messages": ["a"]})).receivers
     assert [rule.key for rule in config.rules] == ["process_messages.drop_messages"]
 
 

@@ -65,13 +65,21 @@ class FakeStore:
 class Site:
     """A router between a receiver and a store, at a time of its own."""
 
-    def __init__(self, *, store_logs: bool = True, cluster: str | None = None) -> None:
+    def __init__(
+        self, *, store_logs: bool = True, store_heartbeats: bool = False, cluster: str | None = None
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW)
         self.store = FakeStore()
         self.account = Account("tcp0", "tcp")
         self.origin = Origin(self.account, "192.0.2.1", cluster)
-        self.router = Router(self.store, self.clock, retention=RETENTION, store_logs=store_logs)
+        self.router = Router(
+            self.store,
+            self.clock,
+            retention=RETENTION,
+            store_logs=store_logs,
+            store_heartbeats=store_heartbeats,
+        )
 
     def offer(self, *messages: Message, urgent: bool = False) -> Deferred[Sequence[Refusal]]:
         return self.router.accept(Batch.of(messages), self.origin, urgent=urgent)
@@ -171,6 +179,28 @@ def test_logs_are_dropped_where_they_are_not_wanted() -> None:
     site.offer(line({"log": "x"}, cluster="c"), event(cluster="c"))
     assert [message.kind for message in site.store.offered] == ["event"]
     assert site.account.dropped == {"log": 1}
+
+
+def test_heartbeats_of_a_fleet_are_dropped_unless_they_are_wanted() -> None:
+    tags = {"function": "heartbeat"}
+    offered = (
+        line({"event": "secret"}, name="fleet", cluster="c", **tags),
+        line({"log": "secret"}, name="fleet", **tags),
+        line({"value": 1}, name="fleet", cluster="c", **tags),
+        line({"event": "other function"}, name="fleet", cluster="c", function="start"),
+        line({"event": "other name"}, name="fleets", cluster="c", **tags),
+    )
+    for wanted in (False, True):
+        site = Site(store_heartbeats=wanted, cluster="theirs")
+        site.offer(*offered)
+        clusters = [(message.text, message.tags["cluster"]) for message in site.store.offered]
+        others = [("other function", "c"), ("other name", "c")]
+        if wanted:
+            assert clusters == [("secret", "c"), ("secret", "theirs"), *others]
+            assert site.account.dropped == {"metric": 1}
+        else:
+            assert clusters == others
+            assert site.account.dropped == {"fleet_heartbeat": 2, "metric": 1}
 
 
 def test_where_nothing_is_kept_the_store_is_not_asked() -> None:

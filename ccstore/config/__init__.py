@@ -2,9 +2,9 @@
 The configuration: frozen values, and `load_config`, which reads and checks them.
 
 Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage` and
-`api` the keys of each part, `rules` those of `process_messages`, `listening` those that servers share,
-`kinds` what a value may look like, `endpoints` and `pem` what those name, `section` how problems are
-collected, `document` JSON and YAML.
+`api` the keys of each part, `nats` those of the NATS receiver, `rules` those of `process_messages`,
+`listening` those that servers share, `kinds` what a value may look like, `endpoints`, `pem` and `nkeys` what
+those name, `section` how problems are collected, `document` JSON and YAML.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from .load import known_keys, load_config
 from .storage import missing_folder
 from .values import (
     ApiConfig,
+    ClientTlsConfig,
     Config,
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
+    NatsReceiverConfig,
     Problem,
     ReceiverConfig,
     SqliteConfig,
@@ -29,10 +31,12 @@ from .values import (
 
 __all__ = [
     "ApiConfig",
+    "ClientTlsConfig",
     "Config",
     "ConfigError",
     "EecptReceiverConfig",
     "HttpReceiverConfig",
+    "NatsReceiverConfig",
     "Problem",
     "ReceiverConfig",
     "SqliteConfig",

@@ -10,10 +10,11 @@ from . import kinds
 from .document import Object
 from .kinds import Unfit, near
 from .listening import Ports, read_listening
+from .nats import read_nats
 from .rules import read_rules
 from .section import Place, Section, Surroundings
+from .users import read_user
 from .values import (
-    NOTHING,
     EecptReceiverConfig,
     HttpReceiverConfig,
     ReceiverConfig,
@@ -27,9 +28,8 @@ _PRECISION = kinds.choice("auto", "s", "ms", "us", "ns")
 _LINE_LENGTH = kinds.size(64, _GIB)
 _INTERVAL = kinds.duration_between(1, 86400, 'a duration from "1s" to "24h"')
 
-# Types of the Go daemon that have nothing to deliver here, or are not there yet.
+# Types of the Go daemon that have nothing to deliver here.
 METRICS_ONLY = ("prometheus", "ipmi", "redfish")
-NOT_AVAILABLE = ("nats",)
 
 
 def _read_tcp(section: Section, name: str, ports: Ports) -> TcpReceiverConfig:
@@ -72,7 +72,7 @@ def _read_udp(section: Section, name: str, ports: Ports) -> UdpReceiverConfig:
 
 def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
     listening = read_listening(section, ports, address="", port=8080)
-    username, password = _read_credentials(section)
+    username, password = read_user(section, "username", _user_name)
     return HttpReceiverConfig(
         name=name,
         endpoint=listening.endpoint,
@@ -108,15 +108,6 @@ def _metric(value: object) -> str:
     return value
 
 
-def _read_credentials(section: Section) -> tuple[str | None, str | None]:
-    username = section.secret("username", _user_name)
-    password = section.secret("password", str)
-    for given, missing in (("username", "password"), ("password", "username")):
-        if section.has_secret(given) and not section.has_secret(missing):
-            section.fail(missing, NOTHING, Unfit(f"a {missing}, since there is a {given} (both or none)"))
-    return username, password
-
-
 def _user_name(name: str) -> str:
     # Basic authentication ends the name at the first colon: such a user could never log in.
     if ":" in name:
@@ -129,6 +120,7 @@ READERS: dict[str, Callable[[Section, str, Ports], ReceiverConfig]] = {
     "udp": _read_udp,
     "http": _read_http,
     "eecpt": _read_eecpt,
+    "nats": read_nats,
 }
 
 
@@ -159,17 +151,11 @@ def read_receiver(section: Section, name: str, ports: Ports) -> ReceiverConfig |
     kind = named.lower()
     if kind in METRICS_ONLY:
         section.place("type").warn(f"a receiver of type {kind} delivers only metrics, it is not started")
-    elif kind in NOT_AVAILABLE:
-        section.fail("type", named, _not_available(kind))
     elif kind not in READERS:
-        hint = near(kind, [*READERS, *METRICS_ONLY, *NOT_AVAILABLE])
+        hint = near(kind, [*READERS, *METRICS_ONLY])
         section.fail("type", named, Unfit(f"one of {', '.join(READERS)}{hint}"))
     else:
         receiver = READERS[kind](section, name, ports)
         section.finish()
         return receiver
     return None
-
-
-def _not_available(kind: str) -> Unfit:
-    return Unfit(f"one of {', '.join(READERS)}: {kind} is not available in this version")

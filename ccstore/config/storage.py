@@ -66,6 +66,7 @@ def read_storage(section: Section) -> StorageConfig:
         batch_size=section.take("batch_size", kinds.integer(1, 10**6), 8192),
         max_waiting=section.take("max_waiting", kinds.integer(1, 10**8), 200000),
         store_logs=section.take("store_logs", kinds.boolean, True),
+        store_heartbeats=section.take("store_heartbeats", kinds.boolean, False),
     )
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")

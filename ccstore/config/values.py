@@ -103,7 +103,53 @@ class EecptReceiverConfig(HttpReceiverConfig):
     analysis_metric: str
 
 
-ReceiverConfig = TcpReceiverConfig | UdpReceiverConfig | HttpReceiverConfig | EecptReceiverConfig
+@frozen
+class ClientTlsConfig:
+    """
+    TLS towards a server. Paths are absolute, and were found readable.
+
+    Without ``is_required`` it is used only if the server wants it. Without ``ca``, whoever the system trusts
+    may vouch for the server. ``certificate`` and ``key`` are our own, both given or both None. With
+    ``is_first``, TLS begins before the server has said anything.
+    """
+
+    is_required: bool
+    is_first: bool
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+
+
+@frozen
+class NatsReceiverConfig:
+    """
+    Line protocol from a NATS server.
+
+    ``user`` and ``password`` are both given or both None, and so are ``stream`` and ``durable``, the names
+    for JetStream; ``queue_group`` excludes these. ``nkey_file`` was found readable and good. ``max_payload``
+    is in bytes.
+    """
+
+    name: str
+    address: str
+    port: int
+    tls: ClientTlsConfig
+    subject: str
+    queue_group: str | None
+    stream: str | None
+    durable: str | None
+    user: str | None
+    password: str | None = field(repr=False)
+    nkey_file: Path | None
+    cluster: str | None
+    precision: str
+    max_payload: int
+    rules: tuple[Rule, ...] = ()
+
+
+ReceiverConfig = (
+    TcpReceiverConfig | UdpReceiverConfig | HttpReceiverConfig | EecptReceiverConfig | NatsReceiverConfig
+)
 
 
 @frozen
@@ -126,6 +172,7 @@ class StorageConfig:
 
     ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
+    ``store_heartbeats`` is about those of a fleet, which carry a credential.
     """
 
     backend: SqliteConfig
@@ -134,6 +181,7 @@ class StorageConfig:
     batch_size: int
     max_waiting: int
     store_logs: bool
+    store_heartbeats: bool
 
 
 @frozen

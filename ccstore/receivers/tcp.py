@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -16,6 +16,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
@@ -159,9 +160,12 @@ class TcpReceiver(Service):
         self.idle_timeout = config.idle_timeout or None
         self._config = config
         self._reactor = reactor
-        self._max_waiting = max_waiting
-        self._max_waiting_size = max_waiting_size
-        self._waiting_size = 0
+        self._backlog = Backlog(
+            intake,
+            max_waiting=max_waiting,
+            max_waiting_size=max_waiting_size,
+            changed=self._pace_changed,
+        )
         self._decoder = intake.decoder()
         self._unread: dict[LineProtocol, bytes] = {}  # what is to be decoded next, first come, first served
         self._unread_size = 0
@@ -173,11 +177,14 @@ class TcpReceiver(Service):
         self._turn: IDelayedCall | None = None
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
-        self.is_paused = False
         self._port: IListeningPort | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
-        self._pauses = 0
+
+    @property
+    def is_paused(self) -> bool:
+        """Too much waits to be stored."""
+        return self._backlog.is_paused
 
     # -- IReceiver
 
@@ -226,7 +233,7 @@ class TcpReceiver(Service):
         return {
             "connections": len(self._connections),
             "refused_connections": self._refused,
-            "pauses": self._pauses,
+            "pauses": self._backlog.pauses,
             "tls_failures": tls_failures(self._port),
         }
 
@@ -280,7 +287,7 @@ class TcpReceiver(Service):
         size, self._size = self._size, 0
         if messages:
             committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
-            self._wait_for(committed, size)
+            self._backlog.wait_for(committed, size)
         if self._unread:
             self._go_on()
 
@@ -356,33 +363,7 @@ class TcpReceiver(Service):
             self._held -= longest.held
             longest.held = 0
 
-    def _wait_for(self, committed: Deferred[Sequence[Any]], size: int) -> None:
-        """Keep count of what is not yet committed, and read no more when it is too much."""
-        self._waiting_size += size
-        committed.addErrback(self._not_stored)
-        committed.addCallback(self._relieve, size)
-        if not self.is_paused and self._has_too_much(1):
-            self._set_paused(True)
-            self._pauses += 1
-            self.intake.flush()
-
-    def _relieve(self, result: object, size: int) -> None:
-        self._waiting_size -= size
-        if self.is_paused and not self._has_too_much(2):
-            self._set_paused(False)
-
-    def _set_paused(self, is_paused: bool) -> None:
-        self.is_paused = is_paused
+    def _pace_changed(self) -> None:
+        """Too much waits, or no longer: read on, or not."""
         for connection in self._connections:
             connection.set_pace()
-
-    def _has_too_much(self, divisor: int) -> bool:
-        return (
-            self.account.waiting > self._max_waiting // divisor
-            or self._waiting_size > self._max_waiting_size // divisor
-        )
-
-    def _not_stored(self, failure: Failure) -> None:
-        self.intake.warn(
-            "lost", self.account.name, f"messages could not be stored: {failure.getErrorMessage()}"
-        )

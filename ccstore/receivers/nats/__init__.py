@@ -1,0 +1,1 @@
+"""Line protocol from NATS: the client protocol, JetStream, and the receiver."""
