@@ -48,6 +48,7 @@ _SOURCES = {
     "udp": "UdpReceiver",
     "http": "HttpReceiver",
     "eecpt": "EECPTReceiver",
+    "nats": "NatsReceiver",
 }
 
 

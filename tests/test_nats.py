@@ -548,7 +548,12 @@ class DaemonTests(TestCase):
     def configuration(self, **storage: Any) -> Path:
         keys = {"address": "localhost", "port": str(self.server.port), "subject": ">", "user": ""}
         receivers = {
-            "core": {"type": "nats", **keys, "subject": SUBJECT},
+            "core": {
+                "type": "nats",
+                **keys,
+                "subject": SUBJECT,
+                "process_messages": {"move_meta_to_tag_if": [{"if": "true", "key": "source", "value": "by"}]},
+            },
             "stream": {"type": "nats", **keys, "subject": "jobs", "stream": "JOBS", "durable": "cc"},
         }
         return write_config(self.directory, receivers=receivers, storage=storage)
@@ -602,6 +607,9 @@ class DaemonTests(TestCase):
                 self.assertEqual(account["dropped"], {} if stored else {"fleet_heartbeat": 1})
                 daemon.stop()
         self.assertEqual(self.stored(), ["a", '{"token": "secret"}', "a"])
+        with database(self.directory / "ccstore.db") as connection:
+            others = connection.execute("SELECT othertags FROM alex_events WHERE name = 'job'").fetchall()
+        self.assertEqual(others, [('{"by": "NatsReceiver(core)"}',)] * 2)
 
     def test_a_server_that_is_away_keeps_nobody_from_starting_and_stopping(self) -> None:
         self.server.kill()
