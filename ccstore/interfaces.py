@@ -21,6 +21,13 @@ class StoreUnavailable(StoreError):
     """It cannot do so now, but may later: it is locked, full, gone, or too much is waiting already."""
 
 
+class CommitUnknown(StoreUnavailable):
+    """Whether a batch was committed is not known: the connection broke just then.
+
+    The same batch object, offered again, is settled: found to be there, or written.
+    """
+
+
 class QueryTimeout(StoreError):
     """A query took longer than it may."""
 
@@ -77,6 +84,10 @@ class IBackend(Interface):
     """A database with the messages of all clusters."""
 
     name = Attribute("The type, as the configuration names it.")
+    writers = Attribute(
+        "How many batches may be written at a time. They are committed in the order in which they were "
+        "begun: when one fails, those begun after it fail as well."
+    )
 
     def open() -> None:
         """Open or create the database, and bring its schema up to date; blocks, before the reactor runs.
@@ -87,7 +98,8 @@ class IBackend(Interface):
     def write(messages: Batch) -> Deferred[None]:
         """Commit all of these messages or none. To write none tells whether it would be possible.
 
-        Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never.
+        Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never; with
+        :class:`CommitUnknown` if the same batch has to be offered again to know.
         """
 
     def query(

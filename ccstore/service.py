@@ -18,8 +18,6 @@ from ccstore.listening import ListenError
 from ccstore.process import Process
 from ccstore.storage.service import StorageService
 
-_DATABASE_KEY = "storage.backend.database_path"
-
 
 class StartError(SystemExit):
     """The daemon cannot start. Not an error to twistd, which would print a traceback, but an exit status."""
@@ -32,6 +30,8 @@ class EventStoreService(MultiService):
     is lost: first nobody new is let in, then what has arrived is read and committed, then the database is
     closed, and only then does the returned Deferred fire.
 
+    :param instance: tells this daemon from others that share its database.
+    :param database_key: where the configuration has the database.
     :param missing: tells what the database lacks to be opened, if that can be seen from outside.
     :param warnings: of the configuration, for the log.
     :param process: the process, if the daemon has it to itself.
@@ -45,6 +45,8 @@ class EventStoreService(MultiService):
         storage: StorageService,
         reactor: Any,
         *,
+        instance: str = "",
+        database_key: str = "storage.backend",
         missing: Callable[[], str | None] = lambda: None,
         warnings: Sequence[str] = (),
         process: Process | None = None,
@@ -56,6 +58,8 @@ class EventStoreService(MultiService):
         self._receivers: list[IReceiver] = []
         self._accounts: list[Account] = []
         self._listeners: list[tuple[str, Any]] = []  # and where the configuration has them
+        self._instance = instance
+        self._database_key = database_key
         self._missing = missing
         self._warnings = warnings
         self._process = process
@@ -98,7 +102,7 @@ class EventStoreService(MultiService):
         # The database is opened later, but what is plain to see can be said now, with the rest.
         missing = self._missing()
         if missing is not None:
-            problems.append(f"{_DATABASE_KEY}: {missing}")
+            problems.append(f"{self._database_key}: {missing}")
         if problems:
             self._give_up(problems)
         for place in places:
@@ -112,7 +116,7 @@ class EventStoreService(MultiService):
         try:
             super().startService()
         except StoreError as error:
-            self._give_up([f"{_DATABASE_KEY}: {error}"])
+            self._give_up([f"{self._database_key}: {error}"])
         self._reactor.callWhenRunning(self._runs)
 
     def _runs(self) -> None:
@@ -159,6 +163,7 @@ class EventStoreService(MultiService):
             "receivers": receivers,
             "ccstore": {
                 "version": __version__,
+                "instance": self._instance,
                 "uptime": round(self._reactor.seconds() - self._started_at, 3),
             },
         }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,18 +16,20 @@ from ccstore import __version__
 from ccstore.api.app import Api
 from ccstore.api.service import ApiService
 from ccstore.config import (
+    BackendConfig,
     Config,
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
     NatsReceiverConfig,
     ReceiverConfig,
+    SqliteConfig,
     TcpReceiverConfig,
     load_config,
     missing_folder,
 )
 from ccstore.intake import Intake
-from ccstore.interfaces import IMessageSink, IReceiver
+from ccstore.interfaces import IBackend, IMessageSink, IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
 from ccstore.pace import Pace
@@ -125,13 +128,8 @@ def build(
         return int(reactor.seconds() * 1e9)
 
     storage_config = config.storage
-    backend = SqliteBackend(
-        storage_config.backend.database_path,
-        storage_config.backend.pragmas,
-        retention=storage_config.retention_time,
-        now=now,
-        reactor=reactor,
-    )
+    instance = uuid.uuid4().hex[:16]
+    backend = _backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
     storage = StorageService(
         backend,
         reactor,
@@ -150,7 +148,9 @@ def build(
     service = EventStoreService(
         storage,
         reactor,
-        missing=lambda: missing_folder(storage_config.backend.database_path),
+        instance=instance,
+        database_key=_database_key(storage_config.backend),
+        missing=lambda: _missing(storage_config.backend),
         warnings=config.warnings,
         process=process,
         log_observer=log_observer,
@@ -175,6 +175,37 @@ def build(
     api = Api(config.api, intake, storage, reactor, service.figures)
     service.set_api(ApiService(config.api, api, reactor), intake.account)
     return service
+
+
+def _backend(
+    config: BackendConfig, retention: float, now: Callable[[], int], instance: str, reactor: Any
+) -> IBackend:
+    if isinstance(config, SqliteConfig):
+        return SqliteBackend(
+            config.database_path, config.pragmas, retention=retention, now=now, reactor=reactor
+        )
+    # It needs packages that not every installation has; the configuration has seen to it that they are there.
+    from ccstore.storage.postgres import PostgresBackend
+
+    return PostgresBackend(
+        config.dsn,
+        config.parameters,
+        connection_timeout=config.connection_timeout,
+        retention=retention,
+        now=now,
+        instance=instance,
+        reactor=reactor,
+    )
+
+
+def _database_key(config: BackendConfig) -> str:
+    """What to look at in the configuration if the database cannot be opened."""
+    return "storage.backend" + (".database_path" if isinstance(config, SqliteConfig) else "")
+
+
+def _missing(config: BackendConfig) -> str | None:
+    """What the database lacks to be opened, if that can be seen from outside."""
+    return missing_folder(config.database_path) if isinstance(config, SqliteConfig) else None
 
 
 def _receiver(

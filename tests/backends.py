@@ -45,6 +45,7 @@ class MemoryBackend:
     """Messages in lists: what any other backend does, said as simply as can be."""
 
     name = "memory"
+    writers = 1
 
     def __init__(self) -> None:
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
@@ -149,6 +150,7 @@ class ScriptedBackend:
     """
 
     name = "scripted"
+    writers = 1
 
     def __init__(self) -> None:
         self.writes: list[Call] = []

@@ -56,6 +56,8 @@ class StoreContract:
     """Mixed into a test case, with :meth:`make_backend` to say which backend it is about."""
 
     backend: Any
+    #: Whether a text may have a NUL in it.
+    stores_nul = True
 
     def make_backend(self) -> Any:
         """A backend that is not open yet; nothing in it."""
@@ -168,13 +170,26 @@ class StoreContract:
             self.assertEqual(await self.texts(name, kind=kind), 2 * [f"{kind} of {name}"])
 
     async def test_texts_come_back_as_they_were(self) -> None:
-        await self.store(*messages(TEXTS))
-        self.assertEqual(tuple(await self.texts()), TEXTS)
+        stored = self.storable(TEXTS)
+        await self.store(*messages(stored))
+        self.assertEqual(await self.texts(), stored)
+
+    def storable(self, texts: Sequence[str]) -> list[str]:
+        return [text for text in texts if self.stores_nul or "\0" not in text]
+
+    async def test_a_nul_is_stored_or_refused(self) -> None:
+        if self.stores_nul:
+            await self.store(message("before\0after"))
+            self.assertEqual(await self.texts(), ["before\0after"])
+        else:
+            await self.refuses(message("before\0after"))
+            await self.refuses(message(hostname="a\0b"), stored=1)
 
     async def test_tags_are_only_text(self) -> None:
-        for text in TEXTS[:-1]:
+        texts = self.storable(TEXTS[:-1])
+        for text in texts:
             await self.store(message(text, cluster="tags", hostname=text, name=text, other=text))
-        for text in TEXTS[:-1]:
+        for text in texts:
             self.assertEqual(await self.texts("tags", hostname=text, name=text), [text])
 
     async def test_a_batch_of_any_size_is_stored_whole(self) -> None:
@@ -287,15 +302,15 @@ class StoreContract:
 
     # -- errors
 
-    async def refuses(self, bad: Message) -> None:
-        """The batch is refused for good, and nothing of it is stored."""
+    async def refuses(self, bad: Message, stored: int = 0) -> None:
+        """The batch is refused for good, and nothing of it is stored besides what was before."""
         with self.assertRaises(StoreError) as caught:
             await self.store(message("good"), bad, message("good", kind="log"))
         self.assertNotIsInstance(caught.exception, StoreUnavailable)
-        self.assertEqual(await self.texts(), [])
+        self.assertEqual(await self.texts(), ["good"] * stored)
         self.assertEqual(await self.texts(kind="log"), [])
         await self.store(message("good"))
-        self.assertEqual(await self.texts(), ["good"])
+        self.assertEqual(await self.texts(), ["good"] * (stored + 1))
 
     async def test_refuses_a_message_without_cluster(self) -> None:
         await self.refuses(message(cluster=None))

@@ -10,7 +10,14 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore.interfaces import IMessageStore, QueryTimeout, Refusal, StoreError, StoreUnavailable
+from ccstore.interfaces import (
+    CommitUnknown,
+    IMessageStore,
+    QueryTimeout,
+    Refusal,
+    StoreError,
+    StoreUnavailable,
+)
 from ccstore.message import Batch
 from ccstore.query import Page, Query, Row
 from ccstore.storage import service
@@ -274,8 +281,9 @@ class ReadYourWritesTests(_ServiceTests):
         self.assertEqual(self.status()["query_flushes"], 0)
 
     def test_does_not_wait_for_a_backend_that_takes_no_writes(self) -> None:
-        self.accept("a")
+        turned_away = self.accept("a")
         self.lock()
+        self.failureResultOf(turned_away, StoreUnavailable)
         self.query()
         self.assertEqual(len(self.backend.queries), 1)
 
@@ -307,6 +315,95 @@ class ReadYourWritesTests(_ServiceTests):
         self.failureResultOf(found, QueryTimeout)
 
 
+class SeveralWritersTests(_ServiceTests):
+    """A backend that writes two batches at a time, and commits them in their order."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.backend.writers = 2
+        self.patch(service, "LARGEST_BATCH", 2)
+        self.start(batch_size=2)
+
+    def test_the_next_batch_is_begun_before_the_first_is_committed(self) -> None:
+        self.accept("a")
+        for texts in ("bc", "de", "f"):
+            self.accept(texts)
+        self.assertEqual(self.backend.written, [["a"]])
+        self.commit()
+        self.assertEqual(self.backend.written, [["a"], list("bc"), list("de")])
+        self.backend.writes[1].succeed()
+        self.assertEqual(self.backend.written[3:], [["f"]])
+        self.assertEqual(self.status()["waiting"], 3)
+        self.backend.writes[2].succeed()
+        self.backend.writes[3].succeed()
+        self.assertEqual(self.status()["waiting"], 0)
+
+    def two_begun(self) -> tuple[Deferred[Sequence[Refusal]], Deferred[Sequence[Refusal]]]:
+        self.accept("a")
+        one, two = self.accept("bc", urgent=False), self.accept("de", urgent=False)
+        self.service.flush()
+        self.commit()
+        self.assertEqual(self.backend.written[1:], [list("bc"), list("de")])
+        return one, two
+
+    def test_a_batch_behind_one_that_failed_waits_for_it(self) -> None:
+        one, two = self.two_begun()
+        for write in self.backend.writes[1:]:
+            write.fail(StoreUnavailable(LOCKED))
+        self.assertEqual(len(self.backend.writes), 3)
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written[3:], [list("bc")])
+        self.commit()
+        self.successResultOf(one)
+        self.assertEqual(self.backend.written[4:], [list("de")])
+        self.assertNoResult(two)
+        self.commit()
+        self.successResultOf(two)
+        self.assertEqual(self.status()["waiting"], 0)
+
+    def test_a_batch_behind_one_that_was_refused_waits_for_its_halves(self) -> None:
+        one, two = self.two_begun()
+        self.backend.writes[1].fail(StoreError("bad"))
+        self.backend.writes[2].fail(StoreUnavailable("the one before"))
+        self.assertEqual(self.backend.written[3:], [["b"]])
+        self.commit()
+        self.assertEqual(self.backend.written[4:], [["c"]])
+        self.backend.writes[4].fail(StoreError("bad"))
+        self.assertEqual([refusal.index for refusal in self.successResultOf(one)], [1])
+        self.assertEqual(self.backend.written[5:], [list("de")])
+        self.commit()
+        self.successResultOf(two)
+
+    def test_the_second_of_two_may_be_the_one_that_fails(self) -> None:
+        one, two = self.two_begun()
+        self.backend.writes[1].succeed()
+        self.successResultOf(one)
+        self.backend.writes[2].fail(StoreUnavailable(LOCKED))
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written[3:], [list("de")])
+        self.commit()
+        self.successResultOf(two)
+
+
+class CommitUnknownTests(_ServiceTests):
+    """A connection that broke while a commit was on its way."""
+
+    def test_the_same_batch_is_offered_again_and_nobody_in_it_is_turned_away(self) -> None:
+        asked = self.accept("ab")
+        behind = self.accept("c")
+        self.backend.writes[0].fail(CommitUnknown("the connection was lost"))
+        self.assertNoResult(asked)
+        self.failureResultOf(behind, StoreUnavailable)
+        self.assertEqual(self.service.unreadiness(), "the connection was lost")
+        self.clock.advance(0.1)
+        self.assertIs(self.backend.writes[1].argument, self.backend.writes[0].argument)
+        self.lock()
+        self.clock.advance(0.2)
+        self.commit()
+        self.successResultOf(asked)
+        self.assertEqual(self.status()["waiting"], 0)
+
+
 class UnavailableTests(_ServiceTests):
     """A backend that cannot write now, but may later."""
 
@@ -326,9 +423,10 @@ class UnavailableTests(_ServiceTests):
         self.assertEqual({tuple(batch) for batch in self.backend.written}, {("a", "b")})
 
     def test_says_why_until_it_works_again(self) -> None:
-        self.accept("a")
+        turned_away = self.accept("a")
         self.assertIsNone(self.service.unreadiness())
         self.lock()
+        self.failureResultOf(turned_away, StoreUnavailable)
         self.assertEqual(self.service.unreadiness(), LOCKED)
         self.assertEqual(self.service.stats()["manager"]["errors"], {"unavailable": LOCKED})
         self.clock.advance(0.1)

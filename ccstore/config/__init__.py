@@ -1,10 +1,10 @@
 """
 The configuration: frozen values, and `load_config`, which reads and checks them.
 
-Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage` and
-`api` the keys of each part, `nats` those of the NATS receiver, `rules` those of `process_messages`,
-`listening` those that servers share, `kinds` what a value may look like, `endpoints`, `pem` and `nkeys` what
-those name, `section` how problems are collected, `document` JSON and YAML.
+Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage`
+(and `postgres`) and `api` the keys of each part, `nats` those of the NATS receiver, `rules` those of
+`process_messages`, `listening` those that servers share, `kinds` what a value may look like, `endpoints`,
+`pem` and `nkeys` what those name, `section` how problems are collected, `document` JSON and YAML.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from .load import known_keys, load_config
 from .storage import missing_folder
 from .values import (
     ApiConfig,
+    BackendConfig,
     ClientTlsConfig,
     Config,
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
     NatsReceiverConfig,
+    PostgresConfig,
     Problem,
     ReceiverConfig,
     SqliteConfig,
@@ -31,12 +33,14 @@ from .values import (
 
 __all__ = [
     "ApiConfig",
+    "BackendConfig",
     "ClientTlsConfig",
     "Config",
     "ConfigError",
     "EecptReceiverConfig",
     "HttpReceiverConfig",
     "NatsReceiverConfig",
+    "PostgresConfig",
     "Problem",
     "ReceiverConfig",
     "SqliteConfig",

@@ -158,6 +158,29 @@ def optional_text(value: object) -> str | None:
     return text(value) or None
 
 
+def plain_text(value: object) -> str:
+    """A string that a C library can take."""
+    found = text(value)
+    if "\0" in found:
+        raise Unfit("a string without a NUL character")
+    return found
+
+
+def flags(expected: str) -> Kind[list[str]]:
+    """A list of flags such as ``a=1``, or several in one string with ``&`` between them."""
+
+    def check(value: object) -> list[str]:
+        parts = value if isinstance(value, list) else [value]
+        found = []
+        for part in parts:
+            if not isinstance(part, str):
+                raise Unfit(expected, part)
+            found += [flag for flag in part.split("&") if flag.strip()]
+        return found
+
+    return check
+
+
 def file_path(value: object) -> str:
     """A path, of which nothing is known but that the system could take it."""
     if not isinstance(value, str) or not value or "\0" in value:

@@ -10,6 +10,7 @@ from .api import read_api
 from .document import Object, read_object, repeated_keys
 from .kinds import Unfit
 from .listening import Ports
+from .postgres import read_postgres
 from .receivers import READERS, read_receivers
 from .rules import read_rule_keys
 from .section import Place, Report, Section, Surroundings
@@ -145,10 +146,11 @@ def known_keys() -> dict[str, frozenset[str]]:
     The readers are the only list of keys, so they are run on an empty object and asked what they looked for.
     """
     surroundings = Surroundings(Path("/"), Path("/"), {})
-    names = ("storage", "sqlite", "api", "process_messages", *READERS)
+    names = ("storage", "sqlite", "postgres", "api", "process_messages", *READERS)
     sections = {name: Section(Place(Report(), ""), Object(), surroundings) for name in names}
     read_storage(sections["storage"])
     read_sqlite(sections["sqlite"])
+    read_postgres(sections["postgres"])
     read_api(sections["api"], Ports())
     read_rule_keys(sections["process_messages"], "")
     for name, reader in READERS.items():

@@ -13,15 +13,17 @@ from attrs import frozen
 from . import kinds
 from .document import Object, reason
 from .kinds import Unfit, near
+from .postgres import read_postgres
 from .section import Section
-from .values import SqliteConfig, StorageConfig
+from .values import BackendConfig, SqliteConfig, StorageConfig
 
 _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
+_FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _DATABASE_PATH = "the path of the SQLite file"
-_BACKENDS = ("sqlite", "sqlite3")
+_BACKENDS = ("sqlite", "postgres")
 
 
 @frozen
@@ -74,19 +76,18 @@ def read_storage(section: Section) -> StorageConfig:
     return storage
 
 
-def _read_backend(section: Section) -> SqliteConfig:
+def _read_backend(section: Section) -> BackendConfig:
     nowhere = SqliteConfig(Path(), MappingProxyType({}))
     data = section.require("backend", _object, 'an object with "type" and "database_path"')
     if data is None:
         return nowhere
     backend = Section(section.place("backend"), data, section.surroundings)
-    kind = backend.require("type", kinds.text, "sqlite")
-    if kind is None or kind.lower() in _BACKENDS:
+    kind = backend.require("type", kinds.text, " or ".join(_BACKENDS))
+    if kind is None or kind.lower() in ("sqlite", "sqlite3"):
         return read_sqlite(backend)
     if kind.lower() in ("postgres", "postgresql"):
-        backend.fail("type", kind, Unfit("sqlite: postgres is not available in this version"))
-    else:
-        backend.fail("type", kind, Unfit(f"sqlite{near(kind, _BACKENDS)}"))
+        return read_postgres(backend)
+    backend.fail("type", kind, Unfit(f"{' or '.join(_BACKENDS)}{near(kind, _BACKENDS)}"))
     return nowhere
 
 
@@ -129,7 +130,7 @@ def _database_path(value: object) -> str:
 def _read_flags(section: Section) -> dict[str, str]:
     pragmas: dict[str, str] = {}
     no_flags: list[str] = []
-    for flag in section.take("flags", _flags, no_flags):
+    for flag in section.take("flags", _FLAGS, no_flags):
         name, _, value = flag.partition("=")
         name = name.strip().lower()
         value = value.strip()
@@ -154,16 +155,6 @@ def _set_pragma(section: Section, pragmas: dict[str, str], pragma: _Pragma, flag
         pragmas[pragma.name] = value.upper()
     else:
         section.fail("flags", flag, Unfit(pragma.expected))
-
-
-def _flags(value: object) -> list[str]:
-    parts = value if isinstance(value, list) else [value]
-    flags = []
-    for part in parts:
-        if not isinstance(part, str):
-            raise Unfit('a list of strings such as "_timeout=5000"', part)
-        flags += [flag for flag in part.split("&") if flag.strip()]
-    return flags
 
 
 def missing_folder(path: Path) -> str | None:

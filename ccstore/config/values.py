@@ -166,6 +166,23 @@ class SqliteConfig:
 
 
 @frozen
+class PostgresConfig:
+    """
+    A PostgreSQL database.
+
+    ``dsn`` is a connection string of libpq, or empty; ``parameters`` maps names of its options to values that
+    count before those of the string. ``connection_timeout`` is in seconds.
+    """
+
+    dsn: str = field(repr=False)
+    parameters: Mapping[str, str] = field(repr=False)
+    connection_timeout: float
+
+
+BackendConfig = SqliteConfig | PostgresConfig
+
+
+@frozen
 class StorageConfig:
     """
     Where messages are kept, and how.
@@ -175,7 +192,7 @@ class StorageConfig:
     ``store_heartbeats`` is about those of a fleet, which carry a credential.
     """
 
-    backend: SqliteConfig
+    backend: BackendConfig
     retention_time: float
     flush_time: float
     batch_size: int

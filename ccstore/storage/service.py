@@ -13,7 +13,14 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.interfaces import IBackend, IMessageStore, Refusal, StoreError, StoreUnavailable
+from ccstore.interfaces import (
+    CommitUnknown,
+    IBackend,
+    IMessageStore,
+    Refusal,
+    StoreError,
+    StoreUnavailable,
+)
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
 from ccstore.query import Page, Query
@@ -41,6 +48,15 @@ class _Offer:
     is_urgent: bool
     committed: Deferred[Sequence[Refusal]] = field(factory=Deferred)
     refusals: list[Refusal] = field(factory=list)
+
+
+@define(eq=False)
+class _Attempt:
+    """Offers that the backend is writing together; ``error`` is what came of it, None if that is success."""
+
+    offers: list[_Offer]
+    messages: Batch
+    error: Deferred[StoreError | None]
 
 
 def _is_open(offer: _Offer | None) -> bool:
@@ -84,7 +100,7 @@ class StorageService(Service):
         self._offers: deque[_Offer] = deque()
         self._waiting = 0  # messages in _offers and in the batch being written
         self._waiting_size = 0  # characters of their texts
-        self._in_batch = 0  # messages in the batch being written
+        self._in_batch = 0  # messages in the batches being written
         self._urgent_waiting = 0  # messages among those waiting that somebody waits for
         self._urgent_size = 0
         self._urgent = 0  # offers in _offers that somebody waits for
@@ -242,18 +258,17 @@ class StorageService(Service):
 
     async def _write_all(self) -> None:
         """Write batches as long as there is something that is due."""
+        begun: deque[_Attempt] = deque()  # the backend ends them in this order
         try:
-            while self._offers and (_is_open(self._flushed) or self._is_due()):
-                batch = [self._offers.popleft()]
-                size = len(batch[0].messages)
-                while self._offers and size + len(self._offers[0].messages) <= self._largest:
-                    offer = self._offers.popleft()
-                    batch.append(offer)
-                    size += len(offer.messages)
-                self._in_batch = size
-                self._urgent -= sum(offer.is_urgent for offer in batch)
-                await self._write_batch(batch)
-                self._in_batch = 0
+            while begun or self._has_more():
+                while len(begun) < self._backend.writers and self._has_more():
+                    begun.append(self._begin(self._next_batch()))
+                oldest = begun.popleft()
+                error = await oldest.error
+                while error is not None and begun:
+                    await self._take_back(begun.pop())
+                await self._write_batch(oldest, error)
+                self._in_batch -= len(oldest.messages)
         finally:
             self._is_writing = False
             if self._offers:
@@ -262,16 +277,48 @@ class StorageService(Service):
             for waiter in idle:
                 waiter.callback(None)
 
-    async def _write_batch(self, offers: list[_Offer]) -> None:
-        """Store these offers, however long it takes until the backend is able to.
+    def _has_more(self) -> bool:
+        return bool(self._offers) and (_is_open(self._flushed) or self._is_due())
+
+    def _next_batch(self) -> list[_Offer]:
+        batch = [self._offers.popleft()]
+        size = len(batch[0].messages)
+        while self._offers and size + len(self._offers[0].messages) <= self._largest:
+            offer = self._offers.popleft()
+            batch.append(offer)
+            size += len(offer.messages)
+        self._in_batch += size
+        self._urgent -= sum(offer.is_urgent for offer in batch)
+        return batch
+
+    def _begin(self, offers: list[_Offer]) -> _Attempt:
+        messages = _together(offers)
+        return _Attempt(offers, messages, Deferred.fromCoroutine(self._try(messages)))
+
+    async def _try(self, messages: Batch) -> StoreError | None:
+        try:
+            await self._commit(messages)
+        except StoreError as error:
+            return error
+        return None
+
+    async def _take_back(self, attempt: _Attempt) -> None:
+        """Let a batch wait again that cannot be written since the one before it failed."""
+        await attempt.error
+        self._offers.extendleft(reversed(attempt.offers))
+        self._urgent += sum(offer.is_urgent for offer in attempt.offers)
+        self._in_batch -= len(attempt.messages)
+
+    async def _write_batch(self, attempt: _Attempt, error: StoreError | None) -> None:
+        """Store the offers of an attempt that ended so, however long it takes until the backend is able to.
 
         Only those that nobody waits for are kept so long. Until it works again, a write of nothing finds out.
         """
         delay = _RETRY_FIRST
+        offers, messages = attempt.offers, attempt.messages
+        is_unknown = False
         while True:
-            try:
-                await self._store(offers)
-            except StoreUnavailable as error:
+            if isinstance(error, StoreUnavailable):
                 self._is_unavailable(error)
                 if self._stopping and (delay > _RETRY_FIRST or self._has_given_up):
                     # Give up only here: what waits is lost with the process, and the log says so. What waits
@@ -282,10 +329,20 @@ class StorageService(Service):
                     self._urgent = 0
                     self._release(offers, error)
                     return
-                offers = self._turn_away(offers, error)
+                is_unknown = is_unknown or isinstance(error, CommitUnknown)
+                if is_unknown:
+                    # Who comes again with what may be stored already would store it twice.
+                    self._turn_away([], error)
+                else:
+                    offers = self._turn_away(offers, error)
+                    messages = _together(offers)
                 await self._pause(delay)
                 delay = min(2 * delay, _RETRY_MOST)
+                error = await self._try(messages)
             else:
+                if error is not None:
+                    places = [(offer, index) for offer in offers for index in range(len(offer.messages))]
+                    await self._halve(messages, places, str(error))
                 self._works_again()
                 self._release(offers)
                 return
@@ -311,19 +368,6 @@ class StorageService(Service):
         self._urgent = 0
         self._release(waiting, error)
         return [offer for offer in batch if not offer.is_urgent]
-
-    async def _store(self, offers: Sequence[_Offer]) -> None:
-        """Store these offers, or fail with :class:`StoreUnavailable` if it is not possible now."""
-        messages = Batch()
-        for offer in offers:
-            messages.extend(offer.messages)
-        try:
-            await self._commit(messages)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            places = [(offer, index) for offer in offers for index in range(len(offer.messages))]
-            await self._halve(messages, places, str(error))
 
     async def _halve(self, messages: Batch, places: Sequence[tuple[_Offer, int]], reason: str) -> None:
         """Store what can be stored of messages that were refused together, for this reason."""
@@ -470,6 +514,13 @@ class StorageService(Service):
 
     def _count_error(self, name: str) -> None:
         self._errors[name] = self._errors.get(name, 0) + 1
+
+
+def _together(offers: Sequence[_Offer]) -> Batch:
+    messages = Batch()
+    for offer in offers:
+        messages.extend(offer.messages)
+    return messages
 
 
 def retention_interval(retention: float) -> float:

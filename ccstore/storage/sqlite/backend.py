@@ -57,6 +57,8 @@ class SqliteBackend:
     """
 
     name = "sqlite"
+    #: Batches that may be written at a time.
+    writers = 1
     log = Logger()
 
     def __init__(

@@ -1,0 +1,99 @@
+"""The PostgreSQL backend, with the keys of cc-event-store, or a connection string of libpq."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Final
+
+from . import kinds
+from .kinds import Unfit
+from .section import Section
+from .values import HIDDEN, PostgresConfig
+
+_TIMEOUT = kinds.positive_duration('a duration longer than 0, such as "10s"')
+_FLAGS = kinds.flags('a list of strings such as "sslmode=verify-full"')
+_DATABASE = "the name of the database"
+#: What the extra of that name installs.
+_PACKAGES: Final = ("psycopg2", "txpostgres")
+#: Options of libpq that have keys of their own here.
+_KEYS = {
+    "host": "server",
+    "port": "port",
+    "dbname": "database_path",
+    "user": "username",
+    "password": "password",
+    "connect_timeout": "connection_timeout",
+}
+#: Decided by the store.
+_DECIDED = ("client_encoding", "fallback_application_name")
+_OPTION = re.compile(r"[a-z_]{1,40}")
+
+
+def read_postgres(section: Section) -> PostgresConfig:
+    """Read the keys of the PostgreSQL backend; whether the database is there is seen at the start."""
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        section.fail(
+            "type",
+            section.value("type"),
+            Unfit(
+                f"the extra postgres to be installed, as by pip install 'ccstore[postgres]' "
+                f"(there is no {' and no '.join(missing)})"
+            ),
+        )
+    dsn = section.secret("dsn", kinds.plain_text)
+    parameters: dict[str, str] = {}
+    server = section.take("server", kinds.plain_text, None)
+    port = section.take("port", kinds.port, None)
+    database = section.take("database_path", _database, None)
+    username = section.secret("username", kinds.plain_text)
+    password = section.secret("password", kinds.plain_text)
+    if section.has_secret("dsn"):
+        for key in ("server", "port", "database_path", "username"):
+            if section.has(key):
+                section.fail(key, section.value(key), Unfit("nothing, since there is a dsn to have it"))
+    elif not section.has("database_path"):
+        section.require("database_path", _database, f"{_DATABASE}, or a dsn")
+    for name, value in (
+        ("host", server),
+        ("port", None if port is None else str(port)),
+        ("dbname", database),
+        ("user", username),
+        ("password", password),
+    ):
+        if value is not None:
+            parameters[name] = value
+    parameters |= _read_flags(section)
+    timeout = section.take("connection_timeout", _TIMEOUT, 10.0)
+    for key in ("retention_time", "flush_time", "store_logs"):
+        section.discourage(key, "it belongs to storage, one level up")
+    section.ignore("type")
+    section.finish()
+    return PostgresConfig(dsn or "", MappingProxyType(parameters), timeout)
+
+
+def _database(value: object) -> str:
+    name = kinds.plain_text(value)
+    if "=" in name or "://" in name:
+        raise Unfit(f"{_DATABASE}; a connection string goes to dsn", HIDDEN)
+    return name
+
+
+def _read_flags(section: Section) -> dict[str, str]:
+    flags: dict[str, str] = {}
+    no_flags: list[str] = []
+    for flag in section.take("flags", _FLAGS, no_flags):
+        name, equals, value = flag.partition("=")
+        name, value = name.strip().lower(), value.strip()
+        if not equals or not _OPTION.fullmatch(name):
+            # Whatever it is, it may be a secret.
+            section.fail("flags", HIDDEN, Unfit('options of libpq such as "sslmode=verify-full"'))
+        elif name in _KEYS:
+            section.fail("flags", name, Unfit(f"other options of libpq: this one has the key {_KEYS[name]}"))
+        elif name in _DECIDED:
+            section.place("flags").warn(f"{name!r}: ignored, the store decides this itself")
+        else:
+            flags[name] = value
+    return flags

@@ -1,0 +1,231 @@
+"""A PostgreSQL database as a backend: its life, its connections and its housekeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg2
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
+from ccstore.message import Batch
+from ccstore.query import Page, Query
+from ccstore.storage.postgres.connections import CLOSED, Connections
+from ccstore.storage.postgres.database import (
+    Address,
+    BlockingSession,
+    at_once,
+    check_server,
+    complaint_about,
+    connected,
+    prepare,
+)
+from ccstore.storage.postgres.errors import translate
+from ccstore.storage.postgres.partitions import Partitions
+from ccstore.storage.postgres.reader import Reader
+from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.views import Views
+from ccstore.storage.postgres.writer import Writer
+
+_READERS: Final = 3
+_WRITERS: Final = 2
+#: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
+_LEAST_NOTED: Final = 3600 * 1_000_000_000
+#: Nanoseconds between two looks at how large it is.
+_FIGURES_EVERY: Final = 30 * 1_000_000_000
+#: Seconds that the end waits for what was begun.
+_PATIENCE: Final = 5.0
+#: What a connection that writes sets. A daemon that is cut off must not hold up what others do for longer.
+_WRITING: Final = (
+    "SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 30; "
+    "SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+)
+_READING: Final = f"{_WRITING}; SET jit = off"
+
+
+@implementer(IBackend)
+class PostgresBackend:
+    """See the package.
+
+    :param dsn: a connection string of libpq, or empty.
+    :param parameters: what libpq is told besides.
+    :param connection_timeout: seconds.
+    :param retention: seconds after which events expire.
+    :param now: the time in nanoseconds since the epoch.
+    :param instance: tells this daemon from others.
+    """
+
+    name = "postgres"
+    log = Logger()
+    #: Batches that may be written at a time.
+    writers = _WRITERS
+
+    def __init__(
+        self,
+        dsn: str,
+        parameters: Mapping[str, str],
+        *,
+        connection_timeout: float,
+        retention: float,
+        now: Callable[[], int],
+        instance: str,
+        reactor: Any,
+    ) -> None:
+        self._dsn = dsn
+        self._parameters = parameters
+        self._timeout = connection_timeout
+        self._now = now
+        self._instance = instance
+        self._reactor = reactor
+        self._retention = int(retention * 1e9)
+        self._partitions = Partitions(self._retention)
+        self._streams = Streams(max(self._retention, _LEAST_NOTED))
+        self._views = Views()
+        self._where = "PostgreSQL"
+        self._pools: tuple[Connections, Connections, Connections] | None = None
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._queries = 0
+        self._deletes = 0
+        self._figures: dict[str, int] = {}
+        self._figures_at = 0
+
+    def describe(self) -> str:
+        return self._where
+
+    # -- life
+
+    def open(self) -> None:
+        """See :meth:`IBackend.open`."""
+        try:
+            address = Address(self._dsn, self._parameters)
+        except psycopg2.Error as error:
+            raise StoreError(f"cannot use the dsn: {complaint_about(error)}") from None
+        try:
+            with connected(address, self._timeout) as connection:
+                version = check_server(connection)
+                at_once(self._load(BlockingSession(connection)))
+        except StoreError as error:
+            raise StoreError(f"cannot open the database {address}: {error}") from None
+        self._where = f"{address} (PostgreSQL {version})"
+
+        def pool(size: int, setup: str) -> Connections:
+            return Connections(self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout)
+
+        writing, reading, _ = self._pools = (
+            pool(_WRITERS, _WRITING),
+            pool(_READERS, _READING),
+            pool(1, _WRITING),
+        )
+        self._writer = Writer(writing, self._streams, self._views, self._instance, self._now)
+        self._reader = Reader(reading, self._reactor)
+
+    async def _load(self, session: BlockingSession) -> None:
+        await prepare(session, self._timeout)
+        await self._partitions.ensure(session, self._now())
+        await self._views.load(session)
+        # Whether it is writable at all.
+        await session.execute("BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (0, ''); ROLLBACK")
+
+    def close(self) -> Deferred[None]:
+        """See :meth:`IBackend.close`."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if self._pools is None:
+            return
+        pools, self._pools = self._pools, None
+        self._writer = self._reader = None
+        reading = pools[1]
+        reading.abort()
+
+        def abort() -> None:
+            for pool in pools:
+                pool.abort()
+
+        timer = self._reactor.callLater(_PATIENCE, abort)
+        for pool in pools:
+            await pool.close()
+        if timer.active():
+            timer.cancel()
+
+    # -- work
+
+    def write(self, messages: Batch) -> Deferred[None]:
+        """See :meth:`IBackend.write`."""
+        if self._writer is None:
+            return fail(StoreUnavailable(CLOSED))
+        return Deferred.fromCoroutine(self._writer.write(messages))
+
+    def query(
+        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
+    ) -> Deferred[Sequence[Page]]:
+        """See :meth:`IBackend.query`."""
+        if self._reader is None:
+            return fail(StoreUnavailable(CLOSED))
+        self._queries += len(queries)
+        return Deferred.fromCoroutine(self._reader.query(list(queries), cutoff, max_rows, timeout))
+
+    def expire(self, cutoff: int) -> Deferred[int]:
+        """See :meth:`IBackend.expire`."""
+        return Deferred.fromCoroutine(self._keep(self._expire, cutoff))
+
+    def tend(self, now: int) -> Deferred[None]:
+        """See :meth:`IBackend.tend`."""
+        return Deferred.fromCoroutine(self._keep(self._tend, now))
+
+    async def _keep(self, work: Callable[..., Any], moment: int) -> Any:
+        if self._pools is None:
+            raise StoreUnavailable(CLOSED)
+        writing, _, keeping = self._pools
+        try:
+            return await work(writing, keeping, moment)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+
+    async def _expire(self, writing: Connections, keeping: Connections, cutoff: int) -> int:
+        now = self._now()
+        async with keeping.connection() as link:
+            expired = await self._partitions.expired(link, cutoff)
+        dropped = []
+        if expired:
+            # A partition cannot go while somebody writes, and whoever writes must not wait for one another.
+            async with writing.nobody(), keeping.connection() as link:
+                dropped = await self._partitions.drop(link, [partition for partition, _ in expired])
+        rows = sum(count for partition, count in expired if partition in dropped)
+        async with keeping.connection() as link:
+            rows += await self._partitions.expire_strays(link, now, cutoff)
+            if dropped:
+                await self._streams.forget(link, now)
+        self._deletes += bool(rows)
+        return rows
+
+    async def _tend(self, writing: Connections, keeping: Connections, now: int) -> None:
+        if not self._partitions.are_ready(now):
+            async with writing.nobody(), keeping.connection() as link:
+                await self._partitions.ensure(link, now)
+        if now - self._figures_at >= _FIGURES_EVERY or now < self._figures_at:
+            async with keeping.connection() as link:
+                if self._writer is not None:
+                    await self._writer.tidy(link)
+                ((partitions, size),) = await link.execute(
+                    "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
+                    "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
+                )
+            self._figures = {"partitions": partitions, "bytes": size}
+            self._figures_at = now
+
+    def status(self) -> Mapping[str, object]:
+        """See :meth:`IBackend.status`."""
+        return {
+            "active_tables": self._views.count,
+            "writes": self._writer.writes if self._writer is not None else 0,
+            "queries": self._queries,
+            "deletes": self._deletes,
+            **self._figures,
+        }

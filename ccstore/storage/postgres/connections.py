@@ -1,0 +1,176 @@
+"""Asynchronous connections: a few of them, made when they are needed and again when they are lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from twisted.internet.defer import CancelledError, DeferredLock, DeferredSemaphore
+from twisted.python.failure import Failure
+from txpostgres.txpostgres import Connection
+
+from ccstore.interfaces import StoreUnavailable
+
+CLOSED: Final = "the database is closed"
+Rows = Sequence[tuple[Any, ...]]
+
+
+class Session(Protocol):
+    """What can run statements, at once or in time."""
+
+    async def execute(self, statement: str, *parameters: object) -> Rows:
+        """Run a statement, or several without parameters; the rows of the last one."""
+
+
+class Cancelled(Exception):
+    """The server ended a statement: it took too long, or somebody wished so."""
+
+
+class Link(Connection):  # type: ignore[misc]
+    """A connection that is closed when it turns out to be dead while nothing is asked of it."""
+
+    def doRead(self) -> None:
+        try:
+            super().doRead()
+        except psycopg2.Error:
+            # Nobody waits for an answer, so there is nobody to tell.
+            self.close()
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        connection = self._connection
+        if not self._cursors and not self._pollingD and connection is not None and not connection.closed:
+            self.close()
+
+    async def execute(self, statement: str, *parameters: object) -> Rows:
+        """See :class:`Session`."""
+        cursor = self.cursor()
+        try:
+            await cursor.execute(statement, parameters or None)
+        except CancelledError:
+            raise Cancelled("the server cancelled a statement") from None
+        return cursor.fetchall() if cursor.description is not None else ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open, and not in the midst of something."""
+        connection = self._connection
+        return (
+            not connection.closed
+            and not connection.isexecuting()
+            and connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+        )
+
+
+class Connections:
+    """Up to so many connections.
+
+    :param dsn: gives what libpq needs to know for the next attempt.
+    :param setup: statements for each new connection.
+    :param timeout: seconds that an attempt to connect may take.
+    """
+
+    def __init__(
+        self, reactor: Any, dsn: Callable[[], str], *, size: int, setup: str, timeout: float
+    ) -> None:
+        self._reactor = reactor
+        self._dsn = dsn
+        self._size = size
+        self._setup = setup
+        self._timeout = timeout
+        self._idle: list[Link] = []
+        self._links: set[Link] = set()
+        self._places = DeferredSemaphore(size)
+        self._all = DeferredLock()
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Link]:
+        """``async with`` a connection to oneself; one that is left in a transaction is given up."""
+        await self._places.acquire()
+        link = None
+        try:
+            link = await self._get()
+            yield link
+        finally:
+            if link is not None:
+                self._put_back(link)
+            self._places.release()
+
+    @asynccontextmanager
+    async def nobody(self) -> AsyncIterator[None]:
+        """``async with`` nobody having a connection."""
+        await self._all.acquire()
+        taken = 0
+        try:
+            while taken < self._size:
+                await self._places.acquire()
+                taken += 1
+            yield
+        finally:
+            for _ in range(taken):
+                self._places.release()
+            self._all.release()
+
+    async def _get(self) -> Link:
+        if self._is_closed:
+            raise StoreUnavailable(CLOSED)
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_usable:
+                return link
+            self._give_up(link)
+        return await self._connect()
+
+    async def _connect(self) -> Link:
+        link = Link(self._reactor)
+        # An asynchronous connection heeds no connect_timeout of libpq.
+        timer = self._reactor.callLater(self._timeout, self._timed_out, link)
+        self._links.add(link)
+        try:
+            await link.connect(self._dsn())
+            await link.execute(self._setup)
+            return link
+        except BaseException as error:
+            self._give_up(link)
+            if not timer.active():
+                raise StoreUnavailable(f"no connection within {self._timeout:g} s") from error
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _timed_out(self, link: Link) -> None:
+        self._links.discard(link)
+        link.close()
+
+    def _put_back(self, link: Link) -> None:
+        if link.is_usable and not self._is_closed:
+            self._idle.append(link)
+        else:
+            self._give_up(link)
+
+    def _give_up(self, link: Link) -> None:
+        self._links.discard(link)
+        if link.pollable() is not None:
+            link.close()
+
+    def forget_idle(self) -> None:
+        """Close what nobody uses, so that the next connection is a new one."""
+        while self._idle:
+            self._give_up(self._idle.pop())
+
+    async def close(self) -> None:
+        """Let nobody have a connection any more, and close them when those who have one are done."""
+        self._is_closed = True
+        async with self.nobody():
+            self.forget_idle()
+
+    def abort(self) -> None:
+        """Close all connections now; whoever waits for an answer gets an error."""
+        self._is_closed = True
+        for link in tuple(self._links):
+            self._give_up(link)

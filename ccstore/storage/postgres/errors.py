@@ -1,0 +1,41 @@
+"""Errors of the driver as errors of the store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg2
+
+from ccstore.interfaces import StoreError, StoreUnavailable
+
+#: Classes of SQLSTATE that say that the data is at fault: wrong values, constraints, limits of the program.
+#: Anything else may pass, such as a lost connection, a full disk, a deadlock or a right that was taken away.
+_REFUSED: Final = ("22", "23", "54")
+
+
+def translate(error: BaseException) -> StoreError:
+    """The error as the rest of the program knows it, in one line."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, psycopg2.Error):
+        code = error.pgcode
+        text = one_line(error)
+        if code is not None and code[:2] in _REFUSED:
+            return StoreError(text)
+        if code is None and isinstance(error, psycopg2.DataError):
+            return StoreError(text)
+        return StoreUnavailable(text or "the connection to the database was lost")
+    if isinstance(error, (ValueError, OverflowError)):
+        # Before anything was sent: a NUL, half a surrogate pair.
+        return StoreError(one_line(error))
+    return StoreUnavailable("the connection to the database was lost")
+
+
+def one_line(error: BaseException) -> str:
+    """What the server or libpq says, without hints and without where in the statement."""
+    if isinstance(error, psycopg2.Error) and error.diag.message_primary:
+        return str(error.diag.message_primary)
+    lines = [line.strip() for line in str(error).splitlines()]
+    # libpq has a line for each address that it tried, and indents what it adds by way of explanation.
+    told = [line for line, raw in zip(lines, str(error).splitlines(), strict=True) if line and raw[0] != "\t"]
+    return "; ".join(told[:3]) or type(error).__name__

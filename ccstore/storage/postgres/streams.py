@@ -1,0 +1,107 @@
+"""Streams: what many messages have in common, stored once, and shared by all daemons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+from ccstore.message import Series
+from ccstore.storage.postgres.arrays import numbers, optional_texts
+from ccstore.storage.postgres.connections import Session
+from ccstore.storage.query import STREAM_COLUMNS
+
+_STREAMS_HELD: Final = 1 << 17
+_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
+#: Streams of events that were not used for so many retention times are forgotten. Each daemon notes the use
+#: of a stream once in half a retention time, before it writes.
+_FORGOTTEN_AFTER: Final = 3
+
+_Columns = tuple[str | None, ...]
+
+
+class Streams:
+    """The streams that this daemon knows.
+
+    :param retention: nanoseconds after which events expire.
+    """
+
+    def __init__(self, retention: int) -> None:
+        self._retention = retention
+        self._by_series: dict[Series, int] = {}
+        self._by_key: dict[str, int] = {}
+        self._noted_at = 0
+
+    def known(self, series: Sequence[Series], now: int) -> list[int] | None:
+        """The stream of each, or None if one of them has to be learned first."""
+        if now - self._noted_at >= self._retention // 2 or now < self._noted_at:
+            # So that the use of all of them is noted again.
+            self._by_series.clear()
+            self._by_key.clear()
+            self._noted_at = now
+        try:
+            return [*map(self._by_series.__getitem__, series)]
+        except KeyError:
+            return None
+
+    async def learn(self, session: Session, series: Sequence[Series], now: int) -> list[int]:
+        """The stream of each; those that are new are made, and are there for everybody at once."""
+        streams = {each: self._by_series.get(each) for each in dict.fromkeys(series)}
+        keys = {each: key_of(each) for each, stream in streams.items() if stream is None}
+        ids = {key: self._by_key[key] for key in keys.values() if key in self._by_key}
+        missing = {key: each for each, key in keys.items() if key not in ids}
+        if missing:
+            wanted = sorted(missing)
+            rows = await session.execute(
+                "SELECT key::text, id FROM ccstore_stream WHERE key = ANY(%s::uuid[]) AND used >= %s",
+                optional_texts(wanted),
+                self._noted_at - self._retention // 4,
+            )
+            found = dict(rows)
+            absent = [key for key in wanted if key not in found]
+            if absent:
+                found.update(await self._make(session, {key: missing[key] for key in absent}, now))
+            ids.update(found)
+        learned = {each: ids[key] for each, key in keys.items()}
+        if len(self._by_series) + len(learned) > _STREAMS_HELD:
+            self._by_series.clear()
+        if len(self._by_key) + len(ids) > _STREAMS_HELD:
+            self._by_key.clear()
+        self._by_series.update(learned)
+        self._by_key.update(ids)
+        return [learned.get(each) or streams[each] or 0 for each in series]
+
+    async def _make(self, session: Session, missing: dict[str, Series], now: int) -> dict[str, int]:
+        """Make streams, or find that another daemon did, and note their use."""
+        rows: list[_Columns] = [(each.cluster, each.kind, *each.columns) for each in missing.values()]
+        columns = [optional_texts(column) for column in zip(*rows, strict=True)]
+        # In the order of the keys, so that two daemons never wait for one another.
+        made = await session.execute(
+            f"INSERT INTO ccstore_stream (key, {', '.join(_COLUMNS)}, used) "
+            f"SELECT key, {', '.join(_COLUMNS)}, used "
+            f"FROM unnest(%s::uuid[], {', '.join(['%s::text[]'] * len(_COLUMNS))}, %s::bigint[]) "
+            f"AS given (key, {', '.join(_COLUMNS)}, used) ORDER BY key "
+            "ON CONFLICT (key) DO UPDATE SET used = greatest(ccstore_stream.used, excluded.used) "
+            "RETURNING key::text, id",
+            optional_texts([*missing]),
+            *columns,
+            numbers([now] * len(missing)),
+        )
+        return dict(made)
+
+    async def forget(self, session: Session, now: int) -> int:
+        """Delete streams whose events are gone, such as those of a host or a job that is no more."""
+        ((gone,),) = await session.execute(
+            "WITH gone AS (DELETE FROM ccstore_stream WHERE kind = 'event' AND used < %s RETURNING 1) "
+            "SELECT count(*) FROM gone",
+            now - _FORGOTTEN_AFTER * self._retention,
+        )
+        return int(gone)
+
+
+def key_of(series: Series) -> str:
+    """What tells a stream from others, whichever of its tags are absent, as a UUID."""
+    columns = json.dumps([series.cluster, series.kind, *series.columns])
+    digest = blake2b(columns.encode(), digest_size=16).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

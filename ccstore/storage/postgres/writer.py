@@ -1,0 +1,222 @@
+"""How batches are written: over several connections, and committed in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import compress
+from operator import attrgetter
+from typing import Final
+
+import psycopg2
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
+from ccstore.message import STORED_KINDS, Batch
+from ccstore.storage.postgres.arrays import numbers, optional_texts, texts
+from ccstore.storage.postgres.connections import Connections, Link
+from ccstore.storage.postgres.errors import translate
+from ccstore.storage.postgres.partitions import BLOCK_BITS
+from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.views import Views
+
+_KIND: Final = attrgetter("kind")
+_OTHERTAGS: Final = attrgetter("othertags")
+_READ_ONLY: Final = "25006"
+_UNIQUE_VIOLATION: Final = "23505"
+
+
+@define(eq=False)
+class _Turn:
+    """A batch's place in the order: others wait until it has its ids, and until it has ended."""
+
+    has_ids: Deferred[None] = field(factory=Deferred)
+    ended: Deferred[bool] = field(factory=Deferred)  # whether it is committed
+    is_over: bool = False
+
+    def end(self, is_committed: bool) -> None:
+        self.is_over = True
+        if not self.has_ids.called:
+            self.has_ids.callback(None)
+        self.ended.callback(is_committed)
+
+
+class Writer:
+    """Writes batches.
+
+    :param instance: tells this daemon's batches from those of others.
+    :param now: the time in nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self, connections: Connections, streams: Streams, views: Views, instance: str, now: Callable[[], int]
+    ) -> None:
+        self._connections = connections
+        self._streams = streams
+        self._views = views
+        self._instance = instance
+        self._now = now
+        self._last = _Turn()
+        self._last.end(True)
+        #: Batches whose commit was sent and not heard of, with their ids.
+        self._unsettled: list[tuple[Batch, int]] = []
+        self._in_flight: set[int] = set()
+        self._highest = 0
+        self.writes = 0
+        self.settled = 0
+
+    async def write(self, messages: Batch) -> None:
+        """See :meth:`IBackend.write`."""
+        before, turn = self._last, _Turn()
+        self._last = turn
+        is_committed = False
+        try:
+            await self._write(messages, None if before.is_over else before, turn)
+            is_committed = True
+            self.writes += len(messages)
+        except Exception as error:
+            translated = translate(error)
+            if not isinstance(translated, StoreUnavailable):
+                self._is_settled(messages)  # it could be begun, so it was not there
+            if isinstance(error, psycopg2.Error) and error.pgcode == _READ_ONLY:
+                # It became a standby: the next connections look for another one.
+                self._connections.forget_idle()
+            if translated is error:
+                raise
+            raise translated from error
+        finally:
+            turn.end(is_committed)
+
+    async def _write(self, messages: Batch, before: _Turn | None, turn: _Turn) -> None:
+        known = next((number for batch, number in self._unsettled if batch is messages), None)
+        parts = [*_by_kind(messages)]
+        for _, part in parts:
+            # Before the database is asked: it would refuse the same.
+            if None in [series.cluster for series in {*part.series}]:
+                raise StoreError("a message has no cluster")
+        async with self._connections.connection() as link:
+            statements = []
+            for kind, part in parts:
+                streams = await self._find_streams(link, kind, part)
+                statements.append(_insertion(kind, part, streams))
+            if before is not None:
+                await before.has_ids
+            number = known
+            if number is None:
+                ((number,),) = await link.execute("SELECT nextval('ccstore_block')")
+            turn.has_ids.callback(None)
+            self._highest = max(self._highest, number)
+            self._in_flight.add(number)
+            try:
+                is_there = not await self._begin(link, number)
+                if not is_there:
+                    offset = 0
+                    for statement, parameters, count in statements:
+                        await link.execute(statement, (number << BLOCK_BITS) + offset, *parameters)
+                        offset += count
+                    if before is not None and not await before.ended:
+                        raise StoreUnavailable("the batch before it could not be written")
+                if is_there or not parts:
+                    await link.execute("ROLLBACK")
+                else:
+                    await self._commit(link, messages, number)
+            except BaseException:
+                await _roll_back(link)
+                raise
+            finally:
+                self._in_flight.discard(number)
+            if is_there:
+                self.settled += 1
+            self._is_settled(messages)
+
+    async def _find_streams(self, link: Link, kind: str, messages: Batch) -> list[int]:
+        now = self._now()
+        streams = self._streams.known(messages.series, now)
+        if streams is None:
+            streams = await self._streams.learn(link, messages.series, now)
+            clusters = {(str(series.cluster), kind) for series in {*messages.series}}
+            if not self._views.are_there(clusters):
+                await self._views.make(link, clusters)
+        return streams
+
+    async def _begin(self, link: Link, number: int) -> bool:
+        """Begin the transaction of a batch; False if that batch is there already.
+
+        If an earlier attempt is still on its way to be committed, the server lets this wait for how it ends.
+        """
+        try:
+            await link.execute(
+                "BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (%s, %s)", number, self._instance
+            )
+        except psycopg2.Error as error:
+            if error.pgcode == _UNIQUE_VIOLATION:
+                return False
+            raise
+        return True
+
+    async def _commit(self, link: Link, messages: Batch, number: int) -> None:
+        try:
+            await link.execute("COMMIT")
+        except Exception as error:
+            # It may have been carried out or not. The same batch, offered again, will tell.
+            if not any(batch is messages for batch, _ in self._unsettled):
+                self._unsettled.append((messages, number))
+            raise CommitUnknown(str(translate(error))) from error
+
+    def _is_settled(self, messages: Batch) -> None:
+        self._unsettled = [entry for entry in self._unsettled if entry[0] is not messages]
+
+    async def tidy(self, link: Link) -> None:
+        """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone."""
+        open_ones = {*self._in_flight, *(number for _, number in self._unsettled)}
+        await link.execute(
+            "DELETE FROM ccstore_batch WHERE (instance = %s AND id < %s) "
+            "OR written_at < now() - interval '7 days'",
+            self._instance,
+            min(open_ones, default=self._highest),
+        )
+
+
+async def _roll_back(link: Link) -> None:
+    """Leave the transaction; a connection that cannot is given up by whoever lent it."""
+    try:
+        await link.execute("ROLLBACK")
+    except Exception:
+        link.close()
+
+
+def _insertion(kind: str, messages: Batch, streams: list[int]) -> tuple[str, list[str], int]:
+    """A statement that inserts these messages, its parameters behind the first id, and how many they are."""
+    columns = {
+        "stream": ("bigint", numbers(streams)),
+        "time": ("bigint", numbers(messages.times)),
+        "text": ("text", texts(messages.texts)),
+    }
+    othertags = [*map(_OTHERTAGS, messages.series)]
+    if any(othertags):
+        columns["othertags"] = ("text", optional_texts(othertags))
+    names = ", ".join(columns)
+    arrays = ", ".join(f"%s::{type_}[]" for type_, _ in columns.values())
+    statement = (
+        f"INSERT INTO ccstore_{kind} (id, {names}) SELECT %s + place - 1, {names} "
+        f"FROM unnest({arrays}) WITH ORDINALITY AS given ({names}, place)"
+    )
+    return statement, [array for _, array in columns.values()], len(messages)
+
+
+def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
+    """Events and logs apart."""
+    kinds = [*map(_KIND, messages.series)]
+    for kind in STORED_KINDS:
+        chosen = [found == kind for found in kinds]
+        if all(chosen) and chosen:
+            yield kind, messages
+        elif any(chosen):
+            yield (
+                kind,
+                Batch(
+                    [*compress(messages.series, chosen)],
+                    [*compress(messages.texts, chosen)],
+                    [*compress(messages.times, chosen)],
+                ),
+            )
