@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("rules", "what ten rules of process_messages cost")
     command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
 
+    command = add("postgres", "lines a second into PostgreSQL, beside psql, and how long answers take")
+    command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
+    command.add_argument("--rows", type=int, default=1_000_000, help="rows held that are queried")
+    command.add_argument("--samples", type=int, default=1000, help="requests")
+    command.add_argument("--version", type=int, help="major version of the server, if there are several")
+
     command = add("cost", "what a line costs as rows and series become more")
     command.add_argument("--rows", type=int, default=2_000_000, help="rows to which the database grows")
     command.add_argument("--lines", type=int, default=300_000, help="lines for each number of series")
@@ -81,6 +87,11 @@ def main() -> None:
         rows, problems = query.run(given.rows, given.samples)
     elif given.command == "rules":
         rows = rules.run(given.lines)
+    elif given.command == "postgres":
+        # It takes packages that the others can do without.
+        from benchmarks import postgres
+
+        rows, problems = postgres.run(given.lines, given.rows, given.samples, given.version)
     else:
         rows, problems = cost.run(given.rows, given.lines)
     show(given.command, rows, as_json=given.json, problems=problems)

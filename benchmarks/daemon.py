@@ -119,7 +119,7 @@ class Daemon:
 
     def file_size(self) -> float:
         """The database in MB, without its write-ahead log."""
-        return self.database.stat().st_size / 1e6
+        return self.database.stat().st_size / 1e6 if self.database.exists() else 0.0
 
     def kill(self) -> None:
         self.process.kill()

@@ -60,12 +60,12 @@ def run(rows: int, samples: int) -> tuple[list[dict[str, object]], list[str]]:
     problems: list[str] = []
     small = Events(_SMALL, _SMALL_HOSTS, int(time.time()) - _RANGE - 60, _RANGE)
     with Daemon({"retention_time": "1000h"}) as daemon:
-        _fill(daemon, small)
+        fill(daemon, small)
         times = _write(daemon, samples)
         figures.append(times.row("write of one line, idle", _SMALL, p99=10))
         problems += times.wrong
         time.sleep(_REST)
-        times = _query(daemon, small, samples)
+        times = query(daemon, small, samples)
         figures.append(times.row("query, idle", _SMALL, p50=1.5, p99=10))
         problems += times.wrong
         before = sum(daemon.settled())
@@ -74,7 +74,7 @@ def run(rows: int, samples: int) -> tuple[list[dict[str, object]], list[str]]:
             time.sleep(1.0)
             begun = time.perf_counter()
             at_begin = sum(daemon.settled())
-            times = _query(daemon, small, max(1, samples // 2), up_to_now=True)
+            times = query(daemon, small, max(1, samples // 2), up_to_now=True)
             rate = (sum(daemon.settled()) - at_begin) / (time.perf_counter() - begun)
         held = sum(daemon.settled()) - before + _SMALL
         row = times.row("query, under full ingest", held, p99=50)
@@ -83,15 +83,15 @@ def run(rows: int, samples: int) -> tuple[list[dict[str, object]], list[str]]:
     hosts = max(1, min(_MOST_HOSTS, rows // _ROWS_OF_A_HOST))
     large = Events(rows, hosts, int(time.time()) - _RANGE - 60, _RANGE)
     with Daemon({"retention_time": "1000h"}) as daemon:
-        _fill(daemon, large)
+        fill(daemon, large)
         time.sleep(_REST)
-        times = _query(daemon, large, samples)
+        times = query(daemon, large, samples)
         figures.append(times.row("query, many rows, idle", rows, p99=25))
         problems += times.wrong
     return figures, problems
 
 
-def _fill(daemon: Daemon, events: Events) -> None:
+def fill(daemon: Daemon, events: Events) -> None:
     with sending(daemon.ports["tcp"], events):
         while True:
             stored, lost = daemon.settled()
@@ -122,7 +122,7 @@ def _write(daemon: Daemon, samples: int) -> _Times:
     return times
 
 
-def _query(daemon: Daemon, events: Events, samples: int, *, up_to_now: bool = False) -> _Times:
+def query(daemon: Daemon, events: Events, samples: int, *, up_to_now: bool = False) -> _Times:
     """A host and an event, at random, over half the range; the answers must be right.
 
     :param up_to_now: take the latter half and all that came since, so that no segment can be skipped for its

@@ -1,0 +1,109 @@
+"""The daemon with PostgreSQL, beside what the server alone takes in: ``psql \\copy`` into the same tables."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from benchmarks.daemon import Daemon
+from benchmarks.events import Events
+from benchmarks.ingest import measure, send_tcp
+from benchmarks.lines import block
+from benchmarks.query import fill, query
+from benchmarks.report import figure, progress
+from tests.postgres import Server, newest
+
+_BLOCK = 100_000
+_RANGE = 36_000
+_ROWS_OF_A_HOST = 100
+#: As a server of its own would have; what a test does without is on.
+_SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+
+
+def run(
+    count: int, rows: int, samples: int, version: int | None
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Figures, and what is wrong. The server, the sender and the daemon share the machine."""
+    server = Server(version or newest(), _SETTINGS)
+    try:
+        server.start()
+        return _run(server, count, rows, samples)
+    finally:
+        server.remove()
+
+
+def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict[str, object]], list[str]]:
+    figures: list[dict[str, object]] = []
+    lines = block(_BLOCK, logs=False)
+    rounds = max(1, count // _BLOCK)
+    best = 0.0
+    for connections in (1, 4):
+        database = server.new_database()
+        with Daemon({"retention_time": "24h", "backend": _backend(server, database)}) as daemon:
+            part = max(1, rounds // connections)
+            sent = part * connections * _BLOCK
+            found = measure(
+                f"TCP, {connections} connections",
+                daemon,
+                send_tcp,
+                [(daemon.ports["tcp"], lines, part)] * connections,
+                sent,
+            )
+        stored = server.sql("SELECT count(*), count(DISTINCT id) FROM ccstore_event", database=database)
+        if stored != [(sent, sent)]:
+            return figures, [f"{sent} lines were sent, the table has {stored}"]
+        rate = float(str(found["lines/s"]))
+        best = max(best, rate)
+        figures.append(
+            figure(f"TCP, {connections} connections", rate, "lines/s", at_least=45_000)
+            | {"CPU s/100k": found["CPU s/100k"], "memory MB": found["memory MB"]}
+        )
+        if connections == 1:
+            copied = _copy(server, database, sent)
+            figures.append(figure("psql \\copy into the same tables", copied, "rows/s"))
+        server.drop_database(database)
+    figures.append(figure("the daemon's share of that", best / copied, "", at_least=0.6))
+
+    hosts = max(1, rows // _ROWS_OF_A_HOST)
+    events = Events(rows, hosts, int(time.time()) - _RANGE - 60, _RANGE)
+    storage = {"retention_time": "48h", "backend": _backend(server, server.new_database())}
+    with Daemon(storage) as daemon:
+        fill(daemon, events)
+        times = query(daemon, events, samples)
+    row = times.row(f"query of a host and an event, {rows:,} rows", rows, p99=15)
+    figures.append(row)
+    return figures, times.wrong
+
+
+def _backend(server: Server, database: str) -> dict[str, object]:
+    parameters = server.parameters(database)
+    return {
+        "type": "postgres",
+        "server": parameters["host"],
+        "port": server.port,
+        "database_path": database,
+        "username": parameters["user"],
+    }
+
+
+def _copy(server: Server, database: str, rows: int) -> float:
+    """Rows a second that psql copies into the emptied table from a file of what was in it."""
+    path = Path(server.directory) / "rows"
+    psql = [
+        str(server.program("psql")),
+        *("-X", "-q", "-h", str(server.directory), "-p", str(server.port), "-U", "ccstore", "-d", database),
+    ]
+    progress("copying")
+    # Outside of the directory of the server: psql runs as whoever runs this.
+    subprocess.run([*psql, "-c", f"\\copy (SELECT * FROM ccstore_event ORDER BY id) TO '{path}'"], check=True)
+    subprocess.run([*psql, "-c", "TRUNCATE ccstore_event; CHECKPOINT"], check=True)
+    begun = time.perf_counter()
+    subprocess.run([*psql, "-c", f"\\copy ccstore_event FROM '{path}'"], check=True)
+    return rows / (time.perf_counter() - begun)
