@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
 
 #: Seconds that nothing here takes, even on a machine that has no time.
 _PATIENCE = 300.0
@@ -246,3 +248,75 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Relay(Protocol):
+    """Passes on what a client and the server say, until one of them commits."""
+
+    other: Relay | None = None
+
+    def __init__(self, cutter: Cutter, is_client: bool) -> None:
+        self._cutter = cutter
+        self._is_client = is_client
+
+    def connectionMade(self) -> None:
+        if not self._is_client:
+            return
+        self.transport.pauseProducing()
+        server = Relay(self._cutter, is_client=False)
+        server.other, self.other = self, server
+        point = self._cutter.server_point
+        point.connect(_Once(server)).addCallbacks(
+            lambda _: self.transport.resumeProducing(), lambda _: self.transport.abortConnection()
+        )
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.other is None or self.other.transport is None or not self._cutter.passes(self, data):
+            self.cut()
+        else:
+            self.other.transport.write(data)
+
+    def cut(self) -> None:
+        for side in (self, self.other):
+            if side is not None and side.transport is not None:
+                side.transport.abortConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.loseConnection()
+
+    @property
+    def is_client(self) -> bool:
+        return self._is_client
+
+
+class _Once(Factory):
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, address: Any) -> Protocol:
+        return self._protocol
+
+
+class Cutter(Factory):
+    """Stands between a client and the server, and cuts a connection at a COMMIT.
+
+    :ivar cuts: how many times still, and whether the COMMIT gets through: ``[True]`` loses only the answer.
+    """
+
+    def __init__(self, reactor: Any, server: Server) -> None:
+        self.server_point = TCP4ClientEndpoint(reactor, "127.0.0.1", server.port)
+        self.cuts: list[bool] = []
+        self._answer_lost: set[Relay] = set()
+        self.port = reactor.listenTCP(0, self, interface="127.0.0.1")
+
+    def buildProtocol(self, address: Any) -> Protocol:
+        return Relay(self, is_client=True)
+
+    def passes(self, side: Relay, data: bytes) -> bool:
+        if side.is_client and self.cuts and data.endswith(b"COMMIT\0"):
+            gets_through = self.cuts.pop(0)
+            if gets_through and side.other is not None:
+                self._answer_lost.add(side.other)
+            return gets_through
+        return side not in self._answer_lost

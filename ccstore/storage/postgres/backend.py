@@ -103,7 +103,7 @@ class PostgresBackend:
         try:
             address = Address(self._dsn, self._parameters)
         except psycopg2.Error as error:
-            raise StoreError(f"cannot use the dsn: {complaint_about(error)}") from None
+            raise StoreError(f"cannot use its address: {complaint_about(error)}") from None
         try:
             with connected(address, self._timeout) as connection:
                 version = check_server(connection)
@@ -227,5 +227,7 @@ class PostgresBackend:
             "writes": self._writer.writes if self._writer is not None else 0,
             "queries": self._queries,
             "deletes": self._deletes,
+            # Batches whose commit was not heard of, and that were found to be there.
+            "settled": self._writer.settled if self._writer is not None else 0,
             **self._figures,
         }

@@ -44,6 +44,7 @@ class Address:
     def __init__(self, dsn: str, parameters: Mapping[str, str]) -> None:
         given = {**parse_dsn(dsn), **parameters}
         self._parameters: dict[str, str] = {**_DEFAULTS, **given}
+        parse_dsn(self.dsn())  # so that an option that is none is told here
         self._turn = 0
 
     def dsn(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from attrs import frozen
+from psycopg2.errors import UndefinedTable
 
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK
@@ -117,7 +118,10 @@ class Partitions:
         found = []
         for partition in await self._of(session, "event"):
             if partition.ends_at - 1 <= cutoff:
-                ((rows,),) = await session.execute(f"SELECT count(*) FROM {partition.table}")
+                try:
+                    ((rows,),) = await session.execute(f"SELECT count(*) FROM {partition.table}")
+                except UndefinedTable:
+                    continue  # another daemon was faster
                 found.append((partition, rows))
         return found
 
