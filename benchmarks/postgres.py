@@ -56,6 +56,11 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
                 [(daemon.ports["tcp"], lines, part)] * connections,
                 sent,
             )
+        ((size,),) = server.sql(
+            "SELECT sum(pg_total_relation_size(inhrelid))::float8 FROM pg_inherits "
+            "WHERE inhparent = 'ccstore_event'::regclass",
+            database=database,
+        )
         stored = server.sql("SELECT count(*), count(DISTINCT id) FROM ccstore_event", database=database)
         if stored != [(sent, sent)]:
             return figures, [f"{sent} lines were sent, the table has {stored}"]
@@ -63,7 +68,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
         best = max(best, rate)
         figures.append(
             figure(f"TCP, {connections} connections", rate, "lines/s", at_least=45_000)
-            | {"CPU s/100k": found["CPU s/100k"], "memory MB": found["memory MB"]}
+            | {"CPU s/100k": found["CPU s/100k"], "memory MB": found["memory MB"], "bytes a row": size / sent}
         )
         if connections == 1:
             copied = _copy(server, database, sent)

@@ -30,6 +30,7 @@ from ccstore.config import (
     EecptReceiverConfig,
     HttpReceiverConfig,
     NatsReceiverConfig,
+    PostgresConfig,
     Problem,
     TcpReceiverConfig,
     TlsConfig,
@@ -1446,3 +1447,92 @@ def test_flags_without_effect(load: Load, flag: str, said: str) -> None:
 )
 def test_wrong_flags(load: Load, flag: object) -> None:
     assert problem(load, sqlite(flags=[flag])).startswith("storage.backend.flags: got ")
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------
+
+
+def postgres(**keys: Any) -> dict[str, Any]:
+    content = receiver(type="tcp")
+    content["storage"] = {"backend": {"type": "postgres", **keys}}
+    return content
+
+
+def test_postgres_with_the_keys_of_cc_event_store(load: Load) -> None:
+    content = postgres(
+        server="db1,db2",
+        port="5433",
+        database_path="events",
+        username="u",
+        password=SECRET,
+        flags=["sslmode=verify-full", "sslrootcert=/etc/ca.pem&application_name=x"],
+        connection_timeout="3s",
+    )
+    config = load(content)
+    backend = config.storage.backend
+    assert isinstance(backend, PostgresConfig)
+    assert dict(backend.parameters) == {
+        "host": "db1,db2",
+        "port": "5433",
+        "dbname": "events",
+        "user": "u",
+        "password": SECRET,
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/ca.pem",
+        "application_name": "x",
+    }
+    assert (backend.dsn, backend.connection_timeout) == ("", 3.0)
+    assert config.warnings == ()
+    assert SECRET not in repr(config)
+
+
+def test_postgres_leaves_to_libpq_what_is_not_given(load: Load) -> None:
+    backend = load(postgres(database_path="events", type="PostgreSQL")).storage.backend
+    assert isinstance(backend, PostgresConfig)
+    assert (dict(backend.parameters), backend.connection_timeout) == ({"dbname": "events"}, 10.0)
+
+
+def test_postgres_secrets_from_files_and_variables(load: Load, cwd: Path) -> None:
+    (cwd / "password").write_text(SECRET + "\n")
+    (cwd / "dsn").write_text(f"host=h password={SECRET} dbname=d\n")
+    backend = load(postgres(database_path="d", password_file="password")).storage.backend
+    assert isinstance(backend, PostgresConfig)
+    assert backend.parameters["password"] == SECRET
+    config = load(postgres(dsn_file="dsn", flags="sslmode=require"))
+    backend = config.storage.backend
+    assert isinstance(backend, PostgresConfig)
+    assert backend.dsn == f"host=h password={SECRET} dbname=d"
+    assert dict(backend.parameters) == {"sslmode": "require"}
+    assert SECRET not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "database_path: got nothing, expected the name of the database, or a dsn"),
+        ({"database_path": f"host=x password={SECRET}"}, "a connection string goes to dsn"),
+        ({"database_path": "d", "server": 5}, "server: got 5, expected a string"),
+        ({"database_path": "d", "port": 70000}, "port: got 70000, expected a port"),
+        ({"database_path": "d", "connection_timeout": "0"}, "a duration longer than 0"),
+        ({"database_path": "d", "flags": [f"password={SECRET}"]}, "this one has the key password"),
+        ({"database_path": "d", "flags": [SECRET]}, 'options of libpq such as "sslmode=verify-full"'),
+        ({"database_path": "d", "flags": ["host=x"]}, "this one has the key server"),
+        ({"dsn": f"password={SECRET}", "database_path": "d"}, "since there is a dsn to have it"),
+        ({"dsn_env": "NOT_THERE"}, "an environment variable that is set"),
+        ({"database_path": "d", "password": 5}, "password: got a value not shown here"),
+    ],
+)
+def test_wrong_postgres(load: Load, keys: dict[str, Any], said: str) -> None:
+    found = problem(load, postgres(**keys))
+    assert said in found
+    assert SECRET not in found
+
+
+def test_postgres_warnings(load: Load) -> None:
+    content = postgres(database_path="d", flags="client_encoding=latin1", retention_time="1h", sever="x")
+    warnings = [line.partition("storage.backend.")[2] for line in load(content).warnings]
+    assert warnings == [
+        "flags: 'client_encoding': ignored, the store decides this itself",
+        "retention_time: ignored: it belongs to storage, one level up",
+        "sever: unknown key, ignored (did you mean 'server'?)",
+    ]

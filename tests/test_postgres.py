@@ -20,7 +20,7 @@ from ccstore.interfaces import CommitUnknown, QueryTimeout, StoreError, StoreUna
 from ccstore.message import Batch
 from ccstore.query import Query
 from ccstore.storage.postgres import PostgresBackend, database
-from ccstore.storage.postgres.arrays import numbers, optional_texts, texts
+from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from tests.backends import NOW, SECOND, message, messages
 from tests.postgres import PASSWORD, USER, Cutter, Server, newest, oldest, server
 from tests.store_contract import TEXTS, StoreContract
@@ -73,7 +73,7 @@ class _Databases:
         ((value,),) = self.sql(statement)
         return value
 
-    async def texts(self, backend: PostgresBackend, cluster: str = "alex", **asked: Any) -> list[str]:
+    async def found_in(self, backend: PostgresBackend, cluster: str = "alex", **asked: Any) -> list[str]:
         (page,) = await backend.query([Query(cluster, **asked)], cutoff=0, max_rows=10**6, timeout=60)
         return [row.text for row in page.rows]
 
@@ -160,7 +160,7 @@ class OpeningTests(_Databases, TestCase):
             ports = f"{taken.getsockname()[1]},{self.server.port}"
             backend = self.open(host="127.0.0.1,127.0.0.1", port=ports, password=PASSWORD)
             await backend.write(messages("ab"))
-            self.assertEqual(await self.texts(backend), ["a", "b"])
+            self.assertEqual(await self.found_in(backend), ["a", "b"])
         self.assertIn("127.0.0.1", backend.describe())
         self.assertNotIn(PASSWORD, backend.describe())
 
@@ -184,7 +184,7 @@ class OpeningTests(_Databases, TestCase):
         for backend in backends:
             self.addCleanup(backend.close)
             await backend.write(messages("a"))
-        self.assertEqual(await self.texts(backends[0]), ["a"] * 4)
+        self.assertEqual(await self.found_in(backends[0]), ["a"] * 4)
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), 1)
 
 
@@ -217,7 +217,7 @@ class ViewTests(_Databases, TestCase):
             for cluster in ("x" * 57, "taken"):
                 for _ in range(2):
                     await backend.write(Batch.of([message("a", cluster=cluster)]))
-                self.assertEqual(await self.texts(backend, cluster), ["a", "a"])
+                self.assertEqual(await self.found_in(backend, cluster), ["a", "a"])
         self.assertEqual(
             [formatEvent(entry) for entry in logs],
             [
@@ -258,14 +258,14 @@ class PartitionTests(_Databases, TestCase):
         await backend.write(Batch.of([message("log", NOW - 10**6 * SPAN, "log"), message("log", kind="log")]))
         ends = (NOW // SPAN + 1) * SPAN
         self.assertEqual(await backend.expire(ends - 2), 0)
-        self.assertEqual(await self.texts(backend), ["0", "1", "2"])
+        self.assertEqual(await self.found_in(backend), ["0", "1", "2"])
         self.assertEqual(await backend.expire(ends - 1), 1)
-        self.assertEqual(await self.texts(backend), ["1", "2"])
+        self.assertEqual(await self.found_in(backend), ["1", "2"])
         self.assertGreaterEqual(self.partitions()[0][0], ends)
         self.assertEqual(len(self.sql("SELECT * FROM ccstore_event")), 2)
         self.now += 100 * SPAN
         self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 2)
-        self.assertEqual(await self.texts(backend, kind="log"), ["log", "log"])
+        self.assertEqual(await self.found_in(backend, kind="log"), ["log", "log"])
 
     async def test_events_of_clocks_that_are_off_go_too(self) -> None:
         backend = self.open()
@@ -280,7 +280,7 @@ class PartitionTests(_Databases, TestCase):
             await backend.write(messages("a", self.now))
         self.assertEqual(self.strays(), 1)
         self.now += 9 * SPAN
-        self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 1)
+        self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 2)  # and the first "a"
         self.assertEqual(self.strays(), 0)
 
     async def test_what_came_too_early_moves_to_its_partition(self) -> None:
@@ -291,7 +291,7 @@ class PartitionTests(_Databases, TestCase):
         self.now += 5 * SPAN
         await backend.tend(self.now)
         self.assertEqual((self.strays(), self.strays("log")), (0, 1))
-        self.assertEqual(await self.texts(backend), ["early"])
+        self.assertEqual(await self.found_in(backend), ["early"])
 
     async def test_a_reader_of_the_table_holds_nobody_up(self) -> None:
         backend = self.open()
@@ -305,7 +305,7 @@ class PartitionTests(_Databases, TestCase):
                     await backend.tend(self.now)
                 self.assertIn("lock timeout", str(caught.exception))
                 await backend.write(messages("c", self.now))
-                self.assertEqual(len(await self.texts(backend)), 3)
+                self.assertEqual(len(await self.found_in(backend)), 3)
         await backend.tend(self.now)
         self.assertGreater(self.partitions()[-1][1], self.now)
 
@@ -320,7 +320,7 @@ class PartitionTests(_Databases, TestCase):
             await backend.expire(self.now - RETENTION * SECOND)
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), 2)
         await backend.write(messages("c", self.now, hostname="old"))
-        self.assertEqual(await self.texts(backend, hostname="old"), ["c"])
+        self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
         self.assertEqual(self.sql("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
 
 
@@ -330,9 +330,9 @@ class SeveralTests(_Databases, TestCase):
     async def test_each_sees_what_the_others_wrote(self) -> None:
         one, two = self.open(instance="1"), self.open(instance="2")
         await one.write(messages("a", hostname="x"))
-        self.assertEqual(await self.texts(two, hostname="x"), ["a"])
+        self.assertEqual(await self.found_in(two, hostname="x"), ["a"])
         await two.write(messages("b", NOW, hostname="x"))
-        self.assertEqual(await self.texts(one, hostname="x"), ["a", "b"])
+        self.assertEqual(await self.found_in(one, hostname="x"), ["a", "b"])
 
     async def test_the_same_new_streams_from_all_at_once(self) -> None:
         backends = [self.open(instance=str(number)) for number in range(3)]
@@ -347,7 +347,7 @@ class SeveralTests(_Databases, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_event"), 3000)
         distinct = "SELECT count(DISTINCT (cluster, hostname)) FROM ccstore_stream"
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), self.value(distinct))
-        self.assertEqual(len(await self.texts(backends[0], "c1")) % 100, 0)
+        self.assertEqual(len(await self.found_in(backends[0], "c1")) % 100, 0)
 
     async def test_one_at_a_time_drops_partitions(self) -> None:
         one, two = self.open(instance="1"), self.open(instance="2")
@@ -358,7 +358,7 @@ class SeveralTests(_Databases, TestCase):
         self.assertEqual(sum(counts), 3)
         await gatherResults([one.tend(self.now), two.tend(self.now)])
         await two.write(messages("d", self.now))
-        self.assertEqual(await self.texts(one), ["d"])
+        self.assertEqual(await self.found_in(one), ["d"])
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_event_default"), 0)
 
 
@@ -382,8 +382,8 @@ class FailureTests(_Databases, TestCase):
                 await backend.write(messages("a"))
             self.sql("DROP TRIGGER fails ON ccstore_batch")
             await backend.write(messages(["b"], cluster=state))
-            self.assertEqual(await self.texts(backend, state), ["b"])
-        self.assertEqual(await self.texts(backend), [])
+            self.assertEqual(await self.found_in(backend, state), ["b"])
+        self.assertEqual(await self.found_in(backend), [])
 
     async def test_what_never_will(self) -> None:
         backend = self.open()
@@ -409,14 +409,14 @@ class FailureTests(_Databases, TestCase):
             await bad
         with self.assertRaises(StoreUnavailable):
             await good
-        self.assertEqual(await self.texts(backend), [])
+        self.assertEqual(await self.found_in(backend), [])
         await backend.write(messages("c"))
-        self.assertEqual(await self.texts(backend), ["c"])
+        self.assertEqual(await self.found_in(backend), ["c"])
 
     async def test_connections_that_are_cut_are_made_again(self) -> None:
         backend = self.open()
         await backend.write(messages("a"))
-        self.assertEqual(await self.texts(backend), ["a"])
+        self.assertEqual(await self.found_in(backend), ["a"])
         with capturedLogs() as logs:
             self.sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -425,7 +425,7 @@ class FailureTests(_Databases, TestCase):
             await deferLater(reactor, 0.2)
             # Those that were idle were seen to go.
             await backend.write(messages("b", NOW + 1))
-            self.assertEqual(await self.texts(backend), ["a", "b"])
+            self.assertEqual(await self.found_in(backend), ["a", "b"])
         self.assertEqual([formatEvent(entry) for entry in logs], [])
 
     async def test_a_connection_that_is_cut_while_it_is_used(self) -> None:
@@ -434,7 +434,7 @@ class FailureTests(_Databases, TestCase):
         with self.server.connection(self.database) as connection, connection.cursor() as cursor:
             connection.autocommit = False
             cursor.execute("LOCK TABLE ccstore_event IN ACCESS EXCLUSIVE MODE")
-            reading, writing = self.texts(backend), backend.write(messages("b"))
+            reading, writing = self.found_in(backend), backend.write(messages("b"))
             reading = Deferred.fromCoroutine(reading)
             await deferLater(reactor, 0.2)
             cursor.execute(
@@ -446,7 +446,7 @@ class FailureTests(_Databases, TestCase):
                     await failing
                 self.assertNotIsInstance(caught.exception, CommitUnknown)
         await backend.write(messages("c"))
-        self.assertEqual(await self.texts(backend), ["a", "c"])
+        self.assertEqual(await self.found_in(backend), ["a", "c"])
 
     async def test_a_query_that_takes_too_long(self) -> None:
         backend = self.open()
@@ -456,7 +456,7 @@ class FailureTests(_Databases, TestCase):
             cursor.execute("LOCK TABLE ccstore_event IN ACCESS EXCLUSIVE MODE")
             with self.assertRaises(QueryTimeout):
                 await backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=0.3)
-        self.assertEqual(await self.texts(backend), ["a"])
+        self.assertEqual(await self.found_in(backend), ["a"])
 
     async def test_a_server_that_crashes_and_comes_back(self) -> None:
         own = Server(newest())
@@ -472,12 +472,12 @@ class FailureTests(_Databases, TestCase):
             with self.assertRaises(StoreUnavailable):
                 await backend.write(messages("lost"))
             with self.assertRaises(StoreUnavailable):
-                await self.texts(backend)
+                await self.found_in(backend)
             with self.assertRaises(StoreUnavailable):
                 await backend.tend(self.now + 10**12)
         own.start()
         await backend.write(messages("b", NOW + 1))
-        self.assertEqual(await self.texts(backend), ["a", "b"])
+        self.assertEqual(await self.found_in(backend), ["a", "b"])
 
     async def test_the_end_waits_for_a_write(self) -> None:
         backend = self.open()
@@ -522,7 +522,7 @@ class UnheardCommitTests(_Databases, TestCase):
             self.assertEqual(self.cutter.cuts, [])
             await self.backend.write(batch)
             await self.backend.write(messages([f"after {number}"], NOW + 100 * number + 50))
-        found = await self.texts(self.backend)
+        found = await self.found_in(self.backend)
         expected = ["before"]
         for number in range(len(gets_through)):
             expected += [*(f"{number}-{index}" for index in range(10)), f"after {number}"]
@@ -565,7 +565,7 @@ class UnheardCommitTests(_Databases, TestCase):
             await second
         self.assertNotIsInstance(caught.exception, CommitUnknown)
         await gatherResults([self.backend.write(one), self.backend.write(two)])
-        self.assertEqual(await self.texts(self.backend), ["before", "one", "two"])
+        self.assertEqual(await self.found_in(self.backend), ["before", "one", "two"])
 
 
 class ArrayTests(_Databases, TestCase):
@@ -584,6 +584,10 @@ class ArrayTests(_Databases, TestCase):
                 texts(bad)
             with self.assertRaises(ValueError):
                 optional_texts(bad)
+
+    def test_constants(self) -> None:
+        for given in ("", "a", "'", "$", "a$", "$$", "$$; DROP TABLE x; $$", "$q$ $$ $", "\\", "é"):
+            self.assertEqual(self.server.sql(f"SELECT {quoted(given + '}')}"), [(given + "}",)])
 
     def test_numbers(self) -> None:
         given = [0, -1, 2**63 - 1, -(2**63)]

@@ -6,11 +6,24 @@ value is three times as slow. See "Array Input and Output Syntax" in the manual 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 #: Stands between two texts until what is in them is escaped; PostgreSQL takes no text that has it.
 _BETWEEN: Final = "\0"
+
+
+def quoted(literal: str) -> str:
+    """A constant in dollar quotes, in which nothing means anything but the closing one.
+
+    The driver would escape each quotation mark and backslash once more, and the server undo it: a third of
+    what a batch costs here.
+    """
+    tag = "$$"
+    while tag in literal:
+        tag = f"$q{secrets.token_hex(8)}$"
+    return f"{tag}{literal}{tag}"
 
 
 def numbers(values: Iterable[int]) -> str:

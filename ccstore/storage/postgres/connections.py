@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
-import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from twisted.internet.defer import CancelledError, DeferredLock, DeferredSemaphore
 from twisted.python.failure import Failure
-from txpostgres.txpostgres import Connection
+from txpostgres.txpostgres import Connection, Cursor
 
 from ccstore.interfaces import StoreUnavailable
 
@@ -29,14 +28,39 @@ class Cancelled(Exception):
     """The server ended a statement: it took too long, or somebody wished so."""
 
 
-class Link(Connection):  # type: ignore[misc]
-    """A connection that is closed when it turns out to be dead while nothing is asked of it."""
+class _LinkCursor(Cursor):  # type: ignore[misc]
+    """A statement that runs; whoever waits for it is told when the connection is gone, and not the log."""
 
     def doRead(self) -> None:
         try:
             super().doRead()
-        except psycopg2.Error:
+        except Exception:
+            # libpq has closed the socket, so that it can be neither asked nor watched.
+            self._connection.close()
+
+    def doWrite(self) -> None:
+        try:
+            super().doWrite()
+        except Exception:
+            self._connection.close()
+
+
+class Link(Connection):  # type: ignore[misc]
+    """A connection that is closed when it turns out to be dead, also while nothing is asked of it."""
+
+    cursorFactory = _LinkCursor
+
+    def doRead(self) -> None:
+        try:
+            super().doRead()
+        except Exception:
             # Nobody waits for an answer, so there is nobody to tell.
+            self.close()
+
+    def doWrite(self) -> None:
+        try:
+            super().doWrite()
+        except Exception:
             self.close()
 
     def connectionLost(self, reason: Failure) -> None:

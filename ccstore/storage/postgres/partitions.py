@@ -165,7 +165,7 @@ class Partitions:
             )
             deleted += rows
         await session.execute(
-            "INSERT INTO ccstore_mark SELECT %s, last_value << %s FROM ccstore_block "
+            "INSERT INTO ccstore_mark SELECT %s, (last_value + is_called::int) << %s FROM ccstore_block "
             "WHERE NOT EXISTS (SELECT 1 FROM ccstore_mark WHERE arrived_at > %s AND arrived_at <= %s)",
             now,
             BLOCK_BITS,

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.storage.postgres.arrays import numbers, optional_texts, texts
+from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.errors import translate
 from ccstore.storage.postgres.partitions import BLOCK_BITS
@@ -111,8 +111,8 @@ class Writer:
                 is_there = not await self._begin(link, number)
                 if not is_there:
                     offset = 0
-                    for statement, parameters, count in statements:
-                        await link.execute(statement, (number << BLOCK_BITS) + offset, *parameters)
+                    for head, tail, count in statements:
+                        await link.execute(f"{head}{(number << BLOCK_BITS) + offset}{tail}")
                         offset += count
                     if before is not None and not await before.ended:
                         raise StoreUnavailable("the batch before it could not be written")
@@ -185,8 +185,8 @@ async def _roll_back(link: Link) -> None:
         link.close()
 
 
-def _insertion(kind: str, messages: Batch, streams: list[int]) -> tuple[str, list[str], int]:
-    """A statement that inserts these messages, its parameters behind the first id, and how many they are."""
+def _insertion(kind: str, messages: Batch, streams: list[int]) -> tuple[str, str, int]:
+    """A statement that inserts these messages, as it is before and behind the first id, and their count."""
     columns = {
         "stream": ("bigint", numbers(streams)),
         "time": ("bigint", numbers(messages.times)),
@@ -196,12 +196,14 @@ def _insertion(kind: str, messages: Batch, streams: list[int]) -> tuple[str, lis
     if any(othertags):
         columns["othertags"] = ("text", optional_texts(othertags))
     names = ", ".join(columns)
-    arrays = ", ".join(f"%s::{type_}[]" for type_, _ in columns.values())
-    statement = (
-        f"INSERT INTO ccstore_{kind} (id, {names}) SELECT %s + place - 1, {names} "
-        f"FROM unnest({arrays}) WITH ORDINALITY AS given ({names}, place)"
+    arrays = ", ".join(f"{quoted(array)}::{type_}[]" for type_, array in columns.values())
+    # In the order of the index, which is cheaper to write and brings what is asked for together.
+    return (
+        f"INSERT INTO ccstore_{kind} (id, {names}) SELECT ",
+        f" + place - 1, {names} "
+        f"FROM unnest({arrays}) WITH ORDINALITY AS given ({names}, place) ORDER BY stream, time, place",
+        len(messages),
     )
-    return statement, [array for _, array in columns.values()], len(messages)
 
 
 def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
