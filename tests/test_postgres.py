@@ -20,6 +20,7 @@ from ccstore.interfaces import CommitUnknown, QueryTimeout, StoreError, StoreUna
 from ccstore.message import Batch
 from ccstore.query import Query
 from ccstore.storage.postgres import PostgresBackend, database
+from ccstore.storage.postgres import backend as backend_module
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from tests.backends import NOW, SECOND, message, messages
 from tests.postgres import PASSWORD, USER, Cutter, Server, newest, oldest, server
@@ -477,6 +478,25 @@ class FailureTests(_Databases, TestCase):
                 await backend.tend(self.now + 10**12)
         own.start()
         await backend.write(messages("b", NOW + 1))
+        self.assertEqual(await self.found_in(backend), ["a", "b"])
+
+    async def test_a_server_that_is_stuck(self) -> None:
+        await self.open().write(messages("a"))
+        self.patch(backend_module, "_LIMITS", (1.0, 600.0))
+        backend = self.open()
+        with self.server.connection(self.database) as connection, connection.cursor() as cursor:
+            connection.autocommit = False
+            cursor.execute("LOCK TABLE ccstore_event IN ACCESS EXCLUSIVE MODE")
+            with self.assertRaises(StoreUnavailable):
+                await backend.write(messages("lost"))
+        for _ in range(30):  # a slow machine is as good as stuck
+            try:
+                await backend.write(messages("b", NOW + 1))
+            except CommitUnknown:
+                raise
+            except StoreUnavailable:
+                continue
+            break
         self.assertEqual(await self.found_in(backend), ["a", "b"])
 
     async def test_the_end_waits_for_a_write(self) -> None:

@@ -36,6 +36,8 @@ _WRITERS: Final = 2
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
 #: Nanoseconds between two looks at how large it is.
 _FIGURES_EVERY: Final = 30 * 1_000_000_000
+#: Seconds that anything may take: a batch, and what is done once in a while.
+_LIMITS: Final = (60.0, 600.0)
 #: Seconds that the end waits for what was begun.
 _PATIENCE: Final = 5.0
 #: What a connection that writes sets. A daemon that is cut off must not hold up what others do for longer.
@@ -112,13 +114,16 @@ class PostgresBackend:
             raise StoreError(f"cannot open the database {address}: {error}") from None
         self._where = f"{address} (PostgreSQL {version})"
 
-        def pool(size: int, setup: str) -> Connections:
-            return Connections(self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout)
+        def pool(size: int, setup: str, limit: float) -> Connections:
+            return Connections(
+                self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout, limit=limit
+            )
 
         writing, reading, _ = self._pools = (
-            pool(_WRITERS, _WRITING),
-            pool(_READERS, _READING),
-            pool(1, _WRITING),
+            pool(_WRITERS, _WRITING, _LIMITS[0]),
+            # The time of a query is its own.
+            pool(_READERS, _READING, _LIMITS[1]),
+            pool(1, _WRITING, _LIMITS[1]),
         )
         self._writer = Writer(writing, self._streams, self._views, self._instance, self._now)
         self._reader = Reader(reading, self._reactor)

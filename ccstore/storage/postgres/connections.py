@@ -95,16 +95,26 @@ class Connections:
     :param dsn: gives what libpq needs to know for the next attempt.
     :param setup: statements for each new connection.
     :param timeout: seconds that an attempt to connect may take.
+    :param limit: seconds after which a connection is closed under whoever has it: a server that is stuck does
+        not say so.
     """
 
     def __init__(
-        self, reactor: Any, dsn: Callable[[], str], *, size: int, setup: str, timeout: float
+        self,
+        reactor: Any,
+        dsn: Callable[[], str],
+        *,
+        size: int,
+        setup: str,
+        timeout: float,
+        limit: float,
     ) -> None:
         self._reactor = reactor
         self._dsn = dsn
         self._size = size
         self._setup = setup
         self._timeout = timeout
+        self._limit = limit
         self._idle: list[Link] = []
         self._links: set[Link] = set()
         self._places = DeferredSemaphore(size)
@@ -115,11 +125,14 @@ class Connections:
     async def connection(self) -> AsyncIterator[Link]:
         """``async with`` a connection to oneself; one that is left in a transaction is given up."""
         await self._places.acquire()
-        link = None
+        link = guard = None
         try:
             link = await self._get()
+            guard = self._reactor.callLater(self._limit, link.close)
             yield link
         finally:
+            if guard is not None and guard.active():
+                guard.cancel()
             if link is not None:
                 self._put_back(link)
             self._places.release()
