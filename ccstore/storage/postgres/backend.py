@@ -188,10 +188,11 @@ class PostgresBackend:
         writing, _, keeping = self._pools
         try:
             return await work(writing, keeping, moment)
-        except StoreError:
-            raise
         except Exception as error:
-            raise translate(error) from error
+            translated = translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     async def _expire(self, writing: Connections, keeping: Connections, cutoff: int) -> int:
         now = self._now()

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 import psycopg2
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from txpostgres.txpostgres import AlreadyPolling, UnexpectedPollResult
 
 from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.storage.postgres.connections import Cancelled
 
 #: Classes of SQLSTATE that say that the data is at fault: wrong values, constraints, limits of the program.
 #: Anything else may pass, such as a lost connection, a full disk, a deadlock or a right that was taken away.
 _REFUSED: Final = ("22", "23", "54")
 
 
-def translate(error: BaseException) -> StoreError:
-    """The error as the rest of the program knows it, in one line."""
+#: How a connection says that it is gone, or was closed by us, while something was asked of it.
+_LOST: Final = (ConnectionDone, ConnectionLost, OSError, AlreadyPolling, UnexpectedPollResult)
+
+
+def translate(error: Exception) -> Exception:
+    """The error as the rest of the program knows it, in one line; a mistake of ours stays what it is."""
     if isinstance(error, StoreError):
         return error
     if isinstance(error, psycopg2.Error):
@@ -28,7 +35,11 @@ def translate(error: BaseException) -> StoreError:
     if isinstance(error, (ValueError, OverflowError)):
         # Before anything was sent: a NUL, half a surrogate pair.
         return StoreError(one_line(error))
-    return StoreUnavailable("the connection to the database was lost")
+    if isinstance(error, Cancelled):
+        return StoreUnavailable(str(error))
+    if isinstance(error, _LOST):
+        return StoreUnavailable("the connection to the database was lost")
+    return error
 
 
 def one_line(error: BaseException) -> str:

@@ -58,10 +58,11 @@ class Reader:
             if self._left(deadline) <= 0.05:
                 raise QueryTimeout(_TOO_LONG) from None
             raise StoreUnavailable(str(error)) from None
-        except (QueryTimeout, StoreUnavailable):
-            raise
         except Exception as error:
-            raise translate(error) from error
+            translated = translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.seconds()

@@ -76,7 +76,7 @@ class Writer:
             self.writes += len(messages)
         except Exception as error:
             translated = translate(error)
-            if not isinstance(translated, StoreUnavailable):
+            if isinstance(translated, StoreError) and not isinstance(translated, StoreUnavailable):
                 self._is_settled(messages)  # it could be begun, so it was not there
             if isinstance(error, psycopg2.Error) and error.pgcode == _READ_ONLY:
                 # It became a standby: the next connections look for another one.
