@@ -3,11 +3,8 @@ The configuration: frozen values, and `load_config`, which reads and checks them
 
 Where what is: `values` has what comes out, `load` the central file and its parts, `receivers`, `storage`
 (and `postgres`) and `api` the keys of each part, `nats` those of the NATS receiver, `rules` those of
-(and `postgres`) and `api` the keys of each part, `rules` those of `process_messages`, `listening` those
-`pem` and `nkeys` what those name, `section` how problems are collected, `document` JSON and YAML.
 `process_messages`, `listening` those that servers share, `kinds` what a value may look like, `endpoints`,
-problems are collected, `document` JSON and YAML.
-that servers share, `kinds` what a value may look like, `endpoints` and `pem` what those name, `section` how
+`pem` and `nkeys` what those name, `section` how problems are collected, `document` JSON and YAML.
 """
 
 from __future__ import annotations
