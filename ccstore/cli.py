@@ -1,77 +1,80 @@
-"""The console script ``ccstore``: ``twistd ccstore`` for those who do not want to know about twistd."""
+"""The console script ``ccstore``: which commands there are, and where each is to be found."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, cast
+from importlib import import_module
+from typing import Final, NamedTuple
 
 from ccstore import __version__
 
-USAGE = """\
-Usage: ccstore COMMAND [OPTION ...]
 
-  run [OPTION ...]    start the daemon in the foreground, as `twistd -n ccstore` does
-  check [OPTION ...]  read the configuration, say what is wrong with it, and exit
-  version             print the version
-  help                print this text
+class Command(NamedTuple):
+    """A command, and the function that does it.
 
-`ccstore run --help` lists the options of run and check.
-"""
+    :ivar function: ``module:name``, imported when the command is given. It is called with the words behind
+        the command, and returns the exit status.
+    :ivar arguments: how the help text shows them.
+    """
+
+    name: str
+    function: str
+    arguments: str
+    help: str
+
+
+COMMANDS: Final = (
+    Command("run", "ccstore.start:run", "[OPTION ...]", "start the daemon, as `twistd -n ccstore` does"),
+    Command("check", "ccstore.start:check", "[OPTION ...]", "say what is wrong with the configuration"),
+    Command("version", "ccstore.cli:version", "", "print the version"),
+    Command("help", "ccstore.cli:usage", "", "print this text"),
+)
+#: Options that are commands, as other programs have them.
+_SYNONYMS: Final = {
+    "--version": "version",
+    "-version": "version",
+    "--help": "help",
+    "-help": "help",
+    "-h": "help",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and give the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    match words:
-        case ["run", *options]:
-            return run("ccstore run", options)
-        case ["check", *options]:
-            return run("ccstore check", ["--check", *options])
-        case ["version" | "--version"]:
-            print(f"ccstore {__version__}")
-            return 0
-        case ["help" | "--help" | "-h"]:
-            print(USAGE, end="")
-            return 0
-        case ["version" | "--version" | "help" | "--help" | "-h" as command, *_]:
-            print(f"ccstore: {command} takes no arguments", file=sys.stderr)
-        case [command, *_]:
-            print(f"ccstore: unknown command {command!r}", file=sys.stderr)
-    print(USAGE, end="", file=sys.stderr)
+    if words:
+        name = _SYNONYMS.get(words[0], words[0])
+        for command in COMMANDS:
+            if command.name != name:
+                continue
+            if words[1:] and not command.arguments:
+                print(f"ccstore: {words[0]} takes no arguments", file=sys.stderr)
+                break
+            module, _, function = command.function.partition(":")
+            status: int = getattr(import_module(module), function)(words[1:])
+            return status
+        else:
+            print(f"ccstore: unknown command {words[0]!r}", file=sys.stderr)
+    print(_usage(), end="", file=sys.stderr)
     return 2
 
 
-def run(command: str, options: Sequence[str]) -> int:
-    """Hand over to twistd: in the foreground, and without a pid file, which has no use there."""
-    try:
-        _run(command, options)
-    except KeyboardInterrupt:
-        # Before the reactor runs, when there is nothing yet to stop. Whoever waits sees what ended us.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+def version(options: Sequence[str]) -> int:
+    print(f"ccstore {__version__}")
     return 0
 
 
-def _run(command: str, options: Sequence[str]) -> None:
-    # twistd finds us by a file in a directory `twisted/plugins` somewhere on sys.path. Whoever could import
-    # this module need not have that directory there: an import hook, as some editable installs use, serves
-    # the package `ccstore` and nothing beside it. It has to be done before twisted.plugins is first imported.
-    beside = str(Path(__file__).resolve().parent.parent)
-    if beside not in sys.path:
-        sys.path.append(beside)
+def usage(options: Sequence[str]) -> int:
+    print(_usage(), end="")
+    return 0
 
-    from twisted.python.usage import UsageError
-    from twisted.scripts import twistd
 
-    settings = cast(Any, twistd).ServerOptions()
-    settings.command = command  # for the help text, see our own options
-    try:
-        settings.parseOptions(["--nodaemon", "--pidfile=", "ccstore", *options])
-    except UsageError as error:
-        print(f"{command}: {str(error).rstrip('.')}; `{command} --help` lists the options", file=sys.stderr)
-        raise SystemExit(1) from None
-    twistd.runApp(settings)
+def _usage() -> str:
+    shown = [(f"{command.name} {command.arguments}".rstrip(), command.help) for command in COMMANDS]
+    width = max(len(words) for words, _ in shown)
+    lines = [f"  {words:<{width}}  {text}\n" for words, text in shown]
+    return (
+        f"Usage: ccstore COMMAND [OPTION ...]\n\n{''.join(lines)}\n"
+        "`ccstore COMMAND --help` lists the options of a command.\n"
+    )
