@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, NamedTuple
 
 from ccstore import __version__
+from ccstore.start import GO_CONFIG, run_as_go
 
 
 class Command(NamedTuple):
@@ -43,6 +45,8 @@ _SYNONYMS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and give the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if _is_start(words):
+        return run_as_go(words)
     if words:
         name = _SYNONYMS.get(words[0], words[0])
         for command in COMMANDS:
@@ -58,6 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"ccstore: unknown command {words[0]!r}", file=sys.stderr)
     print(_usage(), end="", file=sys.stderr)
     return 2
+
+
+def _is_start(words: Sequence[str]) -> bool:
+    """Whether these words start the Go daemon, which needs none at all."""
+    if not words:
+        return os.path.exists(GO_CONFIG)
+    return words[0].startswith("-") and words[0] not in _SYNONYMS
 
 
 def version(options: Sequence[str]) -> int:
@@ -76,5 +87,8 @@ def _usage() -> str:
     lines = [f"  {words:<{width}}  {text}\n" for words, text in shown]
     return (
         f"Usage: ccstore COMMAND [OPTION ...]\n\n{''.join(lines)}\n"
-        "`ccstore COMMAND --help` lists the options of a command.\n"
+        "`ccstore COMMAND --help` lists the options of a command.\n\n"
+        "Without a command, ccstore starts as cc-event-store does:\n\n"
+        "  ccstore [-config FILE] [-loglevel debug|info|warn|err|fatal|crit] [-logdate]\n\n"
+        f"The FILE is {GO_CONFIG} if there is one and no other is named.\n"
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final, TextIO
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import (
+    FileLogObserver,
     FilteringLogObserver,
     ILogObserver,
+    LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    eventAsText,
     textFileLogObserver,
 )
 from twisted.python.logfile import LogFile
@@ -23,8 +27,16 @@ LEVELS: Final = {
     "info": LogLevel.info,
     "warn": LogLevel.warn,
     "err": LogLevel.error,
-    "fatal": LogLevel.critical,
+    "fatal": LogLevel.error,
     "crit": LogLevel.critical,
+}
+
+_PRIORITIES: Final = {
+    LogLevel.debug: 7,
+    LogLevel.info: 6,
+    LogLevel.warn: 4,
+    LogLevel.error: 3,
+    LogLevel.critical: 2,
 }
 
 
@@ -62,10 +74,13 @@ class RateLimit:
         return suppressed
 
 
-def make_observer(level: str, path: str) -> ILogObserver:
+def make_observer(level: str, path: str, *, with_date: bool = False) -> ILogObserver:
     """The observer that writes the log.
 
+    Each line has date and time. In systemd's journal, which has them itself, it has its priority instead.
+
     :param path: a file, rotated at SIGUSR1 and when it is large, or ``-`` for standard output.
+    :param with_date: date and time in the journal, too.
     """
     stream: TextIO
     if path == "-":
@@ -79,4 +94,32 @@ def make_observer(level: str, path: str) -> ILogObserver:
     if level == "info":
         # That idle clients are let go is no problem, and there may be thousands of them every other minute.
         predicate.setLogLevelForNamespace("twisted.web.http.HTTPChannel", LogLevel.warn)
-    return FilteringLogObserver(textFileLogObserver(stream), [predicate])
+    observer: ILogObserver = textFileLogObserver(stream)
+    if path == "-" and is_journal(stream, os.environ):
+        observer = FileLogObserver(stream, lambda event: journal_lines(event, with_date))
+    return FilteringLogObserver(observer, [predicate])
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream leads to systemd's journal.
+
+    See ``JOURNAL_STREAM`` in systemd.exec(5): device and inode, since the variable is inherited by processes
+    whose output goes elsewhere.
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def journal_lines(event: LogEvent, with_date: bool) -> str | None:
+    """An event for the journal, which takes the number at the beginning of a line for its priority.
+
+    See sd-daemon(3).
+    """
+    text = eventAsText(event, includeTimestamp=with_date)
+    if not text:
+        return None
+    prefix = f"<{_PRIORITIES.get(event.get('log_level', LogLevel.info), 6)}>"
+    return prefix + text.replace("\n", f"\n{prefix}\t") + "\n"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from twisted.logger import ILogObserver
-from twisted.python import usage
 
 from ccstore import __version__
 from ccstore.api.app import Api
@@ -28,6 +27,7 @@ from ccstore.config import (
     load_config,
     missing_folder,
 )
+from ccstore.flags import GoOptions
 from ccstore.intake import Intake
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
@@ -55,8 +55,8 @@ _SOURCES = {
 }
 
 
-class Options(usage.Options):
-    """The options of ``twistd ccstore``."""
+class Options(GoOptions):
+    """The options of ``twistd ccstore``; those of the Go daemon mean here what they mean there."""
 
     synopsis = "[options]"
     longdesc = "A short-term store for the events and logs of HPC clusters."
@@ -64,7 +64,10 @@ class Options(usage.Options):
         ["config", "c", None, "Configuration file, JSON or YAML; without it, SQLite and loopback ports."],
         ["loglevel", "l", "info", f"What the log has: {', '.join(LEVELS)}."],
     ]
-    optFlags = [["check", None, "Read the configuration, say what is wrong with it, and exit."]]
+    optFlags = [
+        ["logdate", None, "Date and time in each line of the log, in systemd's journal too."],
+        ["check", None, "Read the configuration, say what is wrong with it, and exit."],
+    ]
 
     config: Config
 
@@ -106,7 +109,7 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
     observer = None
     if twistd and not twistd.get("logger") and not twistd.get("syslog"):
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-        observer = make_observer(options["loglevel"].lower(), log_file)
+        observer = make_observer(options["loglevel"].lower(), log_file, with_date=bool(options["logdate"]))
     pidfile = twistd.get("pidfile")
     process = Process(
         pidfile=Path(pidfile).absolute() if pidfile else None,

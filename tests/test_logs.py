@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.web.http import HTTPChannel
 
-from ccstore.logs import LEVELS, RateLimit, make_observer
+from ccstore.logs import LEVELS, RateLimit, is_journal, make_observer
 
 # Not saying the same thing too often
 
@@ -130,7 +133,7 @@ def log_at_every_level(level: str, path: str) -> None:
         ("warn", ["warn", "error", "critical"]),
         ("err", ["error", "critical"]),
         ("crit", ["critical"]),
-        ("fatal", ["critical"]),
+        ("fatal", ["error", "critical"]),
     ],
 )
 def test_a_level_lets_itself_and_what_is_worse_pass(level: str, written: list[str], tmp_path: Path) -> None:
@@ -163,6 +166,43 @@ def test_a_dash_is_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert [line.rpartition(" ")[2] for line in out.splitlines()] == ["error", "critical"]
     assert err == ""
+
+
+@pytest.fixture
+def journal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is what systemd calls its journal."""
+    monkeypatch.setattr(sys, "stdout", open(1, "w", buffering=1, closefd=False))  # noqa: SIM115
+    status = os.fstat(1)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+
+
+@pytest.mark.usefixtures("journal")
+def test_the_journal_gets_priorities_and_has_the_time_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    log_at_every_level("debug", "-")
+    lines = capfd.readouterr().out.splitlines()
+    priorities = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
+    assert lines == [f"<{number}>[test#{level}] said at {level}" for level, number in priorities.items()]
+
+
+@pytest.mark.usefixtures("journal")
+def test_the_journal_gets_the_time_too_if_it_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
+    Logger(namespace="test", observer=make_observer("info", "-", with_date=True)).info("a\nb")
+    first, second = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"<6>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \[test#info\] a", first)
+    assert second == "<6>\tb"
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_file_is_no_journal(tmp_path: Path) -> None:
+    log_at_every_level("info", str(tmp_path / "log"))
+    assert "<6>" not in (tmp_path / "log").read_text()
+
+
+def test_a_journal_of_somebody_else(capfd: pytest.CaptureFixture[str]) -> None:
+    with open(1, "w", closefd=False) as stream:
+        assert not is_journal(stream, {})
+        assert not is_journal(stream, {"JOURNAL_STREAM": "1:2"})
+    assert not is_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
 
 
 def test_a_log_file_is_continued(tmp_path: Path) -> None:

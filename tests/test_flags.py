@@ -1,0 +1,34 @@
+"""Options with one dash or two."""
+
+from __future__ import annotations
+
+import pytest
+
+from ccstore.flags import two_dashes
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("-config x -logdate", "--config x --logdate"),
+        ("--config x --logdate", "--config x --logdate"),
+        ("-config=x=y -loglevel=info", "--config=x=y --loglevel=info"),
+        ("-config= -logdate", "--config= --logdate"),
+        # The next word is the value, whatever it looks like.
+        ("-config -logdate -logdate", "--config -logdate --logdate"),
+        ("-config", "--config"),
+        ("-logdate=true -logdate=1 -logdate=T", "--logdate --logdate --logdate"),
+        ("-logdate=false --logdate=0", ""),
+        ("-logdate=perhaps", "-logdate=perhaps"),
+        # The short forms that are not Go's.
+        ("-c x -l info -cx", "-c x -l info -cx"),
+        # Behind the first word that is no option, everything is left alone.
+        ("-logdate x -config y", "--logdate x -config y"),
+        ("-logdate -- -config y", "--logdate -- -config y"),
+        ("- -config", "- -config"),
+        ("---config x", "---config x"),
+        ("-unknown -logdate", "-unknown --logdate"),
+    ],
+)
+def test_two_dashes(given: str, expected: str) -> None:
+    assert two_dashes(given.split(), ["config", "loglevel"], ["logdate"]) == expected.split()
