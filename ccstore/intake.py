@@ -41,7 +41,7 @@ class Intake:
         cache: SeriesCache | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self.account = Account(name, kind)
+        self.account = Account(name, kind, precision=precision)
         self.clock = clock
         self.pace = Pace(clock) if pace is None else pace
         self._sink = sink
@@ -82,6 +82,11 @@ class Intake:
         if not errors:
             return
         self.account.reject("malformed", len(errors))
+        samples, now = self.account.samples, self.now()
+        for error in errors:
+            if not samples.wants("malformed", now):
+                break
+            samples.add("rejected", "malformed", sender, now, detail=error.reason, text=error.text)
         host = sender.rsplit(":", 1)[0]
         suppressed = self._warnings.check(("malformed", host))
         if suppressed is not None:

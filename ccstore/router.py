@@ -21,6 +21,10 @@ NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
 _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
+#: Nanoseconds by which the time of a message may be ahead without being doubtful.
+_AHEAD = 300 * 10**9
+#: Characters of a message's name and tags that are looked at for a sample.
+_HEAD_LIMIT = 200
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
 _IS_STORABLE = attrgetter("is_storable")
@@ -62,6 +66,8 @@ class Router:
         now = int(self._clock.seconds() * 1e9)
         cutoff = now - self._retention
         kept = messages
+        if max(messages.times, default=now) > now + _AHEAD:
+            self._look_ahead(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
         if not (
@@ -77,7 +83,7 @@ class Router:
         return committed.addCallbacks(
             self._committed,
             self._lost,
-            callbackArgs=(account, len(kept), places, refusals),
+            callbackArgs=(messages, origin, len(kept), places, refusals),
             errbackArgs=(account, len(kept)),
         )
 
@@ -103,10 +109,12 @@ class Router:
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
+                    _sample("dropped", "expired", message, index, origin, now)
                     self._warn_expired(message, index, origin, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
+                _sample("dropped", kind, message, index, origin, now)
                 continue
             if not series.is_storable:
                 found = series.cluster
@@ -116,6 +124,7 @@ class Router:
                     found = BAD_CLUSTER
                 if found in _REASON_KEYS:
                     account.refuse(_REASON_KEYS[found])
+                    _sample("rejected", _REASON_KEYS[found], message, index, origin, now)
                     refusals.append(Refusal(index, found))
                     continue
                 if series.cluster is None:
@@ -129,21 +138,32 @@ class Router:
     def _committed(
         self,
         refused: Sequence[Refusal],
-        account: Account,
+        messages: Batch,
+        origin: Origin,
         kept: int,
         places: Sequence[int],
         refusals: list[Refusal],
     ) -> Sequence[Refusal]:
+        account = origin.account
         account.store(kept - len(refused))
+        now = int(self._clock.seconds() * 1e9) if refused else 0
         for refusal in refused:
             account.refuse("refused_by_store")
-            refusals.append(Refusal(places[refusal.index], refusal.reason))
+            place = places[refusal.index]
+            refusals.append(Refusal(place, refusal.reason))
+            _sample("rejected", "refused_by_store", messages[place], place, origin, now, refusal.reason)
         refusals.sort(key=lambda refusal: refusal.index)
         return refusals
 
     def _lost(self, failure: Failure, account: Account, kept: int) -> Failure:
         account.lose("store_unavailable", kept)
         return failure
+
+    def _look_ahead(self, messages: Batch, origin: Origin, now: int) -> None:
+        """Remember some of the messages from the future. They are kept, but will surprise somebody."""
+        for index, time in enumerate(messages.times):
+            if time > now + _AHEAD and not _sample("stored", "ahead", messages[index], index, origin, now):
+                break
 
     def _find_cluster(self, message: Message, origin: Origin) -> str:
         """The cluster of a message that has no such tag, or the reason why there is none."""
@@ -185,3 +205,26 @@ class Router:
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
+
+
+def _sample(
+    outcome: str, reason: str, message: Message, index: int, origin: Origin, now: int, detail: str = ""
+) -> bool:
+    """Remember a message if its turn has come; false if enough of them were looked at for now."""
+    samples = origin.account.samples
+    if not samples.wants(reason, now):
+        return False
+    tags = message.tags
+    samples.add(
+        outcome,
+        reason,
+        origin.sender_of(index),
+        now,
+        host=tags.get("hostname", ""),
+        name=message.name,
+        stamp=message.time,
+        detail=detail,
+        # Without the fields: they may hold anything.
+        text=",".join([message.name, *(f"{key}={value}" for key, value in tags.items())])[:_HEAD_LIMIT],
+    )
+    return True

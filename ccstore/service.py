@@ -151,6 +151,13 @@ class EventStoreService(MultiService):
 
     # -- statistics
 
+    def samples(self) -> Mapping[str, object]:
+        """What ``/api/samples`` shows."""
+        return {
+            "time": self._reactor.seconds(),
+            "receivers": {account.name: account.samples_as_json() for account in self._accounts},
+        }
+
     def figures(self) -> Mapping[str, object]:
         """What ``/api/stats`` shows besides the storage's own."""
         receivers: dict[str, object] = {

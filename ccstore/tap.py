@@ -175,7 +175,7 @@ def build(
             )
         )
     intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)
-    api = Api(config.api, intake, storage, reactor, service.figures)
+    api = Api(config.api, intake, storage, reactor, service.figures, service.samples)
     service.set_api(ApiService(config.api, api, reactor), intake.account)
     return service
 

@@ -85,6 +85,8 @@ class ServerTests(ApiTestCase):
             await self.query({"host": 1}),
             await self.ask("GET", "/api/query", b"{"),
             await self.ask("GET", "/api/stats"),
+            await self.ask("GET", "/api/samples"),
+            await self.ask("GET", "/metrics"),
             await self.ask("GET", "/ready"),
         ]
         storage = self.service.getServiceNamed("storage")
@@ -98,7 +100,15 @@ class ServerTests(ApiTestCase):
         for answer in answers:
             seen.add((answer.path.strip("/"), answer.status))
         told = {("api/write", status) for status in (200, 400, 413, 415, 503)}
-        told |= {("api/query", 200), ("api/query", 400), ("api/stats", 200), ("api/stats", 500)}
+        self.assertEqual(len(answers[9].json["receivers"]["api"]["samples"]), 1)
+        told |= {
+            ("api/samples", 200),
+            ("metrics", 200),
+            ("api/query", 200),
+            ("api/query", 400),
+            ("api/stats", 200),
+            ("api/stats", 500),
+        }
         self.assertLessEqual(told | {("ready", 200), ("ready", 503)}, seen)
 
     async def test_an_answer_that_is_not_as_told_would_be_found(self) -> None:

@@ -543,3 +543,59 @@ def test_the_books_tell_what_became_of_each_line() -> None:
 def test_books_with_a_line_missing_do_not_balance() -> None:
     account = Account("tcp0", "tcp", received=2, stored=1)
     assert not account.is_balanced
+
+
+# Samples of what was not stored
+
+
+def samples(site: Site) -> list[tuple[object, ...]]:
+    given = site.account.samples.as_json()["samples"]
+    assert isinstance(given, list)
+    keys = ("outcome", "reason", "sender", "host", "name", "count", "time", "text")
+    return [tuple(sample[key] for key in keys) for sample in given]
+
+
+def test_what_is_not_stored_is_sampled_with_its_sender() -> None:
+    site = Site()
+    old = NOW - int(RETENTION) - 1
+    site.offer(
+        line({"value": 1.0}, name="cpu", hostname="a1", cluster="c"),
+        line({"value": 2.0}, name="cpu", hostname="a1", cluster="c"),
+        line(time=old * SECOND, hostname="a2", cluster="c"),
+        line({"event": "secret"}, hostname="a3", job="7"),
+        event(cluster="c", hostname="a4"),
+    )
+    sender = "192.0.2.1"
+    assert samples(site) == [
+        ("dropped", "metric", sender, "a1", "cpu", 2, NOW, "cpu,hostname=a1,cluster=c"),
+        ("dropped", "expired", sender, "a2", "m", 1, old, "m,hostname=a2,cluster=c"),
+        ("rejected", "no_cluster", sender, "a3", "m", 1, NOW, "m,hostname=a3,job=7"),
+    ]
+
+
+def test_what_the_store_refuses_is_sampled_under_its_own_name() -> None:
+    site = Site()
+    site.offer(line({"value": 1.0}), event("a", cluster="c"), event("b", cluster="c", hostname="a1"))
+    site.store.commit(Refusal(1, "NUL in text"))
+    ((*what, text),) = [sample for sample in samples(site) if sample[1] == "refused_by_store"]
+    assert what == ["rejected", "refused_by_store", "192.0.2.1", "a1", "m", 1, NOW]
+    assert text == "m,cluster=c,hostname=a1"
+
+
+@pytest.mark.parametrize(("seconds", "is_doubtful"), [(299, False), (301, True)])
+def test_messages_from_the_future_are_stored_and_sampled(seconds: int, is_doubtful: bool) -> None:
+    site = Site()
+    site.offer(
+        event("now", cluster="c", hostname="a1"),
+        line(time=(NOW + seconds) * SECOND, cluster="c", hostname="a2"),
+    )
+    assert len(site.store.offered) == 2
+    expected = [("stored", "ahead", "192.0.2.1", "a2", "m", 1, NOW + seconds, "m,cluster=c,hostname=a2")]
+    assert samples(site) == (expected if is_doubtful else [])
+
+
+def test_a_flood_is_only_sampled_but_counted_in_full() -> None:
+    site = Site()
+    site.offer(*[line({"value": 1.0}, cluster="c") for _ in range(1000)])
+    assert site.account.dropped == {"metric": 1000}
+    assert [sample[5] for sample in samples(site)] == [100]

@@ -22,6 +22,7 @@ from werkzeug.routing import RequestRedirect
 
 from ccstore import __version__
 from ccstore.api.auth import Gate
+from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.config import ApiConfig
 from ccstore.intake import Intake
@@ -60,6 +61,7 @@ class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
     :param figures: gives what ``/api/stats`` has besides the store's own.
+    :param samples: gives what ``/api/samples`` has.
     """
 
     app = Klein()
@@ -72,6 +74,7 @@ class Api:
         store: IMessageStore,
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
+        samples: Callable[[], Mapping[str, object]],
     ) -> None:
         self.gate = Gate(config.jwt_public_key)
         self._config = config
@@ -79,6 +82,7 @@ class Api:
         self._store = store
         self._clock = clock
         self._figures = figures
+        self._samples = samples
 
     # Each with and without the last slash, and no redirect between them.
 
@@ -132,6 +136,22 @@ class Api:
     async def stats(self, request: IRequest) -> bytes:
         """Counters and figures."""
         return answer(request, 200, to_json({**self._store.stats(), **self._figures()}))
+
+    @app.route("/api/samples", methods=["GET"])
+    @app.route("/api/samples/", methods=["GET"])
+    @_authorized
+    async def samples(self, request: IRequest) -> bytes:
+        """A few of the lines that were not stored, with their senders and reasons."""
+        return answer(request, 200, to_json(self._samples()))
+
+    @app.route("/metrics", methods=["GET"])
+    @app.route("/metrics/", methods=["GET"])
+    @_authorized
+    async def metrics(self, request: IRequest) -> bytes:
+        """The counters for Prometheus."""
+        body = answer(request, 200, render({**self._store.stats(), **self._figures()}))
+        request.setHeader(b"content-type", CONTENT_TYPE.encode())
+        return body
 
     @app.route("/health", methods=["GET"])
     @app.route("/health/", methods=["GET"])

@@ -212,6 +212,9 @@ class UdpReceiver(Service):
             room = 0
         if len(messages) > room:
             self.account.drop("overload", len(messages) - room)
+            samples, now = self.account.samples, self.intake.now()
+            if samples.wants("overload", now):
+                samples.add("dropped", "overload", hosts[room], now)
             self.intake.warn("overload", hosts[room], "dropped lines: too much is waiting to be stored")
             messages, hosts = messages[:room], hosts[:room]
         if not messages:
