@@ -29,6 +29,13 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command("run", "ccstore.start:run", "[OPTION ...]", "start the daemon, as `twistd -n ccstore` does"),
     Command("check", "ccstore.start:check", "[OPTION ...]", "say what is wrong with the configuration"),
+    Command(
+        "send", "ccstore.client.send:main", "[OPTION ...]", "send an event, or lines from standard input"
+    ),
+    Command("query", "ccstore.client.query:main", "[OPTION ...]", "show events or logs"),
+    Command("stats", "ccstore.client.stats:main", "[OPTION ...]", "show the counters"),
+    Command("doctor", "ccstore.client.doctor:main", "[OPTION ...]", "say which senders are misconfigured"),
+    Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens"),
     Command("version", "ccstore.cli:version", "", "print the version"),
     Command("help", "ccstore.cli:usage", "", "print this text"),
 )

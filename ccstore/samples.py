@@ -119,7 +119,7 @@ class Samples:
         if colon and port.isdigit():
             sender = address
         host = _shown(host)
-        detail = _QUOTED.sub("\N{HORIZONTAL ELLIPSIS}", detail)
+        detail = _QUOTED.sub(_leave_out, detail)
         key = (reason, sender, host, detail)
         sample = self._kept.get(key)
         if sample is None:
@@ -148,6 +148,10 @@ def _shown(text: str, limit: int = TEXT_LIMIT) -> str:
         [character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text]
     )
     return text if len(text) <= limit else text[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _leave_out(quoted: re.Match[str]) -> str:
+    return quoted[0] if len(quoted[0]) <= 3 else "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _blot(found: re.Match[str]) -> str:

@@ -52,6 +52,12 @@ def test_what_a_line_quotes_makes_no_other_sample_of_it() -> None:
     assert (sample["count"], sample["detail"]) == (5, "invalid timestamp …")
 
 
+def test_what_is_a_mark_of_the_format_stays() -> None:
+    samples = Samples()
+    samples.add("rejected", "malformed", "a", NOW, detail="expected '=' after the field key 'no', found ' '")
+    assert shown(samples)[0]["detail"] == "expected '=' after the field key …, found ' '"
+
+
 def test_the_latest_time_is_remembered() -> None:
     samples = Samples()
     for stamp in (1, 2 * SECOND):

@@ -1,0 +1,116 @@
+"""What all commands of the client share: their options, how they start, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TextIO, TypeVar
+
+from twisted.internet.task import react
+from twisted.python.usage import UsageError
+
+from ccstore.flags import GoOptions
+
+#: Exit statuses. Everything is as it was asked for.
+DONE: Final = 0
+#: The daemon answered, but something is not as it should be: bad lines, missing rows, problems found.
+NOT_AS_ASKED: Final = 1
+#: Wrong options, nobody answers, no admittance, or an error of the daemon.
+FAILED: Final = 2
+
+_EXIT_STATUSES: Final = (
+    "Exit status: 0 if all is well; 1 if the daemon answered, but {problem}; 2 if the options are wrong, "
+    "nobody answers, the token is not accepted, or the daemon has an error."
+)
+
+
+class ClientError(Exception):
+    """The command cannot go on; the text says why, in a line."""
+
+
+class CommandOptions(GoOptions):
+    """Options of a command.
+
+    :cvar command: its name.
+    :cvar problem: what exit status 1 means.
+    """
+
+    command = ""
+    problem = "something is not as it should be"
+    synopsis = "[options]"
+    summary = ""
+
+    def getSynopsis(self) -> str:
+        return f"Usage: ccstore {self.command} {self.synopsis}"
+
+    @property
+    def longdesc(self) -> str:
+        return f"{self.summary}\n\n{_EXIT_STATUSES.format(problem=self.problem)}"
+
+    def opt_version(self) -> None:
+        """Print the version, and exit."""
+        from ccstore import __version__
+
+        print(f"ccstore {__version__}")
+        raise SystemExit(0)
+
+
+_Options = TypeVar("_Options", bound=CommandOptions)
+
+
+def parse(options: _Options, words: Sequence[str]) -> _Options | None:
+    """Fill in the options; None if they are wrong, which has been said then."""
+    try:
+        options.parseOptions(words)
+    except UsageError as error:
+        command = f"ccstore {options.command}"
+        print(f"{command}: {str(error).rstrip('.')}; `{command} --help` lists the options", file=sys.stderr)
+        return None
+    return options
+
+
+def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
+    """Run a command to its end, with the reactor, and give its exit status."""
+    is_over = False
+    status = FAILED
+
+    async def wrapped(reactor: Any) -> None:
+        nonlocal is_over, status
+        try:
+            status = await main(reactor)
+            flush()
+        except ClientError as error:
+            print(f"ccstore {options.command}: {error}", file=sys.stderr)
+        is_over = True
+
+    try:
+        react(wrapped)
+    except SystemExit as ended:
+        if is_over:
+            return status
+        if ended.code:
+            return FAILED  # a mistake in the program; Twisted has logged it
+    except BrokenPipeError:
+        pass
+    # Somebody stopped it. Whoever waits sees by what.
+    print(f"ccstore {options.command}: interrupted", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return FAILED
+
+
+def flush() -> None:
+    """Write out what was printed. Whoever reads it may have gone, as ``head`` does when it has enough."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would try again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def print_json(value: object, stream: TextIO | None = None) -> None:
+    """A result for programs."""
+    print(json.dumps(value, ensure_ascii=False, indent=1), file=stream or sys.stdout)

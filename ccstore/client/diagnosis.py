@@ -1,0 +1,335 @@
+"""What the counters and samples of a running store say about its senders, in plain words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from ccstore.client.times import show_moment, show_span
+
+#: Senders that are named for one problem.
+_NAMED: Final = 5
+#: Samples below which it says nothing that most are of one sender.
+_ENOUGH: Final = 20
+_DOMINATES: Final = 0.8
+_NANOSECONDS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+_UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds", "s": "seconds"}
+#: How far a factor between two times may be from a thousand, a million or a thousand million.
+_NEAR: Final = 1.25
+_YEAR: Final = 365.25 * 86400
+
+
+@frozen
+class Finding:
+    """Something about a sender, or about the store.
+
+    :ivar is_problem: something should be done; else it is only good to know.
+    :ivar receiver: at which it shows, or None.
+    :ivar senders: addresses with the hosts they speak for, as they are shown.
+    :ivar lines: how many, if the books have that.
+    :ivar says: what is the matter.
+    :ivar do: what would mend it.
+    """
+
+    is_problem: bool
+    receiver: str | None
+    says: str
+    do: str
+    senders: Sequence[str] = ()
+    lines: int | None = None
+    reason: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "problem": self.is_problem,
+            "receiver": self.receiver,
+            "senders": list(self.senders),
+            "lines": self.lines,
+            "reason": self.reason,
+            "says": self.says,
+            "do": self.do,
+        }
+
+    def __str__(self) -> str:
+        named = ", ".join(self.senders[:_NAMED])
+        more = len(self.senders) - _NAMED
+        if more > 0:
+            named += f" and {more} more"
+        who = f"sender{'s' if len(self.senders) > 1 else ''} {named}: " if named else ""
+        return f"{who}{self.says}" + (f": {self.do}" if self.do else "")
+
+
+def diagnose(stats: Mapping[str, Any], sampled: Mapping[str, Any]) -> list[Finding]:
+    """All findings, problems first.
+
+    :param stats: as ``/api/stats`` has it.
+    :param sampled: as ``/api/samples`` has it.
+    """
+    findings = [*_store(stats)]
+    for name, figures in stats["receivers"].items():
+        samples = sampled["receivers"].get(name, {})
+        findings += _receiver(name, figures, samples, sampled["time"])
+    return sorted(findings, key=lambda finding: not finding.is_problem)
+
+
+def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
+    reason = stats["manager"]["errors"].get("unavailable")
+    if reason:
+        yield Finding(
+            True,
+            None,
+            f"the store cannot write: {reason}",
+            "make room on the disk, or end what has the database locked; what waits is written then",
+        )
+    refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
+    if refused:
+        yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")
+
+
+def _receiver(
+    name: str, figures: Mapping[str, Any], sampled: Mapping[str, Any], now: float
+) -> Iterator[Finding]:
+    samples: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
+    precision = sampled.get("precision", "auto")
+    counted: dict[str, int] = {**figures["rejected"], **figures["dropped"]}
+    for reason in dict.fromkeys([*counted, *(sample["reason"] for sample in samples)]):
+        lines = counted.get(reason)
+        of_reason = [sample for sample in samples if sample["reason"] == reason]
+        groups: dict[tuple[bool, str, str], list[Mapping[str, Any]]] = {}
+        for sample in of_reason:
+            groups.setdefault(_verdict(reason, sample, name, precision, now), []).append(sample)
+        if not groups:
+            is_rejected = reason in figures["rejected"]
+            groups[_without_samples(reason, is_rejected)] = []
+        for (is_problem, says, do), members in groups.items():
+            senders = dict.fromkeys(map(_shown, members))
+            # Of several kinds with the same reason, the books do not tell which had how many.
+            known = lines if len(groups) == 1 else None
+            how_many = f"{known:,} lines " if known else "lines "
+            yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
+    yield from _dominating(name, figures, samples)
+    yield from _figures(name, figures)
+
+
+def _shown(sample: Mapping[str, Any]) -> str:
+    host = sample["host"]
+    return f"{sample['sender']} (host {host})" if host and host != sample["sender"] else str(sample["sender"])
+
+
+def _verdict(
+    reason: str, sample: Mapping[str, Any], receiver: str, precision: str, now: float
+) -> tuple[bool, str, str]:
+    """Whether it is a problem, what is the matter, and what to do."""
+    if reason == "expired":
+        return _expired(sample, receiver, precision)
+    if reason == "ahead":
+        return _ahead(sample)
+    if reason == "malformed":
+        return _malformed(sample, receiver)
+    if reason == "metric":
+        return (
+            True,
+            "are metrics, which an event store does not keep",
+            "send them to the metric store, and here only string fields 'event' or 'log'",
+        )
+    if reason == "refused_by_store":
+        return True, f"are refused by the database ({sample['detail']})", "mend them at the sender"
+    return _without_samples(reason, sample["outcome"] == "rejected")
+
+
+_WORDS: Final = {
+    "no_cluster": (
+        True,
+        "name no cluster",
+        "set the tag 'cluster' at the sender, or 'cluster' for this receiver in the configuration, or send"
+        " over HTTP with ?cluster=NAME",
+    ),
+    "bad_cluster": (
+        True,
+        "have a cluster whose name is empty, too long or not printable",
+        "set the tag 'cluster' at the sender to the cluster's name",
+    ),
+    "log": (
+        False,
+        "are logs, and store_logs is false",
+        "set storage.store_logs to true if logs are to be kept",
+    ),
+    "control": (False, "are control messages, which are not kept", ""),
+    "query": (False, "are queries, which are not kept", ""),
+    "other": (
+        True,
+        "have neither a field 'event' nor a field 'log' that is a string",
+        "name the field so at the sender, with its value in double quotes",
+    ),
+    "overload": (
+        True,
+        "came faster than they could be stored, and were dropped",
+        "send them over TCP or HTTP, which slow the sender down, or give the daemon a faster disk",
+    ),
+    "store_unavailable": (
+        True,
+        "could not be stored when they came",
+        "see what the daemon's log says of the database; senders over HTTP were told of it",
+    ),
+}
+
+
+def _without_samples(reason: str, is_rejected: bool) -> tuple[bool, str, str]:
+    if reason in _WORDS:
+        return _WORDS[reason]
+    return is_rejected, f"were {'rejected' if is_rejected else 'dropped'}: {reason.replace('_', ' ')}", ""
+
+
+def _expired(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[bool, str, str]:
+    stamp, last = sample["time"], sample["last"]
+    factor = last / stamp if stamp and stamp > 0 else 0.0
+    for power in (9, 6, 3):
+        if factor and 1 / _NEAR < factor / 10**power < _NEAR:
+            return (
+                True,
+                f"have timestamps {_units(power, precision)}, and seem to be of {show_moment(stamp)}",
+                f"set 'precision: auto' for receiver {receiver!r}, or ?precision=auto in the URL, or the unit"
+                " at the sender",
+            )
+    age = last - stamp
+    if last > 30 * _YEAR and age > 20 * _YEAR:
+        return (
+            True,
+            f"are of {show_moment(stamp)} by their own time, as if the clock had never been set",
+            "set the clock of that host, and look at its NTP service",
+        )
+    return (
+        True,
+        f"were {_roughly(age)} old when they came, more than the retention time",
+        "set the clock of that host if it is behind (timedatectl tells); if the messages are really that old,"
+        " raise storage.retention_time",
+    )
+
+
+def _units(power: int, precision: str) -> str:
+    """Which unit is read as which, if there is only one that makes such a difference."""
+    # Only what was told a unit gets it wrong.
+    read = _NANOSECONDS.get(precision, 1)
+    for unit, size in _NANOSECONDS.items():
+        if size == read * 10**power:
+            name = next(name for name, other in _NANOSECONDS.items() if other == read)
+            return f"in {_UNITS[unit]} that are read as {_UNITS[name]}"
+    return f"in a unit that is 10^{power} times the one they are read in"
+
+
+def _ahead(sample: Mapping[str, Any]) -> tuple[bool, str, str]:
+    ahead = sample["time"] - sample["last"]
+    hint = ""
+    quarters = round(ahead / 900)
+    if 0 < quarters <= 56 and abs(ahead - quarters * 900) < 60:
+        hint = ", a time zone's worth: it may send its local time as if it were UTC"
+    return (
+        True,
+        f"are {_roughly(ahead)} ahead of the store's clock; they are stored, but queries up to now do not"
+        f" find them{hint}",
+        "set the clock of that host (timedatectl tells whether it is synchronised)",
+    )
+
+
+def _roughly(seconds: float) -> str:
+    return f"about {show_span(seconds)}"
+
+
+_HTTP: Final = re.compile(
+    r"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|PRI) \S+|HTTP/|(?:Host|Connection|User-Agent|Accept[\w-]*"
+    r"|Content-\w+|Authorization|Cache-Control|Cookie|Expect|Origin|Referer|Transfer-Encoding|Upgrade[\w-]*): ",
+    re.IGNORECASE,
+)
+
+
+def _malformed(sample: Mapping[str, Any], receiver: str) -> tuple[bool, str, str]:
+    text, detail = str(sample["text"]), str(sample["detail"])
+    if _HTTP.match(text):
+        return (
+            True,
+            "are requests of HTTP, which this receiver does not speak",
+            "send to the port of a receiver of type http, or of the REST interface",
+        )
+    if text.startswith("\N{REPLACEMENT CHARACTER}" * 2) and "\N{REPLACEMENT CHARACTER}" in text[2:]:
+        return (
+            True,
+            "are binary: perhaps TLS to a port that does not speak it",
+            f"give receiver {receiver!r} a tls_certificate, or switch TLS off at the sender",
+        )
+    if text.startswith(("{", "[")):
+        return (
+            True,
+            "are JSON, not line protocol",
+            'put the JSON into a string: NAME,cluster=CLUSTER event="{...}", with \\" for each quote in it',
+        )
+    if detail.startswith("timestamp out of range"):
+        return (
+            True,
+            "have timestamps that are out of range: a finer unit than the one they are read in",
+            f"set 'precision: auto' for receiver {receiver!r}, or the unit at the sender",
+        )
+    if detail.startswith("the connection ended in the middle"):
+        return (
+            True,
+            "were cut off by the end of their connection",
+            "let the sender end its last line with a newline, and close the connection properly",
+        )
+    return True, f"are no line protocol: {detail}; the first was {text!r}", "mend them at the sender"
+
+
+def _dominating(
+    name: str, figures: Mapping[str, Any], samples: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """One sender that has most of what goes wrong."""
+    by_sender: Counter[str] = Counter()
+    for sample in samples:
+        if sample["outcome"] != "stored":
+            by_sender[sample["sender"]] += sample["count"]
+    total = by_sender.total()
+    if total < _ENOUGH or not figures["received"]:
+        return
+    ((sender, count),) = by_sender.most_common(1)
+    if count < _DOMINATES * total:
+        return
+    lost = sum(figures["rejected"].values()) + sum(figures["dropped"].values())
+    part = lost / figures["received"]
+    yield Finding(
+        False,
+        name,
+        f"has {count / total:.0%} of what is not stored here, which is {part:.0%} of this receiver's lines",
+        "begin with it",
+        [sender],
+    )
+
+
+def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
+    """What receivers count besides lines."""
+    for key, says, do in (
+        (
+            "kernel_drops",
+            "datagrams were dropped by the kernel, since the receive buffer was full",
+            "raise receive_buffer and net.core.rmem_max, or send over TCP",
+        ),
+        (
+            "refused_connections",
+            "connections were refused, since there were max_connections already",
+            "raise max_connections and the limit of open files, or let senders keep their connections",
+        ),
+        (
+            "tls_failures",
+            "connections ended before TLS was agreed on",
+            "see the daemon's log for the senders; they may lack the certificate of the CA, or speak no TLS",
+        ),
+        (
+            "refused_bodies",
+            "requests were refused for their size",
+            "let the sender make smaller batches, or raise max_body",
+        ),
+    ):
+        count = figures.get(key)
+        if isinstance(count, int) and count > 0:
+            yield Finding(True, name, f"{count:,} {says}", do, reason=key)

@@ -1,0 +1,144 @@
+"""Line protocol from a file or a pipe, cut into bodies of whole lines."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.threads import deferToThread
+
+from ccstore.lineprotocol import Precision, StreamDecoder
+
+#: Bytes of a body, at which it is sent; a single line may be larger.
+BODY: Final = 1 << 20
+#: Entries of a body, at which it is sent.
+ENTRIES: Final = 10_000
+#: Bytes of a line, above which it is left out.
+LONGEST: Final = 8 << 20
+_PIECE: Final = 1 << 16
+#: Seconds after which what has come is sent, though there is room for more.
+_IDLE: Final = 0.25
+
+
+class Body(NamedTuple):
+    """What is sent in one request.
+
+    :ivar first: number of its first physical line in the input, from 1.
+    :ivar lines: physical lines.
+    :ivar entries: lines of the protocol, of which one may span several physical ones.
+    """
+
+    first: int
+    lines: int
+    entries: int
+    data: bytes
+
+    @property
+    def last(self) -> int:
+        return self.first + self.lines - 1
+
+
+class Cutter:
+    """Cuts where a line ends, which is not at a newline in a quoted string. Memory is bounded.
+
+    :ivar too_long: numbers of lines that were left out, since they are longer than :data:`LONGEST`.
+    """
+
+    def __init__(self, precision: Precision = "auto") -> None:
+        self._precision = precision
+        self._decoder = StreamDecoder(precision=precision)
+        self._body = bytearray()  # whole lines
+        self._entries = 0
+        self._open = bytearray()  # decoded, but its last line has no end yet
+        self._open_entries = 0
+        self._tail = bytearray()  # not decoded: a line without its newline
+        self._first = 1
+        self._is_skipping = False
+        self.too_long: list[int] = []
+
+    def feed(self, data: bytes) -> Iterator[Body]:
+        """Take in the next bytes; gives the bodies that are full."""
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            if self._is_skipping:
+                _, newline, piece = piece.partition(b"\n")
+                if not newline:
+                    continue
+                self._is_skipping = False
+                self._first += 1
+            end = piece.rfind(b"\n") + 1
+            if end:
+                self._decode(bytes(self._tail) + piece[:end])
+                self._tail.clear()
+            self._tail += piece[end:]
+            if len(self._open) + len(self._tail) > LONGEST:
+                yield from self._skip()
+            if len(self._body) >= BODY or self._entries >= ENTRIES:
+                yield self._take()
+
+    def _decode(self, lines: bytes) -> None:
+        decoded = self._decoder.feed(lines, 0)
+        self._open += lines
+        self._open_entries += len(decoded.messages) + len(decoded.errors)
+        if self._decoder.is_between_lines:
+            self._body += self._open
+            self._entries += self._open_entries
+            self._open.clear()
+            self._open_entries = 0
+
+    def _skip(self) -> Iterator[Body]:
+        """Leave out a line that is too long, up to its newline; what is before it is sent."""
+        if self._body:
+            yield self._take()
+        self.too_long.append(self._first)
+        self._first += self._open.count(b"\n")
+        self._open.clear()
+        self._tail.clear()
+        self._open_entries = 0
+        self._is_skipping = True
+        self._decoder = StreamDecoder(precision=self._precision)
+
+    def cut(self) -> Body | None:
+        """The whole lines there are."""
+        return self._take() if self._body else None
+
+    def finish(self) -> Body | None:
+        """All that is left, with a last line that has no end."""
+        if self._open or self._tail:
+            self._decode(bytes(self._tail))
+            rest = self._decoder.finish(0)
+            self._body += self._open
+            self._entries += self._open_entries + len(rest.messages) + len(rest.errors)
+            self._open.clear()
+            self._tail.clear()
+        return self.cut()
+
+    def _take(self) -> Body:
+        data = bytes(self._body)
+        lines = data.count(b"\n") + (not data.endswith(b"\n"))
+        body = Body(self._first, lines, self._entries, data)
+        self._first += lines
+        self._body.clear()
+        self._entries = 0
+        return body
+
+
+async def read(descriptor: int, size: int = 1 << 18) -> AsyncIterator[bytes | None]:
+    """What can be read, until the end; None if nothing comes for a moment.
+
+    In a thread, since a file cannot be waited for by the reactor; never for long, since the reactor waits
+    for the thread at the end.
+    """
+
+    def some() -> bytes | None:
+        ready, _, _ = select.select([descriptor], [], [], _IDLE)
+        return os.read(descriptor, size) if ready else None
+
+    while True:
+        reading: Any = deferToThread(some)
+        data: bytes | None = await reading
+        if data == b"":
+            return
+        yield data
