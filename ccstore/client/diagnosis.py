@@ -241,7 +241,7 @@ def _roughly(seconds: float) -> str:
 
 _HTTP: Final = re.compile(
     r"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|PRI) \S+|HTTP/|(?:Host|Connection|User-Agent|Accept[\w-]*"
-    r"|Content-\w+|Authorization|Cache-Control|Cookie|Expect|Origin|Referer|Transfer-Encoding|Upgrade[\w-]*): ",
+    r"|Content-\w+|Authorization|Cache-Control|Cookie|Expect|Referer|Transfer-Encoding|Upgrade[\w-]*): ",
     re.IGNORECASE,
 )
 

@@ -43,11 +43,24 @@ class Body(NamedTuple):
 class Cutter:
     """Cuts where a line ends, which is not at a newline in a quoted string. Memory is bounded.
 
-    :ivar too_long: numbers of lines that were left out, since they are longer than :data:`LONGEST`.
+    :param size: bytes of a body, at which it is given out; ``entries`` likewise.
+    :param longest: bytes, about, of a line, above which it is left out; and of a string with newlines, above
+        which it is cut.
+    :ivar too_long: numbers of lines that were left out.
     """
 
-    def __init__(self, precision: Precision = "auto") -> None:
+    def __init__(
+        self,
+        precision: Precision = "auto",
+        *,
+        size: int = BODY,
+        entries: int = ENTRIES,
+        longest: int = LONGEST,
+    ) -> None:
         self._precision = precision
+        self._size = size
+        self._most_entries = entries
+        self._longest = longest
         self._decoder = StreamDecoder(precision=precision)
         self._body = bytearray()  # whole lines
         self._entries = 0
@@ -73,9 +86,16 @@ class Cutter:
                 self._decode(bytes(self._tail) + piece[:end])
                 self._tail.clear()
             self._tail += piece[end:]
-            if len(self._open) + len(self._tail) > LONGEST:
-                yield from self._skip()
-            if len(self._body) >= BODY or self._entries >= ENTRIES:
+            if len(self._open) > self._longest:
+                self._close()
+            if len(self._tail) > self._longest:
+                self._close()
+                if self._body:
+                    yield self._take()
+                self.too_long.append(self._first)
+                self._tail.clear()
+                self._is_skipping = True
+            if len(self._body) >= self._size or self._entries >= self._most_entries:
                 yield self._take()
 
     def _decode(self, lines: bytes) -> None:
@@ -88,16 +108,13 @@ class Cutter:
             self._open.clear()
             self._open_entries = 0
 
-    def _skip(self) -> Iterator[Body]:
-        """Leave out a line that is too long, up to its newline; what is before it is sent."""
-        if self._body:
-            yield self._take()
-        self.too_long.append(self._first)
-        self._first += self._open.count(b"\n")
+    def _close(self) -> None:
+        """Let what has no end yet go as it is: it is for the server to say what is wrong with it."""
+        rest = self._decoder.finish(0)
+        self._body += self._open
+        self._entries += self._open_entries + len(rest.messages) + len(rest.errors)
         self._open.clear()
-        self._tail.clear()
         self._open_entries = 0
-        self._is_skipping = True
         self._decoder = StreamDecoder(precision=self._precision)
 
     def cut(self) -> Body | None:
@@ -108,11 +125,8 @@ class Cutter:
         """All that is left, with a last line that has no end."""
         if self._open or self._tail:
             self._decode(bytes(self._tail))
-            rest = self._decoder.finish(0)
-            self._body += self._open
-            self._entries += self._open_entries + len(rest.messages) + len(rest.errors)
-            self._open.clear()
             self._tail.clear()
+            self._close()
         return self.cut()
 
     def _take(self) -> Body:

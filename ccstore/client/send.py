@@ -116,6 +116,7 @@ class Sender:
             self._params["cluster"] = options["cluster"]
         self._tell = tell
         self._has_answered = False
+        self._in_hand: Body | None = None
         self.accepted = 0
         self.rejected = 0
         self.not_sent = 0
@@ -124,6 +125,16 @@ class Sender:
 
     async def send(self, body: Body) -> None:
         """Send a body until it is answered. Raises :class:`ClientError` if no more can be sent."""
+        self._in_hand = body
+        await self._send(body)
+        self._in_hand = None
+
+    def interrupt(self) -> None:
+        """Note that there will be no answer any more."""
+        if self._in_hand is not None:
+            self._fail(self._in_hand, "interrupted before the answer; they may be stored or not")
+
+    async def _send(self, body: Body) -> None:
         tries = 0
         while True:
             try:
@@ -284,7 +295,11 @@ async def _send(options: Options, server: Server, reactor: Any) -> int:
             for line in sender.report():
                 tell(line)
 
-    interrupted = reactor.addSystemEventTrigger("before", "shutdown", finish)
+    def interrupt() -> None:
+        sender.interrupt()
+        finish()
+
+    interrupted = reactor.addSystemEventTrigger("before", "shutdown", interrupt)
     try:
         if source is None:
             line = options.line(reactor.seconds())

@@ -1,0 +1,124 @@
+"""Host lists, moments and tables: what people write and read."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccstore.client.hostlist import MOST, expand
+from ccstore.client.table import table
+from ccstore.client.times import parse_moment, parse_span, show_span
+
+NOW = 1_700_000_000.5
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("a0101", "a0101"),
+        ("a1,b2", "a1 b2"),
+        ("a[0101-0103,0200]", "a0101 a0102 a0103 a0200"),
+        ("a[08-11]", "a08 a09 a10 a11"),
+        ("a[8-11]", "a8 a9 a10 a11"),
+        ("r[1-2]n[01-02]x", "r1n01x r1n02x r2n01x r2n02x"),
+        ("a[1-2],login1,b[3]", "a1 a2 login1 b3"),
+        ("a1,a[1-2],a2", "a1 a2"),
+        ("[0-3]", "0 1 2 3"),
+        ("0,1,2", "0 1 2"),
+    ],
+)
+def test_hosts(text: str, hosts: str) -> None:
+    assert expand(text) == hosts.split()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ",", "a,", "a,,b", "a[", "a[1", "a]1", "a[]", "a[1-]", "a[x]", "a[3-1]", "a[[1]]", "a[1]]", "a[-1]"],
+)
+def test_what_is_no_host_list(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        expand(text)
+
+
+@pytest.mark.parametrize("text", ["a[0-999999999999999999]", "[0-999][0-999]", "a[1-60000],b[1-60000]"])
+def test_a_list_that_never_ends_is_refused_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match=f"more than {MOST} hosts"):
+        expand(text)
+
+
+@given(st.lists(st.integers(0, 9999), min_size=1, max_size=20, unique=True))
+def test_a_list_of_numbers_is_what_it_says(numbers: list[int]) -> None:
+    names = [f"{number:04}" for number in numbers]
+    assert expand(f"n[{','.join(names)}]") == [f"n{name}" for name in names]
+
+
+@given(st.text("a[]-,019 ", max_size=12))
+def test_anything_is_a_list_or_an_error(text: str) -> None:
+    try:
+        hosts = expand(text)
+    except ValueError:
+        return
+    assert hosts
+    assert not any(set("[],") & set(host) for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("now", 1_700_000_000),
+        ("-1h", 1_699_996_400),
+        ("-1h30m", 1_699_994_600),
+        ("-2d", 1_699_827_200),
+        ("-1d12h", 1_699_870_400),
+        ("1700000001", 1_700_000_001),
+        ("0", 0),
+        ("2023-11-14T22:13:20Z", 1_700_000_000),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000),
+        ("2023-11-14t22:13:20.75z", 1_700_000_000),
+        ("2023-11-14 22:13 +0000", 1_699_999_980),
+        ("2023-11-14Z", 1_699_920_000),
+    ],
+)
+def test_moments(text: str, moment: int) -> None:
+    assert parse_moment(text, NOW) == moment
+
+
+def test_a_moment_without_an_offset_is_local() -> None:
+    local = time.mktime((2023, 11, 14, 22, 13, 20, 0, 0, -1))
+    assert parse_moment("2023-11-14T22:13:20", NOW) == local
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "yesterday", "1h", "-1", "-", "2023-13-01T00:00:00Z", "2023-11-14T22", "1e9", "-1x", "9" * 13],
+)
+def test_what_is_no_moment(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a moment"):
+        parse_moment(text, NOW)
+
+
+def test_spans() -> None:
+    assert (parse_span("30d"), parse_span("1d1s"), parse_span("90m")) == (2592000.0, 86401.0, 5400.0)
+    spans = (1, 119, 121, 7201, 2 * 86400, 3 * 365 * 86400)
+    assert [show_span(seconds) for seconds in spans] == [
+        "1 seconds",
+        "119 seconds",
+        "2 minutes",
+        "2 hours",
+        "2 days",
+        "3 years",
+    ]
+
+
+def test_tables() -> None:
+    assert table(["NAME", "N"], [["a", 1], ["long name", 1000]]) == (
+        "NAME          N\na             1\nlong name  1000\n"
+    )
+    assert table(["A"], []) == "A\n"
+
+
+def test_nothing_in_a_table_reaches_the_terminal_as_a_command() -> None:
+    assert table(["TEXT"], [["\x1b[2J a\nb"]]) == "TEXT\n\\x1b[2J a\\nb\n"
