@@ -100,6 +100,7 @@ class Router:
         kept = Batch()
         places: list[int] = []
         refusals: list[Refusal] = []
+        sated: set[str] = set()  # reasons of which enough is sampled for now
         for index, message in enumerate(messages):
             series = message.series
             kind = series.kind
@@ -109,12 +110,16 @@ class Router:
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
-                    _sample("dropped", "expired", message, index, origin, now)
+                    if "expired" not in sated and not _sample(
+                        "dropped", "expired", message, index, origin, now
+                    ):
+                        sated.add("expired")
                     self._warn_expired(message, index, origin, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
-                _sample("dropped", kind, message, index, origin, now)
+                if kind not in sated and not _sample("dropped", kind, message, index, origin, now):
+                    sated.add(kind)
                 continue
             if not series.is_storable:
                 found = series.cluster
@@ -123,8 +128,10 @@ class Router:
                 elif not is_cluster(found):
                     found = BAD_CLUSTER
                 if found in _REASON_KEYS:
-                    account.refuse(_REASON_KEYS[found])
-                    _sample("rejected", _REASON_KEYS[found], message, index, origin, now)
+                    reason = _REASON_KEYS[found]
+                    account.refuse(reason)
+                    if reason not in sated and not _sample("rejected", reason, message, index, origin, now):
+                        sated.add(reason)
                     refusals.append(Refusal(index, found))
                     continue
                 if series.cluster is None:

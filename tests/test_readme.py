@@ -93,6 +93,33 @@ def events(answer: Any) -> list[str]:
     return [row["Event"] for row in answer["results"][0][0]["data"]]
 
 
+def test_the_client(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "ccstore"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m ccstore "$@"\n')
+    program.chmod(0o755)
+    said: dict[str, str] = {}
+    with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
+        url = f"http://127.0.0.1:{daemon.ports['REST']}"
+        for command in commands("Client"):
+            said[command] = run(
+                f'export PATH="{program.parent}:$PATH" CCSTORE_URL={url}; {command}', tmp_path
+            )
+        answers = list(said.values())
+        assert "a0101  drained" in answers[2]
+        assert [row["log"] for row in json.loads(answers[3])["rows"]] == ["started"]
+        assert ["api", "api", "2", "2", "0", "0", "0"] in [line.split() for line in answers[4].splitlines()]
+        assert answers[5].endswith("healthy\n")
+        assert answers[6].startswith("jwt_public_key: ")
+        assert (tmp_path / "a0101.token").read_text().count(".") == 2
+        # Each figure that the section names is there.
+        section = README.split("## Client\n", 1)[1].split("\n## ", 1)[0]
+        metrics = daemon.ask("GET", "/metrics")[1].decode()
+        for name in re.findall(r"`(ccstore_\w+)`", section):
+            if name not in ("ccstore_lines_rejected_total", "ccstore_lines_dropped_total"):
+                assert f"\n{name}{{" in metrics
+
+
 def free_ports(directory: Path) -> Path:
     """A configuration that is the default but for the ports, which are any that are free."""
     here = {"address": "127.0.0.1", "port": 0}
