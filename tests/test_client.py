@@ -66,6 +66,13 @@ class _Broken:
         return fail(self.error)
 
 
+class _Silent:
+    """A client whose requests are never answered."""
+
+    def request(self, *given: Any, **more: Any) -> Deferred[Any]:
+        return Deferred()
+
+
 class ServerTests(SynchronousTestCase):
     def ask(self, asked: Server) -> Answer:
         return self.successResultOf(Deferred.fromCoroutine(asked.ask("GET", "/api/stats/")))
@@ -114,12 +121,8 @@ class ServerTests(SynchronousTestCase):
             self.assertEqual(str(found), words)
 
     def test_an_answer_that_does_not_come_is_not_waited_for(self) -> None:
-        class Silent:
-            def request(self, *given: Any, **more: Any) -> Deferred[Any]:
-                return Deferred()
-
         clock = Clock()
-        asked = Server(Silent(), clock, URL, token=None, timeout=30)
+        asked = Server(_Silent(), clock, URL, token=None, timeout=30)
         asking = Deferred.fromCoroutine(asked.ask("GET", "/"))
         clock.advance(29)
         self.assertNoResult(asking)
@@ -277,6 +280,18 @@ class SenderTests(SynchronousTestCase):
         error = self.failureResultOf(sending, Stopped).value
         self.assertEqual(str(error), "full; nothing from line 11 on was stored")
         self.assertEqual(self.asked, 4)
+
+    def test_what_becomes_of_a_body_when_somebody_stops_it(self) -> None:
+        sender = self.sender()
+        self.answers = [(503, {"error": "full"})]
+        self.send(sender)
+        sender.interrupt()
+        self.assertEqual(sender.failures[0]["reason"], "interrupted before the answer; they are not stored")
+        sender = self.sender()
+        sender._server = Server(_Silent(), self.clock, URL, token=None, timeout=30)
+        self.send(sender)
+        sender.interrupt()
+        self.assertIn("they may be stored or not", str(sender.failures[0]["reason"]))
 
     def test_a_server_that_is_restarted_is_waited_for(self) -> None:
         sender = self.sender()

@@ -117,6 +117,7 @@ class Sender:
         self._tell = tell
         self._has_answered = False
         self._in_hand: Body | None = None
+        self._is_waiting = False
         self.accepted = 0
         self.rejected = 0
         self.not_sent = 0
@@ -132,7 +133,8 @@ class Sender:
     def interrupt(self) -> None:
         """Note that there will be no answer any more."""
         if self._in_hand is not None:
-            self._fail(self._in_hand, "interrupted before the answer; they may be stored or not")
+            fate = "they are not stored" if self._is_waiting else "they may be stored or not"
+            self._fail(self._in_hand, f"interrupted before the answer; {fate}")
 
     async def _send(self, body: Body) -> None:
         tries = 0
@@ -158,7 +160,9 @@ class Sender:
                 raise Stopped(f"{reason}{where}")
             tries += 1
             self._tell(f"{reason}; trying again in {delay:g} s")
+            self._is_waiting = True
             await deferLater(self._clock, delay)
+            self._is_waiting = False
 
     def _take(self, answer: Answer, body: Body) -> None:
         if answer.status == 200:
