@@ -65,17 +65,12 @@ class Daemon:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        *arguments: str | Path,
-        until: str = r"ccstore \S+ runs$",
-        command: tuple[str, ...] = RUN,
-        **environ: str,
+        self, directory: Path, *arguments: str | Path, until: str = r"ccstore \S+ runs$", **environ: str
     ) -> None:
         self.directory = directory
         self.log: list[str] = []
         self._changed = threading.Condition()
-        self._process = self.launch(directory, *arguments, command=command, **environ)
+        self._process = self.launch(directory, *arguments, **environ)
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
         try:
@@ -85,13 +80,14 @@ class Daemon:
             raise
         self.ports = ports_in(self.text)
 
-    @staticmethod
-    def launch(
-        directory: Path, *arguments: str | Path, command: tuple[str, ...] = RUN, **environ: str
-    ) -> subprocess.Popen[str]:
+    #: The words that start it.
+    command = RUN
+
+    @classmethod
+    def launch(cls, directory: Path, *arguments: str | Path, **environ: str) -> subprocess.Popen[str]:
         """The bare process."""
         return subprocess.Popen(
-            [sys.executable, *command, *map(str, arguments)],
+            [sys.executable, *cls.command, *map(str, arguments)],
             cwd=directory,
             env=environment(**environ),
             stdin=subprocess.DEVNULL,

@@ -17,6 +17,12 @@ CCSTORE = ("-m", "ccstore")
 HERE = {"address": "127.0.0.1", "port": "0"}
 
 
+class GoDaemon(Daemon):
+    """A daemon that is started without a command."""
+
+    command = CCSTORE
+
+
 def four_files(directory: Path, central: dict[str, Any] | None = None, **parts: Any) -> Path:
     """The files of a site, of the shape of those that the Go daemon comes with, on free ports."""
     directory.mkdir(exist_ok=True)
@@ -62,14 +68,14 @@ def check_runs(daemon: Daemon) -> None:
 )
 def test_the_command_line_of_the_go_daemon(tmp_path: Path, words: str) -> None:
     path = four_files(tmp_path / "etc")
-    with Daemon(tmp_path, *words.format(path).split(), command=CCSTORE) as daemon:
+    with GoDaemon(tmp_path, *words.format(path).split()) as daemon:
         assert "warn" not in daemon.text
         check_runs(daemon)
 
 
 def test_the_files_are_in_the_working_directory_if_nothing_is_said(tmp_path: Path) -> None:
     four_files(tmp_path)
-    with Daemon(tmp_path, command=CCSTORE) as daemon:
+    with GoDaemon(tmp_path) as daemon:
         check_runs(daemon)
 
 
