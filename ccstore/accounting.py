@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
+from ccstore.message import Message
 from ccstore.samples import Samples
 
 
@@ -109,3 +110,30 @@ class Origin:
     def host_of(self, index: int) -> str:
         """The same without the port, which is another one for each connection."""
         return self.senders[index] if self.senders else self.sender.rpartition(":")[0] or self.sender
+
+    def sample(
+        self, outcome: str, reason: str, message: Message, index: int, now: int, detail: str = ""
+    ) -> bool:
+        """Remember a message that is not stored, for whoever asks why; false if that is enough for now.
+
+        :param outcome: see :class:`ccstore.samples.Sample`, and for the others, too.
+        :param now: in nanoseconds since the epoch.
+        """
+        samples = self.account.samples
+        if not samples.wants(reason, now):
+            return False
+        tags = message.tags
+        # Without the fields: they may hold anything.
+        head = ",".join([message.name, *(f"{key}={value}" for key, value in tags.items())])
+        samples.add(
+            outcome,
+            reason,
+            self.host_of(index),
+            now,
+            host=tags.get("hostname", ""),
+            name=message.name,
+            stamp=message.time,
+            detail=detail,
+            text=head,
+        )
+        return True

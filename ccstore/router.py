@@ -23,8 +23,6 @@ _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
 #: Nanoseconds by which the time of a message may be ahead without being doubtful.
 _AHEAD = 300 * 10**9
-#: Characters of a message's name and tags that are looked at for a sample.
-_HEAD_LIMIT = 200
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
 _IS_STORABLE = attrgetter("is_storable")
@@ -110,15 +108,15 @@ class Router:
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
-                    if "expired" not in sated and not _sample(
-                        "dropped", "expired", message, index, origin, now
+                    if "expired" not in sated and not origin.sample(
+                        "dropped", "expired", message, index, now
                     ):
                         sated.add("expired")
                     self._warn_expired(message, index, origin, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
-                if kind not in sated and not _sample("dropped", kind, message, index, origin, now):
+                if kind not in sated and not origin.sample("dropped", kind, message, index, now):
                     sated.add(kind)
                 continue
             if not series.is_storable:
@@ -130,7 +128,7 @@ class Router:
                 if found in _REASON_KEYS:
                     reason = _REASON_KEYS[found]
                     account.refuse(reason)
-                    if reason not in sated and not _sample("rejected", reason, message, index, origin, now):
+                    if reason not in sated and not origin.sample("rejected", reason, message, index, now):
                         sated.add(reason)
                     refusals.append(Refusal(index, found))
                     continue
@@ -158,7 +156,7 @@ class Router:
             account.refuse("refused_by_store")
             place = places[refusal.index]
             refusals.append(Refusal(place, refusal.reason))
-            _sample("rejected", "refused_by_store", messages[place], place, origin, now, refusal.reason)
+            origin.sample("rejected", "refused_by_store", messages[place], place, now, refusal.reason)
         refusals.sort(key=lambda refusal: refusal.index)
         return refusals
 
@@ -169,7 +167,7 @@ class Router:
     def _look_ahead(self, messages: Batch, origin: Origin, now: int) -> None:
         """Remember some of the messages from the future. They are kept, but will surprise somebody."""
         for index, time in enumerate(messages.times):
-            if time > now + _AHEAD and not _sample("stored", "ahead", messages[index], index, origin, now):
+            if time > now + _AHEAD and not origin.sample("stored", "ahead", messages[index], index, now):
                 break
 
     def _find_cluster(self, message: Message, origin: Origin) -> str:
@@ -212,26 +210,3 @@ class Router:
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
-
-
-def _sample(
-    outcome: str, reason: str, message: Message, index: int, origin: Origin, now: int, detail: str = ""
-) -> bool:
-    """Remember a message if its turn has come; false if enough of them were looked at for now."""
-    samples = origin.account.samples
-    if not samples.wants(reason, now):
-        return False
-    tags = message.tags
-    samples.add(
-        outcome,
-        reason,
-        origin.sender_of(index),
-        now,
-        host=tags.get("hostname", ""),
-        name=message.name,
-        stamp=message.time,
-        detail=detail,
-        # Without the fields: they may hold anything.
-        text=",".join([message.name, *(f"{key}={value}" for key, value in tags.items())])[:_HEAD_LIMIT],
-    )
-    return True

@@ -176,6 +176,19 @@ def test_one_sender_that_dominates(site: Site) -> None:
     assert done.out.endswith("2 problems\n")
 
 
+def test_a_rule_that_fails(tmp_path: Path) -> None:
+    rules = {"drop_messages_if": ["tag.nothing < 3"]}
+    receivers = {"nodes": {"type": "tcp", **HERE, "process_messages": rules}}
+    with Daemon(tmp_path, "--config", write_config(tmp_path, receivers=receivers)) as daemon:
+        site = Site(daemon)
+        stream(site, event("a", host="a0112") + b"\n")
+        check(
+            site.run("doctor"),
+            "sender 127.0.0.1 (host a0112): 1 lines are dropped, since a rule of process_messages fails on",
+            "mend the rule, or the sender",
+        )
+
+
 def test_a_note_is_no_problem(tmp_path: Path) -> None:
     config = write_config(tmp_path, receivers=RECEIVERS, storage={"store_logs": False})
     with Daemon(tmp_path, "--config", config) as daemon:
@@ -247,7 +260,7 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
         assert finding.is_problem
         assert said in str(finding)
     # What a site has dropped by its own rules is as it should be.
-    (finding,) = found(figures={"dropped": {"by_rule": 5}})
+    (finding,) = found(figures={"dropped": {"rule": 5}})
     assert not finding.is_problem
     assert found(figures={"kernel_drops": None, "refused_connections": 0}) == []
 

@@ -136,6 +136,12 @@ def _verdict(
             "are metrics, which an event store does not keep",
             "send them to the metric store, and here only string fields 'event' or 'log'",
         )
+    if reason == "rule_failed":
+        return (
+            True,
+            f"are dropped, since a rule of process_messages fails on them ({sample['detail']})",
+            "mend the rule, or the sender",
+        )
     if reason == "refused_by_store":
         return True, f"are refused by the database ({sample['detail']})", "mend them at the sender"
     return _without_samples(reason, sample["outcome"] == "rejected")
@@ -165,6 +171,8 @@ _WORDS: Final = {
         "have neither a field 'event' nor a field 'log' that is a string",
         "name the field so at the sender, with its value in double quotes",
     ),
+    "rule": (False, "are dropped by the rules of process_messages", ""),
+    "analysed": (False, "are metrics that were analysed for changes of phase", ""),
     "overload": (
         True,
         "came faster than they could be stored, and were dropped",
@@ -181,6 +189,12 @@ _WORDS: Final = {
 def _without_samples(reason: str, is_rejected: bool) -> tuple[bool, str, str]:
     if reason in _WORDS:
         return _WORDS[reason]
+    if reason == "rule_failed":
+        return (
+            True,
+            "are dropped, since a rule of process_messages fails on them",
+            "see the log, mend the rule",
+        )
     return is_rejected, f"were {'rejected' if is_rejected else 'dropped'}: {reason.replace('_', ' ')}", ""
 
 

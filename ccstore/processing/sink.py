@@ -104,6 +104,7 @@ class RuleSink:
         self._rules = rules
         self._meta = {"source": source}
         self._sink = sink
+        self._clock = clock
         self._warnings = RateLimit(clock, _WARN_EVERY)
         self._size = known
         self._known: dict[Series, _Outcome] = {}
@@ -149,6 +150,8 @@ class RuleSink:
                 places.append(place)
             elif isinstance(result, _Fail):
                 origin.account.drop("rule_failed")
+                now = int(self._clock.seconds() * 1e9)
+                origin.sample("dropped", "rule_failed", messages[place], place, now, result.text)
                 self._warn(result, origin, place)
             else:
                 dropped += 1
