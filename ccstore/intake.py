@@ -82,12 +82,12 @@ class Intake:
         if not errors:
             return
         self.account.reject("malformed", len(errors))
+        host = sender.rsplit(":", 1)[0]
         samples, now = self.account.samples, self.now()
         for error in errors:
             if not samples.wants("malformed", now):
                 break
-            samples.add("rejected", "malformed", sender, now, detail=error.reason, text=error.text)
-        host = sender.rsplit(":", 1)[0]
+            samples.add("rejected", "malformed", host, now, detail=error.reason, text=error.text)
         suppressed = self._warnings.check(("malformed", host))
         if suppressed is not None:
             error = errors[0]

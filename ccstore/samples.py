@@ -114,10 +114,7 @@ class Samples:
         detail: str = "",
         text: str = "",
     ) -> None:
-        """Remember a line that was asked for by :meth:`wants`."""
-        address, colon, port = sender.rpartition(":")
-        if colon and port.isdigit():
-            sender = address
+        """Remember a line that was asked for by :meth:`wants`; ``sender`` is an address without a port."""
         host = _shown(host)
         detail = _QUOTED.sub(_leave_out, detail)
         key = (reason, sender, host, detail)
