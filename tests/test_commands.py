@@ -166,7 +166,8 @@ def test_what_is_typed_is_sent_though_the_end_is_not_there(site: Site) -> None:
         # The second is only sent when the first is answered.
         site.daemon.arrived("api", number)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    process.wait(PATIENCE)  # before its input ends, which would complete the last line
+    _, err = process.communicate()
     # By the signal: a shell shows 130.
     assert process.returncode == -signal.SIGINT
     said = err.decode().replace("ccstore send: ", "").splitlines()

@@ -247,6 +247,9 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"stats": {"manager": {"errors": {"unavailable": "database is locked"}}}}, "database is locked"),
         ({"stats": {"backend": {"errors": {"delete_sql_exec_failed": 2}}}}, "could not be deleted 2 times"),
+        ({"figures": {"connected": False}}, "there is no connection to the NATS server"),
+        ({"figures": {"slow_consumer": 5}}, "5 times the NATS server closed the connection"),
+        ({"figures": {"rejected": {"too_large": 5}}}, "5 lines are in messages larger than max_payload"),
         ({"figures": {"kernel_drops": 5}}, "5 datagrams were dropped by the kernel"),
         ({"figures": {"refused_connections": 5}}, "raise max_connections"),
         ({"figures": {"tls_failures": 5}}, "before TLS was agreed on"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,20 @@ def test_without_a_file_it_says_what_it_looked_for(tmp_path: Path) -> None:
     status, said = run(tmp_path, command=CCSTORE)
     assert status == 2
     assert said.startswith("Usage: ccstore COMMAND")
+
+
+def test_receivers_of_nats_start_whether_there_is_a_server_or_not(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens there
+        nats = {"type": "nats", "address": "localhost", "port": str(taken.getsockname()[1])}
+        receivers = {
+            "alexnats": {**nats, "subject": "alex"},
+            "fritznats": {**nats, "subject": "fritz"},
+            "collectors": {"type": "http", **HERE, "path": "/api/write"},
+        }
+        with GoDaemon(tmp_path, "-config", four_files(tmp_path, receivers=receivers)) as daemon:
+            assert sorted(daemon.stats()["receivers"]) == ["alexnats", "api", "collectors", "fritznats"]
+            check_runs(daemon)
 
 
 def test_what_the_files_say_is_understood(tmp_path: Path) -> None:

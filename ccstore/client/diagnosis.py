@@ -171,6 +171,12 @@ _WORDS: Final = {
         "have neither a field 'event' nor a field 'log' that is a string",
         "name the field so at the sender, with its value in double quotes",
     ),
+    "fleet_heartbeat": (False, "are heartbeats of a fleet, which have a credential and are not kept", ""),
+    "too_large": (
+        True,
+        "are in messages larger than max_payload, and were rejected",
+        "let the sender make smaller messages, or raise max_payload of this receiver",
+    ),
     "rule": (False, "are dropped by the rules of process_messages", ""),
     "analysed": (False, "are metrics that were analysed for changes of phase", ""),
     "overload": (
@@ -322,6 +328,14 @@ def _dominating(
 
 def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
     """What receivers count besides lines."""
+    if figures.get("connected") is False:
+        yield Finding(
+            True,
+            name,
+            "there is no connection to the NATS server",
+            "see the daemon's log for the reason; it tries again for ever",
+            reason="connected",
+        )
     for key, says, do in (
         (
             "kernel_drops",
@@ -332,6 +346,11 @@ def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
             "refused_connections",
             "connections were refused, since there were max_connections already",
             "raise max_connections and the limit of open files, or let senders keep their connections",
+        ),
+        (
+            "slow_consumer",
+            "times the NATS server closed the connection, since lines were not taken fast enough",
+            "use JetStream (stream and durable), or several receivers with one queue_group",
         ),
         (
             "tls_failures",
