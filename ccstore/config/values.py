@@ -70,6 +70,10 @@ class HttpReceiverConfig:
     ``path`` is empty for every path, else it starts with a slash. ``idle_timeout`` is in seconds and 0 means
     never. ``max_body`` (as sent) and ``max_unpacked`` (after gzip) are in bytes. ``username`` and
     ``password`` are both given or both None.
+
+    ``influx`` says whether requests that look like those of InfluxDB clients are answered as InfluxDB does:
+    ``always``, ``auto`` (where they can be nothing else) or ``never``. Their database or bucket names the
+    cluster if ``cluster_from_database`` is set, and is looked up in ``databases`` before.
     """
 
     name: str
@@ -87,6 +91,9 @@ class HttpReceiverConfig:
     max_body: int
     max_unpacked: int
     access_log: bool
+    influx: str
+    cluster_from_database: bool
+    databases: Mapping[str, str]
     rules: tuple[Rule, ...] = ()
 
 
