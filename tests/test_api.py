@@ -67,9 +67,9 @@ class WriteTests(ApiTestCase):
     async def test_the_unit_of_timestamps_can_be_said(self) -> None:
         await self.write(event("a", time=recent() * 10), path="/api/write/?precision=ns")
         self.assertEqual((await self.stats())["receivers"]["api"]["dropped"], {"expired": 1})
-        answer = await self.write(event("a"), path="/api/write/?precision=h")
+        answer = await self.write(event("a"), path="/api/write/?precision=weeks")
         self.assertEqual(answer.status, 400)
-        self.assertEqual(answer.error, "precision: expected one of auto, s, ms, us, ns, got 'h'")
+        self.assertEqual(answer.error, "precision: expected one of auto, h, m, s, ms, us, ns, got 'weeks'")
 
     async def test_a_cluster_in_the_url_that_is_not_utf_8_is_refused(self) -> None:
         for name in ("cluster", "precision"):
@@ -418,9 +418,76 @@ class TokenTests(ApiTestCase):
         client.transport.loseConnection()
         await client.closed
 
+    async def test_roles_mean_nothing_unless_they_are_required(self) -> None:
+        for roles in ([], ["user"], "read", None, 3):
+            await self.check(200, x_auth_token=self.token(roles=roles))
+
     async def test_what_needs_no_token(self) -> None:
         for path in ("/health", "/ready", "/api/openapi.json", "/api/openapi.json/"):
             self.assertEqual((await self.ask("GET", path)).status, 200)
+
+
+class RoleTests(TokenTests):
+    """A token may do what its roles say; the rest is as without them."""
+
+    def start(self, **api: Any) -> None:
+        super().start(require_roles=True, **api)
+
+    def token(self, key: Any = None, algorithm: str = "EdDSA", **claims: Any) -> str:
+        return super().token(key, algorithm, **{"roles": ["read", "write"], **claims})
+
+    async def allowed(self, roles: object) -> set[str]:
+        """What a token with these roles may do; 403 is the answer to all else."""
+        allowed = set()
+        for method, path, access in (
+            ("POST", "/api/write/", "write"),
+            ("POST", "/api/write", "write"),
+            ("GET", "/api/query", "query"),
+            ("POST", "/api/query/", "query"),
+            ("GET", "/api/stats/", "stats"),
+        ):
+            body = b"" if access == "write" else b'{"cluster": "alex", "queries": []}'
+            answer = await self.ask(method, path, body, x_auth_token=self.token(roles=roles))
+            if answer.status == 200:
+                allowed.add(access)
+                continue
+            self.assertEqual((answer.status, answer.json["status"]), (403, "Forbidden"))
+            self.assertIn(f"the token may not {'write' if access == 'write' else 'read'}: ", answer.error)
+        return allowed
+
+    async def test_what_each_role_may_do(self) -> None:
+        reading = {"query", "stats"}
+        for roles, allowed in (
+            (["read"], reading),
+            (["write"], {"write"}),
+            (["write", "read", "other", 3, None, ["admin"]], {"write", *reading}),
+            (["api"], {"write", *reading}),
+            (["user", "admin"], {"write", *reading}),
+            (["support"], reading),
+            (["user", "manager", "anonymous"], set()),
+            (["READ", "writer", "read,write", ""], set()),
+            ([], set()),
+            ("read", set()),
+            ({"read": True}, set()),
+            (None, set()),
+        ):
+            self.assertEqual(await self.allowed(roles), allowed, roles)
+
+    async def test_what_is_said_of_one_that_is_lacking(self) -> None:
+        for roles, said in (
+            (
+                ["user", "x\n"],
+                "its roles are [\"user\", \"x\\n\"], and 'write' or 'api' or 'admin' is needed",
+            ),
+            ("write", "its claim 'roles' is no list"),
+            (None, "it has no claim 'roles'"),
+        ):
+            answer = await self.ask("POST", "/api/write", b"", x_auth_token=self.token(roles=roles))
+            self.assertEqual(answer.status, 403)
+            self.assertIn(f"the token may not write: {said}", answer.error)
+
+    async def test_roles_mean_nothing_unless_they_are_required(self) -> None:
+        """Of the other class; here they do."""
 
 
 class ErrorTests(ApiTestCase):

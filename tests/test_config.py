@@ -1369,6 +1369,13 @@ def test_jwt_public_key(load: Load, cwd: Path) -> None:
     for api in ({"jwt_public_key": KEY}, {"jwt_public_key_file": "jwt.pub"}, {"jwt_public_key_env": "K"}):
         config = load(complete(api=api), "central.json", {"K": KEY})
         assert config.api.jwt_public_key == bytes(range(32))
+        assert not config.api.require_roles
+        assert load(
+            complete(api={**api, "require_roles": True}), "central.json", {"K": KEY}
+        ).api.require_roles
+    for without in ({}, {"jwt_public_key": ""}):
+        said = problem(load, complete(api={"require_roles": True, **without}))
+        assert said.startswith("api.require_roles: got true, expected jwt_public_key beside it")
     assert load(complete(api={"jwt_public_key": ""})).api.jwt_public_key is None
 
 

@@ -196,9 +196,10 @@ class ApiConfig:
     """
     The REST interface.
 
-    ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. ``idle_timeout`` (0
-    means never) and ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and
-    ``max_rows`` are for one request.
+    ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
+    ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
+    ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
+    request.
     """
 
     endpoint: str | None
@@ -208,6 +209,7 @@ class ApiConfig:
     idle_timeout: float
     keep_alives_enabled: bool
     jwt_public_key: bytes | None
+    require_roles: bool
     enable_swagger_ui: bool
     max_body: int
     max_queries: int
