@@ -351,15 +351,15 @@ class ReadYourWritesTests(ApiTestCase):
         self.assertEqual(await self.texts({}), [[["a"]]])
 
 
-class TokenTests(ApiTestCase):
-    """Who has a valid token may come in."""
+class _TokenTests(ApiTestCase):
+    roles_are_required = False
 
     def setUp(self) -> None:
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes(
             serialization.Encoding.Raw, serialization.PublicFormat.Raw
         )
-        self.start(jwt_public_key=b64encode(self.public).decode())
+        self.start(jwt_public_key=b64encode(self.public).decode(), require_roles=self.roles_are_required)
 
     def token(self, key: Any = None, algorithm: str = "EdDSA", **claims: Any) -> str:
         return jwt.encode({"sub": "somebody", **claims}, key or self.key, algorithm=algorithm)
@@ -372,6 +372,10 @@ class TokenTests(ApiTestCase):
             if status == 401:
                 self.assertEqual(answer.header("www-authenticate"), 'Bearer realm="ccstore"')
                 self.assertEqual(answer.json["status"], "Unauthorized")
+
+
+class TokenTests(_TokenTests):
+    """Who has a valid token may come in."""
 
     async def test_a_valid_token_in_either_header(self) -> None:
         now = int(time.time())
@@ -427,14 +431,10 @@ class TokenTests(ApiTestCase):
             self.assertEqual((await self.ask("GET", path)).status, 200)
 
 
-class RoleTests(TokenTests):
-    """A token may do what its roles say; the rest is as without them."""
+class RoleTests(_TokenTests):
+    """A token may do what its roles say."""
 
-    def start(self, **api: Any) -> None:
-        super().start(require_roles=True, **api)
-
-    def token(self, key: Any = None, algorithm: str = "EdDSA", **claims: Any) -> str:
-        return super().token(key, algorithm, **{"roles": ["read", "write"], **claims})
+    roles_are_required = True
 
     async def allowed(self, roles: object) -> set[str]:
         """What a token with these roles may do; 403 is the answer to all else."""
@@ -486,8 +486,9 @@ class RoleTests(TokenTests):
             self.assertEqual(answer.status, 403)
             self.assertIn(f"the token may not write: {said}", answer.error)
 
-    async def test_roles_mean_nothing_unless_they_are_required(self) -> None:
-        """Of the other class; here they do."""
+    async def test_a_token_that_is_not_valid_has_no_roles(self) -> None:
+        await self.check(401)
+        await self.check(401, x_auth_token=self.token(Ed25519PrivateKey.generate(), roles=["admin"]))
 
 
 class ErrorTests(ApiTestCase):
