@@ -16,10 +16,11 @@ Usage: ccstore COMMAND [OPTION ...]
 
   run [OPTION ...]    start the daemon in the foreground, as `twistd -n ccstore` does
   check [OPTION ...]  read the configuration, say what is wrong with it, and exit
+  import SOURCE ...   bring in a database of cc-event-store, or files of line protocol
   version             print the version
   help                print this text
 
-`ccstore run --help` lists the options of run and check.
+`ccstore run --help` lists the options of run and check, `ccstore import --help` those of import.
 """
 
 
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run("ccstore run", options)
         case ["check", *options]:
             return run("ccstore check", ["--check", *options])
+        case ["import", *options]:
+            from ccstore.importing.command import main as import_
+
+            return import_(options)
         case ["version" | "--version"]:
             print(f"ccstore {__version__}")
             return 0
