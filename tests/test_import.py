@@ -12,13 +12,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccstore.importing import go_database, lines
@@ -26,7 +27,7 @@ from ccstore.importing.command import DONE, FAILED, REJECTED, main
 from ccstore.importing.lines import Lines
 from ccstore.importing.position import Positions
 from ccstore.importing.progress import Progress
-from ccstore.lineprotocol import decode
+from ccstore.lineprotocol import StreamDecoder
 from ccstore.message import Message
 from ccstore.storage.sqlite.file import identifier
 from tests import strategies
@@ -204,6 +205,18 @@ def test_values_that_are_odd(run: Run, tmp_path: Path, capsys: Any) -> None:
     ]
 
 
+@pytest.mark.usefixtures("small")
+def test_text_that_is_no_utf_8_costs_nobody_else_anything(run: Run, tmp_path: Path) -> None:
+    old = go_file(tmp_path / "old.db", alex_logs=[row(f"{number}") for number in range(40)])
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("UPDATE alex_logs SET field = CAST(X'FF' AS TEXT) WHERE id IN (17, 39)")
+        connection.commit()
+    stopped(run, old, 4)
+    assert run(old) == DONE
+    wanted = [f"{number}" if number not in (16, 38) else "\ufffd" for number in range(40)]
+    assert texts(tmp_path, "alex_logs") == wanted
+
+
 def test_times_that_are_none_are_rejected_by_row(run: Run, tmp_path: Path, capsys: Any) -> None:
     wrong = [None, "yesterday", 2**62, -(2**62), 1.5, b"1", float("inf")]
     old = go_file(
@@ -290,15 +303,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stopped(run: Run, source: Path, pieces: int) -> None:
-    """An import that breaks in the middle of the transaction behind so many pieces."""
+    """An import that breaks in the transaction behind so many pieces, which has its position or not yet."""
     note = Positions.note
     count = 0
 
     def broken(*arguments: Any) -> int:
         nonlocal count
         count += 1
-        number = note(*arguments)
-        if count > pieces:
+        number = None if count > pieces and pieces % 2 else note(*arguments)
+        if number is None or count > pieces:
             raise _Stop
         return number
 
@@ -494,6 +507,19 @@ def test_a_line_that_is_too_long_costs_only_itself(
     assert texts(tmp_path, "alex_logs") == ["a", "c"]
 
 
+def test_a_line_that_is_too_long_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_BLOCK", 1000)
+    monkeypatch.setattr(lines, "LONGEST", 3000)
+    source = _InMemory(b"x" * 20_000_000 + b"\n" + b"bad\n")
+    tracemalloc.start()
+    try:
+        bad = [each.number for piece in source.pieces(None) for each in piece.bad]
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert bad == [1, 2]
+
+
 def test_a_packed_file_that_ends_too_early(run: Run, tmp_path: Path, capsys: Any) -> None:
     body = b"".join(
         b'job,cluster=alex log="%d %s"\n' % (i, os.urandom(40).hex().encode()) for i in range(30000)
@@ -508,13 +534,26 @@ def test_a_packed_file_that_ends_too_early(run: Run, tmp_path: Path, capsys: Any
     assert len(set(texts(tmp_path, "alex_logs"))) == len(texts(tmp_path, "alex_logs")) == 30000
 
 
-@given(st.lists(strategies.hostile | strategies.plain_lines, max_size=5), st.integers(1, 40), st.randoms())
-def test_pieces_are_what_the_whole_is(parts: list[bytes], block: int, chance: random.Random) -> None:
+@given(
+    st.lists(strategies.hostile | strategies.plain_lines, max_size=5),
+    st.integers(1, 40),
+    st.integers(1, 100) | st.just(10**6),
+    st.randoms(),
+)
+@example([b"a f=1\n", b"x" * 50, b" f=1\n", b"a f=2\n"], 10, 20, random.Random(1))
+def test_pieces_are_what_the_whole_is(
+    parts: list[bytes], block: int, longest: int, chance: random.Random
+) -> None:
     """Whatever the pieces, and wherever it was begun again, messages, mistakes and numbers are the same."""
     data = b"".join(parts)
-    whole = decode(data, default_time=7)
+    decoder = StreamDecoder(max_line_length=longest)
+    whole = decoder.feed(data, 7)
+    rest = decoder.finish(7)
+    whole.messages.extend(rest.messages)
+    whole.errors.extend(rest.errors)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "_BLOCK", block)
+        patch.setattr(lines, "LONGEST", longest)
         source = _InMemory(data)
         messages: list[Message] = []
         bad: list[tuple[int, str]] = []
@@ -671,3 +710,24 @@ def test_lines_now_and_then_elsewhere() -> None:
         "alex_events: 50%  2000 rows  100/s  0:20 left",
         "alex_events: 75%  3000 rows  100/s  0:10 left",
     ]
+
+
+# The command
+
+
+def test_the_console_script_has_it(tmp_path: Path) -> None:
+    configure(tmp_path)
+    go_file(tmp_path / "old.db", alex_logs=[row("a")])
+    words = [sys.executable, "-m", "ccstore", "import"]
+    done = subprocess.run(
+        [*words, "--config", "ccstore.json", "old.db"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert table(done.stdout) == {"alex_logs": (1, 1, 0, 0, 0)}
+    said = subprocess.run([*words, "--help"], env=environment(), capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("usage: ccstore import")
