@@ -345,7 +345,8 @@ class QuestionTests(_InfluxTests):
         for method in ("GET", "HEAD"):
             answer = self.send(method=method, path="/ping")
             self.check_success(answer)
-        answer = self.send(method="GET", path="/ping?verbose=true")
+            self.check_success(self.send(method=method, path="/ping?verbose=false"))
+        answer = self.send(method="GET", path="/ping?verbose=%ff")
         self.assertEqual(answer.status, 200)
         self.assertEqual(json.loads(answer.body)["version"], answer.headers["x-influxdb-version"])
 
