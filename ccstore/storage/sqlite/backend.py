@@ -70,9 +70,10 @@ class SqliteBackend:
         self._writer = Writer(int(retention * 1e9), now)
         self._reader = Reader()
         self._reserve = Reserve(path)
+        # What the writer knows of the file would be wrong with two daemons.
+        self._lock = FileLock(path, "database")
         self._now = now
         self._reactor = reactor
-        self._lock = FileLock(path)
         self._writing: ConnectionPool | None = None
         self._reading: ConnectionPool | None = None
         self._queries = 0

@@ -29,7 +29,7 @@ class BulkWriter:
         self._pragmas = {**PRAGMAS, **pragmas}
         # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
         self._pragmas.pop("journal_mode", None)
-        self._lock = FileLock(path)
+        self._lock = FileLock(path, "database")
         self._reserve = Reserve(path)
         self._writer = Writer(int(retention * 1e9), time.time_ns)
         self._connection: sqlite3.Connection | None = None
