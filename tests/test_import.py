@@ -146,6 +146,18 @@ def test_logs_that_are_not_to_be_stored_are_counted(run: Run, tmp_path: Path, ca
     assert "alex_logs: 1 not kept, log" in said
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_heartbeats_are_kept_as_receivers_keep_them(
+    run: Run, tmp_path: Path, capsys: Any, is_stored: bool
+) -> None:
+    configure(tmp_path, store_heartbeats=is_stored)
+    tags = b'{"function": "heartbeat"}'
+    old = go_file(tmp_path / "old.db", alex_events=[row("secret", name="fleet", othertags=tags)])
+    assert run(old) == DONE
+    figures = (1, 1, 0, 0, 0) if is_stored else (1, 0, 0, 1, 0)
+    assert table(capsys.readouterr().out) == {"alex_events": figures}
+
+
 def test_clusters_of_any_name(run: Run, tmp_path: Path, capsys: Any) -> None:
     names = ["my-cl", "eventx", 'x"; drop table y', "a_events", "ü", "x y", "events"]
     old = go_file(tmp_path / "old.db", **{f"{name}_events": [row(name)] for name in names})

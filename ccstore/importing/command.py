@@ -178,8 +178,7 @@ def _run(
     progress.begin(source.name, source.unit)
     importer = Importer(
         target,
-        retention=config.storage.retention_time,
-        store_logs=config.storage.store_logs,
+        config=config.storage,
         cluster=options.cluster,
         progress=progress.move,
         complain=complain,

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.accounting import Account, Origin
+from ccstore.config import StorageConfig
 from ccstore.importing.position import Position, Positions
 from ccstore.importing.source import Bad, Piece, Source
 from ccstore.interfaces import IMessageStore, Refusal
@@ -71,8 +72,7 @@ class Importer:
         self,
         target: BulkWriter,
         *,
-        retention: float,
-        store_logs: bool,
+        config: StorageConfig,
         cluster: str | None,
         progress: Callable[[float | None, int], None],
         complain: Callable[[Source, Bad], None],
@@ -84,8 +84,9 @@ class Importer:
         self._router = Router(
             cast(IMessageStore, self._basket),
             cast(IReactorTime, _Clock()),
-            retention=retention,
-            store_logs=store_logs,
+            retention=config.retention_time,
+            store_logs=config.store_logs,
+            store_heartbeats=config.store_heartbeats,
         )
         self._cluster = cluster
         self._progress = progress
