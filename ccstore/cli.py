@@ -35,6 +35,12 @@ COMMANDS: Final = (
     Command("query", "ccstore.client.query:main", "[OPTION ...]", "show events or logs"),
     Command("stats", "ccstore.client.stats:main", "[OPTION ...]", "show the counters"),
     Command("doctor", "ccstore.client.doctor:main", "[OPTION ...]", "say which senders are misconfigured"),
+    Command(
+        "import",
+        "ccstore.importing.command:main",
+        "SOURCE ...",
+        "bring in a database of cc-event-store, or files of line protocol",
+    ),
     Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens"),
     Command("version", "ccstore.cli:version", "", "print the version"),
     Command("help", "ccstore.cli:usage", "", "print this text"),

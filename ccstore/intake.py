@@ -55,11 +55,14 @@ class Intake:
         """The time of receipt, in nanoseconds since the epoch."""
         return int(self.clock.seconds() * 1e9)
 
-    def decoder(self, *, precision: Precision | None = None, lines: list[int] | None = None) -> StreamDecoder:
+    def decoder(
+        self, *, precision: Precision | None = None, lenient: bool = False, lines: list[int] | None = None
+    ) -> StreamDecoder:
         """A decoder for one stream; see :class:`StreamDecoder` for ``lines``, which make it slow."""
         return StreamDecoder(
             self._cache,
             precision=precision or self._precision,
+            lenient=lenient,
             max_line_length=self._max_line_length,
             fast=lines is None,
             lines=lines,

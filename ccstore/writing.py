@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from attrs import frozen
+
+from ccstore.accounting import Origin
 from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
-from ccstore.lineprotocol import Decoded, Precision, StreamDecoder
+from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
 from ccstore.web import RETRY_AFTER, WebError
 
@@ -17,6 +20,35 @@ _PIECES = (1 << 11, 1 << 14, 1 << 18)
 _LISTED = 100
 
 
+@frozen
+class BadLine:
+    """A line of a body that was not taken.
+
+    :ivar line: its number in the body, from 1; ``column`` is that of the mistake.
+    :ivar text: how it begins.
+    """
+
+    line: int
+    column: int
+    reason: str
+    text: str
+
+
+@frozen
+class Written:
+    """What became of a body: lines taken and rejected, and the first of the latter in their order."""
+
+    taken: int
+    rejected: int
+    bad: Sequence[BadLine]
+
+    def summary(self) -> str:
+        """What is wrong with it, in a line; there must be something."""
+        first = self.bad[0]
+        lines = self.rejected + self.taken
+        return f"{self.rejected} of {lines} lines are bad, the first is line {first.line}: {first.reason}"
+
+
 async def write_body(
     intake: Intake, body: bytes, sender: str, cluster: str | None, precision: Precision | None = None
 ) -> int:
@@ -25,48 +57,79 @@ async def write_body(
     The good lines are stored whatever the others are. Raises :class:`WebError`: 400 with the number and the
     reason of each bad line, or 503 if nothing can be stored now.
     """
-    decoder = intake.decoder(precision=precision)
+    written = await write_lines(intake, body, intake.origin(sender, cluster), precision)
+    if not written.rejected:
+        return written.taken
+    raise WebError(
+        400,
+        written.summary(),
+        more={
+            "stored": written.taken,
+            "rejected": written.rejected,
+            "lines": [{"line": bad.line, "column": bad.column, "reason": bad.reason} for bad in written.bad],
+        },
+    )
+
+
+async def write_lines(
+    intake: Intake,
+    body: bytes,
+    origin: Origin,
+    precision: Precision | None = None,
+    *,
+    lenient: bool = False,
+) -> Written:
+    """Decode and store a body; returns what became of its lines when the good ones are committed.
+
+    Raises :class:`WebError` 503 if nothing can be stored now.
+
+    :param lenient: see :class:`ccstore.lineprotocol.StreamDecoder`.
+    """
+    decoder = intake.decoder(precision=precision, lenient=lenient)
     messages = Batch()
-    bad: list[tuple[int, int, str]] = []
+    bad: list[BadLine] = []
     rejected = 0
     default_time = intake.now()
     async for decoded in _decoded(intake, decoder, body, default_time):
         messages.extend(decoded.messages)
-        intake.reject(decoded.errors, sender)
+        intake.reject(decoded.errors, origin.sender)
         rejected += len(decoded.errors)
-        bad += [(error.line, error.column, error.reason) for error in decoded.errors[: _LISTED - len(bad)]]
+        bad += [BadLine(*error) for error in decoded.errors[: _LISTED - len(bad)]]
     refusals: Sequence[Refusal] = ()
     if messages:
         try:
-            refusals = await intake.accept(messages, intake.origin(sender, cluster), urgent=True)
+            refusals = await intake.accept(messages, origin, urgent=True)
         except StoreUnavailable as error:
             raise WebError(503, f"cannot store now: {error}", headers={"retry-after": RETRY_AFTER}) from None
-    taken = len(messages) - len(refusals)
-    if rejected or refusals:
-        listed = refusals[:_LISTED]
-        if listed:
-            lines: list[int] = []
-            numbering = intake.decoder(precision=precision, lines=lines)
-            async for _ in _decoded(intake, numbering, body, default_time):
-                if len(lines) > listed[-1].index:
-                    break
-            bad += [(lines[refusal.index], 1, refusal.reason) for refusal in listed]
-        bad.sort()
-        line, _, reason = bad[0]
-        rejected += len(refusals)
-        raise WebError(
-            400,
-            f"{rejected} of {rejected + taken} lines are bad, the first is line {line}: {reason}",
-            more={
-                "stored": taken,
-                "rejected": rejected,
-                "lines": [
-                    {"line": line, "column": column, "reason": reason}
-                    for line, column, reason in bad[:_LISTED]
-                ],
-            },
-        )
-    return taken
+    listed = refusals[:_LISTED]
+    if listed:
+        lines: list[int] = []
+        numbering = intake.decoder(precision=precision, lenient=lenient, lines=lines)
+        async for _ in _decoded(intake, numbering, body, default_time):
+            if len(lines) > listed[-1].index:
+                break
+        numbers = [lines[refusal.index] for refusal in listed]
+        texts = _texts(body, numbers)
+        bad += [
+            BadLine(number, 1, refusal.reason, text)
+            for number, refusal, text in zip(numbers, listed, texts, strict=True)
+        ]
+    bad.sort(key=lambda each: (each.line, each.column))
+    return Written(len(messages) - len(refusals), rejected + len(refusals), bad[:_LISTED])
+
+
+def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:
+    """How the lines with these numbers, in their order, begin."""
+    texts = []
+    counted, position = 1, 0
+    for number in numbers:
+        while counted < number:
+            position = body.index(b"\n", position) + 1
+            counted += 1
+        # A character has four bytes at most.
+        raw = body[position : position + 4 * TEXT_LIMIT].partition(b"\n")[0]
+        texts.append(raw.decode(errors="replace").rstrip("\r")[:TEXT_LIMIT])
+    return texts
 
 
 async def _decoded(

@@ -67,9 +67,9 @@ class WriteTests(ApiTestCase):
     async def test_the_unit_of_timestamps_can_be_said(self) -> None:
         await self.write(event("a", time=recent() * 10), path="/api/write/?precision=ns")
         self.assertEqual((await self.stats())["receivers"]["api"]["dropped"], {"expired": 1})
-        answer = await self.write(event("a"), path="/api/write/?precision=h")
+        answer = await self.write(event("a"), path="/api/write/?precision=weeks")
         self.assertEqual(answer.status, 400)
-        self.assertEqual(answer.error, "precision: expected one of auto, s, ms, us, ns, got 'h'")
+        self.assertEqual(answer.error, "precision: expected one of auto, h, m, s, ms, us, ns, got 'weeks'")
 
     async def test_a_cluster_in_the_url_that_is_not_utf_8_is_refused(self) -> None:
         for name in ("cluster", "precision"):
@@ -351,15 +351,15 @@ class ReadYourWritesTests(ApiTestCase):
         self.assertEqual(await self.texts({}), [[["a"]]])
 
 
-class TokenTests(ApiTestCase):
-    """Who has a valid token may come in."""
+class _TokenTests(ApiTestCase):
+    roles_are_required = False
 
     def setUp(self) -> None:
         self.key = Ed25519PrivateKey.generate()
         self.public = self.key.public_key().public_bytes(
             serialization.Encoding.Raw, serialization.PublicFormat.Raw
         )
-        self.start(jwt_public_key=b64encode(self.public).decode())
+        self.start(jwt_public_key=b64encode(self.public).decode(), require_roles=self.roles_are_required)
 
     def token(self, key: Any = None, algorithm: str = "EdDSA", **claims: Any) -> str:
         return jwt.encode({"sub": "somebody", **claims}, key or self.key, algorithm=algorithm)
@@ -372,6 +372,10 @@ class TokenTests(ApiTestCase):
             if status == 401:
                 self.assertEqual(answer.header("www-authenticate"), 'Bearer realm="ccstore"')
                 self.assertEqual(answer.json["status"], "Unauthorized")
+
+
+class TokenTests(_TokenTests):
+    """Who has a valid token may come in."""
 
     async def test_a_valid_token_in_either_header(self) -> None:
         now = int(time.time())
@@ -418,9 +422,73 @@ class TokenTests(ApiTestCase):
         client.transport.loseConnection()
         await client.closed
 
+    async def test_roles_mean_nothing_unless_they_are_required(self) -> None:
+        for roles in ([], ["user"], "read", None, 3):
+            await self.check(200, x_auth_token=self.token(roles=roles))
+
     async def test_what_needs_no_token(self) -> None:
         for path in ("/health", "/ready", "/api/openapi.json", "/api/openapi.json/"):
             self.assertEqual((await self.ask("GET", path)).status, 200)
+
+
+class RoleTests(_TokenTests):
+    """A token may do what its roles say."""
+
+    roles_are_required = True
+
+    async def allowed(self, roles: object) -> set[str]:
+        """What a token with these roles may do; 403 is the answer to all else."""
+        allowed = set()
+        for method, path, access in (
+            ("POST", "/api/write/", "write"),
+            ("POST", "/api/write", "write"),
+            ("GET", "/api/query", "query"),
+            ("POST", "/api/query/", "query"),
+            ("GET", "/api/stats/", "stats"),
+        ):
+            body = b"" if access == "write" else b'{"cluster": "alex", "queries": []}'
+            answer = await self.ask(method, path, body, x_auth_token=self.token(roles=roles))
+            if answer.status == 200:
+                allowed.add(access)
+                continue
+            self.assertEqual((answer.status, answer.json["status"]), (403, "Forbidden"))
+            self.assertIn(f"the token may not {'write' if access == 'write' else 'read'}: ", answer.error)
+        return allowed
+
+    async def test_what_each_role_may_do(self) -> None:
+        reading = {"query", "stats"}
+        for roles, allowed in (
+            (["read"], reading),
+            (["write"], {"write"}),
+            (["write", "read", "other", 3, None, ["admin"]], {"write", *reading}),
+            (["api"], {"write", *reading}),
+            (["user", "admin"], {"write", *reading}),
+            (["support"], reading),
+            (["user", "manager", "anonymous"], set()),
+            (["READ", "writer", "read,write", ""], set()),
+            ([], set()),
+            ("read", set()),
+            ({"read": True}, set()),
+            (None, set()),
+        ):
+            self.assertEqual(await self.allowed(roles), allowed, roles)
+
+    async def test_what_is_said_of_one_that_is_lacking(self) -> None:
+        for roles, said in (
+            (
+                ["user", "x\n"],
+                "its roles are [\"user\", \"x\\n\"], and 'write' or 'api' or 'admin' is needed",
+            ),
+            ("write", "its claim 'roles' is no list"),
+            (None, "it has no claim 'roles'"),
+        ):
+            answer = await self.ask("POST", "/api/write", b"", x_auth_token=self.token(roles=roles))
+            self.assertEqual(answer.status, 403)
+            self.assertIn(f"the token may not write: {said}", answer.error)
+
+    async def test_a_token_that_is_not_valid_has_no_roles(self) -> None:
+        await self.check(401)
+        await self.check(401, x_auth_token=self.token(Ed25519PrivateKey.generate(), roles=["admin"]))
 
 
 class ErrorTests(ApiTestCase):

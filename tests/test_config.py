@@ -674,7 +674,24 @@ def test_defaults_of_receivers(load: Load) -> None:
         TcpReceiverConfig("t", None, "", 8094, None, None, "auto", 0.0, 2**20, 20000),
         UdpReceiverConfig("u", "", 8094, None, "auto", 4 * 2**20, 2**20),
         HttpReceiverConfig(
-            "h", None, "", 8080, None, "", 120.0, True, None, None, None, "auto", 2**24, 2**25, False
+            "h",
+            None,
+            "",
+            8080,
+            None,
+            "",
+            120.0,
+            True,
+            None,
+            None,
+            None,
+            "auto",
+            2**24,
+            2**25,
+            False,
+            "auto",
+            False,
+            {},
         ),
     )
     assert config.warnings == ()
@@ -694,14 +711,49 @@ def test_options_of_receivers(load: Load) -> None:
     udp = {"type": "udp", "address": "localhost", "port": 1, "receive_buffer": "8MiB", "cluster": ""}
     http = {"type": "http", "path": "write", "keep_alives_enabled": False, "access_log": True}
     http |= {"max_body": "1k", "max_unpacked": 2048, "username": "u", "password": "p", "process_messages": []}
+    http |= {"influx": False, "cluster_from": "bucket", "databases": {"x": "alex"}}
     config = load(complete(receivers={"t": tcp, "u": udp, "h": http}))
     assert config.receivers == (
         TcpReceiverConfig("t", None, "", 1, None, "alex", "ms", 300.0, 2048, 0),
         UdpReceiverConfig("u", "127.0.0.1", 1, None, "auto", 8 * 2**20, 2**20),
         HttpReceiverConfig(
-            "h", None, "", 8080, None, "/write", 120.0, False, "u", "p", None, "auto", 1024, 2048, True
+            "h",
+            None,
+            "",
+            8080,
+            None,
+            "/write",
+            120.0,
+            False,
+            "u",
+            "p",
+            None,
+            "auto",
+            1024,
+            2048,
+            True,
+            "never",
+            True,
+            {"x": "alex"},
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("influx", "yes", "true, false or auto"),
+        ("cluster_from", "org", '"database" (or "bucket"'),
+        ("databases", "alex", "such as {telegraf: alex}"),
+        ("databases", {"x": 1}, "what 'x' has is not the name of a cluster"),
+        ("databases", {"x": ""}, "what 'x' has is not the name of a cluster"),
+        ("databases", {"x": "a\nb"}, "what 'x' has is not the name of a cluster"),
+    ],
+)
+def test_what_is_said_of_wrong_influx_keys(load: Load, key: str, value: object, expected: str) -> None:
+    said = problem(load, receiver(type="http", **{key: value}))
+    assert f".{key}: " in said
+    assert expected in said
 
 
 @pytest.mark.parametrize(("given", "path"), [("", ""), ("/", ""), ("write", "/write"), ("/api/", "/api/")])
@@ -1320,6 +1372,13 @@ def test_jwt_public_key(load: Load, cwd: Path) -> None:
     for api in ({"jwt_public_key": KEY}, {"jwt_public_key_file": "jwt.pub"}, {"jwt_public_key_env": "K"}):
         config = load(complete(api=api), "central.json", {"K": KEY})
         assert config.api.jwt_public_key == bytes(range(32))
+        assert not config.api.require_roles
+        assert load(
+            complete(api={**api, "require_roles": True}), "central.json", {"K": KEY}
+        ).api.require_roles
+    for without in ({}, {"jwt_public_key": ""}):
+        said = problem(load, complete(api={"require_roles": True, **without}))
+        assert said.startswith("api.require_roles: got true, expected jwt_public_key beside it")
     assert load(complete(api={"jwt_public_key": ""})).api.jwt_public_key is None
 
 

@@ -56,7 +56,7 @@ def read_answer(data: bytes) -> tuple[Answer, bytes]:
     head, _, rest = data.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    length = int(headers["content-length"])
+    length = int(headers.get("content-length", "0"))
     return Answer(int(first.split(" ")[1]), headers, rest[:length]), rest[length:]
 
 
@@ -77,7 +77,7 @@ def basic(credentials: str) -> str:
     return f"Basic {b64encode(credentials.encode()).decode()}"
 
 
-class _HttpTests(SynchronousTestCase):
+class HttpTestCase(SynchronousTestCase):
     """A receiver without a network."""
 
     wire: Wire
@@ -109,7 +109,7 @@ class _HttpTests(SynchronousTestCase):
         return self.answer()
 
 
-class WriteTests(_HttpTests):
+class WriteTests(HttpTestCase):
     """What is answered to lines, good and bad."""
 
     def test_success_is_exactly_200_with_an_empty_body(self) -> None:
@@ -238,7 +238,7 @@ class WriteTests(_HttpTests):
         self.assertEqual([int(text[:7]) for text in self.sink.texts], list(range(3000)))
 
 
-class DoorTests(_HttpTests):
+class DoorTests(HttpTestCase):
     """Who may come in, and where."""
 
     def test_lines_are_sent_by_post_and_nothing_else(self) -> None:
@@ -282,7 +282,7 @@ class DoorTests(_HttpTests):
         self.assertEqual(self.sink.texts, ["a"] * 3)
 
 
-class LimitTests(_HttpTests):
+class LimitTests(HttpTestCase):
     """Bodies that are too large are refused as soon as that is known."""
 
     def setUp(self) -> None:
@@ -437,7 +437,7 @@ class LimitTests(_HttpTests):
             self.assertIn("gzip", answer.error["error"])
 
 
-class ConnectionTests(_HttpTests):
+class ConnectionTests(HttpTestCase):
     """Connections that live long, or not long enough."""
 
     def test_a_connection_takes_one_request_after_another(self) -> None:

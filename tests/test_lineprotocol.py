@@ -394,6 +394,10 @@ def test_a_string_over_line_ends_may_be_followed_by_what_follows_a_string(end: b
         ("auto", -1, -(10**9)),
         ("auto", -(10**11), -(10**17)),
         ("auto", -(10**17), -(10**17)),
+        ("h", 500_000, 500_000 * 3600 * 10**9),
+        ("h", 2_562_048, None),
+        ("m", -30_000_000, -30_000_000 * 60 * 10**9),
+        ("m", 153_722_868, None),
         ("s", 9_223_372_036, 9_223_372_036 * 10**9),
         ("s", 9_223_372_037, None),
         ("s", -9_223_372_036, -9_223_372_036 * 10**9),
@@ -414,6 +418,22 @@ def test_timestamps(precision: Precision, stamp: int, time: int | None) -> None:
             assert not errors
 
 
+@pytest.mark.parametrize("precision", sorted(NANOSECONDS))
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+def test_a_lenient_decoder_finds_the_unit_that_was_not_meant(precision: Precision, unit: int) -> None:
+    time = 1_700_000_000 * 10**9
+    for stamp in (time // unit, -time // unit):
+        lines = b'm event="x" %d\nm event="y"\n' % stamp
+        for fast in (True, False):
+            decoder = StreamDecoder(precision=precision, lenient=True, fast=fast)
+            times = [message.time for message in decoder.feed(lines, NOW).messages]
+            if unit >= NANOSECONDS[precision]:  # what is too coarse for its unit means what it says
+                expected = stamp * (NANOSECONDS[precision] or unit)
+            else:
+                expected = stamp * unit
+            assert times[0] == expected
+
+
 def test_leading_zeros_of_a_timestamp_do_not_matter() -> None:
     assert one(b'm event="x" ' + b"0" * 30 + b"5").time == 5 * 10**9
     assert one(b'm event="x" ' + b"0" * 17 + b"5").time == 5 * 10**9
@@ -427,6 +447,8 @@ def test_leading_zeros_of_a_timestamp_do_not_matter() -> None:
         ("us", 1_700_000_000_123_456_000),
         ("ms", 1_700_000_000_123_000_000),
         ("s", 1_700_000_000_000_000_000),
+        ("m", 1_699_999_980_000_000_000),
+        ("h", 1_699_999_200_000_000_000),
     ],
 )
 def test_the_default_time_is_cut_to_the_precision(precision: Precision, time: int) -> None:

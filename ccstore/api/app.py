@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from ccstore import __version__
-from ccstore.api.auth import Gate
+from ccstore.api.auth import Access, Gate
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.config import ApiConfig
@@ -46,15 +46,20 @@ _PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javas
 _POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
-def _authorized(handler: _Handler[_P]) -> _Handler[_P]:
+def _authorized(handler: _Handler[_P], access: Access = "read") -> _Handler[_P]:
     """A route that needs a token, where a key is configured."""
 
     @wraps(handler)
     async def checked(self: Api, request: IRequest, *args: _P.args, **kwargs: _P.kwargs) -> bytes:
-        self.gate.check(request)
+        self.gate.check(request, access)
         return await handler(self, request, *args, **kwargs)
 
     return cast("_Handler[_P]", checked)
+
+
+def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
+    """As :func:`_authorized`, for what changes anything."""
+    return _authorized(handler, "write")
 
 
 class Api:
@@ -76,7 +81,7 @@ class Api:
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
     ) -> None:
-        self.gate = Gate(config.jwt_public_key)
+        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
         self._config = config
         self._intake = intake
         self._store = store
@@ -88,7 +93,7 @@ class Api:
 
     @app.route("/api/write", methods=["POST"])
     @app.route("/api/write/", methods=["POST"])
-    @_authorized
+    @_authorized_to_write
     async def write(self, request: IRequest) -> bytes:
         """Take line protocol."""
         cluster = argument(request, "cluster")

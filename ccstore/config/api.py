@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import kinds
+from .kinds import Unfit
 from .listening import Ports, read_listening
 from .section import Section
 from .values import ApiConfig
@@ -22,6 +23,7 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         idle_timeout=section.take("idle_timeout", kinds.duration, 120.0),
         keep_alives_enabled=section.take("keep_alives_enabled", kinds.boolean, True),
         jwt_public_key=section.secret("jwt_public_key", kinds.public_key),
+        require_roles=_read_roles(section),
         enable_swagger_ui=section.take("enable_swagger_ui", kinds.boolean, False),
         max_body=section.take("max_body", kinds.size(2**10, _GIB), 16 * _MIB),
         max_queries=section.take("max_queries", kinds.integer(1, 10**6), 1000),
@@ -31,3 +33,13 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
     )
     section.finish()
     return api
+
+
+def _read_roles(section: Section) -> bool:
+    require_roles = section.take("require_roles", kinds.boolean, False)
+    if require_roles and not section.has_secret("jwt_public_key"):
+        # Taken for nothing, it would leave a door open that somebody meant to close.
+        section.fail(
+            "require_roles", True, Unfit("jwt_public_key beside it: without a key there are no tokens")
+        )
+    return require_roles

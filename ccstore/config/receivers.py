@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from attrs import asdict
+
+from ccstore.message import is_cluster
 
 from . import kinds
 from .document import Object
@@ -27,6 +30,7 @@ _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 _PRECISION = kinds.choice("auto", "s", "ms", "us", "ns")
 _LINE_LENGTH = kinds.size(64, _GIB)
 _INTERVAL = kinds.duration_between(1, 86400, 'a duration from "1s" to "24h"')
+_NO_DATABASES: Mapping[str, str] = MappingProxyType({})
 
 # Types of the Go daemon that have nothing to deliver here.
 METRICS_ONLY = ("prometheus", "ipmi", "redfish")
@@ -89,6 +93,9 @@ def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
         max_body=section.take("max_body", kinds.size(_KIB, _GIB), 16 * _MIB),
         max_unpacked=section.take("max_unpacked", kinds.size(_KIB, 4 * _GIB), 32 * _MIB),
         access_log=section.take("access_log", kinds.boolean, False),
+        influx=section.take("influx", _influx, "auto"),
+        cluster_from_database=section.take("cluster_from", _cluster_from, False),
+        databases=section.take("databases", _databases, _NO_DATABASES),
         rules=read_rules(section),
     )
 
@@ -106,6 +113,32 @@ def _metric(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise Unfit("the name of a metric")
     return value
+
+
+def _influx(value: object) -> str:
+    if isinstance(value, bool):
+        return "always" if value else "never"
+    if value != "auto":
+        raise Unfit("true, false or auto")
+    return "auto"
+
+
+def _cluster_from(value: object) -> bool:
+    if value not in ("database", "bucket", "db"):
+        raise Unfit('"database" (or "bucket", which is the same)')
+    return True
+
+
+def _databases(value: object) -> Mapping[str, str]:
+    expected = "an object with the cluster of each database or bucket, such as {telegraf: alex}"
+    if not isinstance(value, Object):
+        raise Unfit(expected)
+    databases = {}
+    for name, cluster in value.items():
+        if not isinstance(cluster, str) or not is_cluster(cluster):
+            raise Unfit(f"{expected}; what {name!r} has is not the name of a cluster")
+        databases[name] = cluster
+    return MappingProxyType(databases)
 
 
 def _user_name(name: str) -> str:

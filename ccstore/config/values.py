@@ -70,6 +70,10 @@ class HttpReceiverConfig:
     ``path`` is empty for every path, else it starts with a slash. ``idle_timeout`` is in seconds and 0 means
     never. ``max_body`` (as sent) and ``max_unpacked`` (after gzip) are in bytes. ``username`` and
     ``password`` are both given or both None.
+
+    ``influx`` says whether requests that look like those of InfluxDB clients are answered as InfluxDB does:
+    ``always``, ``auto`` (where they can be nothing else) or ``never``. Their database or bucket names the
+    cluster if ``cluster_from_database`` is set, and is looked up in ``databases`` before.
     """
 
     name: str
@@ -87,6 +91,9 @@ class HttpReceiverConfig:
     max_body: int
     max_unpacked: int
     access_log: bool
+    influx: str
+    cluster_from_database: bool
+    databases: Mapping[str, str]
     rules: tuple[Rule, ...] = ()
 
 
@@ -206,9 +213,10 @@ class ApiConfig:
     """
     The REST interface.
 
-    ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. ``idle_timeout`` (0
-    means never) and ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and
-    ``max_rows`` are for one request.
+    ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
+    ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
+    ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
+    request.
     """
 
     endpoint: str | None
@@ -218,6 +226,7 @@ class ApiConfig:
     idle_timeout: float
     keep_alives_enabled: bool
     jwt_public_key: bytes | None
+    require_roles: bool
     enable_swagger_ui: bool
     max_body: int
     max_queries: int

@@ -28,7 +28,6 @@ from ccstore.lineprotocol.grammar import (
     string,
     token,
     trim,
-    unit_by_magnitude,
     value_of,
     what,
 )
@@ -66,6 +65,8 @@ class StreamDecoder:
 
     The result does not depend on where the pieces are cut.
 
+    :param lenient: a timestamp that is out of range in the unit of ``precision`` goes by magnitude: what is
+        too fine for its unit always is.
     :param max_line_length: bytes an entry may have, its newline not counted; a longer one is rejected and
         skipped, and never held in memory. None means no limit.
     :param fast: take the fast way where it fits.
@@ -77,13 +78,14 @@ class StreamDecoder:
         cache: SeriesCache | None = None,
         *,
         precision: Precision = "auto",
+        lenient: bool = False,
         max_line_length: int | None = None,
         fast: bool = True,
         lines: list[int] | None = None,
     ) -> None:
         self._lines = lines
         self._cache = SeriesCache() if cache is None else cache
-        self._stamps = Stamps(NANOSECONDS[precision])
+        self._stamps = Stamps(NANOSECONDS[precision], lenient=lenient)
         self._max = max_line_length
         self._fast = fast
         self._rest = bytearray()  # an entry whose end has not arrived, from its first byte
@@ -417,7 +419,7 @@ class StreamDecoder:
         digits = bytes(data[position:end])
         time = integer(digits, INT64_MIN, INT64_MAX)
         if time is not None:
-            time *= self._stamps.unit or unit_by_magnitude(abs(time))
+            time = self._stamps.scaled(time)
         if time is None or not INT64_MIN <= time <= INT64_MAX:
             why = "invalid timestamp" if INTEGER.fullmatch(digits) is None else "timestamp out of range"
             raise Wrong(position, f"{why} {short(digits.decode())}")

@@ -9,10 +9,18 @@ from typing import Final, Literal
 
 from ccstore.message import FieldValue
 
-Precision = Literal["auto", "s", "ms", "us", "ns"]
+Precision = Literal["auto", "h", "m", "s", "ms", "us", "ns"]
 
 #: Nanoseconds in a unit of each precision; ``auto`` is decided stamp by stamp.
-NANOSECONDS: Final[Mapping[str, int]] = {"auto": 0, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+NANOSECONDS: Final[Mapping[str, int]] = {
+    "auto": 0,
+    "h": 3600 * 10**9,
+    "m": 60 * 10**9,
+    "s": 10**9,
+    "ms": 10**6,
+    "us": 10**3,
+    "ns": 1,
+}
 #: How much of a rejected line is kept, in characters.
 TEXT_LIMIT: Final = 200
 

@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import contains
 from typing import Final
 
-from ccstore.lineprotocol.grammar import INT64_MAX, Wrong, unescape, unit_by_magnitude
+from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import SeriesCache
 from ccstore.message import Batch, Message
 
@@ -37,21 +37,29 @@ class Stamps:
     """Reads timestamps.
 
     :ivar unit: nanoseconds in their unit; 0 to go by magnitude.
+    :ivar lenient: a stamp that is out of range in that unit goes by magnitude, too.
     :ivar default_time: of lines that carry none.
     """
 
-    __slots__ = ("default_time", "unit")
+    __slots__ = ("default_time", "lenient", "unit")
 
-    def __init__(self, unit: int) -> None:
+    def __init__(self, unit: int, *, lenient: bool = False) -> None:
         self.unit = unit
+        self.lenient = lenient
         self.default_time = 0
 
     def time(self, stamp: str) -> int:
         """The time of a stamp of digits, not checked to be in range."""
         if not stamp:
             return self.default_time
-        number = int(stamp)
-        return number * (self.unit or unit_by_magnitude(number))
+        return self.scaled(int(stamp))
+
+    def scaled(self, number: int) -> int:
+        """The time of a number, not checked to be in range."""
+        time = number * (self.unit or unit_by_magnitude(abs(number)))
+        if self.lenient and not INT64_MIN <= time <= INT64_MAX:
+            return number * unit_by_magnitude(abs(number))
+        return time
 
     def times(self, stamps: Sequence[str]) -> list[int] | None:
         """The times of many stamps, of which some may be empty; None if one is out of range."""
@@ -70,6 +78,8 @@ class Stamps:
                 times = [*map(self.time, stamps)]
             elif unit != 1:
                 times = [time * unit for time in times]
+                if self.lenient and max(times) > INT64_MAX:
+                    times = [*map(self.time, stamps)]
         return times if max(times) <= INT64_MAX else None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import binascii
 import hmac
 from base64 import b64decode
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
@@ -19,6 +21,7 @@ from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
 
@@ -26,7 +29,7 @@ _DRAIN = 5.0
 
 
 class _WriteResource(Resource):
-    """Takes POST requests on one path, or on every path."""
+    """Takes POST requests on one path, or on every path; and those of InfluxDB's clients on theirs."""
 
     isLeaf = True
     log = Logger()
@@ -35,6 +38,7 @@ class _WriteResource(Resource):
         super().__init__()
         self._config = config
         self._intake = intake
+        self._influx = Influx(config, intake)
         self._path = config.path.rstrip("/").encode()
         self._credentials: bytes | None = None
         if config.username is not None and config.password is not None:
@@ -42,11 +46,17 @@ class _WriteResource(Resource):
 
     def render(self, request: Request) -> Any:
         """Answer a request."""
+        handler = self._influx.handler(request)
+        if handler is not None:
+            answering = Deferred.fromCoroutine(self._answer(request, handler))
+            answering.addErrback(self._failed, request, failure_of)
+            return NOT_DONE_YET
         try:
             self._check(request)
         except WebError as error:
             return answer(request, error.status, error.body(), error.headers)
-        Deferred.fromCoroutine(self._write(request)).addErrback(self._failed, request)
+        answering = Deferred.fromCoroutine(self._answer(request, self._write))
+        answering.addErrback(self._failed, request, _failure_of)
         return NOT_DONE_YET
 
     def _check(self, request: Request) -> None:
@@ -72,7 +82,7 @@ class _WriteResource(Resource):
             return False
         return hmac.compare_digest(decoded, credentials)
 
-    async def _write(self, request: Request) -> None:
+    async def _answer(self, request: Request, handler: Handler) -> None:
         gone = request.notifyFinish()
         is_gone = False
 
@@ -81,25 +91,38 @@ class _WriteResource(Resource):
             is_gone = True
 
         gone.addErrback(leave)
+        said = await handler(request)
+        if not is_gone:
+            _say(request, said)
+
+    async def _write(self, request: Request) -> Said:
         sender = address_of(request.getClientAddress())
         try:
             cluster = argument(request, "cluster")
             with body_of(request, self._config.max_unpacked) as body:
                 await write_body(self._intake, body, sender, cluster)
         except WebError as error:
-            said = answer(request, error.status, error.body(), error.headers)
-        else:
-            # Exactly 200 and an empty body: senders throw a batch away on any other status.
-            said = answer(request, 200, b"")
-        if not is_gone:
-            request.write(said)
-            request.finish()
+            return _failure_of(request, error)
+        # Exactly 200 and an empty body: senders throw a batch away on any other status.
+        return Said(200, b"", {})
 
-    def _failed(self, failure: Any, request: Request) -> None:
+    def _failed(self, failure: Any, request: Request, answer_to: Callable[[Request, WebError], Said]) -> None:
         error = internal_error(self.log, failure, request)
         if not request.finished and request.channel is not None:
-            request.write(answer(request, error.status, error.body()))
-            request.finish()
+            _say(request, answer_to(request, error))
+
+
+def _failure_of(request: Request, error: WebError) -> Said:
+    return Said(error.status, error.body(), error.headers)
+
+
+def _say(request: Request, said: Said) -> None:
+    body = answer(request, said.status, said.body, said.headers)
+    if said.status in NO_BODY_CODES:
+        for name in (b"content-type", b"content-length"):
+            request.responseHeaders.removeHeader(name)
+    request.write(body)
+    request.finish()
 
 
 @implementer(IReceiver)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +18,8 @@ from zope.interface import implementer
 from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Page, Query
-from ccstore.storage.sqlite.file import PRAGMAS, checkpoint, prepare_file
+from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, checkpoint, prepare_file
+from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.writer import Writer
@@ -29,9 +27,6 @@ from ccstore.storage.sqlite.writer import Writer
 _READERS: Final = 3
 #: Milliseconds that a write waits for a lock at most: it is tried again, and the stop waits for it.
 _LOCK_WAIT: Final = 1000
-#: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
-#: has its own.
-_STATEMENTS_HELD: Final = 40
 #: Seconds in a second that merging may take, while messages come in and while they do not.
 _MERGING_TIME: Final = (0.05, 0.5)
 #: What SQLite says when a message itself is at fault; anything else may pass.
@@ -77,9 +72,10 @@ class SqliteBackend:
         self._writer = Writer(int(retention * 1e9), now)
         self._reader = Reader()
         self._reserve = Reserve(path)
+        # What the writer knows of the file would be wrong with two daemons.
+        self._lock = FileLock(path, "database")
         self._now = now
         self._reactor = reactor
-        self._lock: int | None = None
         self._writing: ConnectionPool | None = None
         self._reading: ConnectionPool | None = None
         self._queries = 0
@@ -92,7 +88,7 @@ class SqliteBackend:
 
     def open(self) -> None:
         """See :meth:`IBackend.open`."""
-        self._take_lock()
+        self._lock.take()
         try:
             try:
                 self._load()
@@ -102,7 +98,7 @@ class SqliteBackend:
                     raise
                 self._load()
         except (sqlite3.Error, StoreError) as error:
-            self._release_lock()
+            self._lock.release()
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
         self._writing = self._pool(str(self._path), 1, self._prepare_writer)
         self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS, self._prepare)
@@ -126,7 +122,7 @@ class SqliteBackend:
             await self._run(checkpoint)
         self._writing.close()
         self._reading = self._writing = None
-        self._release_lock()
+        self._lock.release()
 
     def _pool(
         self, database: str, connections: int, prepare: Callable[[sqlite3.Connection], None]
@@ -137,7 +133,7 @@ class SqliteBackend:
             uri=database.startswith("file:"),
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=_STATEMENTS_HELD,
+            cached_statements=STATEMENTS_HELD,
             cp_reactor=self._reactor,
             cp_min=1,
             cp_max=connections,
@@ -153,23 +149,6 @@ class SqliteBackend:
         self._prepare(connection)
         (wait,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute(f"PRAGMA busy_timeout = {min(wait, _LOCK_WAIT)}")
-
-    def _take_lock(self) -> None:
-        """One daemon a file: what the writer knows of it would be wrong with two."""
-        path = self._path.with_name(self._path.name + ".lock")
-        try:
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._release_lock()
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
-                raise StoreError(f"the database {self._path} is in use by another ccstore") from None
-            raise StoreError(f"cannot write beside the database {self._path}: {error.strerror}") from None
-
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     # -- work
 

@@ -15,6 +15,9 @@ APPLICATION_ID: Final = 0x63637374
 #: Rows are only ever added at the end, and go by the thousand: larger pages than usual, and checkpoints
 #: when the write-ahead log has 16 MB instead of 4, save a third of the time.
 _PAGE_SIZE: Final = 8192
+#: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
+#: has its own.
+STATEMENTS_HELD: Final = 40
 #: What every connection sets, unless the configuration has something else.
 PRAGMAS: Final = {
     "busy_timeout": "5000",
@@ -35,7 +38,10 @@ def prepare_file(connection: sqlite3.Connection) -> None:
         )
     )
     if application != APPLICATION_ID and objects:
-        raise StoreError("it has tables, but ccstore did not make it: give another path")
+        raise StoreError(
+            "it has tables, but ccstore did not make it: give another path"
+            " (and if it is cc-event-store's, `ccstore import` takes over what it has)"
+        )
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"its schema has version {version}, written by a newer ccstore: this one knows {SCHEMA_VERSION}"

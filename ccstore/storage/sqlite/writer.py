@@ -120,19 +120,26 @@ class Writer:
 
     # -- writing
 
-    def write(self, connection: sqlite3.Connection, messages: Batch) -> None:
-        """Commit all of these messages."""
+    def write(
+        self,
+        connection: sqlite3.Connection,
+        messages: Batch,
+        also: Callable[[sqlite3.Connection], None] = lambda connection: None,
+    ) -> None:
+        """Commit all of these messages, and what ``also`` does to the database."""
         parts = [*_by_kind(messages)]
         if not parts:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                also(connection)
             return
         try:
             with transaction(connection):
                 for kind, part in parts:
                     self._insert(connection, self._open[kind], kind, part)
                 refresh_cluster_views(connection, self._new_clusters)
+                also(connection)
         except BaseException:
             # What was interned in this transaction is gone with it.
             self._forget_streams()

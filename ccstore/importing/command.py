@@ -1,0 +1,230 @@
+"""The command ``ccstore import``: its words, and what it says."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
+from ccstore.importing.go_database import open_database
+from ccstore.importing.lines import Lines
+from ccstore.importing.progress import Progress
+from ccstore.importing.run import Importer, Outcome
+from ccstore.importing.source import Bad, Source, SourceError
+from ccstore.interfaces import StoreError
+from ccstore.lineprotocol import NANOSECONDS, Precision
+from ccstore.message import is_cluster
+from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.lock import InUse
+
+#: Exit statuses: everything is in the store; the import could not be done, or not to its end; it was, but
+#: some lines or rows were not taken.
+DONE: Final = 0
+FAILED: Final = 1
+REJECTED: Final = 3
+_INTERRUPTED: Final = 130
+#: What is not taken is named so often for each source, and then only counted.
+_NAMED: Final = 100
+_MAGIC: Final = b"SQLite format 3\0"
+_DESCRIPTION: Final = """\
+Brings messages into the configured store while the daemon does not run: those of a database of
+cc-event-store, or of files of line protocol, plain or packed by gzip. An import that was ended goes on where
+it was when it is given again, and what is imported is imported once. Events that have expired are not stored,
+but counted.
+"""
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the words behind ``ccstore import`` say; gives the exit status."""
+    options = _parse(words)
+    progress = Progress(sys.stderr)
+    try:
+        return _import(options, progress)
+    except (ConfigError, StoreError, SourceError) as error:
+        progress.say(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        progress.say("interrupted: the same command goes on from here")
+        return _INTERRUPTED
+    finally:
+        progress.clear()
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="ccstore import", description=_DESCRIPTION)
+    parser.add_argument(
+        "--config", "-c", type=Path, metavar="FILE", help="the configuration of the daemon; see `ccstore run`"
+    )
+    parser.add_argument(
+        "--cluster", type=_cluster, metavar="NAME", help="the cluster of lines that do not name one"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=[*NANOSECONDS],
+        default="auto",
+        help="what the timestamps of lines count; auto goes by their size",
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a database of cc-event-store, a file of lines (plain or gzip), or - for lines from stdin, of"
+        " which no position is remembered",
+    )
+    return parser.parse_args(words)
+
+
+def _cluster(name: str) -> str:
+    if not is_cluster(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is not the name of a cluster")
+    return name
+
+
+def _import(options: argparse.Namespace, progress: Progress) -> int:
+    config = _load(options.config)
+    for name in options.sources:
+        # Before anything is done, as far as can be seen.
+        if name != "-" and not os.access(name, os.R_OK):
+            raise SourceError(f"{name}: is not there, or may not be read")
+        if name != "-" and os.path.isdir(name):
+            raise SourceError(f"{name}: is a folder, expected a file")
+    rejected = 0
+    with _open(config) as target:
+        for name in options.sources:
+            with _sources(name, options, progress) as sources:
+                outcomes = []
+                for source in sources:
+                    outcomes.append((source, _run(source, target, config, options, progress)))
+                progress.clear()
+                _report(name, outcomes)
+                rejected += sum(outcome.books.rejected.total() for _, outcome in outcomes)
+    return REJECTED if rejected else DONE
+
+
+def _load(path: Path | None) -> Config:
+    config = load_config(None if path is None else path.absolute(), cwd=Path.cwd(), environ=os.environ)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return config
+
+
+@contextmanager
+def _open(config: Config) -> Iterator[BulkWriter]:
+    backend = _sqlite(config.storage.backend)
+    missing = missing_folder(backend.database_path)
+    if missing is not None:
+        raise StoreError(f"storage.backend.database_path: {missing}")
+    target = BulkWriter(backend.database_path, backend.pragmas, retention=config.storage.retention_time)
+    try:
+        target.open()
+        yield target
+    except InUse as error:
+        raise StoreError(f"{error}: stop it for the time of the import") from None
+    finally:
+        target.close()
+
+
+def _sqlite(backend: object) -> SqliteConfig:
+    if not isinstance(backend, SqliteConfig):
+        raise StoreError("storage.backend.type: an import needs sqlite")
+    return backend
+
+
+@contextmanager
+def _sources(name: str, options: argparse.Namespace, progress: Progress) -> Iterator[Sequence[Source]]:
+    precision = cast(Precision, options.precision)
+    if name == "-":
+        yield [Lines(None, precision, now=time.time_ns, stream=sys.stdin.buffer)]
+    elif not _is_database(Path(name)):
+        yield [Lines(Path(name), precision, now=time.time_ns)]
+    else:
+        with open_database(Path(name)) as database:
+            for other in database.others:
+                progress.say(
+                    f"{name}: left out the table {other!r}, which has no events or logs of a cluster"
+                )
+            yield database.tables
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _run(
+    source: Source, target: BulkWriter, config: Config, options: argparse.Namespace, progress: Progress
+) -> Outcome:
+    named = 0
+
+    def complain(source: Source, bad: Bad) -> None:
+        nonlocal named
+        named += 1
+        if named <= _NAMED:
+            text = f": {bad.text!r}" if bad.text else ""
+            progress.say(f"{source.name}: {source.unit} {bad.number}: {bad.reason}{text}")
+        elif named == _NAMED + 1:
+            progress.say(f"{source.name}: there are more {source.unit}s that are not taken")
+
+    progress.begin(source.name, source.unit)
+    importer = Importer(
+        target,
+        config=config.storage,
+        cluster=options.cluster,
+        progress=progress.move,
+        complain=complain,
+    )
+    return importer.run(source)
+
+
+_COLUMNS: Final = ("read", "stored", "expired", "not kept", "rejected")
+
+
+def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]]) -> None:
+    """What became of everything, as a table: read = stored + expired + not kept + rejected."""
+    print(name)
+    rows: list[tuple[str, ...]] = [("", *_COLUMNS)]
+    notes: list[str] = []
+    for source, outcome in outcomes:
+        books = outcome.books
+        expired = books.dropped["expired"]
+        figures = (
+            books.received,
+            books.stored,
+            expired,
+            books.dropped.total() - expired,
+            books.rejected.total(),
+        )
+        rows.append((source.name, *map(str, figures)))
+        notes += _notes(source, outcome)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        print(f"  {first:<{widths[0]}}  {'  '.join(cells)}".rstrip())
+    for note in notes:
+        print(f"  {note}")
+
+
+def _notes(source: Source, outcome: Outcome) -> Iterator[str]:
+    books = outcome.books
+    if outcome.finished_at is not None:
+        yield f"{source.name}: nothing new, it was imported at {outcome.finished_at}"
+    elif outcome.earlier:
+        yield f"{source.name}: {outcome.earlier} of the {source.unit}s read were imported earlier"
+    reasons = Counter({f"rejected, {reason}": count for reason, count in books.rejected.items()})
+    reasons.update(
+        {f"not kept, {reason}": count for reason, count in books.dropped.items() if reason != "expired"}
+    )
+    for reason, count in sorted(reasons.items()):
+        yield f"{source.name}: {count} {reason}"
+    if books.fields_not_stored:
+        yield f"{source.name}: {books.fields_not_stored} fields besides the event or the log were not kept"

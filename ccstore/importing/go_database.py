@@ -1,0 +1,266 @@
+"""An SQLite file of ``cc-event-store``: a table for each cluster and kind, with times in seconds.
+
+https://github.com/ClusterCockpit/cc-event-store/blob/main/internal/storage/sqlStorage.go has its schema.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+from ccstore.importing.source import Bad, Mark, Piece, SourceError
+from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
+
+_TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
+#: What a row must have, and what else it may have; the order is that in which columns are read.
+_NEEDED: Final = ("timestamp", "field")
+_HEAD: Final = ("name", "hostname", "type", "typeid", "stype", "stypeid", "othertags")
+#: A piece ends at so many rows, or characters of text.
+_ROWS: Final = 8192
+_TEXT: Final = 16 * 1024 * 1024
+_ROWS_FETCHED: Final = 256
+_SECOND: Final = 10**9
+_SERIES_HELD: Final = 65536
+_Row = tuple[Any, ...]
+
+
+class GoDatabase:
+    """The file, open for reading.
+
+    :ivar tables: those with messages.
+    :ivar others: the names of all others.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        names = [
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+            )
+            if not name.startswith("sqlite_")
+        ]
+        self.tables = [
+            Table(connection, name, match[1], match[2])  # type: ignore[arg-type]
+            for name in names
+            if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
+        ]
+        found = {table.name for table in self.tables}
+        self.others = [name for name in names if name not in found]
+        if not self.tables:
+            raise SourceError(
+                f"{path}: has no table with events or logs of a cluster, such as alex_events: "
+                "is it a database of cc-event-store?"
+            )
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[GoDatabase]:
+    """Open a file, and see it as it is now until the end; raises :class:`SourceError`."""
+    with _reading(str(path)):
+        connection = _connect(path)
+    with closing(connection):
+        with _reading(str(path)):
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            if application == APPLICATION_ID:
+                raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
+            connection.execute("BEGIN")
+            database = GoDatabase(path, connection)
+        yield database
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise SourceError(f"{name}: cannot be read: {error}") from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, also where nothing can be changed."""
+    for option in ("mode=ro", "immutable=1"):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{option}", uri=True, isolation_level=None)
+        try:
+            connection.execute("PRAGMA busy_timeout = 10000")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            # A write-ahead log needs a file beside it. If there is none, or nothing in it, it is not missed.
+            log = path.with_name(path.name + "-wal")
+            if option != "mode=ro" or (log.exists() and log.stat().st_size):
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise AssertionError("the last way returns or raises")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The columns of a table, by their names in lower case."""
+    rows = connection.execute(f"PRAGMA table_info({identifier(table)})")
+    return {row[1].lower(): row[1] for row in rows}
+
+
+def _has_columns(connection: sqlite3.Connection, table: str) -> bool:
+    return _columns(connection, table).keys() >= {*_NEEDED}
+
+
+class Table:
+    """The events or the logs of a cluster; see :class:`ccstore.importing.source.Source`."""
+
+    unit = "row"
+
+    def __init__(self, connection: sqlite3.Connection, name: str, cluster: str, kind: Kind) -> None:
+        self.name = name
+        self.key = name
+        self._connection = connection
+        self._cluster = cluster
+        self._kind = kind
+        self._series: dict[_Row, Series] = {}
+        there = _columns(connection, name)
+        columns = [identifier(there[key]) if key in there else "NULL" for key in (*_NEEDED, *_HEAD)]
+        self._select = f"SELECT rowid, {', '.join(columns)} FROM {identifier(name)}"
+
+    def find(self, marks: Sequence[Mark]) -> Mark | None:
+        """See :meth:`Source.find`."""
+        with _reading(self.name):
+            for mark in sorted(marks, key=lambda each: each.position, reverse=True):
+                rows = [*self._rows("WHERE rowid = ?", mark.position)]
+                if rows and _digest(rows[0][0]) == mark.digest:
+                    return mark
+        return None
+
+    def pieces(self, after: Mark | None) -> Iterator[Piece]:
+        """See :meth:`Source.pieces`."""
+        with _reading(self.name):
+            low, high = self._ends()
+            if after is not None:
+                low = after.position + 1
+            span = max(1, high - low + 1)
+            for rows in self._rows("WHERE rowid >= ? ORDER BY rowid", low):
+                yield self._piece(rows, (rows[-1][0] - low + 1) / span)
+
+    def _ends(self) -> tuple[int, int]:
+        """The ids of the first and the last row; if there is none, of one that is not there."""
+        name = identifier(self.name)
+        low, high = self._connection.execute(
+            f"SELECT (SELECT min(rowid) FROM {name}), (SELECT max(rowid) FROM {name})"
+        ).fetchone()
+        return (0, 0) if low is None else (low, high)
+
+    def _rows(self, which: str, start: int) -> Iterator[list[_Row]]:
+        """Rows from one on, in pieces."""
+        statement = f"{self._select} {which}"
+        self._connection.text_factory = str
+        try:
+            for rows in _pieces(self._connection.execute(statement, (start,))):
+                yield rows
+                start = rows[-1][0] + 1
+            return
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        # Some text is no UTF-8: from here on more slowly, and with marks where it is not.
+        self._connection.text_factory = _text
+        yield from _pieces(self._connection.execute(statement, (start,)))
+
+    def _piece(self, rows: list[_Row], fraction: float) -> Piece:
+        series, texts, times, numbers = [], [], [], []
+        bad = []
+        for row in rows:
+            number, timestamp, field = row[:3]
+            time = _time(timestamp)
+            if time is None:
+                bad.append(Bad(number, f"{timestamp!r:.80} is no time in seconds", _text(field)[:200]))
+                continue
+            series.append(self._series.get(row[3:]) or self._learn(row[3:]))
+            texts.append(field if type(field) is str else _text(field))
+            times.append(time)
+            numbers.append(number)
+        return Piece(
+            Batch(series, texts, times),
+            bad,
+            Mark(rows[-1][0], _digest(rows[-1])),
+            fraction,
+            lambda places: [numbers[place] for place in places],
+        )
+
+    def _learn(self, head: _Row) -> Series:
+        name, *columns, othertags = head
+        tags = {
+            **_other_tags(othertags),
+            **{
+                key: _text(value)
+                for key, value in zip(COLUMN_TAGS, columns, strict=True)
+                if value is not None
+            },
+            CLUSTER_TAG: self._cluster,
+        }
+        if len(self._series) >= _SERIES_HELD:
+            self._series.clear()
+        made = self._series[head] = Series(_text(name), tags, self._kind)
+        return made
+
+
+def _pieces(cursor: sqlite3.Cursor) -> Iterator[list[_Row]]:
+    rows: list[_Row] = []
+    size = 0
+    while fetched := cursor.fetchmany(_ROWS_FETCHED):
+        rows += fetched
+        size += sum(len(row[2]) for row in fetched if isinstance(row[2], (str, bytes)))
+        if len(rows) >= _ROWS or size >= _TEXT:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _time(timestamp: object) -> int | None:
+    """Seconds as nanoseconds, if there are that many."""
+    if isinstance(timestamp, float) and timestamp == timestamp // 1:
+        timestamp = int(timestamp)
+    if not isinstance(timestamp, int) or not -(2**63) <= timestamp * _SECOND < 2**63:
+        return None
+    return timestamp * _SECOND
+
+
+def _text(value: object) -> str:
+    """A value as text, as SQLite itself would make it; NULL is as good as nothing."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "" if value is None else str(value)
+
+
+def _other_tags(value: object) -> Mapping[str, str]:
+    """The tags without a column; what is no JSON object of strings is kept as it is, as one of them."""
+    text = _text(value)
+    if not text:
+        return {}
+    try:
+        tags = json.loads(text)
+    except (ValueError, RecursionError):
+        tags = None
+    if not isinstance(tags, dict):
+        return {"othertags": text}
+    return {
+        _encodable(key): _encodable(tag if isinstance(tag, str) else json.dumps(tag))
+        for key, tag in tags.items()
+    }
+
+
+def _encodable(text: str) -> str:
+    """JSON may have halves of characters, which no file can hold."""
+    return text.encode(errors="replace").decode()
+
+
+def _digest(row: _Row) -> str:
+    return blake2b(repr(row).encode(errors="replace"), digest_size=16).hexdigest()

@@ -1,0 +1,78 @@
+"""What an import reads: pieces of messages, each with the position behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from ccstore.message import Batch
+
+
+class SourceError(Exception):
+    """A source cannot be read, or no further; the text says why, in a line."""
+
+
+@frozen
+class Mark:
+    """A place in a source.
+
+    :ivar position: the id of a row, or a number of bytes.
+    :ivar digest: of what is there, so that the place is found only in a source that is the same up to it.
+    """
+
+    position: int
+    digest: str
+
+
+@frozen
+class Bad:
+    """What was not taken: the number of a line or the id of a row, why, and how it begins."""
+
+    number: int
+    reason: str
+    text: str = ""
+
+
+@frozen
+class Piece:
+    """Some messages of a source.
+
+    :ivar bad: what is none.
+    :ivar mark: the place behind all of these.
+    :ivar fraction: how much of the source that is, if it is known.
+    :ivar numbers: gives for places in ``messages``, in their order, the numbers of their lines or rows.
+    """
+
+    messages: Batch
+    bad: Sequence[Bad]
+    mark: Mark
+    fraction: float | None
+    numbers: Callable[[Sequence[int]], Sequence[int]]
+
+
+class Source(Protocol):
+    """A table or a file.
+
+    :ivar name: for people.
+    :ivar key: sources with different ones are never the same; None if there is no way back to a place in it.
+    :ivar unit: what is counted.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key(self) -> str | None: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    def find(self, marks: Sequence[Mark]) -> Mark | None:
+        """The last of the places that are in this source, or None."""
+        ...
+
+    def pieces(self, after: Mark | None) -> Iterator[Piece]:
+        """All that follows a place; raises :class:`SourceError`."""
+        ...

@@ -1,0 +1,86 @@
+"""Writing to the file while no daemon does, one batch after the other."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ccstore.interfaces import StoreError
+from ccstore.message import Batch
+from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, checkpoint, prepare_file
+from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.reserve import Reserve
+from ccstore.storage.sqlite.writer import Writer
+
+
+class BulkWriter:
+    """What the daemon's backend does to its file, without a reactor: everything blocks, in one thread.
+
+    :param path: absolute.
+    :param pragmas: for the connection, besides what is always set.
+    :param retention: seconds after which events expire.
+    """
+
+    def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float) -> None:
+        self._path = path
+        self._pragmas = {**PRAGMAS, **pragmas}
+        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
+        self._pragmas.pop("journal_mode", None)
+        self._lock = FileLock(path, "database")
+        self._reserve = Reserve(path)
+        self._writer = Writer(int(retention * 1e9), time.time_ns)
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open or create the file; raises :class:`StoreError` in one clear line."""
+        self._lock.take()
+        try:
+            self._connection = sqlite3.connect(
+                self._path, isolation_level=None, cached_statements=STATEMENTS_HELD
+            )
+            for name, value in self._pragmas.items():
+                self._connection.execute(f"PRAGMA {name} = {value}")
+            prepare_file(self._connection)
+            self._writer.load(self._connection)
+        except (sqlite3.Error, StoreError) as error:
+            self.close()
+            raise StoreError(f"cannot open the database {self._path}: {error}") from None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection, for what goes into no batch."""
+        assert self._connection is not None, "not open"
+        return self._connection
+
+    def write(self, messages: Batch, also: Callable[[sqlite3.Connection], None]) -> None:
+        """Commit these messages, which have to be fit for it, and what ``also`` does to the database.
+
+        Raises :class:`StoreError`, such as when the disk is full or the file is locked.
+        """
+        with self.errors():
+            self._reserve.keep()
+            self._writer.write(self.connection, messages, also)
+            if self._writer.is_full:
+                self._writer.tend(self.connection, time.time_ns())
+                while self._writer.merge(self.connection):
+                    pass
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Errors of sqlite3 as those of the store."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write to the database {self._path}: {error}") from None
+
+    def close(self) -> None:
+        """Close the file, complete without its write-ahead log."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                checkpoint(self._connection)
+            self._connection.close()
+            self._connection = None
+        self._lock.release()
