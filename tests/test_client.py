@@ -174,7 +174,7 @@ class OptionTests(SynchronousTestCase):
         ("-hostname h", "--hostname: only with --event or --log"),
         ("-tag a=b", "--tag: only with --event or --log"),
         ("-event x -cluster c -tag a", "--tag: expected KEY=VALUE, got 'a'"),
-        ("-precision m", "--precision: expected one of auto, ns, us, ms, s, got 'm'"),
+        ("-precision d", "--precision: expected one of auto, ns, us, ms, s, got 'd'"),
         ("-retries x", "--retries: expected a number, got 'x'"),
         ("-timeout 3", "--timeout: expected a duration such as 30s, got '3'"),
         ("-nope", "option -n not recognized"),

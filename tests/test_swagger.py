@@ -109,6 +109,9 @@ class SwaggerTests(ApiTestCase):
         self.assertEqual(status, 0, errors)
         page = output.decode()
         shown = set(re.findall(r'id="operations-default-([A-Za-z]+)"', page))
-        self.assertEqual(shown, {"write", "query", "queryByPost", "stats", "openapi", "health", "ready"})
+        self.assertEqual(
+            shown,
+            {"write", "query", "queryByPost", "stats", "samples", "metrics", "openapi", "health", "ready"},
+        )
         self.assertIn("Events and logs of HPC clusters", page)
         self.assertNotIn("Failed to load", page)
