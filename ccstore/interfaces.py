@@ -24,8 +24,13 @@ class StoreUnavailable(StoreError):
 class CommitUnknown(StoreUnavailable):
     """Whether a batch was committed is not known: the connection broke just then.
 
-    The same batch object, offered again, is settled: found to be there, or written.
+    The same batch object, offered again, is settled: found to be there, or written. So is what is offered
+    with the batch's id, by another process if need be.
     """
+
+    def __init__(self, reason: str, batch_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.batch_id = batch_id
 
 
 class QueryTimeout(StoreError):
@@ -95,11 +100,15 @@ class IBackend(Interface):
         Raises :class:`StoreError` in one clear line.
         """
 
-    def write(messages: Batch) -> Deferred[None]:
+    def write(messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """Commit all of these messages or none. To write none tells whether it would be possible.
 
         Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never; with
         :class:`CommitUnknown` if the same batch has to be offered again to know.
+
+        :param batch_id: of 63 bits; written in the same transaction. What has an id that is there already is
+            taken for written. Whoever calls draws it below zero, at random, or has it from a
+            :class:`CommitUnknown`. A backend whose commits are never in doubt may ignore it.
         """
 
     def query(

@@ -159,11 +159,11 @@ class PostgresBackend:
 
     # -- work
 
-    def write(self, messages: Batch) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`."""
         if self._writer is None:
             return fail(StoreUnavailable(CLOSED))
-        return Deferred.fromCoroutine(self._writer.write(messages))
+        return Deferred.fromCoroutine(self._writer.write(messages, batch_id))
 
     def query(
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float

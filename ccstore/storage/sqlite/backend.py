@@ -152,8 +152,8 @@ class SqliteBackend:
 
     # -- work
 
-    def write(self, messages: Batch) -> Deferred[None]:
-        """See :meth:`IBackend.write`."""
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+        """See :meth:`IBackend.write`. Whether a commit succeeded is always known here: ids are not needed."""
         return Deferred.fromCoroutine(self._write(messages))
 
     async def _write(self, messages: Batch) -> None:
