@@ -16,6 +16,9 @@ from ccstore.query import Page, Query
 class StoreError(Exception):
     """The store cannot do what was asked; the text says why, in a line."""
 
+    #: What to look at in the configuration, if it is not the database.
+    key: str | None = None
+
 
 class StoreUnavailable(StoreError):
     """It cannot do so now, but may later: it is locked, full, gone, or too much is waiting already."""

@@ -77,7 +77,11 @@ class Forwarder:
 
     def open(self) -> None:
         """Open the spool; raises :class:`StoreError` in one clear line."""
-        self._spool.open()
+        try:
+            self._spool.open()
+        except StoreError as error:
+            error.key = "storage.spool.path"
+            raise
 
     async def close(self) -> None:
         await self._spool.close()
@@ -202,6 +206,7 @@ class Forwarder:
         self._counts["sent"] += group.count - expired - refused
         self._counts["expired"] += expired
         self._counts["refused"] += refused
+        await self._spool.give_back()
 
     def _cutoff(self) -> int:
         return int((self._clock.seconds() - self._retention) * 1e9)

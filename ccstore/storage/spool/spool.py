@@ -109,8 +109,11 @@ class Spool:
         return await self._run(self._file.head, most)
 
     async def discard(self, group: Group) -> None:
-        """Forget what has been sent, and give the space back when it was the last."""
+        """Forget what has been sent."""
         await self._run(self._file.discard, group)
+
+    async def give_back(self) -> None:
+        """Give its space back to the file system, if it is empty."""
         if self.is_empty:
             with suppress(StoreUnavailable):  # next time will do
                 while await self._run(self._file.give_back):
