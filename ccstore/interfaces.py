@@ -135,6 +135,25 @@ class IBackend(Interface):
         """Where messages are stored, for people."""
 
 
+class ICopyTarget(Interface):
+    """A backend into which another store can be copied."""
+
+    def copied(source: str) -> Deferred[Mapping[str, int]]:
+        """How far a store has been copied: by kind, the id of the last of its messages that is here."""
+
+    def copy_in(messages: Batch, source: str, last: int) -> Deferred[None]:
+        """As :meth:`IBackend.write`, for messages of one kind; how far that is is written with them.
+
+        :param last: the id that the last of them has in the store from which they come.
+        """
+
+    def prepare_copy(log_times: tuple[int, int] | None) -> Deferred[None]:
+        """Make ready for logs from between these times (ns), or for none."""
+
+    def count() -> Deferred[Mapping[tuple[str, str], int]]:
+        """How many messages there are, by cluster and kind."""
+
+
 class IReceiver(Interface):
     """Lets line protocol in. A service; its order of life is kept by whoever owns it."""
 

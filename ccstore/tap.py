@@ -133,7 +133,7 @@ def build(
 
     storage_config = config.storage
     instance = uuid.uuid4().hex[:16]
-    backend = _backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
+    backend = make_backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
     spool = storage_config.spool
     storage = StorageService(
         backend,
@@ -183,9 +183,10 @@ def build(
     return service
 
 
-def _backend(
+def make_backend(
     config: BackendConfig, retention: float, now: Callable[[], int], instance: str, reactor: Any
 ) -> IBackend:
+    """The backend for a configuration, not open yet."""
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
             config.database_path, config.pragmas, retention=retention, now=now, reactor=reactor

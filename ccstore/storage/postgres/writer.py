@@ -65,13 +65,18 @@ class Writer:
         self.writes = 0
         self.settled = 0
 
-    async def write(self, messages: Batch, batch_id: int | None) -> None:
-        """See :meth:`IBackend.write`."""
+    async def write(
+        self, messages: Batch, batch_id: int | None = None, position: tuple[str, str, int] | None = None
+    ) -> None:
+        """See :meth:`IBackend.write`.
+
+        :param position: how far another store has been copied with this, see :meth:`ICopyTarget.copy_in`.
+        """
         before, turn = self._last, _Turn()
         self._last = turn
         is_committed = False
         try:
-            await self._write(messages, batch_id, None if before.is_over else before, turn)
+            await self._write(messages, batch_id, position, None if before.is_over else before, turn)
             is_committed = True
             self.writes += len(messages)
         except Exception as error:
@@ -88,7 +93,12 @@ class Writer:
             turn.end(is_committed)
 
     async def _write(
-        self, messages: Batch, batch_id: int | None, before: _Turn | None, turn: _Turn
+        self,
+        messages: Batch,
+        batch_id: int | None,
+        position: tuple[str, str, int] | None,
+        before: _Turn | None,
+        turn: _Turn,
     ) -> None:
         known = None
         if batch_id is None:
@@ -119,6 +129,12 @@ class Writer:
                     for head, tail, count in statements:
                         await link.execute(f"{head}{(number << BLOCK_BITS) + offset}{tail}")
                         offset += count
+                    if position is not None:
+                        await link.execute(
+                            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
+                            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
+                            *position,
+                        )
                     if before is not None and not await before.ended:
                         raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
