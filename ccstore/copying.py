@@ -40,9 +40,9 @@ class Options(usage.Options):
     longdesc = (
         "Copies all events and logs of all clusters from one store into another. Each of FROM and TO is the "
         "path of a configuration file, whose storage is meant; or sqlite:PATH, an SQLite file; or "
-        "postgresql://..., a connection string of libpq. No daemon may use an SQLite file meanwhile. TO is made "
-        "if it is not there, and what it has is kept. If it is interrupted, the same command goes on where it "
-        "was. The exit status is 0 if TO has what FROM has."
+        "postgresql://..., a connection string of libpq. No daemon may use an SQLite file meanwhile. TO is "
+        "made if it is not there, and what it has is kept. If it is interrupted, the same command goes on "
+        "where it was. The exit status is 0 if TO has what FROM has."
     )
 
     def parseArgs(self, *words: str) -> None:

@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.message import Batch
-from ccstore.storage.sqlite import SqliteBackend
+from ccstore.storage.sqlite import SqliteBackend, writer
 from ccstore.storage.sqlite.export import SqliteSource
 from tests.backends import NOW, message
 from tests.daemon import ROOT, environment
@@ -49,7 +49,8 @@ def content(path: Path) -> list[tuple[Any, ...]]:
         for kind in ("event", "log"):
             found += connection.execute(
                 "SELECT s.kind, s.cluster, s.name, s.hostname, s.type, s.typeid, s.stype, s.stypeid, r.time, "
-                f"r.text, r.othertags FROM ccstore_{kind}_rows r JOIN stream s ON s.id = r.stream ORDER BY r.id"
+                f"r.text, r.othertags FROM ccstore_{kind}_rows r JOIN stream s ON s.id = r.stream "
+                "ORDER BY r.id"
             ).fetchall()
     return found
 
@@ -171,12 +172,29 @@ class CopyTests(TestCase):
         self.assertEqual(content(back), content(self.path))
 
     async def test_merged_logs_come_in_their_order(self) -> None:
-        await self.fill(20000)
-        pages = SqliteSource(self.path)
-        pages.open()
-        self.addCleanup(pages.close)
-        texts = [text for page in pages.pages("log", 0) for text in page.messages.texts]
-        self.assertEqual(texts[-20000:], [str(number) for number in range(20000)])
+        self.patch(writer, "SEGMENT_ROWS", 500)
+        backend = self.backend(self.path)
+        backend.open()
+        texts = [str(number) for number in range(12000)]
+        for start in range(0, len(texts), 500):
+            await backend.write(
+                Batch.of(
+                    message(text, NOW - int(text), "log", hostname=str(int(text) % 7))
+                    for text in texts[start : start + 500]
+                )
+            )
+        for _ in range(100):
+            await backend.tend(NOW)
+        await backend.close()
+        with closing(sqlite3.connect(self.path)) as connection:
+            (rows,) = connection.execute("SELECT max(row_count) FROM segment WHERE kind = 'log'").fetchone()
+        self.assertEqual(rows, 8000)
+        source = SqliteSource(self.path)
+        source.open()
+        self.addCleanup(source.close)
+        found = [text for page in source.pages("log", 0) for text in page.messages.texts]
+        self.assertEqual(found, texts)
+        self.assertEqual([page.last for page in source.pages("log", 11999)], [12000])
 
     async def test_what_cannot_be(self) -> None:
         await self.fill()

@@ -237,14 +237,11 @@ class SqliteBackend:
         """See :meth:`ICopyTarget.copy_in`."""
         position = (source, messages.series[0].kind, last)
 
+        def note(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO copied VALUES (?, ?, ?)", position)
+
         def write(connection: sqlite3.Connection) -> None:
-            self._writer.write(
-                connection,
-                messages,
-                lambda connection: connection.execute(
-                    "INSERT OR REPLACE INTO copied VALUES (?, ?, ?)", position
-                ),
-            )
+            self._writer.write(connection, messages, note)
             if self._writer.is_full:
                 self._writer.tend(connection, self._now())
 

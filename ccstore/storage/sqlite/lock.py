@@ -51,7 +51,7 @@ class FileLock:
             self.release()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
                 raise StoreError(
-                    f"the {self._what} {self._path} is in use by another ccstore: stop it, or take a backup of it"
+                    f"the {self._what} {self._path} is in use by another ccstore: stop it, or copy a backup"
                 ) from None
             raise StoreError(f"cannot read the lock of the {self._what} {self._path}: {error}") from None
 
