@@ -22,19 +22,11 @@ Stream = Sequence["str | None"]
 
 
 class Exported(NamedTuple):
-    """Messages of one kind in the order of their ids, and the id of the last one."""
+    """Messages of one kind in the order of their ids, and these."""
 
     kind: Kind
     messages: Batch
-    last: int
-
-
-class Position(NamedTuple):
-    """How far a store has been copied: its id, and by kind the id of the last message."""
-
-    source: str
-    kind: str
-    last: int
+    ids: Sequence[int]
 
 
 class Source(Protocol):
@@ -77,11 +69,12 @@ def pages(
         if missing:
             streams.update(find_streams(missing))
         batch = Batch()
-        size = last = 0
+        ids: list[int] = []
+        size = 0
         for number, stream, time, text, othertags in part:
             if size + len(text) > PAGE_SIZE and len(batch):
-                yield Exported(kind, batch, last)
-                batch, size = Batch(), 0
+                yield Exported(kind, batch, ids)
+                batch, ids, size = Batch(), [], 0
             key = (stream, othertags)
             series = known.get(key)
             if series is None:
@@ -90,9 +83,9 @@ def pages(
             batch.texts.append(text)
             batch.times.append(time)
             size += len(text)
-            last = number
+            ids.append(number)
         if len(batch):
-            yield Exported(kind, batch, last)
+            yield Exported(kind, batch, ids)
 
 
 def _series(kind: Kind, stream: Stream, othertags: str | bytes | None) -> Series:
