@@ -556,13 +556,14 @@ class UnheardCommitTests(_Databases, TestCase):
         for gets_through in (True, False):
             backend = await self.open_behind_cutter()
             batch = messages([f"{gets_through}"])
+            await backend.write(messages(["before"]))
             self.cutter.cuts = [gets_through]
             with self.assertRaises(CommitUnknown) as caught:
                 await backend.write(batch)
             self.backend = await self.open_behind_cutter()
             for _ in range(2):
                 await self.backend.write(messages([f"{gets_through}"]), caught.exception.batch_id)
-        self.assertEqual(sorted(await self.found_in(self.backend)), ["False", "True"])
+        self.assertEqual(sorted(await self.found_in(self.backend)), ["False", "True", "before", "before"])
 
     async def test_an_id_that_was_drawn_before(self) -> None:
         self.backend = await self.open_behind_cutter()
