@@ -209,6 +209,28 @@ class SpoolingTests(_SpoolTests):
         await self.until_sent()
         self.assertEqual(self.stored(), ["a", "b"])
 
+    async def test_newer_messages_go_behind_what_is_still_to_be_sent(self) -> None:
+        self.start()
+        self.patch(file, "_GROUP_BATCHES", 1)
+        self.backend.is_away = True
+        for text in "abc":
+            await self.accept(text)
+        first = self.backend.held = Deferred()
+        self.backend.is_away = False
+        offered = len(self.backend.offered)
+        await self.until(lambda: len(self.backend.offered) > offered)
+        second = self.backend.held = Deferred()
+        first.callback(None)
+        await self.until(lambda: self.backend.offered[-1][0] == ["b"])
+        self.assertIsNone(self.service.unreadiness())
+        newer = self.accept("d")
+        await self.until(lambda: newer.called or len(self.backend.offered) > offered + 2)
+        self.backend.held = None
+        second.callback(None)
+        await self.until_sent()
+        await newer
+        self.assertEqual(self.stored(), list("abcd"))
+
     async def test_whoever_waits_goes_past_what_is_spooled(self) -> None:
         """Otherwise a request would wait for all of an outage to be written."""
         self.start()
