@@ -204,7 +204,8 @@ class StorageConfig:
 
     ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
-    ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is None.
+    ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
+    None.
     """
 
     backend: BackendConfig
