@@ -30,7 +30,8 @@ def own() -> Iterator[Server]:
 
 
 def spool_of(stats: Any) -> Any:
-    return stats["manager"]["spool"]
+    status = stats["manager"]["status"]
+    return {key.removeprefix("spool_"): value for key, value in status.items() if "spool_" in key}
 
 
 def until_sent(daemon: WatchedDaemon) -> None:
@@ -53,8 +54,8 @@ def test_a_stream_goes_on_while_the_server_is_away(tmp_path: Path, own: Server) 
                 daemon.until(lambda stats, n=before: stats["receivers"]["tcp"]["stored"] > n + 2000)
                 own.stop(mode)
                 daemon.until_ready(503)
-                spooled = spool_of(daemon.stats())["spooled"]
-                daemon.until(lambda stats, n=spooled: spool_of(stats)["spooled"] > n + 2000)
+                spooled = spool_of(daemon.stats())["added"]
+                daemon.until(lambda stats, n=spooled: spool_of(stats)["added"] > n + 2000)
                 status, headers, _ = write(daemon, line("refused", "h"))
                 assert (status, headers.get("Retry-After")) == (503, "5")
                 own.start()
@@ -63,7 +64,7 @@ def test_a_stream_goes_on_while_the_server_is_away(tmp_path: Path, own: Server) 
         daemon.arrived("tcp", stream.sent)
         daemon.until(lambda stats: not stats["receivers"]["tcp"]["waiting"])
         until_sent(daemon)
-        daemon.until(lambda stats: spool_of(stats)["sent"] == spool_of(stats)["spooled"])
+        daemon.until(lambda stats: spool_of(stats)["sent"] == spool_of(stats)["added"])
         assert daemon.account("tcp")["stored"] == stream.sent
         daemon.stop()
         assert "Traceback" not in daemon.text
@@ -81,7 +82,7 @@ def test_what_is_spooled_survives_a_kill(tmp_path: Path, own: Server) -> None:
             until_sent(daemon)
             own.stop()
             with Stream(daemon, host=host):
-                daemon.until(lambda stats: spool_of(stats)["spooled"] > 20_000)
+                daemon.until(lambda stats: spool_of(stats)["added"] > 20_000)
             stored[host] = daemon.account("tcp")["stored"]
             daemon.send_signal(signal.SIGKILL)
             daemon.wait()
@@ -104,7 +105,7 @@ def test_a_stop_while_the_server_is_away_keeps_what_is_spooled(tmp_path: Path, o
     with daemon_on(tmp_path, backend(own, name)) as daemon:
         own.stop()
         with Stream(daemon) as stream:
-            daemon.until(lambda stats: spool_of(stats)["spooled"] > 1000)
+            daemon.until(lambda stats: spool_of(stats)["added"] > 1000)
         daemon.arrived("tcp", stream.sent)
         daemon.stop()
         assert daemon.closing_books()["tcp"] == (stream.sent, stream.sent, 0, 0)

@@ -115,8 +115,9 @@ class Forwarder:
         return expired
 
     def status(self) -> dict[str, object]:
-        """Figures, with those of the spool."""
-        return {**self._spool.status(), **self._counts}
+        """Figures, with those of the spool; each begins with ``spool_``."""
+        figures = {**self._spool.status(), **self._counts}
+        return {f"spool_{key}": value for key, value in figures.items()}
 
     async def _work(self) -> None:
         group: Group | None = None

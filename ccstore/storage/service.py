@@ -259,8 +259,11 @@ class StorageService(Service):
         return {
             "manager": {
                 "errors": {} if self._failure is None else {"unavailable": self._failure},
-                "status": {**self._counts, "waiting": self._waiting},
-                **({} if self._forwarder is None else {"spool": self._forwarder.status()}),
+                "status": {
+                    **self._counts,
+                    "waiting": self._waiting,
+                    **({} if self._forwarder is None else self._forwarder.status()),
+                },
             },
             "backend": {
                 "errors": dict(self._errors),

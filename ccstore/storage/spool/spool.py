@@ -45,7 +45,7 @@ class Spool:
         self._pool: ConnectionPool | None = None
         self._coming = 0  # batches that are being put in
         self.failure: str | None = None
-        self.spooled = 0
+        self.added = 0
 
     # -- life
 
@@ -102,7 +102,7 @@ class Spool:
         finally:
             self._coming -= 1
         self.failure = None
-        self.spooled += len(messages)
+        self.added += len(messages)
 
     async def head(self, most: int) -> Group | None:
         """What is to be sent next, see :meth:`SpoolFile.head`."""
@@ -140,7 +140,7 @@ class Spool:
             "messages": self._file.messages,
             "bytes": self._file.size,
             "max_bytes": self._max_size,
-            "spooled": self.spooled,
+            "added": self.added,
             "unreadable": self._file.unreadable,
         }
 
