@@ -137,6 +137,7 @@ setup(
         "ccstore": ["py.typed"],
         "ccstore.api": ["static/*"],
         "ccstore.storage.postgres": ["schema/*.sql"],
+        "ccstore.storage.spool": ["schema/*.sql"],
         "ccstore.storage.sqlite": ["schema/*.sql"],
     },
     include_package_data=False,

@@ -41,6 +41,7 @@ COMMANDS: Final = (
         "SOURCE ...",
         "bring in a database of cc-event-store, or files of line protocol",
     ),
+    Command("copy", "ccstore.copying:main", "FROM TO", "copy a store into another one"),
     Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens"),
     Command("version", "ccstore.cli:version", "", "print the version"),
     Command("help", "ccstore.cli:usage", "", "print this text"),

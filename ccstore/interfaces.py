@@ -16,6 +16,9 @@ from ccstore.query import Page, Query
 class StoreError(Exception):
     """The store cannot do what was asked; the text says why, in a line."""
 
+    #: What to look at in the configuration, if it is not the database.
+    key: str | None = None
+
 
 class StoreUnavailable(StoreError):
     """It cannot do so now, but may later: it is locked, full, gone, or too much is waiting already."""
@@ -24,8 +27,13 @@ class StoreUnavailable(StoreError):
 class CommitUnknown(StoreUnavailable):
     """Whether a batch was committed is not known: the connection broke just then.
 
-    The same batch object, offered again, is settled: found to be there, or written.
+    The same batch object, offered again, is settled: found to be there, or written. So is what is offered
+    with the batch's id, by another process if need be.
     """
+
+    def __init__(self, reason: str, batch_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.batch_id = batch_id
 
 
 class QueryTimeout(StoreError):
@@ -95,11 +103,15 @@ class IBackend(Interface):
         Raises :class:`StoreError` in one clear line.
         """
 
-    def write(messages: Batch) -> Deferred[None]:
+    def write(messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """Commit all of these messages or none. To write none tells whether it would be possible.
 
         Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never; with
         :class:`CommitUnknown` if the same batch has to be offered again to know.
+
+        :param batch_id: of 63 bits; written in the same transaction. What has an id that is there already is
+            taken for written. Whoever calls draws it below zero, at random, or has it from a
+            :class:`CommitUnknown`. A backend whose commits are never in doubt may ignore it.
         """
 
     def query(
@@ -121,6 +133,25 @@ class IBackend(Interface):
 
     def describe() -> str:
         """Where messages are stored, for people."""
+
+
+class ICopyTarget(Interface):
+    """A backend into which another store can be copied."""
+
+    def copied(source: str) -> Deferred[Mapping[str, int]]:
+        """How far a store has been copied: by kind, the id of the last of its messages that is here."""
+
+    def copy_in(messages: Batch, source: str, last: int) -> Deferred[None]:
+        """As :meth:`IBackend.write`, for messages of one kind; how far that is is written with them.
+
+        :param last: the id that the last of them has in the store from which they come.
+        """
+
+    def prepare_copy(log_times: tuple[int, int] | None) -> Deferred[None]:
+        """Make ready for logs from between these times (ns), or for none."""
+
+    def count() -> Deferred[Mapping[tuple[str, str], int]]:
+        """How many messages there are, by cluster and kind."""
 
 
 class IReceiver(Interface):

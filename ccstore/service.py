@@ -116,7 +116,7 @@ class EventStoreService(MultiService):
         try:
             super().startService()
         except StoreError as error:
-            self._give_up([f"{self._database_key}: {error}"])
+            self._give_up([f"{error.key or self._database_key}: {error}"])
         self._reactor.callWhenRunning(self._runs)
 
     def _runs(self) -> None:

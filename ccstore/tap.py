@@ -43,6 +43,7 @@ from ccstore.receivers.udp import UdpReceiver
 from ccstore.router import Router
 from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
+from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite import SqliteBackend
 
 #: The types of receivers, as rules see them in ``meta.source``.
@@ -132,7 +133,8 @@ def build(
 
     storage_config = config.storage
     instance = uuid.uuid4().hex[:16]
-    backend = _backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
+    backend = make_backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
+    spool = storage_config.spool
     storage = StorageService(
         backend,
         reactor,
@@ -140,6 +142,7 @@ def build(
         flush_time=storage_config.flush_time,
         batch_size=storage_config.batch_size,
         max_waiting=storage_config.max_waiting,
+        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor),
     )
     router = Router(
         storage,
@@ -180,9 +183,10 @@ def build(
     return service
 
 
-def _backend(
+def make_backend(
     config: BackendConfig, retention: float, now: Callable[[], int], instance: str, reactor: Any
 ) -> IBackend:
+    """The backend for a configuration, not open yet."""
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
             config.database_path, config.pragmas, retention=retention, now=now, reactor=reactor

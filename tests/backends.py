@@ -50,6 +50,7 @@ class MemoryBackend:
     def __init__(self) -> None:
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
+        self._batches: set[int] = set()
         self.is_open = False
 
     def describe(self) -> str:
@@ -62,14 +63,18 @@ class MemoryBackend:
         self.is_open = False
         return succeed(None)
 
-    def write(self, messages: Batch) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
+        if batch_id in self._batches:
+            return succeed(None)
         for message in messages:
             try:
                 self._check(message)
             except ValueError as error:
                 return fail(StoreError(str(error)))
+        if batch_id is not None:
+            self._batches.add(batch_id)
         for message in messages:
             self._ids[message.kind] += 1
             self._stored[message.kind].append((self._ids[message.kind], message))
@@ -142,6 +147,7 @@ class ScriptedBackend:
     """Does nothing but write down what it is asked for; the test fires or fails the Deferreds.
 
     :ivar writes: each with the messages as its argument.
+    :ivar batch_ids: of each of them.
     :ivar queries: each with the arguments of :meth:`query` in a dictionary.
     :ivar cutoffs: those that :meth:`expire` was called with.
     :ivar tended: the times that :meth:`tend` was called with.
@@ -154,6 +160,7 @@ class ScriptedBackend:
 
     def __init__(self) -> None:
         self.writes: list[Call] = []
+        self.batch_ids: list[int | None] = []
         self.queries: list[Call] = []
         self.cutoffs: list[int] = []
         self.tended: list[int] = []
@@ -176,8 +183,9 @@ class ScriptedBackend:
         self.is_open = False
         return succeed(None)
 
-    def write(self, messages: Batch) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         self.writes.append(Call(messages))
+        self.batch_ids.append(batch_id)
         return self.writes[-1].answer
 
     def query(

@@ -89,7 +89,7 @@ class WriteTests(ApiTestCase):
             await held
             await commit(messages)
 
-        self.patch(storage._backend, "write", lambda messages: Deferred.fromCoroutine(slow(messages)))
+        self.patch(storage._backend, "write", lambda messages, _: Deferred.fromCoroutine(slow(messages)))
         client = await self.connect("REST")
         body = event("a")
         client.transport.write(
@@ -589,7 +589,7 @@ class HealthTests(ApiTestCase):
     async def test_while_nothing_can_be_stored_it_is_not_ready_and_says_why(self) -> None:
         refused: Deferred[None] = Deferred()
 
-        def refuse(backend: object, messages: object) -> Deferred[None]:
+        def refuse(backend: object, messages: object, batch_id: object) -> Deferred[None]:
             if not refused.called:
                 reactor.callLater(0, refused.callback, None)
             return fail(StoreUnavailable("database or disk is full"))

@@ -552,6 +552,32 @@ class UnheardCommitTests(_Databases, TestCase):
         await self.settles(True)
         self.assertEqual(self.settled(), 1)
 
+    async def test_another_process_offers_it_with_its_id(self) -> None:
+        for gets_through in (True, False):
+            backend = await self.open_behind_cutter()
+            batch = messages([f"{gets_through}"])
+            await backend.write(messages(["before"]))
+            self.cutter.cuts = [gets_through]
+            with self.assertRaises(CommitUnknown) as caught:
+                await backend.write(batch)
+            self.backend = await self.open_behind_cutter()
+            for _ in range(2):
+                await self.backend.write(messages([f"{gets_through}"]), caught.exception.batch_id)
+        self.assertEqual(sorted(await self.found_in(self.backend)), ["False", "True", "before", "before"])
+
+    async def test_an_id_that_was_drawn_before(self) -> None:
+        self.backend = await self.open_behind_cutter()
+        await self.backend.write(messages("a"), -(2**62))
+        self.cutter.cuts = [True]
+        with self.assertRaises(CommitUnknown):
+            await self.backend.write(messages("b"), -7)
+        await self.backend.write(messages("b"), -7)
+        await self.backend.tend(NOW + 10**15)  # this daemon's own ids go
+        other = await self.open_behind_cutter()
+        for batch_id, text in ((-(2**62), "a"), (-7, "b"), (-8, "c")):
+            await other.write(messages(text), batch_id)
+        self.assertEqual(sorted(await self.found_in(other)), ["a", "b", "c"])
+
     async def test_it_was_not_committed(self) -> None:
         await self.settles(False)
         self.assertEqual(self.settled(), 0)

@@ -159,7 +159,7 @@ def test_without_the_extra_everything_else_works(tmp_path: Path) -> None:
 
 def test_a_server_that_crashes_under_load(tmp_path: Path, own: Server) -> None:
     name = own.new_database()
-    with daemon_on(tmp_path, backend(own, name), max_waiting=8000) as daemon:
+    with daemon_on(tmp_path, backend(own, name), max_waiting=8000, spool={"max_size": 0}) as daemon:
         with Stream(daemon) as stream, Honest(daemon, every=0.005) as honest:
             for _ in range(3):
                 stored = daemon.account("tcp")["stored"]

@@ -554,13 +554,13 @@ class _Picky(MemoryBackend):
         self.treat = treat
         self.offered: list[list[str]] = []
 
-    def write(self, messages: Batch) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         self.offered.append([message.text for message in messages])
         try:
             self.treat(self.offered[-1])
         except Exception:
             return fail()
-        return super().write(messages)
+        return super().write(messages, batch_id)
 
 
 class BadMessageTests(_ServiceTests):

@@ -17,6 +17,7 @@ _COUNTERS: Final = frozenset(
     (
         *("processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"),
         *("writes", "deletes", "expired"),
+        *("spool_added", "spool_sent", "spool_expired", "spool_refused"),
     )
 )
 

@@ -14,7 +14,7 @@ from .postgres import read_postgres
 from .receivers import READERS, read_receivers
 from .rules import read_rule_keys
 from .section import Place, Report, Section, Surroundings
-from .storage import read_sqlite, read_storage
+from .storage import read_spool, read_sqlite, read_storage
 from .values import NOTHING, Config, Words
 
 # The names under which the central file may give each part, as an object or as the path of a file.
@@ -146,11 +146,12 @@ def known_keys() -> dict[str, frozenset[str]]:
     The readers are the only list of keys, so they are run on an empty object and asked what they looked for.
     """
     surroundings = Surroundings(Path("/"), Path("/"), {})
-    names = ("storage", "sqlite", "postgres", "api", "process_messages", *READERS)
+    names = ("storage", "sqlite", "postgres", "spool", "api", "process_messages", *READERS)
     sections = {name: Section(Place(Report(), ""), Object(), surroundings) for name in names}
     read_storage(sections["storage"])
     read_sqlite(sections["sqlite"])
     read_postgres(sections["postgres"])
+    read_spool(sections["spool"])
     read_api(sections["api"], Ports())
     read_rule_keys(sections["process_messages"], "")
     for name, reader in READERS.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 from types import MappingProxyType
@@ -15,13 +16,16 @@ from .document import Object, reason
 from .kinds import Unfit, near
 from .postgres import read_postgres
 from .section import Section
-from .values import BackendConfig, SqliteConfig, StorageConfig
+from .values import BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
 
 _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
+_SPOOL_PATH = "the path of a file for the spool"
+#: One batch has to fit in any case.
+_SPOOL_LEAST = kinds.size(64 * 2**20, 2**50)
 _DATABASE_PATH = "the path of the SQLite file"
 _BACKENDS = ("sqlite", "postgres")
 
@@ -61,14 +65,16 @@ _DECIDED = ("_auto_vacuum", "_vacuum", "_locking", "_locking_mode", "_txlock")
 
 def read_storage(section: Section) -> StorageConfig:
     """Read the storage section; what it gives after a problem is good for nothing but going on."""
+    backend = _read_backend(section)
     storage = StorageConfig(
-        backend=_read_backend(section),
+        backend=backend,
         retention_time=section.take("retention_time", _RETENTION, 86400.0),
         flush_time=section.take("flush_time", _FLUSH, 1.0),
         batch_size=section.take("batch_size", kinds.integer(1, 10**6), 8192),
         max_waiting=section.take("max_waiting", kinds.integer(1, 10**8), 200000),
         store_logs=section.take("store_logs", kinds.boolean, True),
         store_heartbeats=section.take("store_heartbeats", kinds.boolean, False),
+        spool=_find_spool(section, backend),
     )
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
@@ -89,6 +95,46 @@ def _read_backend(section: Section) -> BackendConfig:
         return read_postgres(backend)
     backend.fail("type", kind, Unfit(f"{' or '.join(_BACKENDS)}{near(kind, _BACKENDS)}"))
     return nowhere
+
+
+def _find_spool(section: Section, backend: BackendConfig) -> SpoolConfig | None:
+    data = section.take("spool", _object, Object())
+    place = section.place("spool")
+    spool = read_spool(Section(place, data, section.surroundings))
+    if isinstance(backend, SqliteConfig):
+        # It is as near as the spool would be.
+        if section.has("spool"):
+            place.warn("ignored: only a database on another machine needs one")
+        return None
+    return spool
+
+
+def read_spool(section: Section) -> SpoolConfig | None:
+    """Read the keys of the spool, None if its size is 0; a relative path is from the working directory."""
+    name = section.take("path", _spool_path, "ccstore-spool.db")
+    path = Path(os.path.abspath(section.surroundings.cwd / name))
+    with suppress(OSError):
+        if path.is_dir():
+            section.fail("path", name, Unfit(f"{_SPOOL_PATH} (this is a directory)"))
+    size = section.take("max_size", _spool_size, 2**30)
+    section.finish()
+    return SpoolConfig(path, size) if size else None
+
+
+def _spool_path(value: object) -> str:
+    path = kinds.file_path(value)
+    if path.startswith(("file:", ":memory:")):
+        raise Unfit(f"{_SPOOL_PATH}, not a URI and not a database in memory")
+    return path
+
+
+def _spool_size(value: object) -> int:
+    if value in (0, "0") and value is not False:
+        return 0
+    try:
+        return _SPOOL_LEAST(value)
+    except Unfit as error:
+        raise Unfit(f"{error.expected}, or 0 for no spool") from None
 
 
 def _object(value: object) -> Object:

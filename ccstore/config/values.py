@@ -190,13 +190,22 @@ BackendConfig = SqliteConfig | PostgresConfig
 
 
 @frozen
+class SpoolConfig:
+    """Where messages go while the database is away: an absolute path, and bytes that it may have at most."""
+
+    path: Path
+    max_size: int
+
+
+@frozen
 class StorageConfig:
     """
     Where messages are kept, and how.
 
     ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
-    ``store_heartbeats`` is about those of a fleet, which carry a credential.
+    ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
+    None.
     """
 
     backend: BackendConfig
@@ -206,6 +215,7 @@ class StorageConfig:
     max_waiting: int
     store_logs: bool
     store_heartbeats: bool
+    spool: SpoolConfig | None = None
 
 
 @frozen

@@ -24,13 +24,16 @@ from ccstore.interfaces import (
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
 from ccstore.query import Page, Query
+from ccstore.storage.forwarding import RETRY_FIRST, RETRY_MOST, Forwarder
+from ccstore.storage.spool import Spool
 
 #: Characters of text held in memory, above which nothing more is accepted.
 MAX_WAITING_SIZE = 64 * 1024 * 1024
 #: Messages that may always be written together; ``batch_size`` raises it.
 LARGEST_BATCH = 8192
 _TEND_EVERY = 1.0
-_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
+#: How long a full spool is waited for before it is looked at again, in seconds.
+_SPOOL_WAIT = 1.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
 _QUERY_WAIT = 2.0
 #: Messages behind the batch that is being written, above which a query waits only so long for them, and not
@@ -73,6 +76,10 @@ class StorageService(Service):
     cannot take now is tried again until it can; one that it refuses is halved until the message at fault is
     found, and that one is refused.
 
+    With a spool, what nobody waits for does not wait for a backend that is away: it counts as committed when
+    it is in the spool, and goes on from there in order. As long as there is anything in the spool, newer
+    messages of that sort go behind it; what somebody waits for goes past it, since no sender has both sorts.
+
     :param retention: seconds after which events expire.
     :param max_waiting: messages held in memory, above which nothing more is accepted; the same goes for
         :data:`MAX_WAITING_SIZE` characters of text.
@@ -89,6 +96,7 @@ class StorageService(Service):
         flush_time: float,
         batch_size: int,
         max_waiting: int,
+        spool: Spool | None = None,
     ) -> None:
         self._backend = backend
         self._clock = clock
@@ -97,6 +105,18 @@ class StorageService(Service):
         self._batch_size = batch_size
         self._largest = max(batch_size, LARGEST_BATCH)
         self._max_waiting = max_waiting
+        self._forwarder: Forwarder | None = None
+        if spool is not None:
+            self._forwarder = Forwarder(
+                spool,
+                clock,
+                write=self._commit,
+                failed=self._is_unavailable,
+                works=self._works_again,
+                is_failing=lambda: self._failure is not None,
+                retention=retention,
+                most=self._largest,
+            )
         self._offers: deque[_Offer] = deque()
         self._waiting = 0  # messages in _offers and in the batch being written
         self._waiting_size = 0  # characters of their texts
@@ -128,9 +148,13 @@ class StorageService(Service):
     # -- life
 
     def startService(self) -> None:
-        """Open the backend; raises :class:`StoreError` in one clear line."""
+        """Open the backend and the spool; raises :class:`StoreError` in one clear line."""
+        if self._forwarder is not None:
+            self._forwarder.open()
         self._backend.open()
         super().startService()
+        if self._forwarder is not None:
+            self._forwarder.start()
         for call, interval in self._housekeeping:
             call.clock = self._clock
             self._housekeeping_ends.append(call.start(interval))
@@ -145,7 +169,10 @@ class StorageService(Service):
             await idle
 
     async def stop(self) -> None:
-        """Commit everything, and close the backend. Nothing is accepted any more."""
+        """Commit everything, and close the backend. Nothing is accepted any more.
+
+        What is spooled stays so, and what waits joins it if the backend is away.
+        """
         self._stopping = True
         for call, _ in self._housekeeping:
             if call.running:
@@ -153,11 +180,15 @@ class StorageService(Service):
         if self._failure is not None and self._waiting:
             # One last try, without waiting for the cause to pass.
             self._retry_now()
+        if self._forwarder is not None:
+            await self._forwarder.stop()
         await self.drain()
         for end in self._housekeeping_ends:
             await end  # what it has begun
         self._failure = "the storage is closed"
         await self._backend.close()
+        if self._forwarder is not None:
+            await self._forwarder.close()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -167,7 +198,7 @@ class StorageService(Service):
 
     def accept(self, messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageStore.accept`."""
-        if self._failure is not None and (urgent or self._stopping):
+        if self._failure is not None and (urgent or (self._stopping and self._forwarder is None)):
             # Whoever waits for the answer is better served by a quick no, and will come again.
             return fail(StoreUnavailable(self._failure))
         size = sum(map(len, messages.texts))
@@ -184,6 +215,8 @@ class StorageService(Service):
             self._urgent_size += size
         if self._is_due():
             self.flush()
+            if urgent and self._must_spool:
+                self._retry_now()  # the writer may be waiting for room in the spool
         else:
             self._wait_a_little()
         return offer.committed
@@ -226,7 +259,11 @@ class StorageService(Service):
         return {
             "manager": {
                 "errors": {} if self._failure is None else {"unavailable": self._failure},
-                "status": {**self._counts, "waiting": self._waiting},
+                "status": {
+                    **self._counts,
+                    "waiting": self._waiting,
+                    **({} if self._forwarder is None else self._forwarder.status()),
+                },
             },
             "backend": {
                 "errors": dict(self._errors),
@@ -261,6 +298,9 @@ class StorageService(Service):
         begun: deque[_Attempt] = deque()  # the backend ends them in this order
         try:
             while begun or self._has_more():
+                if self._forwarder is not None and self._must_spool and not begun:
+                    await self._write_around(self._forwarder)
+                    continue
                 while len(begun) < self._backend.writers and self._has_more():
                     begun.append(self._begin(self._next_batch()))
                 oldest = begun.popleft()
@@ -276,6 +316,11 @@ class StorageService(Service):
             idle, self._idle = self._idle, []
             for waiter in idle:
                 waiter.callback(None)
+
+    @property
+    def _must_spool(self) -> bool:
+        """What nobody waits for goes into the spool now."""
+        return self._forwarder is not None and (self._failure is not None or not self._forwarder.is_idle)
 
     def _has_more(self) -> bool:
         return bool(self._offers) and (_is_open(self._flushed) or self._is_due())
@@ -312,32 +357,33 @@ class StorageService(Service):
     async def _write_batch(self, attempt: _Attempt, error: StoreError | None) -> None:
         """Store the offers of an attempt that ended so, however long it takes until the backend is able to.
 
-        Only those that nobody waits for are kept so long. Until it works again, a write of nothing finds out.
+        Only those that nobody waits for are kept so long, or spooled. Until it works again, a write of
+        nothing finds out.
         """
-        delay = _RETRY_FIRST
+        delay = RETRY_FIRST
         offers, messages = attempt.offers, attempt.messages
-        is_unknown = False
+        is_unknown, batch_id = False, None
         while True:
             if isinstance(error, StoreUnavailable):
                 self._is_unavailable(error)
-                if self._stopping and (delay > _RETRY_FIRST or self._has_given_up):
-                    # Give up only here: what waits is lost with the process, and the log says so. What waits
-                    # behind it would only find the same, and a locked database takes its time to say so.
-                    self._has_given_up = True
-                    offers = [*offers, *self._offers]
-                    self._offers.clear()
-                    self._urgent = 0
-                    self._release(offers, error)
+                if self._stopping and (delay > RETRY_FIRST or self._has_given_up):
+                    self._give_up(offers, error)
                     return
-                is_unknown = is_unknown or isinstance(error, CommitUnknown)
+                if isinstance(error, CommitUnknown):
+                    is_unknown, batch_id = True, error.batch_id or batch_id
                 if is_unknown:
                     # Who comes again with what may be stored already would store it twice.
                     self._turn_away([], error)
                 else:
                     offers = self._turn_away(offers, error)
                     messages = _together(offers)
+                if self._forwarder is not None and (
+                    not offers or await self._is_spooled(self._forwarder, offers, batch_id)
+                ):
+                    self._forwarder.start()
+                    return
                 await self._pause(delay)
-                delay = min(2 * delay, _RETRY_MOST)
+                delay = min(2 * delay, RETRY_MOST)
                 error = await self._try(messages)
             else:
                 if error is not None:
@@ -346,6 +392,75 @@ class StorageService(Service):
                 self._works_again()
                 self._release(offers)
                 return
+
+    async def _write_around(self, forwarder: Forwarder) -> None:
+        """Store what somebody waits for, and spool the rest, while older messages are in the spool."""
+        urgent = [offer for offer in self._offers if offer.is_urgent]
+        others = [offer for offer in self._offers if not offer.is_urgent]
+        if urgent:
+            self._offers = deque(urgent)
+            batch = self._next_batch()
+            self._offers += others
+            await self._write_past(forwarder, batch)
+        if others and not self._offers[0].is_urgent:
+            await self._write_behind(forwarder, self._next_batch())
+
+    async def _write_past(self, forwarder: Forwarder, offers: list[_Offer]) -> None:
+        attempt = self._begin(offers)
+        error = await attempt.error
+        self._in_batch -= len(attempt.messages)
+        if isinstance(error, StoreUnavailable):
+            self._is_unavailable(error)
+            # Who comes again with what may be stored already would store it twice: so it is seen to.
+            is_seen_to = isinstance(error, CommitUnknown) and await self._is_spooled(
+                forwarder, offers, error.batch_id
+            )
+            self._turn_away([] if is_seen_to else offers, error)
+            forwarder.start()
+            return
+        if error is not None:
+            places = [(offer, index) for offer in offers for index in range(len(offer.messages))]
+            await self._halve(attempt.messages, places, str(error))
+        self._release(offers)
+
+    async def _write_behind(self, forwarder: Forwarder, offers: list[_Offer]) -> None:
+        """Spool what nobody waits for; if there is no room, it goes back to where it was."""
+        size = sum(len(offer.messages) for offer in offers)
+        is_spooled = await self._is_spooled(forwarder, offers, None)
+        self._in_batch -= size
+        if is_spooled:
+            return
+        if self._stopping:
+            self._give_up(offers, StoreUnavailable(str(forwarder.failure)))
+            return
+        self._offers.extendleft(reversed(offers))
+        await self._pause(_SPOOL_WAIT)
+
+    async def _is_spooled(self, forwarder: Forwarder, offers: list[_Offer], batch_id: int | None) -> bool:
+        """Put these offers into the spool; False if it does not take them.
+
+        :param batch_id: the id under which they may be in the database by now, if they may.
+        """
+        try:
+            await forwarder.append(_together(offers), batch_id)
+        except StoreUnavailable as error:
+            self._count_error("spool_failed")
+            if self._warnings.check("spool") is not None:
+                self.log.error("cannot spool, so streams have to wait: {reason}", reason=error)
+            return False
+        self._release(offers)
+        return True
+
+    def _give_up(self, offers: list[_Offer], error: StoreUnavailable) -> None:
+        """Give up, which happens only at the stop: what waits is lost with the process, and the log says so.
+
+        What waits behind it would only find the same, and a locked database takes its time to say so.
+        """
+        self._has_given_up = True
+        offers = [*offers, *self._offers]
+        self._offers.clear()
+        self._urgent = 0
+        self._release(offers, error)
 
     def _release(self, offers: Sequence[_Offer], failure: StoreUnavailable | None = None) -> None:
         """Tell those who wait for these offers."""
@@ -393,16 +508,16 @@ class StorageService(Service):
 
     async def _insist(self, messages: Batch) -> None:
         """Commit a part of a batch of which other parts are stored, however long it takes."""
-        delay = _RETRY_FIRST
+        delay = RETRY_FIRST
         while True:
             try:
                 await self._commit(messages)
             except StoreUnavailable as error:
                 self._is_unavailable(error)
-                if self._stopping and delay > _RETRY_FIRST:
+                if self._stopping and delay > RETRY_FIRST:
                     raise
                 await self._pause(delay)
-                delay = min(2 * delay, _RETRY_MOST)
+                delay = min(2 * delay, RETRY_MOST)
             else:
                 self._works_again()
                 return
@@ -412,9 +527,9 @@ class StorageService(Service):
         for offer, index in places:
             offer.refusals.append(Refusal(index, reason))
 
-    async def _commit(self, messages: Batch) -> None:
+    async def _commit(self, messages: Batch, batch_id: int | None = None) -> None:
         try:
-            await self._backend.write(messages)
+            await self._backend.write(messages, batch_id)
         except StoreError:
             raise
         except Exception as error:
@@ -428,15 +543,20 @@ class StorageService(Service):
         self._failure = str(error)
         if self._warnings.check("unavailable") is not None:
             self.log.error(
-                "cannot write: {reason}; {waiting} messages are waiting, trying again",
+                "cannot write: {reason}; {waiting} messages are waiting, trying again{spooling}",
                 reason=error,
                 waiting=self._waiting,
+                spooling="" if self._forwarder is None else "; streams go to the spool meanwhile",
             )
 
     def _works_again(self) -> None:
         if self._failure is not None:
             self._failure = None
-            self.log.info("writing works again, {waiting} messages were waiting", waiting=self._waiting)
+            self.log.info(
+                "writing works again, {waiting} messages were waiting{spooled}",
+                waiting=self._waiting,
+                spooled="" if self._forwarder is None else f", {self._forwarder.messages} in the spool",
+            )
 
     async def _pause(self, seconds: float) -> None:
         over: Deferred[None] = Deferred()
@@ -488,6 +608,8 @@ class StorageService(Service):
     async def _expire(self) -> None:
         cutoff = int((self._clock.seconds() - self._retention) * 1e9)
         try:
+            if self._forwarder is not None:
+                self._expired += await self._forwarder.expire()
             expired = await self._backend.expire(cutoff)
         except Exception as error:
             self._count_error("delete_sql_exec_failed")

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
-from ccstore.message import Batch
+from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
+from ccstore.message import STORED_KINDS, Batch
 from ccstore.query import Page, Query
 from ccstore.storage.postgres.connections import CLOSED, Connections
 from ccstore.storage.postgres.database import (
@@ -48,7 +48,7 @@ _WRITING: Final = (
 _READING: Final = f"{_WRITING}; SET jit = off"
 
 
-@implementer(IBackend)
+@implementer(IBackend, ICopyTarget)
 class PostgresBackend:
     """See the package.
 
@@ -159,11 +159,58 @@ class PostgresBackend:
 
     # -- work
 
-    def write(self, messages: Batch) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`."""
         if self._writer is None:
             return fail(StoreUnavailable(CLOSED))
-        return Deferred.fromCoroutine(self._writer.write(messages))
+        return Deferred.fromCoroutine(self._writer.write(messages, batch_id))
+
+    # -- copying
+
+    def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
+        """See :meth:`ICopyTarget.prepare_copy`."""
+        return Deferred.fromCoroutine(self._keep(self._prepare_copy, log_times))
+
+    async def _prepare_copy(
+        self, writing: Connections, keeping: Connections, log_times: tuple[int, int] | None
+    ) -> None:
+        if log_times is not None:
+            async with writing.nobody(), keeping.connection() as link:
+                await self._partitions.cover_logs(link, *log_times, self._now())
+
+    def copied(self, source: str) -> Deferred[Mapping[str, int]]:
+        """See :meth:`ICopyTarget.copied`."""
+        return Deferred.fromCoroutine(self._keep(self._copied, source))
+
+    async def _copied(self, writing: Connections, keeping: Connections, source: str) -> Mapping[str, int]:
+        async with keeping.connection() as link:
+            rows = await link.execute("SELECT kind, last FROM ccstore_copied WHERE source = %s", source)
+        return dict(rows)
+
+    def copy_in(self, messages: Batch, source: str, last: int) -> Deferred[None]:
+        """See :meth:`ICopyTarget.copy_in`."""
+        if self._writer is None:
+            return fail(StoreUnavailable(CLOSED))
+        position = (source, messages.series[0].kind, last)
+        return Deferred.fromCoroutine(self._writer.write(messages, position=position))
+
+    def count(self) -> Deferred[Mapping[tuple[str, str], int]]:
+        """See :meth:`ICopyTarget.count`."""
+        return Deferred.fromCoroutine(self._keep(self._count, None))
+
+    async def _count(
+        self, writing: Connections, keeping: Connections, moment: None
+    ) -> Mapping[tuple[str, str], int]:
+        async with keeping.connection() as link:
+            rows = await link.execute(
+                " UNION ALL ".join(
+                    f"SELECT s.cluster, '{kind}', sum(r.n)::bigint FROM (SELECT stream, count(*) AS n FROM "
+                    f"ccstore_{kind} GROUP BY stream) r JOIN ccstore_stream s ON s.id = r.stream "
+                    "GROUP BY s.cluster"
+                    for kind in STORED_KINDS
+                )
+            )
+        return {(cluster, kind): rows for cluster, kind, rows in rows}
 
     def query(
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
@@ -182,7 +229,7 @@ class PostgresBackend:
         """See :meth:`IBackend.tend`."""
         return Deferred.fromCoroutine(self._keep(self._tend, now))
 
-    async def _keep(self, work: Callable[..., Any], moment: int) -> Any:
+    async def _keep(self, work: Callable[..., Any], moment: Any) -> Any:
         if self._pools is None:
             raise StoreUnavailable(CLOSED)
         writing, _, keeping = self._pools

@@ -21,6 +21,8 @@ _AHEAD: Final = 3
 #: Milliseconds that a change waits for others to let a table go: they wait behind it meanwhile.
 _LOCK_WAIT: Final = 500
 _LEAST, _MOST = -(2**63), 2**63 - 1
+#: Partitions of logs that a copy makes at most, each of a month.
+_COVERED: Final = 240
 #: Ids below a block's number shifted by this much are of earlier batches.
 BLOCK_BITS: Final = 20
 
@@ -79,6 +81,18 @@ class Partitions:
             self._ready = ready
         await session.execute("COMMIT")
         return bool(is_mine)
+
+    async def cover_logs(self, session: Session, begin: int, end: int, now: int) -> None:
+        """Make the partitions that are missing for logs from between these times."""
+        span = self._spans["log"]
+        # Beyond that a clock was off, and such logs are where they always are.
+        begin = max(begin, now - _COVERED * span) // span * span
+        end = min(end, now + span)
+        await session.execute("BEGIN")
+        await session.execute("SELECT pg_advisory_xact_lock(%s)", LOCK)
+        for missing in _missing(await self._of(session, "log"), begin, end + 1, span):
+            await self._make(session, "log", *missing)
+        await session.execute("COMMIT")
 
     async def _of(self, session: Session, kind: str) -> list[Partition]:
         found = await session.execute(

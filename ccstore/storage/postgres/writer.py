@@ -65,19 +65,24 @@ class Writer:
         self.writes = 0
         self.settled = 0
 
-    async def write(self, messages: Batch) -> None:
-        """See :meth:`IBackend.write`."""
+    async def write(
+        self, messages: Batch, batch_id: int | None = None, position: tuple[str, str, int] | None = None
+    ) -> None:
+        """See :meth:`IBackend.write`.
+
+        :param position: how far another store has been copied with this, see :meth:`ICopyTarget.copy_in`.
+        """
         before, turn = self._last, _Turn()
         self._last = turn
         is_committed = False
         try:
-            await self._write(messages, None if before.is_over else before, turn)
+            await self._write(messages, batch_id, position, None if before.is_over else before, turn)
             is_committed = True
             self.writes += len(messages)
         except Exception as error:
             translated = translate(error)
             if isinstance(translated, StoreError) and not isinstance(translated, StoreUnavailable):
-                self._is_settled(messages)  # it could be begun, so it was not there
+                self._is_settled(messages, batch_id)  # it could be begun, so it was not there
             if isinstance(error, psycopg2.Error) and error.pgcode == _READ_ONLY:
                 # It became a standby: the next connections look for another one.
                 self._connections.forget_idle()
@@ -87,8 +92,17 @@ class Writer:
         finally:
             turn.end(is_committed)
 
-    async def _write(self, messages: Batch, before: _Turn | None, turn: _Turn) -> None:
-        known = next((number for batch, number in self._unsettled if batch is messages), None)
+    async def _write(
+        self,
+        messages: Batch,
+        batch_id: int | None,
+        position: tuple[str, str, int] | None,
+        before: _Turn | None,
+        turn: _Turn,
+    ) -> None:
+        known = None
+        if batch_id is None:
+            known = next((number for batch, number in self._unsettled if batch is messages), None)
         parts = [*_by_kind(messages)]
         for _, part in parts:
             # Before the database is asked: it would refuse the same.
@@ -106,20 +120,27 @@ class Writer:
                 ((number,),) = await link.execute("SELECT nextval('ccstore_block')")
             turn.has_ids.callback(None)
             self._highest = max(self._highest, number)
+            marker = number if batch_id is None else batch_id
             self._in_flight.add(number)
             try:
-                is_there = not await self._begin(link, number)
+                is_there = not await self._begin(link, marker)
                 if not is_there:
                     offset = 0
                     for head, tail, count in statements:
                         await link.execute(f"{head}{(number << BLOCK_BITS) + offset}{tail}")
                         offset += count
+                    if position is not None:
+                        await link.execute(
+                            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
+                            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
+                            *position,
+                        )
                     if before is not None and not await before.ended:
                         raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
                     await link.execute("ROLLBACK")
                 else:
-                    await self._commit(link, messages, number)
+                    await self._commit(link, messages, marker)
             except BaseException:
                 await _roll_back(link)
                 raise
@@ -127,7 +148,7 @@ class Writer:
                 self._in_flight.discard(number)
             if is_there:
                 self.settled += 1
-            self._is_settled(messages)
+            self._is_settled(messages, batch_id)
 
     async def _find_streams(self, link: Link, kind: str, messages: Batch) -> list[int]:
         now = self._now()
@@ -161,16 +182,21 @@ class Writer:
             # It may have been carried out or not. The same batch, offered again, will tell.
             if not any(batch is messages for batch, _ in self._unsettled):
                 self._unsettled.append((messages, number))
-            raise CommitUnknown(str(translate(error))) from error
+            raise CommitUnknown(str(translate(error)), number) from error
 
-    def _is_settled(self, messages: Batch) -> None:
-        self._unsettled = [entry for entry in self._unsettled if entry[0] is not messages]
+    def _is_settled(self, messages: Batch, batch_id: int | None) -> None:
+        self._unsettled = [
+            entry for entry in self._unsettled if entry[0] is not messages and entry[1] != batch_id
+        ]
 
     async def tidy(self, link: Link) -> None:
-        """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone."""
-        open_ones = {*self._in_flight, *(number for _, number in self._unsettled)}
+        """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone.
+
+        Ids below zero are not this daemon's own: they are asked for again after a crash of it.
+        """
+        open_ones = {*self._in_flight, *(number for _, number in self._unsettled if number >= 0)}
         await link.execute(
-            "DELETE FROM ccstore_batch WHERE (instance = %s AND id < %s) "
+            "DELETE FROM ccstore_batch WHERE (instance = %s AND id BETWEEN 0 AND %s - 1) "
             "OR written_at < now() - interval '7 days'",
             self._instance,
             min(open_ones, default=self._highest),

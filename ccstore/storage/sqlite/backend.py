@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
-from ccstore.message import Batch
+from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
+from ccstore.message import STORED_KINDS, Batch
 from ccstore.query import Page, Query
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, checkpoint, prepare_file
 from ccstore.storage.sqlite.lock import FileLock
@@ -41,7 +41,7 @@ _REFUSED: Final = (
 _Result = TypeVar("_Result")
 
 
-@implementer(IBackend)
+@implementer(IBackend, ICopyTarget)
 class SqliteBackend:
     """See the module.
 
@@ -152,8 +152,8 @@ class SqliteBackend:
 
     # -- work
 
-    def write(self, messages: Batch) -> Deferred[None]:
-        """See :meth:`IBackend.write`."""
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+        """See :meth:`IBackend.write`. Whether a commit succeeded is always known here: ids are not needed."""
         return Deferred.fromCoroutine(self._write(messages))
 
     async def _write(self, messages: Batch) -> None:
@@ -219,6 +219,38 @@ class SqliteBackend:
         except OSError:
             return 0
 
+    # -- copying
+
+    def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
+        """See :meth:`ICopyTarget.prepare_copy`."""
+        return self._run(_make_copied)
+
+    def copied(self, source: str) -> Deferred[Mapping[str, int]]:
+        """See :meth:`ICopyTarget.copied`."""
+
+        def find(connection: sqlite3.Connection) -> Mapping[str, int]:
+            return dict(connection.execute("SELECT kind, last FROM copied WHERE source = ?", (source,)))
+
+        return self._run(find)
+
+    def copy_in(self, messages: Batch, source: str, last: int) -> Deferred[None]:
+        """See :meth:`ICopyTarget.copy_in`."""
+        position = (source, messages.series[0].kind, last)
+
+        def note(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO copied VALUES (?, ?, ?)", position)
+
+        def write(connection: sqlite3.Connection) -> None:
+            self._writer.write(connection, messages, note)
+            if self._writer.is_full:
+                self._writer.tend(connection, self._now())
+
+        return self._run(write)
+
+    def count(self) -> Deferred[Mapping[tuple[str, str], int]]:
+        """See :meth:`ICopyTarget.count`."""
+        return self._run(_count)
+
     def status(self) -> Mapping[str, object]:
         """See :meth:`IBackend.status`."""
         return {
@@ -235,6 +267,24 @@ class SqliteBackend:
             return fail(StoreUnavailable(CLOSED))
         running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
         return running.addErrback(_translate)
+
+
+def _make_copied(connection: sqlite3.Connection) -> None:
+    # Only where a store is copied into this one: what is not used needs no version of the schema.
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS copied (source TEXT, kind TEXT, last INTEGER, PRIMARY KEY (source, kind))"
+    )
+
+
+def _count(connection: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for kind in STORED_KINDS:
+        rows = connection.execute(
+            f"SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM ccstore_{kind}_rows "
+            "GROUP BY stream) r JOIN stream s ON s.id = r.stream GROUP BY s.cluster"
+        )
+        found.update({(cluster, kind): count for cluster, count in rows})
+    return found
 
 
 def _translate(failure: Failure) -> Failure:

@@ -61,7 +61,7 @@ def prepare_file(connection: sqlite3.Connection) -> None:
     with transaction(connection):
         for number in range(version + 1, SCHEMA_VERSION + 1):
             script = resources.files("ccstore.storage.sqlite").joinpath(f"schema/{number}.sql").read_text()
-            for statement in _statements(script):
+            for statement in statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -76,7 +76,7 @@ def checkpoint(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
-def _statements(script: str) -> list[str]:
+def statements(script: str) -> list[str]:
     """The statements of a schema file; executescript() would commit the transaction they belong into."""
     return [part for part in re.sub(r"--[^\n]*", "", script).split(";") if part.strip()]
 

@@ -37,6 +37,24 @@ class FileLock:
                 raise InUse(f"the {self._what} {self._path} is in use by another ccstore") from None
             raise StoreError(f"cannot write beside the {self._what} {self._path}: {error.strerror}") from None
 
+    def share(self) -> None:
+        """Keep others from taking it, as long as nobody has it; raises :class:`StoreError` if somebody does.
+
+        Nothing is made for it: where there is no lock, and none can be made, nobody writes either.
+        """
+        try:
+            self._descriptor = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDONLY)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.release()
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
+                raise StoreError(
+                    f"the {self._what} {self._path} is in use by another ccstore: stop it, or copy a backup"
+                ) from None
+            raise StoreError(f"cannot read the lock of the {self._what} {self._path}: {error}") from None
+
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)

@@ -60,6 +60,14 @@ CREATE TABLE ccstore_batch (
     written_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- How far other stores have been copied into this one: the id there of the last message that is here.
+CREATE TABLE ccstore_copied (
+    source text NOT NULL,
+    kind text NOT NULL,
+    last bigint NOT NULL,
+    PRIMARY KEY (source, kind)
+);
+
 -- Ids below id arrived before arrived_at: by that go events whose own time cannot be trusted.
 CREATE TABLE ccstore_mark (
     arrived_at bigint NOT NULL,

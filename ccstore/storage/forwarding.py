@@ -1,0 +1,233 @@
+"""Sending what is spooled, and finding out whether the database is back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.logs import RateLimit
+from ccstore.message import Batch
+from ccstore.storage.spool import Group, Spool
+
+RETRY_FIRST: Final = 0.1
+RETRY_MOST: Final = 5.0
+
+
+class Forwarder:
+    """Takes messages into the spool, and sends them: works while there is something in it, or writing fails.
+
+    :param write: as :meth:`ccstore.interfaces.IBackend.write`.
+    :param failed: is told whenever that is not possible now; ``works`` whenever it is.
+    :param is_failing: whether it is not, as far as is known.
+    :param retention: seconds after which events expire.
+    :param most: messages that are written together.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        spool: Spool,
+        clock: IReactorTime,
+        *,
+        write: Callable[[Batch, int | None], Awaitable[None]],
+        failed: Callable[[StoreUnavailable], None],
+        works: Callable[[], None],
+        is_failing: Callable[[], bool],
+        retention: float,
+        most: int,
+    ) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._write = write
+        self._failed = failed
+        self._works = works
+        self._is_failing = is_failing
+        self._retention = retention
+        self._most = most
+        self._warnings = RateLimit(clock, 60.0)
+        self._is_working = False
+        self._is_stopping = False
+        self._waiting: IDelayedCall | None = None
+        self._ends: list[Deferred[None]] = []
+        self._expired_now: set[int] = set()  # places in the group that is being sent; the next likewise
+        self._refused_now: set[int] = set()
+        self._counts = {"sent": 0, "expired": 0, "refused": 0}
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is spooled, nor about to be."""
+        return self._spool.is_empty
+
+    @property
+    def failure(self) -> str | None:
+        """Why the spool did not take the last batch, or None if it did."""
+        return self._spool.failure
+
+    @property
+    def messages(self) -> int:
+        """Messages in the spool."""
+        return self._spool.messages
+
+    def open(self) -> None:
+        """Open the spool; raises :class:`StoreError` in one clear line."""
+        try:
+            self._spool.open()
+        except StoreError as error:
+            error.key = "storage.spool.path"
+            raise
+
+    async def close(self) -> None:
+        await self._spool.close()
+
+    async def append(self, messages: Batch, batch_id: int | None) -> None:
+        """Put messages into the spool, see :meth:`Spool.append`, and see to it that they are sent."""
+        await self._spool.append(messages, batch_id)
+        self.start()
+
+    def start(self) -> None:
+        """Begin, unless it is at it already."""
+        if not self._is_working and not self._is_stopping:
+            self._is_working = True
+            working = Deferred.fromCoroutine(self._work())
+            working.addErrback(lambda failure: self.log.failure("sending from the spool failed", failure))
+
+    async def stop(self) -> None:
+        """End, after what is being written now. What is spooled is sent at the next start."""
+        self._is_stopping = True
+        if self._waiting is not None and self._waiting.active():
+            self._waiting.reset(0)
+        if self._is_working:
+            ended: Deferred[None] = Deferred()
+            self._ends.append(ended)
+            await ended
+
+    async def expire(self) -> int:
+        """Drop what has expired in the spool, so that there is room for what has not; its number."""
+        expired = await self._spool.expire(self._cutoff())
+        self._counts["expired"] += expired
+        return expired
+
+    def status(self) -> dict[str, object]:
+        """Figures, with those of the spool; each begins with ``spool_``."""
+        figures = {**self._spool.status(), **self._counts}
+        return {f"spool_{key}": value for key, value in figures.items()}
+
+    async def _work(self) -> None:
+        group: Group | None = None
+        delay = RETRY_FIRST
+        try:
+            while not self._is_stopping and (self._is_failing() or not self._spool.is_empty):
+                try:
+                    group = group or await self._next()
+                    if await self._deliver(group):
+                        delay = RETRY_FIRST
+                        if group is not None:
+                            await self._discard(group)
+                            group = None
+                        continue
+                except StoreUnavailable as error:
+                    self._warn("spool", "the spool is in trouble, will try again: {reason}", reason=error)
+                await self._pause(delay)
+                delay = min(2 * delay, RETRY_MOST)
+        finally:
+            self._is_working = False
+            ends, self._ends = self._ends, []
+            for ended in ends:
+                ended.callback(None)
+
+    async def _next(self) -> Group | None:
+        self._expired_now.clear()
+        self._refused_now.clear()
+        return await self._spool.head(self._most)
+
+    async def _deliver(self, group: Group | None) -> bool:
+        """Write a group, or nothing, which tells as well whether it is possible; False if it is not."""
+        try:
+            if group is not None:
+                await self._write_part(group, 0, len(group.messages), group.id)
+            elif self._is_failing():
+                await self._write(Batch(), None)
+        except StoreUnavailable as error:
+            self._failed(error)
+            return False
+        self._works()
+        return True
+
+    async def _write_part(self, group: Group, low: int, high: int, batch_id: int) -> None:
+        """Write a part of a group; where the database refuses a message for itself, all but that one.
+
+        Its halves have ids of their own, and these are the same at each try.
+        """
+        part = self._unexpired(group, low, high)
+        if not part or (high - low == 1 and low in self._refused_now):
+            return
+        try:
+            await self._write(part, batch_id)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if high - low == 1:
+                self._refused_now.add(low)
+                self._warn(
+                    "refused",
+                    "the database refuses a message {name!r} from the spool: {reason}",
+                    name=part[0].name[:100],
+                    reason=error,
+                )
+                return
+            middle = (low + high) // 2
+            for start, end in ((low, middle), (middle, high)):
+                await self._write_part(group, start, end, _part_id(group, start, end))
+
+    def _unexpired(self, group: Group, low: int, high: int) -> Batch:
+        messages = group.messages
+        if low or high < len(messages):
+            messages = messages[low:high]
+        cutoff = self._cutoff()
+        if min(messages.times) > cutoff:
+            return messages
+        kept = Batch()
+        for place, message in enumerate(messages, low):
+            if message.kind == "event" and message.time <= cutoff:
+                self._expired_now.add(place)
+            else:
+                kept.append(message)
+        return kept
+
+    async def _discard(self, group: Group) -> None:
+        await self._spool.discard(group)
+        expired, refused = len(self._expired_now), len(self._refused_now)
+        self._counts["sent"] += group.count - expired - refused
+        self._counts["expired"] += expired
+        self._counts["refused"] += refused
+        await self._spool.give_back()
+
+    def _cutoff(self) -> int:
+        return int((self._clock.seconds() - self._retention) * 1e9)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._is_stopping:
+            return
+        over: Deferred[None] = Deferred()
+        self._waiting = self._clock.callLater(seconds, over.callback, None)
+        await over
+        self._waiting = None
+
+    def _warn(self, key: str, text: str, **values: object) -> None:
+        suppressed = self._warnings.check(key)
+        if suppressed is not None:
+            more = f" ({suppressed} more since the last warning)" if suppressed else ""
+            self.log.warn(f"{text}{{more}}", more=more, **values)
+
+
+def _part_id(group: Group, low: int, high: int) -> int:
+    """A batch id as good as one drawn at random, but always the same."""
+    digest = blake2b(f"{group.id} {low} {high}".encode(), digest_size=8).digest()
+    return -1 - (int.from_bytes(digest, "big") >> 2)

@@ -1,0 +1,109 @@
+"""Reading a whole database, to copy it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg2
+
+from ccstore.interfaces import StoreError
+from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
+from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
+from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.query import STREAM_COLUMNS
+
+
+class PostgresSource:
+    """See :class:`ccstore.storage.export.Source`. All is read from one snapshot, whoever writes meanwhile.
+
+    :param dsn: a connection string of libpq, or empty.
+    :param parameters: what libpq is told besides.
+    """
+
+    def __init__(self, dsn: str, parameters: Mapping[str, str], *, timeout: float) -> None:
+        try:
+            self._address = Address(dsn, parameters)
+        except psycopg2.Error as error:
+            raise StoreError(f"cannot use the address of the database: {one_line(error)}") from None
+        self._timeout = timeout
+        self._connection: Any = None
+
+    def open(self) -> None:
+        try:
+            self._connection = psycopg2.connect(
+                self._address.dsn(), connect_timeout=max(2, round(self._timeout))
+            )
+            self._connection.set_session("REPEATABLE READ", readonly=True)
+            check_server(self._connection)
+            if self._all("SELECT to_regclass('ccstore_schema')") == [(None,)]:
+                raise StoreError("it is no ccstore store")
+            ((version,),) = self._all("SELECT coalesce(max(version), 0) FROM ccstore_schema")
+            if version != SCHEMA_VERSION:
+                raise StoreError(
+                    f"its schema has version {version}, and this ccstore reads {SCHEMA_VERSION}: "
+                    "start the daemon on it once, which brings an older one up to date"
+                )
+        except (psycopg2.Error, StoreError) as error:
+            self.close()
+            text = one_line(error) if isinstance(error, psycopg2.Error) else str(error)
+            raise StoreError(f"cannot read {self._address}: {text}") from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _all(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+    def identity(self) -> str:
+        ((cluster, database, table),) = self._all(
+            "SELECT (SELECT system_identifier FROM pg_control_system()), "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()), "
+            "'ccstore_schema'::regclass::oid"
+        )
+        return f"postgres {cluster} {database} {table}"
+
+    def counts(self, after: Mapping[str, int]) -> Counts:
+        found: dict[tuple[str, str], int] = {}
+        for kind in STORED_KINDS:
+            for cluster, rows in self._all(
+                "SELECT s.cluster, sum(r.n)::bigint FROM (SELECT stream, count(*) AS n FROM "
+                f"ccstore_{kind} WHERE id > %s GROUP BY stream) r JOIN ccstore_stream s ON s.id = r.stream "
+                "GROUP BY s.cluster",
+                after.get(kind, 0),
+            ):
+                found[cluster, kind] = rows
+        return found
+
+    def log_times(self) -> tuple[int, int] | None:
+        ((oldest, newest),) = self._all("SELECT min(time), max(time) FROM ccstore_log")
+        return None if oldest is None else (oldest, newest)
+
+    def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
+        return pages(kind, self._rows(kind, after), self._streams)
+
+    def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
+        # A cursor of the server: it sorts once, and keeps what it has sorted.
+        with self._connection.cursor(name=f"ccstore_{kind}") as cursor:
+            cursor.itersize = PAGE_ROWS
+            cursor.execute(
+                f"SELECT id, stream, time, text, othertags FROM ccstore_{kind} WHERE id > %s ORDER BY id",
+                (after,),
+            )
+            while rows := cursor.fetchmany(PAGE_ROWS):
+                yield rows
+
+    def _streams(self, numbers: set[int]) -> Mapping[int, Stream]:
+        return {
+            number: columns
+            for number, *columns in self._all(
+                f"SELECT id, cluster, {', '.join(STREAM_COLUMNS)} FROM ccstore_stream WHERE id = ANY(%s)",
+                [*numbers],
+            )
+        }

@@ -1,0 +1,101 @@
+"""Reading a whole file, to copy it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ccstore.interfaces import StoreError
+from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
+from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from ccstore.storage.sqlite.lock import FileLock
+
+
+class SqliteSource:
+    """See :class:`ccstore.storage.export.Source`. It is only read; no daemon may have it open meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = FileLock(path, "database")
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        if not self._path.exists():
+            raise StoreError(f"there is no file {self._path}")
+        self._lock.share()
+        try:
+            connection = sqlite3.connect(
+                f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            self._connection = connection
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if application != APPLICATION_ID:
+                raise StoreError("it is no ccstore store")
+            if version != SCHEMA_VERSION:
+                raise StoreError(
+                    f"its schema has version {version}, and this ccstore reads {SCHEMA_VERSION}: "
+                    "start the daemon on it once, which brings an older one up to date"
+                )
+            connection.execute("BEGIN")
+        except (sqlite3.Error, StoreError) as error:
+            self.close()
+            raise StoreError(f"cannot read {self._path}: {error}") from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._lock.release()
+
+    def _all(self, statement: str, *parameters: object) -> list[tuple[int | str | None, ...]]:
+        assert self._connection is not None
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def identity(self) -> str:
+        # The first log segment is made with the file, and what it is merged into keeps its time.
+        ((born_at,),) = self._all("SELECT min(opened_at) FROM segment WHERE kind = 'log'")
+        return f"sqlite {born_at}"
+
+    def counts(self, after: Mapping[str, int]) -> Counts:
+        found: dict[tuple[str, str], int] = {}
+        for kind in STORED_KINDS:
+            for cluster, rows in self._all(
+                "SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM "
+                f"ccstore_{kind}_rows WHERE id > ? GROUP BY stream) r JOIN stream s ON s.id = r.stream "
+                "GROUP BY s.cluster",
+                after.get(kind, 0),
+            ):
+                found[str(cluster), kind] = int(rows or 0)
+        return found
+
+    def log_times(self) -> tuple[int, int] | None:
+        ((oldest, newest),) = self._all("SELECT min(time), max(time) FROM ccstore_log_rows")
+        return None if oldest is None or newest is None else (int(oldest), int(newest))
+
+    def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
+        return pages(kind, self._rows(kind, after), self._streams)
+
+    def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
+        assert self._connection is not None
+        for (number,) in self._all("SELECT id FROM segment WHERE kind = ? ORDER BY first_id", kind):
+            cursor = self._connection.execute(
+                f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE id > ? ORDER BY id",
+                (after,),
+            )
+            while rows := cursor.fetchmany(PAGE_ROWS):
+                yield rows
+
+    def _streams(self, numbers: set[int]) -> Mapping[int, Stream]:
+        return {
+            int(row[0] or 0): [None if value is None else str(value) for value in row[1:]]
+            for row in self._all(
+                f"SELECT id, cluster, {', '.join(STREAM_COLUMNS)} FROM stream "
+                "WHERE id IN (SELECT value FROM json_each(?))",
+                json.dumps([*numbers]),
+            )
+        }
