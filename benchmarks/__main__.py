@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("several", "several daemons on one PostgreSQL and behind a NATS server, one of them killed")
     command.add_argument("--daemons", type=int, default=3, help="how many")
-    command.add_argument("--seconds", type=float, default=15.0, help="of load before the kill, and after it")
+    command.add_argument("--seconds", type=float, default=10.0, help="of load before the kill, and after it")
     command.add_argument("--version", type=int, help="major version of PostgreSQL, if there are several")
 
     command = add("cost", "what a line costs as rows and series become more")
