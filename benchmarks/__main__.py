@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--samples", type=int, default=1000, help="requests")
     command.add_argument("--version", type=int, help="major version of the server, if there are several")
 
+    command = add("several", "several daemons on one PostgreSQL and behind a NATS server, one of them killed")
+    command.add_argument("--daemons", type=int, default=3, help="how many")
+    command.add_argument("--seconds", type=float, default=10.0, help="of load before the kill, and after it")
+    command.add_argument("--version", type=int, help="major version of PostgreSQL, if there are several")
+
     command = add("cost", "what a line costs as rows and series become more")
     command.add_argument("--rows", type=int, default=2_000_000, help="rows to which the database grows")
     command.add_argument("--lines", type=int, default=300_000, help="lines for each number of series")
@@ -92,6 +97,10 @@ def main() -> None:
         from benchmarks import postgres
 
         rows, problems = postgres.run(given.lines, given.rows, given.samples, given.version)
+    elif given.command == "several":
+        from benchmarks import several
+
+        rows, problems = several.run(given.daemons, given.seconds, given.version)
     else:
         rows, problems = cost.run(given.rows, given.lines)
     show(given.command, rows, as_json=given.json, problems=problems)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -35,10 +35,17 @@ def program() -> str | None:
 @contextmanager
 def server(program: str) -> Iterator[int]:
     """A server on a port of its own, which holds whatever we are too slow for, so that all of it counts."""
+    with monitored(program) as (port, _):
+        yield port
+
+
+@contextmanager
+def monitored(program: str) -> Iterator[tuple[int, int]]:
+    """The same, with the port where it tells about itself over HTTP."""
     with tempfile.TemporaryDirectory(prefix="ccstore-nats-") as directory:
         path = Path(directory) / "nats.conf"
         path.write_text(
-            f'host: "127.0.0.1"\nport: -1\nports_file_dir: "{directory}"\n'
+            f'host: "127.0.0.1"\nport: -1\nhttp: "127.0.0.1:-1"\nports_file_dir: "{directory}"\n'
             'max_pending: 8GB\nwrite_deadline: "600s"\n'
             f'jetstream {{ store_dir: "{directory}", max_memory_store: 8GB }}\n'
         )
@@ -46,20 +53,21 @@ def server(program: str) -> Iterator[int]:
             [program, "-c", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            yield _port(Path(directory), process)
+            yield _ports(Path(directory), process)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _port(directory: Path, process: subprocess.Popen[bytes]) -> int:
+def _ports(directory: Path, process: subprocess.Popen[bytes]) -> tuple[int, int]:
     for _ in range(600):
         for place in directory.glob("*.ports"):
             try:
-                (url,) = json.loads(place.read_text())["nats"]
+                said = json.loads(place.read_text())
+                (url,), (monitor,) = said["nats"], said["monitoring"]
             except (OSError, ValueError):
                 continue
-            return int(url.rpartition(":")[2])
+            return int(url.rpartition(":")[2]), int(monitor.rpartition(":")[2])
         if process.poll() is not None:
             break
         time.sleep(0.05)
@@ -84,6 +92,34 @@ def wait_for(daemon: Daemon) -> None:
             return
         time.sleep(0.05)
     raise SystemExit("the daemon does not connect to nats-server")
+
+
+def until_connected(monitor: int, daemons: int) -> None:
+    """Wait until so many daemons are connected, as the server sees it; senders have no name."""
+    for _ in range(600):
+        with urllib.request.urlopen(f"http://127.0.0.1:{monitor}/connz", timeout=60) as answer:
+            names = [each.get("name", "") for each in json.load(answer)["connections"]]
+        if sum(name.startswith("ccstore") for name in names) == daemons:
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"nats-server has connections of {names}, which should be {daemons} daemons")
+
+
+@contextmanager
+def publisher(port: int) -> Iterator[Callable[[Sequence[bytes]], None]]:
+    """What publishes messages, and returns when the server, and the stream if there is one, has them."""
+    answers = _is_stream(port)
+    with _connection(port) as connection:
+        connection.sendall(b"SUB answer 1\r\n")
+
+        def publish(messages: Sequence[bytes]) -> None:
+            *others, last = messages
+            said = [b"PUB %b %d\r\n%b\r\n" % (SUBJECT.encode(), len(each), each) for each in others]
+            said.append(b"PUB %b answer %d\r\n%b\r\n" % (SUBJECT.encode(), len(last), last))
+            connection.sendall(b"".join(said) + (b"" if answers else b"PING\r\n"))
+            _until(connection, b"MSG answer " if answers else b"PONG\r\n")
+
+        yield publish
 
 
 def send(port: int, api: int, lines: bytes, per_message: int, rounds: int, go: Event) -> None:

@@ -46,7 +46,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
     best = 0.0
     for connections in (1, 4):
         database = server.new_database()
-        with Daemon({"retention_time": "24h", "backend": _backend(server, database)}) as daemon:
+        with Daemon({"retention_time": "24h", "backend": backend(server, database)}) as daemon:
             part = max(1, rounds // connections)
             sent = part * connections * _BLOCK
             found = measure(
@@ -78,7 +78,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
 
     hosts = max(1, rows // _ROWS_OF_A_HOST)
     events = Events(rows, hosts, int(time.time()) - _RANGE - 60, _RANGE)
-    storage = {"retention_time": "48h", "backend": _backend(server, server.new_database())}
+    storage = {"retention_time": "48h", "backend": backend(server, server.new_database())}
     with Daemon(storage) as daemon:
         fill(daemon, events)
         times = query(daemon, events, samples)
@@ -87,7 +87,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
     return figures, times.wrong
 
 
-def _backend(server: Server, database: str) -> dict[str, object]:
+def backend(server: Server, database: str) -> dict[str, object]:
     parameters = server.parameters(database)
     return {
         "type": "postgres",
