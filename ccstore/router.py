@@ -55,6 +55,7 @@ class Router:
         self._store_logs = store_logs
         self._store_heartbeats = store_heartbeats
         self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
+        self._refused_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
 
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
@@ -131,6 +132,7 @@ class Router:
                     if reason not in sated and not origin.sample("rejected", reason, message, index, now):
                         sated.add(reason)
                     refusals.append(Refusal(index, found))
+                    self._warn_refused(found, message, index, origin)
                     continue
                 if series.cluster is None:
                     message = message._replace(series=self._with_cluster(series, found))
@@ -157,6 +159,7 @@ class Router:
             place = places[refusal.index]
             refusals.append(Refusal(place, refusal.reason))
             origin.sample("rejected", "refused_by_store", messages[place], place, now, refusal.reason)
+            self._warn_refused(refusal.reason, messages[place], place, origin)
         refusals.sort(key=lambda refusal: refusal.index)
         return refusals
 
@@ -192,6 +195,21 @@ class Router:
                 self._in_cluster.clear()
             found = self._in_cluster[key] = series.in_cluster(cluster)
         return found
+
+    def _warn_refused(self, reason: str, message: Message, index: int, origin: Origin) -> None:
+        # Streams have nobody to answer to: without this, the log would say nothing of lines that are no good.
+        suppressed = self._refused_warnings.check((origin.account.name, reason, origin.host_of(index)))
+        if suppressed is None:
+            return
+        self.log.warn(
+            "{receiver}: rejected {kind} {name!r} from {sender}: {reason}{more}",
+            receiver=origin.account.name,
+            kind=message.series.kind,
+            name=message.name[:100],
+            sender=origin.sender_of(index),
+            reason=reason,
+            more=f" ({suppressed} more since the last warning)" if suppressed else "",
+        )
 
     def _warn_expired(self, message: Message, index: int, origin: Origin, now: int) -> None:
         host = message.tags.get("hostname") or origin.host_of(index)

@@ -44,6 +44,12 @@ class DocumentTests(SynchronousTestCase):
                 found = found[step]
             self.assertIsInstance(found, dict)
 
+    def test_whatever_takes_a_token_may_refuse_its_roles(self) -> None:
+        for item in openapi_document()["paths"].values():
+            for operation in item.values():
+                responses = operation["responses"]
+                self.assertEqual("401" in responses, "403" in responses, operation["operationId"])
+
 
 class ServerTests(ApiTestCase):
     def setUp(self) -> None:

@@ -407,6 +407,35 @@ def test_a_host_is_warned_of_once_a_minute() -> None:
     assert site.account.dropped == {"expired": 10}
 
 
+def test_a_line_that_is_refused_is_warned_of_once_a_minute() -> None:
+    site = Site()
+
+    def warnings(*given: Message) -> list[str]:
+        with capturedLogs() as events:
+            site.offer(*given)
+        return [formatEvent(each) for each in events]
+
+    assert warnings(event("a", name="job"), event("b", name="m" * 5000), event("c", cluster="")) == [
+        f"tcp0: rejected event 'job' from {site.origin.sender}: {NO_CLUSTER}",
+        f"tcp0: rejected event 'm' from {site.origin.sender}: {BAD_CLUSTER}",
+    ]
+    site.clock.advance(59)
+    assert warnings(event("a")) == []
+    site.clock.advance(1)
+    (said,) = warnings(event("a", name="m" * 5000))
+    assert "(2 more since the last warning)" in said
+    assert len(said) < 300
+
+
+def test_what_the_store_refuses_is_warned_of() -> None:
+    site = Site()
+    site.offer(event("a", cluster="c", name="job"))
+    with capturedLogs() as events:
+        site.store.commit(Refusal(0, "it has a NUL"))
+    (said,) = [formatEvent(each) for each in events]
+    assert said == f"tcp0: rejected event 'job' from {site.origin.sender}: it has a NUL"
+
+
 # Refusals and failures
 
 

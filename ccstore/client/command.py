@@ -25,6 +25,9 @@ _EXIT_STATUSES: Final = (
     "Exit status: 0 if all is well; 1 if the daemon answered, but {problem}; 2 if the options are wrong, "
     "nobody answers, the token is not accepted, or the daemon has an error."
 )
+_EXIT_STATUSES_ALONE: Final = (
+    "Exit status: 0 if all is well; 2 if the options are wrong, or a file cannot be read or made."
+)
 
 
 class ClientError(Exception):
@@ -35,11 +38,11 @@ class CommandOptions(GoOptions):
     """Options of a command.
 
     :cvar command: its name.
-    :cvar problem: what exit status 1 means.
+    :cvar problem: what exit status 1 means; None for a command that asks no daemon, and never has it.
     """
 
     command = ""
-    problem = "something is not as it should be"
+    problem: str | None = "something is not as it should be"
     synopsis = "[options]"
     summary = ""
 
@@ -48,7 +51,10 @@ class CommandOptions(GoOptions):
 
     @property
     def longdesc(self) -> str:
-        return f"{self.summary}\n\n{_EXIT_STATUSES.format(problem=self.problem)}"
+        statuses = (
+            _EXIT_STATUSES_ALONE if self.problem is None else _EXIT_STATUSES.format(problem=self.problem)
+        )
+        return f"{self.summary}\n\n{statuses}"
 
     def opt_version(self) -> None:
         """Print the version, and exit."""

@@ -30,7 +30,7 @@ class Options(CommandOptions):
 
     command = "token"
     synopsis = "--new-key FILE | ccstore token --key FILE [options]"
-    problem = "that does not happen here, since no daemon is asked"
+    problem = None
     summary = (
         "With --new-key, makes a pair of Ed25519 keys: the private one in FILE, the public one in FILE.pub, "
         "and prints the line for the configuration. With --key, prints a JSON Web Token signed with that "

@@ -133,7 +133,9 @@ def _open(config: Config) -> Iterator[BulkWriter]:
 
 def _sqlite(backend: object) -> SqliteConfig:
     if not isinstance(backend, SqliteConfig):
-        raise StoreError("storage.backend.type: an import needs sqlite")
+        raise StoreError(
+            "storage.backend.type: an import needs sqlite; `ccstore copy` brings its file into another store"
+        )
     return backend
 
 
