@@ -108,6 +108,7 @@ class SqliteBackend:
             self._prepare(connection)
             prepare_file(connection)
             self._writer.load(connection)
+            self._figures = self._writer.figures(connection)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
