@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from json.encoder import encode_basestring as _quoted
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple, overload
 
 from attrs import field, frozen
@@ -17,6 +19,7 @@ STORED_KINDS: Final[tuple[Literal["event"], Literal["log"]]] = ("event", "log")
 #: Tags with a column of their own, in the order of the columns.
 COLUMN_TAGS: Final = ("hostname", "type", "type-id", "stype", "stype-id")
 CLUSTER_TAG: Final = "cluster"
+_KIND: Final = attrgetter("kind")
 _NOT_OTHER: Final = frozenset((*COLUMN_TAGS, CLUSTER_TAG))
 
 
@@ -162,6 +165,26 @@ class Batch(Sequence[Message]):
         self.series += batch.series
         self.texts += batch.texts
         self.times += batch.times
+
+    def by_kind(self) -> Iterator[tuple[str, Batch]]:
+        """Events and logs apart, as far as there are any; without the other fields, which are not stored."""
+        kinds = [*map(_KIND, self.series)]
+        for kind in STORED_KINDS:
+            count = kinds.count(kind)
+            if not count:
+                continue
+            if count == len(kinds):
+                yield kind, self
+            else:
+                chosen = [found == kind for found in kinds]
+                yield (
+                    kind,
+                    Batch(
+                        [*compress(self.series, chosen)],
+                        [*compress(self.texts, chosen)],
+                        [*compress(self.times, chosen)],
+                    ),
+                )
 
     def __len__(self) -> int:
         return len(self.series)

@@ -16,21 +16,10 @@ import pytest
 
 from tests.daemon import PATIENCE, environment, run
 from tests.faults import Honest, Stream, WatchedDaemon, line, write
-from tests.postgres import PASSWORD, USER, Server, newest, server
+from tests.postgres import PASSWORD, USER, Server, server
 from tests.support import write_config
 
 SOCKETS = {kind: {"type": kind, "address": "127.0.0.1", "port": 0} for kind in ("tcp", "http")}
-
-
-@pytest.fixture
-def own() -> Iterator[Server]:
-    """A server that a test may stop."""
-    made = Server(newest())
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture

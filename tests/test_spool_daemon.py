@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.daemon import run
 from tests.faults import Stream, WatchedDaemon, line, write
-from tests.postgres import Server, newest
+from tests.postgres import Server
 from tests.support import write_config
 from tests.test_postgres_daemon import SOCKETS, backend, counts, daemon_on
-
-
-@pytest.fixture
-def own() -> Iterator[Server]:
-    """A server that a test may stop."""
-    made = Server(newest())
-    try:
-        made.start()
-        yield made
-    finally:
-        made.remove()
 
 
 def spool_of(stats: Any) -> Any:

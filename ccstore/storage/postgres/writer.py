@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import compress
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Final
 
@@ -12,7 +11,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
-from ccstore.message import STORED_KINDS, Batch
+from ccstore.message import Batch
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.errors import translate
@@ -103,7 +102,7 @@ class Writer:
         known = None
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
-        parts = [*_by_kind(messages)]
+        parts = [*messages.by_kind()]
         for _, part in parts:
             # Before the database is asked: it would refuse the same.
             if None in [series.cluster for series in {*part.series}]:
@@ -230,21 +229,3 @@ def _insertion(kind: str, messages: Batch, streams: list[int]) -> tuple[str, str
         f"FROM unnest({arrays}) WITH ORDINALITY AS given ({names}, place) ORDER BY stream, time, place",
         len(messages),
     )
-
-
-def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
-    """Events and logs apart."""
-    kinds = [*map(_KIND, messages.series)]
-    for kind in STORED_KINDS:
-        chosen = [found == kind for found in kinds]
-        if all(chosen) and chosen:
-            yield kind, messages
-        elif any(chosen):
-            yield (
-                kind,
-                Batch(
-                    [*compress(messages.series, chosen)],
-                    [*compress(messages.texts, chosen)],
-                    [*compress(messages.times, chosen)],
-                ),
-            )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import compress
 from operator import attrgetter
 from typing import Final
 
@@ -42,7 +41,6 @@ _Key = tuple[str | None, ...]
 _KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Keys of streams that one statement looks for.
 _KEYS_SOUGHT: Final = 128
-_KIND: Final = attrgetter("kind")
 _OTHERTAGS: Final = attrgetter("othertags")
 
 
@@ -127,7 +125,7 @@ class Writer:
         also: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> None:
         """Commit all of these messages, and what ``also`` does to the database."""
-        parts = [*_by_kind(messages)]
+        parts = [*messages.by_kind()]
         if not parts:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
@@ -377,24 +375,3 @@ def _insert_rows(
 def _placeholders(rows: int, columns: int) -> str:
     row = f"({', '.join('?' * columns)})"
     return ", ".join([row] * rows)
-
-
-def _by_kind(messages: Batch) -> Iterator[tuple[str, Batch]]:
-    """Events and logs apart."""
-    kinds = [*map(_KIND, messages.series)]
-    for kind in STORED_KINDS:
-        count = kinds.count(kind)
-        if not count:
-            continue
-        if count == len(kinds):
-            yield kind, messages
-        else:
-            chosen = [found == kind for found in kinds]
-            yield (
-                kind,
-                Batch(
-                    [*compress(messages.series, chosen)],
-                    [*compress(messages.texts, chosen)],
-                    [*compress(messages.times, chosen)],
-                ),
-            )

@@ -1,0 +1,20 @@
+"""Fixtures that more than one file of tests uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import Server, newest
+
+
+@pytest.fixture
+def own() -> Iterator[Server]:
+    """A PostgreSQL server that a test may stop."""
+    made = Server(newest())
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
