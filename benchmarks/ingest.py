@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from benchmarks import limits, nats
 from benchmarks.daemon import Daemon
 from benchmarks.influx import Influx, influx
-from benchmarks.lines import STAMP, block, bodies, stamped
+from benchmarks.lines import STAMP, block, bodies, stamp, stamped
 from benchmarks.report import progress
 
 _BLOCK = 100_000
@@ -58,7 +58,7 @@ def _send_udp(port: int, lines: bytes, rate: int, seconds: float, go: Event) -> 
     total, sent = int(rate * seconds), 0
     while sent < total:
         due = min(total, int((time.perf_counter() - begun) * rate))
-        now = b"%010d" % int(time.time())
+        now = stamp()
         for number in range(sent, due):
             sender.send(datagrams[number % len(datagrams)].replace(STAMP, now))
         sent = due

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import escape_decode
 from collections.abc import Sequence
 from itertools import repeat
 from operator import contains
@@ -12,7 +13,7 @@ from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, Wrong, unescape, 
 from ccstore.lineprotocol.series import SeriesCache
 from ccstore.message import Batch, Message
 
-#: Stand for an escaped quote and an escaped backslash while a chunk takes the fast way; a chunk that has them
+#: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.
 _QUOTE: Final = "\x01"
 _BACKSLASH: Final = "\x02"
@@ -31,6 +32,8 @@ _STAMPS: Final = re.compile(r"(?:(?: [0-9]{1,19})?\n)*")
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 #: The groups of :data:`_CHUNK`: key, string, stamp, and instead of them any other line.
 _Row = tuple[str, str, str, str]
+#: Keys, strings and stamps.
+_Columns = tuple[Sequence[str], list[str], Sequence[str]]
 
 
 class Stamps:
@@ -84,43 +87,36 @@ class Stamps:
 
 
 class Chunk:
-    """The physical lines of some bytes.
+    """The physical lines of some bytes."""
 
-    :ivar is_text: all of it is UTF-8.
-    """
-
-    __slots__ = ("_is_simple", "_rows", "_text", "is_text")
+    __slots__ = ("_is_simple", "_is_text", "_lines", "_rows")
 
     def __init__(self, lines: bytes) -> None:
-        # With escapes out of the way, strings are found and unescaped in a third of the time.
-        simple = _simplified(lines)
-        self._is_simple = simple is not None
-        if simple is not None:
-            lines = simple
-        try:
-            self._text, self.is_text = lines.decode(), True
-        except UnicodeDecodeError:
-            self._text, self.is_text = lines.decode(errors="surrogateescape"), False
+        self._lines = lines
         self._rows: list[_Row] | None = None
+        self._is_simple = self._is_text = False
 
     @property
     def rows(self) -> list[_Row]:
         """The lines in the groups of the expression."""
         if self._rows is None:
-            self._rows = _CHUNK.findall(self._text)
+            # With escapes out of the way, strings are found and unescaped in a third of the time.
+            simple = _simplified(self._lines)
+            self._is_simple = simple is not None
+            lines = self._lines if simple is None else simple
+            try:
+                text, self._is_text = lines.decode(), True
+            except UnicodeDecodeError:
+                text, self._is_text = lines.decode(errors="surrogateescape"), False
+            self._rows = _CHUNK.findall(text)
         return self._rows
 
     def batch(self, cache: SeriesCache, stamps: Stamps) -> Batch | None:
         """The messages, if all lines have the fast way's shape; None if one has not, or is wrong."""
-        if not self.is_text:
-            return None
-        columns = _columns(self._text) if self._is_simple else None
+        columns = _columns(self._lines) or self._columns_of_rows()
         if columns is None:
-            *found, others = zip(*self.rows, strict=True)
-            if any(others):
-                return None
-            columns = found
-        keys, raws, digits = columns
+            return None
+        keys, texts, digits = columns
         known = cache.young
         try:
             series = [*map(known.__getitem__, keys)]
@@ -132,7 +128,14 @@ class Chunk:
             except (Wrong, UnicodeEncodeError):
                 return None
         times = stamps.times(digits)
-        return None if times is None else Batch(series, self._texts(raws), times)
+        return None if times is None else Batch(series, texts, times)
+
+    def _columns_of_rows(self) -> _Columns | None:
+        *columns, others = zip(*self.rows, strict=True)
+        if any(others) or not self._is_text:
+            return None
+        keys, raws, stamps = columns
+        return keys, self._texts(raws), stamps
 
     def message(self, row: _Row, cache: SeriesCache, stamps: Stamps) -> Message | None:
         """The message of one line of the fast way's shape; None if it is wrong."""
@@ -142,7 +145,7 @@ class Chunk:
         except (Wrong, UnicodeEncodeError):
             return None
         time = stamps.time(digits)
-        if time > INT64_MAX or not (self.is_text or _NO_TEXT.search(raw) is None):
+        if time > INT64_MAX or not (self._is_text or _NO_TEXT.search(raw) is None):
             return None
         return Message(series, self._texts((raw,))[0], time)
 
@@ -150,9 +153,7 @@ class Chunk:
         """The values of strings between their quotes."""
         if not self._is_simple:
             return [unescape(raw) if "\\" in raw else raw for raw in raws]
-        if _BACKSLASH in self._text:
-            return [raw.replace(_QUOTE, '"').replace(_BACKSLASH, "\\") for raw in raws]
-        return [raw.replace(_QUOTE, '"') for raw in raws]
+        return [raw.replace(_QUOTE, '"').replace(_BACKSLASH, "\\") for raw in raws]
 
 
 def _simplified(lines: bytes) -> bytes | None:
@@ -160,31 +161,56 @@ def _simplified(lines: bytes) -> bytes | None:
     if b"\x01" in lines or b"\x02" in lines or b"\x03" in lines:
         return None
     # To replace two bytes by two and then to delete one of them takes less time than to replace two by one.
-    simple = lines.replace(b'\\"', b"\x03\x01")
-    if b"\\" in simple:
-        # It may be that the quote was not what the backslash escaped.
-        simple = lines.replace(b"\\\\", b"\x03\x02").replace(b'\\"', b"\x03\x01")
+    simple = lines.replace(b"\\\\", b"\x03\x02").replace(b'\\"', b"\x03\x01")
     return None if b"\\" in simple else simple.translate(None, b"\x03")
 
 
-def _columns(text: str) -> Sequence[Sequence[str]] | None:
-    """The keys, strings and stamps of lines that all have the fast way's shape; None if one has not.
+# To tell quotes that are escaped from others, and to unescape them, takes one pass of a decoder of C's
+# escapes: \a is a bell to it, so an `a` stands for each quote meanwhile, and what is a bell then was \".
+_BELL: Final = b"\x07"
+_BACKSPACE: Final = b"\x08"
+#: Bytes that are in no UTF-8 stand for characters that would be taken for something else: 7 and 8 are bells
+#: and backspaces, too, when they are written in octal.
+_STANDS_FOR: Final = {b"a": b"\xff", b"b": b"\xfe", b"7": b"\xfd", b"8": b"\xfc"}
+_TAKEN: Final = (_BELL, _BACKSPACE, *_STANDS_FOR.values())
+_PLAIN, _STANDINS = b"".join(_STANDS_FOR), b"".join(_STANDS_FOR.values())
+_IN_DISGUISE: Final = bytes.maketrans(_PLAIN + b'"', _STANDINS + b"a")
+#: And back again, but that a newline stands for each quote that was not escaped.
+_UNDISGUISED: Final = bytes.maketrans(_STANDINS + _BELL + _BACKSPACE + b"a", _PLAIN + b'"\\\n')
+_NO_ENDS: Final = bytes(byte for byte in range(256) if byte not in b"a\n")
+
+
+def _columns(lines: bytes) -> _Columns | None:
+    """The keys, unescaped strings and stamps of lines that all have the fast way's shape.
 
     It is what :data:`_CHUNK` finds, in half the time, but for the keys: what has not been seen before has to
-    be looked at.
-
-    :param text: without escapes, and with a newline at its end.
+    be looked at. None if a line has another shape, or if there is anything unusual about its characters.
     """
-    # Between two quotes there is either a string, or the end of its line and the beginning of the next.
-    parts = text.split('"')
-    strings, between = parts[1::2], parts[::2]
-    if text.count("\n") != len(strings) or not all(map(contains, between[1:], repeat("\n"))):
+    if any(map(contains, repeat(lines), _TAKEN)):
         return None
-    *pieces, last = "\n".join(between).split("\n")
-    keys, stamps = pieces[::2], pieces[1::2]
-    # A piece more or less, and some string has a newline, or the last line no end.
-    if last or not len(keys) == len(stamps) == len(strings):
+    disguised = lines.translate(_IN_DISGUISE)
+    try:
+        found, _ = escape_decode(disguised)
+        escapes = found.count(_BELL)
+        if b"\\" in found:
+            # There are escaped backslashes, if nothing else.
+            disguised = disguised.replace(b"\\\\", b"\\b")
+            found, _ = escape_decode(disguised)
+            if b"\\" in found:
+                return None
+            escapes = found.count(_BELL) + found.count(_BACKSPACE)
+        # If anything else had been unescaped, there would be less left.
+        if len(disguised) - len(found) != escapes:
+            return None
+        pieces = found.translate(_UNDISGUISED).decode().split("\n")
+    except (ValueError, DeprecationWarning):  # of an escape that C does not know
         return None
-    if _STAMPS.fullmatch("\n".join([*stamps, ""])) is None:
+    keys, texts, stamps = pieces[:-1:3], pieces[1::3], pieces[2::3]
+    # The ends of pieces have to be two quotes and a newline, in turn.
+    if found.translate(None, _NO_ENDS) != b"aa\n" * len(stamps) or pieces[-1]:
         return None
-    return [keys, strings, stamps]
+    # What is escaped in a head means something else.
+    heads = "".join(keys)
+    if '"' in heads or "\\" in heads or _STAMPS.fullmatch("\n".join([*stamps, ""])) is None:
+        return None
+    return keys, texts, stamps
