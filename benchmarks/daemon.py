@@ -109,13 +109,18 @@ class Daemon:
 
     def cpu(self) -> float:
         """CPU seconds used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / _TICKS
 
     def memory(self, key: str = "VmHWM") -> float:
         """Resident memory in MB, by default the most there was."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.findall(rf"{key}:\s+(\d+)", status)[0]) / 1024
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self._pids()]
+        return sum(int(re.findall(rf"{key}:\s+(\d+)", text)[0]) for text in texts) / 1024
+
+    def _pids(self) -> list[int]:
+        """Of the daemon and the process that writes for it."""
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def file_size(self) -> float:
         """The database in MB, without its write-ahead log."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.lines import block, stamped
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
-from ccstore.storage.sqlite.file import PRAGMAS, prepare_file
+from ccstore.storage.sqlite.file import WRITER_PRAGMAS, prepare_file, set_pragmas
 from ccstore.storage.sqlite.writer import Writer
 
 _PIECE = 65536
@@ -38,15 +38,14 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as directory:
         path = Path(directory) / "ccstore.db"
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=40)) as connection:
-            for name, value in PRAGMAS.items():
-                connection.execute(f"PRAGMA {name} = {value}")
+            set_pragmas(connection, WRITER_PRAGMAS)
             prepare_file(connection)
             writer = Writer(int(retention * 1e9), time.time_ns)
             writer.load(connection)
             looked = begun = time.perf_counter()
             for batch in _batches(messages, rounds):
                 writer.write(connection, batch)
-                if writer.is_full:
+                if writer.state.is_full:
                     writer.tend(connection, time.time_ns())
                 if time.perf_counter() - looked > 0.25:
                     looked = time.perf_counter()

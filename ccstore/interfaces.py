@@ -103,6 +103,12 @@ class IBackend(Interface):
         Raises :class:`StoreError` in one clear line.
         """
 
+    def prepare(messages: Batch) -> None:
+        """Do what can be done in advance for messages that will be written, alone or with others.
+
+        They have just been decoded, so that it takes a fraction of the time that it will take later.
+        """
+
     def write(messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """Commit all of these messages or none. To write none tells whether it would be possible.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from json.encoder import encode_basestring as _quoted
 from operator import attrgetter
-from typing import Final, Literal, NamedTuple, overload
+from typing import Any, Final, Literal, NamedTuple, overload
 
 from attrs import field, frozen
 
@@ -125,9 +125,11 @@ class Batch(Sequence[Message]):
 
     :ivar series: of each message; ``texts`` and ``times`` likewise.
     :ivar others: the other fields of those messages that have any, by their place.
+    :ivar parts: the batches that it was put together from, if it was.
+    :ivar packed: what a backend has made of it in advance.
     """
 
-    __slots__ = ("others", "series", "texts", "times")
+    __slots__ = ("others", "packed", "parts", "series", "texts", "times")
 
     def __init__(
         self,
@@ -140,6 +142,8 @@ class Batch(Sequence[Message]):
         self.texts: list[str] = [] if texts is None else texts
         self.times: list[int] = [] if times is None else times
         self.others: dict[int, Mapping[str, FieldValue]] = {} if others is None else others
+        self.parts: Sequence[Batch] = ()
+        self.packed: Any = None
 
     @classmethod
     def of(cls, messages: Iterable[Message]) -> Batch:
@@ -148,6 +152,11 @@ class Batch(Sequence[Message]):
         for message in messages:
             batch.append(message)
         return batch
+
+    @classmethod
+    def together(cls, parts: Sequence[Batch]) -> Batch:
+        """Those of all these batches, which must not change any more."""
+        return parts[0] if len(parts) == 1 else _Joined(parts)
 
     def append(self, message: Message) -> None:
         series, text, time, others = message
@@ -214,6 +223,33 @@ class Batch(Sequence[Message]):
 
     def __repr__(self) -> str:
         return f"Batch({list(self)!r})"
+
+
+class _Joined(Batch):
+    """Batches as one. They are only put together if somebody looks at the columns."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, parts: Sequence[Batch]) -> None:
+        self.parts = parts
+        self.packed = None
+        self._whole: Batch | None = None
+
+    @property
+    def whole(self) -> Batch:
+        if self._whole is None:
+            self._whole = Batch()
+            for part in self.parts:
+                self._whole.extend(part)
+        return self._whole
+
+    series = property(lambda self: self.whole.series)
+    texts = property(lambda self: self.whole.texts)
+    times = property(lambda self: self.whole.times)
+    others = property(lambda self: self.whole.others)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
 
 
 def classify(tags: Mapping[str, str], fields: Mapping[str, FieldValue]) -> Kind:

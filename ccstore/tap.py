@@ -133,7 +133,15 @@ def build(
 
     storage_config = config.storage
     instance = uuid.uuid4().hex[:16]
-    backend = make_backend(storage_config.backend, storage_config.retention_time, now, instance, reactor)
+    backend = make_backend(
+        storage_config.backend,
+        storage_config.retention_time,
+        now,
+        instance,
+        reactor,
+        # On a single core there is nothing to gain by it.
+        is_apart=len(os.sched_getaffinity(0)) > 1,
+    )
     spool = storage_config.spool
     storage = StorageService(
         backend,
@@ -184,12 +192,26 @@ def build(
 
 
 def make_backend(
-    config: BackendConfig, retention: float, now: Callable[[], int], instance: str, reactor: Any
+    config: BackendConfig,
+    retention: float,
+    now: Callable[[], int],
+    instance: str,
+    reactor: Any,
+    *,
+    is_apart: bool = False,
 ) -> IBackend:
-    """The backend for a configuration, not open yet."""
+    """The backend for a configuration, not open yet.
+
+    :param is_apart: see :class:`SqliteBackend`.
+    """
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
-            config.database_path, config.pragmas, retention=retention, now=now, reactor=reactor
+            config.database_path,
+            config.pragmas,
+            retention=retention,
+            now=now,
+            reactor=reactor,
+            is_apart=is_apart,
         )
     # It needs packages that not every installation has; the configuration has seen to it that they are there.
     from ccstore.storage.postgres import PostgresBackend

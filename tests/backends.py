@@ -63,6 +63,9 @@ class MemoryBackend:
         self.is_open = False
         return succeed(None)
 
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
+
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
@@ -182,6 +185,9 @@ class ScriptedBackend:
     def close(self) -> Deferred[None]:
         self.is_open = False
         return succeed(None)
+
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
 
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         self.writes.append(Call(messages))

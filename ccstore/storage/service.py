@@ -31,6 +31,8 @@ from ccstore.storage.spool import Spool
 MAX_WAITING_SIZE = 64 * 1024 * 1024
 #: Messages that may always be written together; ``batch_size`` raises it.
 LARGEST_BATCH = 8192
+#: Messages with which it is worth to begin a batch while another one is being written: fewer wait for more.
+_WORTH_BEGINNING = 2000
 _TEND_EVERY = 1.0
 #: How long a full spool is waited for before it is looked at again, in seconds.
 _SPOOL_WAIT = 1.0
@@ -127,6 +129,8 @@ class StorageService(Service):
         self._newest: _Offer | None = None
         self._flushed: _Offer | None = None  # up to this one all is to be written in any case
         self._is_writing = False
+        self._begun: deque[_Attempt] = deque()  # the backend ends them in this order
+        self._may_begin = False  # another one, while the first of them is being written
         self._linger: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._failure: str | None = None
@@ -204,6 +208,7 @@ class StorageService(Service):
         size = sum(map(len, messages.texts))
         if not self._has_room(len(messages), size, urgent):
             return fail(StoreUnavailable(f"{self._waiting} messages are waiting to be stored already"))
+        self._backend.prepare(messages)
         offer = self._newest = _Offer(messages, size, urgent)
         self._offers.append(offer)
         self._waiting += len(messages)
@@ -245,6 +250,8 @@ class StorageService(Service):
             self._is_writing = True
             writing = Deferred.fromCoroutine(self._write_all())
             writing.addErrback(lambda failure: self.log.failure("the writer failed", failure))
+        elif self._may_begin and self._waiting - self._in_batch >= _WORTH_BEGINNING and not self._must_spool:
+            self._begin_batches()
 
     def query(self, queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
         """See :meth:`IMessageStore.query`."""
@@ -295,16 +302,18 @@ class StorageService(Service):
 
     async def _write_all(self) -> None:
         """Write batches as long as there is something that is due."""
-        begun: deque[_Attempt] = deque()  # the backend ends them in this order
+        begun = self._begun
         try:
             while begun or self._has_more():
                 if self._forwarder is not None and self._must_spool and not begun:
                     await self._write_around(self._forwarder)
                     continue
-                while len(begun) < self._backend.writers and self._has_more():
-                    begun.append(self._begin(self._next_batch()))
-                oldest = begun.popleft()
+                self._begin_batches()
+                oldest = begun[0]
+                self._may_begin = True
                 error = await oldest.error
+                self._may_begin = False
+                begun.popleft()
                 while error is not None and begun:
                     await self._take_back(begun.pop())
                 await self._write_batch(oldest, error)
@@ -316,6 +325,10 @@ class StorageService(Service):
             idle, self._idle = self._idle, []
             for waiter in idle:
                 waiter.callback(None)
+
+    def _begin_batches(self) -> None:
+        while len(self._begun) < self._backend.writers and self._has_more():
+            self._begun.append(self._begin(self._next_batch()))
 
     @property
     def _must_spool(self) -> bool:
@@ -639,10 +652,7 @@ class StorageService(Service):
 
 
 def _together(offers: Sequence[_Offer]) -> Batch:
-    messages = Batch()
-    for offer in offers:
-        messages.extend(offer.messages)
-    return messages
+    return Batch.together([offer.messages for offer in offers])
 
 
 def retention_interval(retention: float) -> float:

@@ -159,6 +159,9 @@ class PostgresBackend:
 
     # -- work
 
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
+
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`."""
         if self._writer is None:

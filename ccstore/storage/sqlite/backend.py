@@ -18,7 +18,15 @@ from zope.interface import implementer
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.query import Page, Query
-from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, checkpoint, prepare_file
+from ccstore.storage.sqlite import apart
+from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.file import (
+    PRAGMAS,
+    STATEMENTS_HELD,
+    WRITER_PRAGMAS,
+    prepare_file,
+    set_pragmas,
+)
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
@@ -49,11 +57,12 @@ class SqliteBackend:
     :param pragmas: for every connection, besides what is always set.
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
+    :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     """
 
     name = "sqlite"
-    #: Batches that may be written at a time.
-    writers = 1
+    #: Batches that may be begun at a time. They are written one after the other, but the next one is at hand.
+    writers = 2
     log = Logger()
 
     def __init__(
@@ -64,12 +73,19 @@ class SqliteBackend:
         retention: float,
         now: Callable[[], int],
         reactor: Any,
+        is_apart: bool = False,
     ) -> None:
         self._path = path
         self._pragmas = {**PRAGMAS, **pragmas}
-        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
-        self._pragmas.pop("journal_mode", None)
-        self._writer = Writer(int(retention * 1e9), now)
+        self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
+        wait = int(self._writer_pragmas["busy_timeout"])
+        self._writer_pragmas["busy_timeout"] = str(min(wait, _LOCK_WAIT))
+        for chosen in (self._pragmas, self._writer_pragmas):
+            # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
+            chosen.pop("journal_mode", None)
+        self._retention = int(retention * 1e9)
+        self._is_apart = is_apart
+        self._writer: Writer | WriterApart = Writer(self._retention, now)
         self._reader = Reader()
         self._reserve = Reserve(path)
         # What the writer knows of the file would be wrong with two daemons.
@@ -78,6 +94,8 @@ class SqliteBackend:
         self._reactor = reactor
         self._writing: ConnectionPool | None = None
         self._reading: ConnectionPool | None = None
+        self._writes_begun = 0  # and not ended
+        self._has_failed = False  # one of them, and so all that were begun after it
         self._queries = 0
         self._figures: dict[str, int] = {}
 
@@ -100,15 +118,36 @@ class SqliteBackend:
         except (sqlite3.Error, StoreError) as error:
             self._lock.release()
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
-        self._writing = self._pool(str(self._path), 1, self._prepare_writer)
+        if self._writing is None:
+            self._writing = self._pool(str(self._path), 1, self._prepare_writer)
         self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS, self._prepare)
 
     def _load(self) -> None:
+        if self._is_apart and self._start_process():
+            return
+        writer = self._writer = Writer(self._retention, self._now)
         with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             self._prepare(connection)
             prepare_file(connection)
-            self._writer.load(connection)
-            self._figures = self._writer.figures(connection)
+            writer.load(connection)
+            self._figures = writer.figures(connection)
+
+    def _start_process(self) -> bool:
+        """Let a process write; False if there can be none."""
+        process = WriterProcess(
+            self._path, self._writer_pragmas, self._retention, self._now, lambda: self._lock.descriptor
+        )
+        try:
+            process.start()
+        except ProcessEnded as error:
+            self.log.warn("a thread writes instead of a process: {why}", why=error)
+            return False
+        self._writer = WriterApart(process)
+        self._figures = self._writer.figures(process)
+        self._writing = ConnectionPool(
+            apart.__name__, process, cp_reactor=self._reactor, cp_min=1, cp_max=1, cp_noisy=False
+        )
+        return True
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -120,7 +159,7 @@ class SqliteBackend:
         self._reading.close()
         # So that the file is complete without its write-ahead log. If not, that is read at the next start.
         with suppress(StoreError):
-            await self._run(checkpoint)
+            await self._run(self._writer.checkpoint)
         self._writing.close()
         self._reading = self._writing = None
         self._lock.release()
@@ -143,30 +182,44 @@ class SqliteBackend:
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        for name, value in self._pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}")
+        set_pragmas(connection, self._pragmas)
 
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
-        self._prepare(connection)
-        (wait,) = connection.execute("PRAGMA busy_timeout").fetchone()
-        connection.execute(f"PRAGMA busy_timeout = {min(wait, _LOCK_WAIT)}")
+        set_pragmas(connection, self._writer_pragmas)
 
     # -- work
+
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
+        if isinstance(self._writer, WriterApart):
+            self._writer.prepare(messages)
 
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`. Whether a commit succeeded is always known here: ids are not needed."""
         return Deferred.fromCoroutine(self._write(messages))
 
     async def _write(self, messages: Batch) -> None:
-        await self._run(self._write_now, messages)
-        if self._writer.is_full:
+        if not self._writes_begun:
+            self._has_failed = False
+        self._writes_begun += 1
+        try:
+            await self._run(self._write_now, messages)
+        finally:
+            self._writes_begun -= 1
+        if self._writer.state.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
             sealing = self._run(self._writer.tend, self._now())
             sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
 
-    def _write_now(self, connection: sqlite3.Connection, messages: Batch) -> None:
-        self._reserve.keep()
-        self._writer.write(connection, messages)
+    def _write_now(self, connection: Any, messages: Batch) -> None:
+        if self._has_failed:
+            raise sqlite3.OperationalError("a batch that was to be written before this one was not")
+        try:
+            self._reserve.keep()
+            self._writer.write(connection, messages)
+        except BaseException:
+            self._has_failed = True
+            raise
 
     def query(
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
@@ -195,7 +248,7 @@ class SqliteBackend:
         while await self._run(self._writer.give_back):
             pass  # each a transaction of its own, with room for writes between them
         if not self._reserve.is_kept:
-            await self._run(checkpoint)
+            await self._run(self._writer.checkpoint)
         return expired
 
     def tend(self, now: int) -> Deferred[None]:
@@ -204,14 +257,18 @@ class SqliteBackend:
 
     async def _tend(self, now: int) -> None:
         await self._run(self._writer.tend, now)
-        end = time.monotonic() + _MERGING_TIME[self._writer.is_idle]
+        end = time.monotonic() + _MERGING_TIME[self._is_idle]
         while await self._run(self._writer.merge) and time.monotonic() < end:
             pass  # as above
-        if self._writer.is_idle and self._log_size():
+        if self._is_idle and self._log_size():
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):
-                await self._run(checkpoint)
+                await self._run(self._writer.checkpoint)
         self._figures = await self._run(self._writer.figures)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._writer.state.is_idle(self._now())
 
     def _log_size(self) -> int:
         """Bytes of the write-ahead log."""
@@ -242,8 +299,9 @@ class SqliteBackend:
             connection.execute("INSERT OR REPLACE INTO copied VALUES (?, ?, ?)", position)
 
         def write(connection: sqlite3.Connection) -> None:
+            assert isinstance(self._writer, Writer), "copied into by another process"
             self._writer.write(connection, messages, note)
-            if self._writer.is_full:
+            if self._writer.state.is_full:
                 self._writer.tend(connection, self._now())
 
         return self._run(write)
@@ -254,11 +312,12 @@ class SqliteBackend:
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IBackend.status`."""
+        state = self._writer.state
         return {
-            "active_tables": self._writer.active_tables,
-            "writes": self._writer.writes,
+            "active_tables": state.active_tables,
+            "writes": state.writes,
             "queries": self._queries,
-            "deletes": self._writer.deletes,
+            "deletes": state.deletes,
             **self._figures,
         }
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from ccstore.interfaces import StoreError
 from ccstore.message import Batch
-from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, checkpoint, prepare_file
+from ccstore.storage.sqlite.file import (
+    STATEMENTS_HELD,
+    WRITER_PRAGMAS,
+    checkpoint,
+    prepare_file,
+    set_pragmas,
+)
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.writer import Writer
@@ -26,7 +32,7 @@ class BulkWriter:
 
     def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float) -> None:
         self._path = path
-        self._pragmas = {**PRAGMAS, **pragmas}
+        self._pragmas = {**WRITER_PRAGMAS, **pragmas}
         # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
         self._pragmas.pop("journal_mode", None)
         self._lock = FileLock(path, "database")
@@ -41,8 +47,7 @@ class BulkWriter:
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, cached_statements=STATEMENTS_HELD
             )
-            for name, value in self._pragmas.items():
-                self._connection.execute(f"PRAGMA {name} = {value}")
+            set_pragmas(self._connection, self._pragmas)
             prepare_file(self._connection)
             self._writer.load(self._connection)
         except (sqlite3.Error, StoreError) as error:
@@ -63,7 +68,7 @@ class BulkWriter:
         with self.errors():
             self._reserve.keep()
             self._writer.write(self.connection, messages, also)
-            if self._writer.is_full:
+            if self._writer.state.is_full:
                 self._writer.tend(self.connection, time.time_ns())
                 while self._writer.merge(self.connection):
                     pass

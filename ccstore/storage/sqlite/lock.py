@@ -5,9 +5,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
+from typing import Final
 
 from ccstore.interfaces import StoreError
+
+#: Seconds that what a killed daemon has begun may take to end.
+_PATIENCE: Final = 10.0
+_STEP: Final = 0.02
 
 
 class InUse(StoreError):
@@ -15,7 +21,7 @@ class InUse(StoreError):
 
 
 class FileLock:
-    """A lock beside a file, which goes with the process that holds it.
+    """A lock beside a file, which goes with the process that holds it, and those that it has given it to.
 
     :param what: the file is, for people.
     """
@@ -25,17 +31,40 @@ class FileLock:
         self._what = what
         self._descriptor: int | None = None
 
+    @property
+    def descriptor(self) -> int:
+        """Of the lock that is held. A process that inherits it holds the lock as well."""
+        assert self._descriptor is not None, "not held"
+        return self._descriptor
+
     def take(self) -> None:
         """Take it; raises :class:`StoreError`, which is :class:`InUse` if another process has it."""
         path = self._path.with_name(self._path.name + ".lock")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._wait_for(self._descriptor)
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, b"%d\n" % os.getpid())
         except OSError as error:
             self.release()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
                 raise InUse(f"the {self._what} {self._path} is in use by another ccstore") from None
             raise StoreError(f"cannot write beside the {self._what} {self._path}: {error.strerror}") from None
+
+    @staticmethod
+    def _wait_for(descriptor: int) -> None:
+        """Take the lock; raises OSError if somebody has it who will not give it up."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                # If who took it is no more, then what it has begun is coming to its end.
+                if _is_alive(os.pread(descriptor, 20, 0)) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_STEP)
+            else:
+                return
 
     def share(self) -> None:
         """Keep others from taking it, as long as nobody has it; raises :class:`StoreError` if somebody does.
@@ -59,3 +88,14 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _is_alive(pid: bytes) -> bool:
+    """Whether there is a process of this number, as it stands in the file."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):
+        pass
+    return True

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import define
 from twisted.logger import Logger
 
 from ccstore.message import STORED_KINDS, Batch, Series
 from ccstore.storage.query import STREAM_COLUMNS
-from ccstore.storage.sqlite.file import SCHEMA_VERSION, transaction
+from ccstore.storage.sqlite.file import SCHEMA_VERSION, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
@@ -31,9 +31,9 @@ _CLUSTERS_HELD: Final = 100_000
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
 SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
-_VACUUM_STEP: Final = 500
+_VACUUM_STEP: Final = 128
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
-_FREE_PAGES_KEPT: Final = (4096, 256)
+_FREE_PAGES_KEPT: Final = (1024, 64)
 _STREAMS_HELD: Final = 1 << 17
 
 _Key = tuple[str | None, ...]
@@ -42,6 +42,27 @@ _KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Keys of streams that one statement looks for.
 _KEYS_SOUGHT: Final = 128
 _OTHERTAGS: Final = attrgetter("othertags")
+
+
+class State(NamedTuple):
+    """What others want to know of a writer, after each thing that it does.
+
+    :ivar is_full: a segment is to be sealed.
+    :ivar written_at: when messages were last written, in nanoseconds since the epoch.
+    :ivar active_tables: pairs of a cluster and a kind, each a table in the historical view.
+    :ivar lasts: the id of the last message, by kind.
+    """
+
+    is_full: bool = False
+    written_at: int = 0
+    active_tables: int = 0
+    writes: int = 0
+    deletes: int = 0
+    lasts: Mapping[str, int] = {}
+
+    def is_idle(self, now: int) -> bool:
+        """Nothing has been written for a while."""
+        return now - self.written_at >= _IDLE
 
 
 @define
@@ -80,8 +101,20 @@ class Writer:
         self._clusters: set[tuple[str, str]] = set()
         self._new_clusters: set[tuple[str, str]] = set()
         self._merger = Merger()
-        self.writes = 0
-        self.deletes = 0
+        self._writes = 0
+        self._deletes = 0
+
+    @property
+    def state(self) -> State:
+        segments = self._open.values()
+        return State(
+            any(segment.rows >= SEGMENT_ROWS for segment in segments),
+            max((segment.written_at for segment in segments), default=0),
+            len(self._clusters),
+            self._writes,
+            self._deletes,
+            {kind: segment.first_id + segment.rows for kind, segment in self._open.items()},
+        )
 
     # -- opening
 
@@ -154,7 +187,7 @@ class Writer:
             segment.min_time = min(segment.min_time, min(part.times))
             segment.max_time = max(segment.max_time, max(part.times))
             segment.written_at = now
-        self.writes += len(messages)
+        self._writes += len(messages)
 
     def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
         table = segment.table(kind)
@@ -235,10 +268,6 @@ class Writer:
 
     # -- segments
 
-    @property
-    def is_full(self) -> bool:
-        return any(segment.rows >= SEGMENT_ROWS for segment in self._open.values())
-
     def tend(self, connection: sqlite3.Connection, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
         for kind, segment in list(self._open.items()):
@@ -291,7 +320,8 @@ class Writer:
     def _index(self, connection: sqlite3.Connection, segment: _Segment, kind: str) -> None:
         if not segment.is_indexed:
             table = segment.table(kind)
-            connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream, time)")
+            # Not by time, too: within a segment that is nearly the order of the rows.
+            connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream)")
 
     def expire(self, connection: sqlite3.Connection, cutoff: int) -> int:
         """Drop event segments in which nothing is newer than the cutoff; returns how many rows that were."""
@@ -308,7 +338,7 @@ class Writer:
                 connection.execute(f"DROP TABLE event_{number}")
         if expired:
             self._drop_streams(connection)
-            self.deletes += 1
+            self._deletes += 1
         return sum(rows for _, rows in expired)
 
     def _drop_streams(self, connection: sqlite3.Connection) -> None:
@@ -323,11 +353,6 @@ class Writer:
         if gone:
             self._forget_streams()
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing has been written for a while."""
-        return all(self._now() - segment.written_at >= _IDLE for segment in self._open.values())
-
     def merge(self, connection: sqlite3.Connection) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
         return self._merger.step(connection, SEGMENT_ROWS)
@@ -335,7 +360,7 @@ class Writer:
     def give_back(self, connection: sqlite3.Connection) -> bool:
         """Give a step's worth of free pages back to the file system; True if there is more to give."""
         free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-        kept = _FREE_PAGES_KEPT[self.is_idle]
+        kept = _FREE_PAGES_KEPT[self.state.is_idle(self._now())]
         if free <= kept:
             return False
         step = min(_VACUUM_STEP, free - kept)
@@ -343,10 +368,9 @@ class Writer:
         connection.executescript(f"PRAGMA incremental_vacuum({step})")
         return bool(free - step > kept)
 
-    @property
-    def active_tables(self) -> int:
-        """Pairs of a cluster and a kind, each a table in the historical view."""
-        return len(self._clusters)
+    def checkpoint(self, connection: sqlite3.Connection) -> None:
+        """See :func:`ccstore.storage.sqlite.file.checkpoint`."""
+        checkpoint(connection)
 
     def figures(self, connection: sqlite3.Connection) -> dict[str, int]:
         """Figures that need the database."""

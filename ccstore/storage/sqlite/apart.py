@@ -1,0 +1,239 @@
+"""The process that writes, as the daemon sees it.
+
+To decode and to write at the same time takes two processes: two threads of one would wait for each other's
+interpreter lock. Queries stay in the daemon; SQLite lets several processes use a file.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.logger import Logger, LogLevel
+
+from ccstore.interfaces import CommitUnknown, StoreError
+from ccstore.message import Batch, Series
+from ccstore.storage.sqlite import channel
+from ccstore.storage.sqlite.writer import State
+
+_ROOT: Final = Path(__file__).resolve().parents[3]
+#: Seconds that the process may take to end when there is nothing left to do.
+_PATIENCE: Final = 10.0
+_SERIES_HELD: Final = 1 << 17
+
+
+class ProcessEnded(sqlite3.OperationalError):
+    """There is no process that writes, and nobody told it to end. The next request starts another one."""
+
+
+class WriterProcess:
+    """The process, and what there is to ask it for; a connection in the eyes of adbapi.
+
+    :param retention: nanoseconds after which events expire.
+    :param lock: gives the descriptor of the file's lock, which the process holds as well: if the daemon is
+        killed it may still be writing.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        pragmas: Mapping[str, str],
+        retention: int,
+        now: Callable[[], int],
+        lock: Callable[[], int],
+    ) -> None:
+        self._path = path
+        self._pragmas = dict(pragmas)
+        self._retention = retention
+        self._now = now
+        self._lock = lock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: channel.Channel | None = None
+        self.state = State()
+        self.starts = 0
+
+    def start(self) -> None:
+        """Start it if it does not run, and open the file.
+
+        Raises sqlite3.Error or :class:`StoreError` if the file cannot be opened, and :class:`ProcessEnded` if
+        there can be no such process.
+        """
+        if self._channel is not None:
+            return
+        ours, theirs = channel.pair()
+        descriptor = self._lock()
+        with theirs:
+            path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "ccstore.storage.sqlite.process"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    cwd="/",
+                    env={**os.environ, "PYTHONPATH": path},
+                    pass_fds=[descriptor],
+                )
+            except OSError as error:
+                ours.close()
+                raise ProcessEnded(f"cannot start a process that writes: {error}") from None
+        self._channel = channel.Channel(ours)
+        self.starts += 1
+        try:
+            self._ask(str(self._path), self._pragmas, self._retention, self._now())
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, name: str, *arguments: object) -> Any:
+        """Have something done; raises what was raised there, or :class:`ProcessEnded`."""
+        self.start()
+        return self._ask(name, self._now(), *arguments)
+
+    def _ask(self, *request: object) -> Any:
+        assert self._channel is not None
+        try:
+            self._channel.send(request)
+            error, result, state, said = self._channel.receive()
+        except OSError:
+            raise ProcessEnded(f"the process that writes has ended, with status {self.close()}") from None
+        self.state = State._make(state)
+        for level, text in said:
+            self.log.emit(LogLevel.lookupByName(level), "{text}", text=text)
+        if error is not None:
+            raise _exception(*error)
+        return result
+
+    def commit(self) -> None:
+        """For adbapi: whatever is asked for commits by itself."""
+
+    def rollback(self) -> None:
+        """For adbapi, as above."""
+
+    def close(self) -> int | None:
+        """Let it end, after what it is doing now; returns its exit status."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is None:
+            return None
+        process, self._process = self._process, None
+        try:
+            return process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def connect(process: WriterProcess) -> WriterProcess:
+    """For adbapi, to which this module is a database."""
+    return process
+
+
+def _exception(name: str, text: str) -> Exception:
+    """An exception like one in the other process."""
+    kind = StoreError if name == "StoreError" else getattr(sqlite3, name, getattr(builtins, name, None))
+    with suppress(TypeError):
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            return kind(text)
+    return ValueError(text) if name.startswith("Unicode") else RuntimeError(f"{name}: {text}")
+
+
+class _Book:
+    """Numbers for series, in the order in which they are met first."""
+
+    def __init__(self) -> None:
+        self.series: list[Series] = []
+        self._numbers: dict[Series, int] = {}
+
+    def pack(self, messages: Batch) -> bytes:
+        """Messages as they are sent, with the numbers of their series."""
+        try:
+            found = [*map(self._numbers.__getitem__, messages.series)]
+        except KeyError:
+            for each in dict.fromkeys(messages.series):
+                if each not in self._numbers:
+                    self._numbers[each] = len(self.series)
+                    self.series.append(each)
+            found = [*map(self._numbers.__getitem__, messages.series)]
+        return channel.pack((found, messages.texts, messages.times))
+
+
+class WriterApart:
+    """What :class:`ccstore.storage.sqlite.writer.Writer` does, done by the process."""
+
+    def __init__(self, process: WriterProcess) -> None:
+        self._process = process
+        self._book = _Book()
+        # The book that the process has, as far as a number, and the start at which it got it.
+        self._known: tuple[_Book, int, int] | None = None
+        # A batch that may be committed or not, and the ids that were the last before it.
+        self._doubtful: tuple[Batch, Mapping[str, int]] | None = None
+
+    def prepare(self, messages: Batch) -> None:
+        """Pack messages; called in the reactor's thread, and all else in that of the writer."""
+        if len(self._book.series) > _SERIES_HELD:
+            self._book = _Book()
+        messages.packed = (self._book, self._book.pack(messages))
+
+    def write(self, process: WriterProcess, messages: Batch) -> None:
+        """Commit all of these messages; raises :class:`CommitUnknown` if it is not known whether they are."""
+        process.start()
+        if self._doubtful is not None and self._doubtful[0] is messages:
+            lasts, self._doubtful = self._doubtful[1], None
+            if process.state.lasts != lasts:
+                return
+        lasts = process.state.lasts
+        book, pieces = _pieces(messages)
+        known = 0
+        if self._known is not None and self._known[0] is book and self._known[2] == process.starts:
+            known = self._known[1]
+        new = [(each.name, dict(each.tags), each.kind) for each in book.series[known:]]
+        self._known = None
+        try:
+            process.request("write", known, new, pieces)
+        except ProcessEnded as ended:
+            self._doubtful = (messages, lasts)
+            raise CommitUnknown(str(ended)) from None
+        self._known = (book, known + len(new), process.starts)
+
+    def tend(self, process: WriterProcess, now: int) -> None:
+        process.request("tend")
+
+    def expire(self, process: WriterProcess, cutoff: int) -> int:
+        return int(process.request("expire", cutoff))
+
+    def merge(self, process: WriterProcess) -> bool:
+        return bool(process.request("merge"))
+
+    def give_back(self, process: WriterProcess) -> bool:
+        return bool(process.request("give_back"))
+
+    def checkpoint(self, process: WriterProcess) -> None:
+        process.request("checkpoint")
+
+    def figures(self, process: WriterProcess) -> dict[str, int]:
+        return dict(process.request("figures"))
+
+    @property
+    def state(self) -> State:
+        return self._process.state
+
+
+def _pieces(messages: Batch) -> tuple[_Book, list[bytes]]:
+    """What was packed in advance, or else all of it now."""
+    packed = [part.packed for part in messages.parts or (messages,)]
+    if packed[0] is not None:
+        book = packed[0][0]
+        if all(each is not None and each[0] is book for each in packed):
+            return book, [piece for _, piece in packed]
+    book = _Book()
+    return book, [book.pack(messages)]

@@ -1,0 +1,111 @@
+"""The process that writes, on its own side: ``python -m ccstore.storage.sqlite.process``.
+
+It has the other end of its standard input's socket for a master. It ends when that does, after what it is
+doing then, and not before: signals that are meant for the daemon reach it as well.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from typing import Any, cast
+
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
+
+from ccstore.message import Batch, Series
+from ccstore.storage.sqlite.channel import Channel, unpack
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, checkpoint, prepare_file, set_pragmas
+from ccstore.storage.sqlite.writer import Writer
+
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Server:
+    """Does what it is asked to, one thing after the other."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._now = 0
+        self._series: list[Series] = []
+        self._said: list[tuple[str, str]] = []  # for the log, since the last answer
+        globalLogBeginner.beginLoggingTo(
+            [cast(ILogObserver, self._note)], redirectStandardIO=False, discardBuffer=True
+        )
+
+    def _note(self, event: dict[str, Any]) -> None:
+        level: Any = event.get("log_level", LogLevel.info)
+        self._said.append((level.name, formatEvent(event)))
+
+    def run(self) -> None:
+        path, pragmas, retention, self._now = self._channel.receive()
+        writer = Writer(retention, lambda: self._now)
+        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)) as there:
+
+            def load() -> None:
+                set_pragmas(there, pragmas)
+                prepare_file(there)
+                writer.load(there)
+
+            def write(known: int, new: Sequence[Any], pieces: Sequence[bytes]) -> None:
+                writer.write(there, self._batch(known, new, pieces))
+
+            if not self._answer(writer, load):
+                return
+            work: dict[str, Callable[..., object]] = {
+                "write": write,
+                "tend": lambda: writer.tend(there, self._now),
+                "expire": lambda cutoff: writer.expire(there, cutoff),
+                "merge": lambda: writer.merge(there),
+                "give_back": lambda: writer.give_back(there),
+                "figures": lambda: writer.figures(there),
+                "checkpoint": lambda: checkpoint(there),
+            }
+            # What is loaded is put out of the collector's sight, and there is little else for it to find.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20000, 10, 100)
+            while True:
+                name, self._now, *arguments = self._channel.receive()
+                self._answer(writer, work[name], *arguments)
+
+    def _batch(
+        self, known: int, new: Sequence[tuple[str, dict[str, str], Any]], pieces: Sequence[bytes]
+    ) -> Batch:
+        """Messages as they are sent.
+
+        :param known: series that are known by their numbers; the new ones follow.
+        """
+        self._series[known:] = [Series(*each) for each in new]
+        batch = Batch()
+        for piece in pieces:
+            numbers, texts, times = unpack(piece)
+            batch.series += map(self._series.__getitem__, numbers)
+            batch.texts += texts
+            batch.times += times
+        return batch
+
+    def _answer(self, writer: Writer, work: Callable[..., object], *arguments: Any) -> bool:
+        error: tuple[str, str] | None = None
+        result = None
+        try:
+            result = work(*arguments)
+        except Exception as failed:
+            error = (type(failed).__name__, str(failed))
+        said, self._said[:] = [*self._said], []
+        self._channel.send((error, result, tuple(writer.state), said))
+        return error is None
+
+
+def main() -> None:
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=0) as end, suppress(ConnectionError):  # when the daemon is gone, so are we
+        _Server(Channel(end)).run()
+
+
+if __name__ == "__main__":
+    main()
