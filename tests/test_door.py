@@ -49,3 +49,9 @@ class DoorTests(SynchronousTestCase):
         self.door.remove()
         self.clock.advance(1)
         self.assertTrue(self.port.is_paused)
+
+    def test_a_port_that_cannot_be_closed_for_now_stays_open(self) -> None:
+        door = Door(self.clock, cast(Any, object()))
+        door.close()
+        door.open()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
