@@ -37,10 +37,11 @@ class Process:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # The messages in hand are many, live shortly, and form no cycles, but the collector looks through
         # them and all that is loaded again and again: with 10,000 connections that was a quarter of the
-        # time. What is loaded is put out of its sight, and it comes less often.
+        # time. What is loaded is put out of its sight, and it looks at few at a time: with 20,000, it kept
+        # everybody waiting for 20 ms, and now and then for 100.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20000, 10, 100)
+        gc.set_threshold(4000, 5, 1000)
         # The reactor installs its handlers when it runs. A signal that comes between the first open port and
         # that moment waits, since it would end the process without an orderly stop.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)

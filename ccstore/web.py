@@ -21,11 +21,17 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from ccstore.pace import LEAST_PIECE
+
 JSON = b"application/json"
 #: How long a client may go on sending a body that was refused already, in seconds.
 _LINGER = 2.0
-#: Bytes of all bodies that a site holds at a time; a single one may be larger.
-MAX_HELD = 64 * 1024 * 1024
+#: Bytes of all bodies that a site holds at a time; a single one may be larger, and there is room for some
+#: more small ones, which are soon done with.
+MAX_HELD = 32 * 1024 * 1024
+_SMALL = LEAST_PIECE
+#: Bytes that are read in one go, so that few are of the next request, which has to wait; and those of a body.
+_READ, _READ_OF_BODY = 1 << 13, 1 << 16
 #: Seconds after which a client may come again.
 RETRY_AFTER = "5"
 _NO_ROOM = "too much is being sent at once, come again later"
@@ -129,6 +135,8 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         if length is not None and length > self._limited_site.max_body:
             self._refuse_as_too_large()
+        if length is None or length > _READ:
+            cast(Any, self.channel).set_read(_READ_OF_BODY)
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; called by the channel."""
@@ -147,6 +155,7 @@ class LimitedRequest(Request):
             return
         self._is_counted = True
         self.is_arriving = False
+        cast(Any, self.channel).set_read(_READ)
         self._limited_site.has_arrived(self)
         super().process()
 
@@ -172,9 +181,11 @@ class LimitedRequest(Request):
         """See :func:`body_of`."""
         self._is_used = True
         try:
-            packed = cast(BytesIO, self.content).getvalue()
-            unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
-            if not self._limited_site.hold(self, len(unpacked) - len(packed)):
+            size = self.held
+            unpacked = unpack(
+                cast(BytesIO, self.content).getvalue(), header(self, "content-encoding"), max_unpacked
+            )
+            if not self._limited_site.hold(self, len(unpacked) - size):
                 raise WebError(503, _NO_ROOM, headers={"retry-after": RETRY_AFTER})
             self.content = BytesIO()
             yield unpacked
@@ -214,6 +225,18 @@ class LimitedRequest(Request):
             self.channel.loseConnection()
 
 
+class _Channel(HTTPChannel):
+    """A connection, of which no more is read than there is use for."""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.set_read(_READ)
+
+    def set_read(self, size: int) -> None:
+        """How many bytes are read in one go. TLS reads as much as it likes."""
+        cast(Any, self.transport).bufferSize = size
+
+
 class LimitedSite(Site):
     """A site that limits bodies, and can be asked to end when the requests in hand are answered.
 
@@ -221,6 +244,7 @@ class LimitedSite(Site):
     :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
     """
 
+    protocol = _Channel  # type: ignore[assignment]
     requestFactory = LimitedRequest
     noisy = False
 
@@ -255,7 +279,8 @@ class LimitedSite(Site):
 
         Of those that are still arriving the largest is refused, which may be this one.
         """
-        while self._held > request.held and self._held + size > MAX_HELD:
+        most = MAX_HELD + (MAX_HELD // 4 if request.held + size <= _SMALL else 0)
+        while self._held > request.held and self._held + size > most:
             largest = max(self._arriving, key=lambda each: each.held, default=None)
             if largest is None or not largest.held:
                 if request.is_arriving:

@@ -11,11 +11,12 @@ from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
+from ccstore.pace import LEAST_PIECE
 from ccstore.web import RETRY_AFTER, WebError
 
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
 #: right, and more and more as long as there is none.
-_PIECES = (1 << 11, 1 << 14, 1 << 18)
+_PIECES = (LEAST_PIECE, 1 << 12, 1 << 18)
 #: Bad lines that an answer lists; the others are only counted.
 _LISTED = 100
 
@@ -138,11 +139,13 @@ async def _decoded(
     """Decode a body piece by piece, and let others have their turn where it takes long."""
     least, piece, largest = _PIECES
     position = 0
+    is_wrong, since = False, intake.pace.served
     while position < len(body):
         if position or len(body) > least:
-            await intake.pace.turn()
+            await intake.pace.turn(len(body) - position if is_wrong else 0, since)
         decoded = decoder.feed(body[position : position + piece], default_time)
         position += piece
-        piece = least if decoded.errors else min(2 * piece, largest)
+        is_wrong = bool(decoded.errors)
+        piece = least if is_wrong else min(2 * piece, largest)
         yield decoded
     yield decoder.finish(default_time)

@@ -300,6 +300,7 @@ class LimitTests(HttpTestCase):
     def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
         self.start()
         self.patch(web, "MAX_HELD", 10_000)
+        self.patch(web, "_SMALL", 1000)
         self.sink.holds = True
         wires = []
         for size in (3000, 4000, 2000):
@@ -316,6 +317,30 @@ class LimitTests(HttpTestCase):
         self.connect().dataReceived(head(length=8000) + b"#" * 4500)
         self.assertEqual([self.wire.value(), wires[0].value(), wires[2].value()], [b"", b"", b""])
         self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
+
+    def test_there_is_room_for_a_small_body_beside_many_large_ones(self) -> None:
+        self.start()
+        self.patch(web, "MAX_HELD", 10_000)
+        self.connect().dataReceived(head(length=10_000) + b"#" * 9990)
+        large = self.wire
+        self.assertEqual(self.send(event("a")).status, 200)
+        self.assertEqual(large.value(), b"")
+        # But not for any number of them.
+        for _ in range(4):
+            self.connect().dataReceived(head(length=1000) + b"#" * 900)
+        self.assertIn(b" 503 ", large.value())
+
+    def test_little_is_read_of_the_request_after_the_one_in_hand(self) -> None:
+        self.start()
+        body = b"#" * 100_000
+        connection = self.connect()
+        before = self.wire.bufferSize  # type: ignore[attr-defined]
+        connection.dataReceived(head(length=len(body)) + body[:-1])
+        during = self.wire.bufferSize  # type: ignore[attr-defined]
+        self.sink.holds = True
+        connection.dataReceived(body[-1:])
+        self.assertLess(before, during)
+        self.assertEqual(self.wire.bufferSize, before)  # type: ignore[attr-defined]
 
     def test_a_body_alone_may_be_of_any_size(self) -> None:
         self.patch(web, "MAX_HELD", 100)

@@ -70,6 +70,12 @@ def stream(data: Iterable[bytes], **options: Any) -> Decoded:
     return Decoded([m for each in fed for m in each.messages], [e for each in fed for e in each.errors])
 
 
+def test_what_came_out_is_not_held() -> None:
+    decoder = StreamDecoder()
+    for decoded in (decoder.feed(b'a event="b"\nc\n', NOW), decoder.finish(NOW)):
+        assert not any(held is decoded for held in vars(decoder).values())
+
+
 def whole(data: bytes, **options: Any) -> Decoded:
     return stream([data], **options)
 

@@ -117,7 +117,44 @@ class LineTests(_TcpTests):
         while self.wire.producerState == "paused":
             self.clock.turn()
         self.assertEqual(self.rejected, 30_000)
+        self.clock.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_who_makes_mistakes_waits_for_those_who_make_none_but_not_for_ever(self) -> None:
+        others = [self.clock.connect(f"10.0.0.{number}")[0] for number in range(2, 10)]
+        self.clock.passes = pace.TURN
+        self.connection.dataReceived(b"x\n" * 20_000)
+        self.clock.turn()
+        for other in others:
+            other.dataReceived(event("a") + b"\n" + event("b"))
+        turns = 0
+        before = self.rejected
+        while len(self.sink.texts) < len(others):
+            self.clock.turn()
+            turns += 1
+            self.assertGreater(self.rejected, before)
+            before = self.rejected
+        self.assertLessEqual(turns, len(others) + 1)
+        self.assertLess(self.rejected, 20_000)
+        self.assertTrue(self.receiver.account.is_balanced)
+
+    def test_nothing_more_is_read_when_too_much_waits_to_be_decoded(self) -> None:
+        self.patch(tcp, "_MOST_UNREAD", 10_000)
+        other, other_wire = self.clock.connect("10.0.0.2")
+        self.clock.passes = pace.TURN
+        self.connection.dataReceived(b"x\n" * 10_000)
+        self.clock.turn()
+        self.assertEqual([self.wire.is_paused, other_wire.is_paused], [True, True])
+        while other_wire.is_paused:
+            self.assertLess(self.rejected, 10_000)
+            self.clock.turn()
+        self.assertTrue(self.wire.is_paused)
+        other.dataReceived(event("a") + b"\n")
+        self.clock.turn()
+        self.assertEqual(self.sink.texts, ["a"])
+        while self.wire.is_paused:
+            self.clock.turn()
+        self.assertEqual(self.rejected, 10_000)
 
     def test_what_waits_to_be_decoded_counts_at_the_close(self) -> None:
         self.clock.passes = pace.TURN / 20
@@ -300,6 +337,37 @@ class ManyConnectionsTests(_TcpTests):
         self.lose(first, ConnectionDone())
         _, second = self.clock.connect()
         self.assertTrue(second.connected)
+
+    def test_newcomers_wait_at_the_door_while_many_have_to_wait_for_their_turn(self) -> None:
+        class Door:
+            is_open = True
+
+            def __init__(self, *arguments: Any) -> None:
+                self.__class__.last = self
+
+            last: Any
+
+            def open(self) -> None:
+                self.is_open = True
+
+            def close(self) -> None:
+                self.is_open = False
+
+        self.patch(tcp, "Door", Door)
+        self.patch(tcp, "_CROWD", 4)
+        self.start()
+        connections = [self.clock.connect(port=port)[0] for port in range(1, 8)]
+        self.clock.passes = pace.TURN
+        for connection in connections:
+            connection.dataReceived(b"x\n")
+        waiting = []
+        while self.clock.getDelayedCalls():
+            self.clock.turn()
+            waiting.append((7 - self.rejected, Door.last.is_open))
+        self.assertEqual(waiting[0][1], False)
+        self.assertEqual({is_open for count, is_open in waiting if count > 4}, {False})
+        self.assertEqual({is_open for count, is_open in waiting if count <= 2}, {True})
+        self.assertEqual(self.rejected, 7)
 
 
 class BackPressureTests(_TcpTests):

@@ -83,7 +83,23 @@ class DatagramTests(SynchronousTestCase):
             self.clock.turn()
         self.assertEqual(self.receiver.account.rejected, {"malformed": 30})
         self.assertEqual(self.sink.texts, ["a"])
+        self.clock.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_large_datagram_is_decoded_in_turns_and_before_what_comes_after_it(self) -> None:
+        self.clock.passes = pace.TURN / 3
+        lines = event("a") + b"\n" + b"x\n" * 5000 + event("b")
+        self.receiver.take(lines, SENDER)
+        self.clock.turn()
+        self.assertEqual(self.sink.texts, ["a"])
+        self.receiver.take(event("c"), ("10.0.0.2", 1))
+        while self.clock.getDelayedCalls():
+            self.assertTrue(self.receiver.account.is_balanced)
+            self.clock.turn()
+        self.assertEqual(self.sink.texts, [*"abc"])
+        self.assertEqual(self.receiver.account.rejected, {"malformed": 5000})
+        senders = [sender for origin in self.sink.origins for sender in origin.senders]
+        self.assertEqual([sender[-1] for sender in senders], [*"112"])
 
     def test_each_line_has_its_sender(self) -> None:
         for last in (event("f"), b"bad", event("f\\n")):

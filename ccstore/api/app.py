@@ -103,16 +103,25 @@ class Api:
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
             )
         # Klein cancels what it waits for when the client goes away, but what came in is stored all the same.
-        written: Deferred[None] = Deferred()
+        written: Deferred[WebError | None] = Deferred()
         writing = self._store_body(request, cluster, cast(Precision, precision))
         Deferred.fromCoroutine(writing).chainDeferred(written)
-        await written
+        error = await written
+        if error is not None:
+            raise error
         return answer(request, 200, b"")
 
-    async def _store_body(self, request: IRequest, cluster: str | None, precision: Precision) -> None:
+    async def _store_body(
+        self, request: IRequest, cluster: str | None, precision: Precision
+    ) -> WebError | None:
         sender = address_of(request.getClientAddress())
-        with body_of(request, 2 * self._config.max_body) as body:
-            await write_body(self._intake, body, sender, cluster, precision)
+        try:
+            with body_of(request, 2 * self._config.max_body) as body:
+                await write_body(self._intake, body, sender, cluster, precision)
+        except WebError as error:
+            # With its traceback, it would keep the body in memory until Python looks for cycles.
+            return error.with_traceback(None)
+        return None
 
     @app.route("/api/query", methods=["GET", "POST"])
     @app.route("/api/query/", methods=["GET", "POST"])

@@ -60,6 +60,9 @@ class Decoded(NamedTuple):
     errors: list[LineError]
 
 
+_NOTHING: Final = Decoded(Batch(), [])
+
+
 class StreamDecoder:
     """Decodes a stream that arrives in arbitrary pieces.
 
@@ -94,7 +97,7 @@ class StreamDecoder:
         self._wanted = b"\n"  # the byte without which _rest cannot be taken any further
         self._skipping = False  # inside a line that is too long
         self._complete = False
-        self._out = Decoded(Batch(), [])
+        self._out = _NOTHING
 
     @property
     def pending(self) -> int:
@@ -121,7 +124,7 @@ class StreamDecoder:
         else:
             for start in range(0, len(data), _PIECE):
                 self._feed(data[start : start + _PIECE])
-        return self._out
+        return self._end()
 
     def _feed(self, data: bytes) -> None:
         if self._skipping:
@@ -149,7 +152,7 @@ class StreamDecoder:
             self._decode(self._take_rest())
         self._complete = self._skipping = False
         self._line = 1
-        return self._out
+        return self._end()
 
     def plain(self, lines: bytes, default_time: int) -> Batch | None:
         """The messages of whole lines, if all of them have the fast way's shape, one each; else None.
@@ -173,6 +176,11 @@ class StreamDecoder:
         self._rest.clear()
         self._entry = None
         return error
+
+    def _end(self) -> Decoded:
+        """What came out, which is not held any longer: there are as many decoders as connections."""
+        out, self._out = self._out, _NOTHING
+        return out
 
     def _begin(self, default_time: int) -> None:
         self._out = Decoded(Batch(), [])

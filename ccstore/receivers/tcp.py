@@ -24,7 +24,8 @@ from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
 from ccstore.listening import address_of, listen, tls_failures, where
 from ccstore.message import Batch
-from ccstore.pace import TURN
+from ccstore.pace import LEAST_PIECE
+from ccstore.receivers.door import Door
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.
 _QUIET = 0.1
@@ -33,12 +34,14 @@ _READ_OUT = 1.0
 _CLOSE = 2.0
 #: Bytes of lines without an end that all connections of a receiver may hold.
 MAX_HELD = 64 * 1024 * 1024
-#: Bytes that are read before they are decoded, and bytes above which that is done at any cost.
+#: Bytes that are read before they are decoded, and bytes above which nothing more is read.
 _GATHERED_SIZE = 1 << 20
-_MOST_UNREAD = 64 << 20
+_MOST_UNREAD = 16 << 20
+#: Connections of which something waits to be decoded, above which newcomers are let in slowly.
+_CROWD = 512
 #: Bytes of a connection that are read and decoded in one go: few after a mistake, which takes a hundred times
 #: as long as what is right, and more and more as long as there is none.
-_LEAST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 1 << 11, 1 << 13, 1 << 16
+_FIRST_PIECE, _LARGEST_PIECE = 1 << 12, 1 << 16
 
 
 class LineProtocol(Protocol, TimeoutMixin):
@@ -54,6 +57,7 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.pass_over = self.decoder.pass_over
         self.held = 0  # bytes of a line without an end, as the receiver knows of them
         self.piece = _FIRST_PIECE
+        self.is_wrong = False  # there was a mistake in what was decoded last
         self.is_behind = False  # what it has sent takes longer to decode than there is time
         self.is_over = False
         self.is_complete = False  # a last line without newline counts
@@ -167,9 +171,14 @@ class TcpReceiver(Service):
             changed=self._pace_changed,
         )
         self._decoder = intake.decoder()
-        self._unread: dict[LineProtocol, bytes] = {}  # what is to be decoded next, first come, first served
-        self._unread_size = 0
-        self._is_behind = False  # there was no time for all of it
+        # What is to be decoded next, first come, first served: what has just been read, and what there was no
+        # time for, of those whose lines were right the last time and of those with a mistake.
+        self._fresh: dict[LineProtocol, bytes] = {}
+        self._late: dict[LineProtocol, bytes] = {}
+        self._wrong: dict[LineProtocol, bytes] = {}
+        self._fresh_size = 0  # bytes of it
+        self._unread_size = 0  # bytes of all
+        self._is_full = False  # that is too much
         # What has been decoded of it, with the host of each message, and its size in bytes.
         self._messages = Batch()
         self._hosts: list[str] = []
@@ -178,13 +187,14 @@ class TcpReceiver(Service):
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
         self._port: IListeningPort | None = None
+        self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
 
     @property
     def is_paused(self) -> bool:
-        """Too much waits to be stored."""
-        return self._backlog.is_paused
+        """Too much waits to be stored, or to be decoded."""
+        return self._backlog.is_paused or self._is_full
 
     # -- IReceiver
 
@@ -200,10 +210,14 @@ class TcpReceiver(Service):
             port=config.port,
             tls=config.tls,
         )
+        self._door = Door(self.intake.clock, self._port)
         return f"line protocol over TCP on {where(self._port)}"
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
+        if self._door is not None:
+            self._door.remove()
+            self._door = None
         if self._port is not None:
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
@@ -216,7 +230,7 @@ class TcpReceiver(Service):
                 connection.has_been_read = False
             await deferLater(clock, _QUIET)
             is_quiet = not any(connection.has_been_read for connection in self._connections)
-            if is_quiet and not self.is_paused and not self._unread:
+            if is_quiet and not self.is_paused and not self._has_unread:
                 break
         for connection in list(self._connections):
             connection.cut_off()
@@ -256,10 +270,13 @@ class TcpReceiver(Service):
 
     def take(self, data: bytes, connection: LineProtocol) -> None:
         """Take in what a connection has read; it is decoded together with that of others in a moment."""
-        before = self._unread.get(connection)
-        self._unread[connection] = data if before is None else before + data
         self._unread_size += len(data)
-        if self._unread_size >= (_MOST_UNREAD if self._is_behind else _GATHERED_SIZE):
+        if connection.is_wrong or connection.is_behind:
+            self._put_off(connection, data)
+        else:
+            self._fresh[connection] = self._fresh.get(connection, b"") + data
+            self._fresh_size += len(data)
+        if self._fresh_size >= _GATHERED_SIZE:
             self.hand_over()
         else:
             self._go_on()
@@ -268,38 +285,66 @@ class TcpReceiver(Service):
         if self._turn is None:
             self._turn = self.intake.clock.callLater(0, self.hand_over)
 
-    def hand_over(self, seconds: float = TURN) -> None:
-        """Decode what the connections have read, as far as there is time, and pass it on."""
+    def hand_over(self, seconds: float | None = None) -> None:
+        """Decode what the connections have read, as far as there is time, and pass it on.
+
+        :param seconds: if it may take another time than usual.
+        """
         if self._turn is not None:
             if self._turn.active():
                 self._turn.cancel()
             self._turn = None
         self._read_together()
-        end = self.intake.clock.seconds() + seconds
-        while self._unread and (self.intake.clock.seconds() < end or self._unread_size > _MOST_UNREAD):
-            self._read(next(iter(self._unread)))
-        self._is_behind = bool(self._unread)
-        for connection in self._unread:
-            connection.is_behind = True
-            connection.set_pace()
+        if self._has_unread:
+            self._read_one_by_one(self.intake.pace.share(self) if seconds is None else seconds)
+        self._hold_back()
         messages, self._messages = self._messages, Batch()
         hosts, self._hosts = self._hosts, []
         size, self._size = self._size, 0
         if messages:
             committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
             self._backlog.wait_for(committed, size)
-        if self._unread:
+        if self._has_unread:
             self._go_on()
+
+    def _read_one_by_one(self, seconds: float) -> None:
+        end = self.intake.clock.seconds() + seconds
+        while self._fresh and self.intake.clock.seconds() < end:
+            self._read(self._fresh)
+        for connection, data in self._fresh.items():
+            self._put_off(connection, data)
+        self._fresh.clear()
+        self._fresh_size = 0
+        for waiting in (self._late, self._wrong):
+            # One of each in any case, or those with mistakes would never have a turn beside those without.
+            if waiting:
+                self._read(waiting)
+            while waiting and self.intake.clock.seconds() < end:
+                self._read(waiting)
+
+    @property
+    def _has_unread(self) -> bool:
+        return bool(self._fresh or self._late or self._wrong)
+
+    def _hold_back(self) -> None:
+        """Let newcomers in, and read at all, as long as what is read can be decoded in good time."""
+        behind = len(self._late) + len(self._wrong)
+        if self._door is not None:
+            if behind > _CROWD:
+                self._door.close()
+            elif behind <= _CROWD // 2:
+                self._door.open()
+        is_full = self._unread_size > (_MOST_UNREAD // 2 if self._is_full else _MOST_UNREAD)
+        if is_full != self._is_full:
+            self._is_full = is_full
+            self._pace_changed()
 
     def _read_together(self) -> None:
         """Decode at once what has nothing out of the ordinary, from whomever it is."""
         parts = [
             (data, connection)
-            for connection, data in self._unread.items()
-            if data.endswith(b"\n")
-            and connection.decoder.is_between_lines
-            and not connection.is_behind
-            and not connection.is_over
+            for connection, data in self._fresh.items()
+            if data.endswith(b"\n") and connection.decoder.is_between_lines and not connection.is_over
         ]
         together = plain_together(self._decoder, parts, self.intake.now()) if len(parts) > 1 else None
         if together is not None:
@@ -308,28 +353,38 @@ class TcpReceiver(Service):
             for data, connection in parts:
                 self._size += len(data)
                 self._unread_size -= len(data)
-                del self._unread[connection]
+                del self._fresh[connection]
 
-    def _read(self, connection: LineProtocol) -> None:
-        """Decode some of what a connection has sent; what is left has to wait until it is its turn again."""
-        data = self._unread.pop(connection)
+    def _read(self, waiting: dict[LineProtocol, bytes]) -> None:
+        """Decode some of what the first of these has sent; what is left waits until it is its turn again."""
+        connection = next(iter(waiting))
+        data = waiting.pop(connection)
         piece = data[: connection.piece]
         self._unread_size -= len(piece)
         self._size += len(piece)
         decoded = connection.decoder.feed(piece, self.intake.now())
         self._keep(decoded, connection)
+        connection.is_wrong = bool(decoded.errors)
         if decoded.errors:
-            connection.set_piece(_LEAST_PIECE)
+            connection.set_piece(LEAST_PIECE)
         elif len(piece) == connection.piece < _LARGEST_PIECE:
             connection.set_piece(2 * connection.piece)
         if len(piece) < len(data):
-            self._unread[connection] = data[len(piece) :]
+            self._put_off(connection, data[len(piece) :])
             return
         if connection.is_behind:
             connection.is_behind = False
             connection.set_pace()
         if connection.is_over:
             self._end(connection)
+
+    def _put_off(self, connection: LineProtocol, data: bytes) -> None:
+        """There is no time for this now: nothing more of the connection is read before it is decoded."""
+        waiting = self._wrong if connection.is_wrong else self._late
+        waiting[connection] = waiting.get(connection, b"") + data
+        if not connection.is_behind:
+            connection.is_behind = True
+            connection.set_pace()
 
     def _end(self, connection: LineProtocol) -> None:
         """A connection is lost, and all that it has sent is decoded."""

@@ -22,7 +22,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import ListenError, where, why
 from ccstore.message import Batch
-from ccstore.pace import TURN
+from ccstore.pace import LEAST_PIECE
 
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
@@ -87,6 +87,7 @@ class UdpReceiver(Service):
         self._kernel_drops: int | None = None
         self._looked_at = 0.0
         self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
+        self._offset = 0  # into the first of them, up to which it is decoded
 
     # -- IReceiver
 
@@ -171,24 +172,18 @@ class UdpReceiver(Service):
             self._reactor.callLater(0, self._hand_over)
         self._gathered.append((datagram, _Node(addr[0], addr[1])))
 
-    def _hand_over(self, seconds: float = TURN) -> None:
+    def _hand_over(self, seconds: float | None = None) -> None:
         """Decode and pass on the datagrams that were read in one go, as far as there is time."""
         if self._port is not None and self.intake.clock.seconds() - self._looked_at > _LOOK_EVERY:
             self._look_at_kernel(self._port)
-        gathered, self._gathered = self._gathered, []
-        decoded = plain_together(self._decoder, gathered, self.intake.now())
-        if decoded is None:
-            messages, hosts = Batch(), []
-            end = self.intake.clock.seconds() + seconds
-            for number, (datagram, node) in enumerate(gathered):
-                if self.intake.clock.seconds() > end:
-                    gathered, self._gathered = gathered[:number], gathered[number:]
-                    break
-                taken = self._decode(datagram, node)
-                messages.extend(taken)
-                hosts += [node.host] * len(taken)
-            decoded = messages, hosts
-        self._accept(*decoded, sum([len(datagram) for datagram, _ in gathered]))
+        # A datagram of which a part is decoded goes before what came after it.
+        together = None if self._offset else plain_together(self._decoder, self._gathered, self.intake.now())
+        if together is not None:
+            size = sum([len(datagram) for datagram, _ in self._gathered])
+            self._gathered = []
+            self._accept(*together, size)
+        else:
+            self._accept(*self._decode(self.intake.pace.share(self) if seconds is None else seconds))
         self._read_on(is_done=not self._gathered)
 
     def _read_on(self, *, is_done: bool) -> None:
@@ -199,12 +194,29 @@ class UdpReceiver(Service):
             self._is_reading = is_done
             self._port.resumeProducing() if is_done else self._port.pauseProducing()
 
-    def _decode(self, datagram: bytes, node: _Node) -> Batch:
-        now = self.intake.now()
-        decoded, rest = self._decoder.feed(datagram, now), self._decoder.finish(now)
-        self.intake.reject([*decoded.errors, *rest.errors], f"{node.host}:{node.port}")
-        decoded.messages.extend(rest.messages)
-        return decoded.messages
+    def _decode(self, seconds: float) -> tuple[Batch, list[str], int]:
+        """Decode piece by piece as far as there is time; the messages, the host of each, and the bytes."""
+        clock = self.intake.clock
+        end = clock.seconds() + seconds
+        messages, hosts, size, done = Batch(), list[str](), 0, 0
+        while done < len(self._gathered) and clock.seconds() <= end:
+            datagram, node = self._gathered[done]
+            piece = datagram[self._offset : self._offset + LEAST_PIECE]
+            self._offset += len(piece)
+            size += len(piece)
+            now = self.intake.now()
+            decoded = self._decoder.feed(piece, now)
+            if self._offset == len(datagram):
+                rest = self._decoder.finish(now)
+                decoded.errors.extend(rest.errors)
+                decoded.messages.extend(rest.messages)
+                self._offset = 0
+                done += 1
+            self.intake.reject(decoded.errors, f"{node.host}:{node.port}")
+            messages.extend(decoded.messages)
+            hosts += [node.host] * len(decoded.messages)
+        self._gathered = self._gathered[done:]
+        return messages, hosts, size
 
     def _accept(self, messages: Batch, hosts: list[str], size: int) -> None:
         room = self._max_waiting - self.account.waiting

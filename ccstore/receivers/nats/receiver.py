@@ -29,7 +29,6 @@ from ccstore.listening import ListenError
 from ccstore.listening import why as why_not
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
-from ccstore.pace import TURN
 from ccstore.receivers.nats.connection import CLOSED, PATIENCE, Connection, Introduction, NatsError, why
 from ccstore.receivers.nats.framing import Delivery
 from ccstore.receivers.nats.jetstream import MESSAGES, Consumer
@@ -373,7 +372,7 @@ class NatsReceiver(Service):
         source = self._sources[subject] = _Source(f"subject {shown}", b"")
         return source
 
-    def _hand_over(self, seconds: float = TURN) -> None:
+    def _hand_over(self, seconds: float | None = None) -> None:
         """Decode the messages that have come, as far as there is time, and pass them on."""
         if self._next_turn is not None:
             if self._next_turn.active():
@@ -385,7 +384,7 @@ class NatsReceiver(Service):
         if not self._offset and size <= _TOGETHER:
             decoded = plain_together(self._decoder, unread, self.intake.now())
         if decoded is None:
-            decoded, done = self._decode(unread, seconds)
+            decoded, done = self._decode(unread, self.intake.pace.share(self) if seconds is None else seconds)
             unread, self._unread = unread[:done], unread[done:]
             size = sum([len(payload) for payload, _ in unread])
         self._accept(*decoded, [source.reply for _, source in unread] if self._consumer else [], size)
