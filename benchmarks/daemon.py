@@ -120,7 +120,8 @@ class Daemon:
     def _pids(self) -> list[int]:
         """Of the daemon and the process that writes for it."""
         pid = self.process.pid
-        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        children = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+        return [pid, *map(int, " ".join(children).split())]
 
     def file_size(self) -> float:
         """The database in MB, without its write-ahead log."""

@@ -150,7 +150,7 @@ def run(count: int, retention: float, influx_url: str | None, repeat: int) -> li
 
 def _round(lines: bytes, count: int, retention: float, server: Influx | None) -> list[dict[str, object]]:
     """Every way once."""
-    alone = limits.run(min(count, 500_000), retention)
+    alone = limits.run(min(count, 500_000), retention, lines)
     rows: list[dict[str, object]] = [{"way": row["what"], "lines/s": row["lines/s"]} for row in alone]
     slowest = min(map(_rate, rows))
     rounds = max(1, count // _BLOCK)

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.lines import block, stamped
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
-from ccstore.storage.sqlite.file import WRITER_PRAGMAS, prepare_file, set_pragmas
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, prepare_file, set_pragmas
 from ccstore.storage.sqlite.writer import Writer
 
 _PIECE = 65536
@@ -37,7 +37,9 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
     messages = decoder.feed(stamped(lines), 0).messages
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as directory:
         path = Path(directory) / "ccstore.db"
-        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=40)) as connection:
+        with closing(
+            sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)
+        ) as connection:
             set_pragmas(connection, WRITER_PRAGMAS)
             prepare_file(connection)
             writer = Writer(int(retention * 1e9), time.time_ns)
@@ -59,10 +61,13 @@ def _batches(messages: Batch, rounds: int) -> Iterator[Batch]:
             yield messages[start : start + _BATCH]
 
 
-def run(count: int, retention: float) -> list[dict[str, object]]:
-    """Both limits, a row each."""
-    lines = block(100_000)
-    rounds = max(1, count // 100_000)
+def run(count: int, retention: float, lines: bytes | None = None) -> list[dict[str, object]]:
+    """Both limits, a row each.
+
+    :param lines: that are decoded and written again and again, by default 100,000 events and logs.
+    """
+    lines = block(100_000) if lines is None else lines
+    rounds = max(1, count // lines.count(b"\n"))
     return [
         {"what": "decoder alone", "lines/s": decoder_alone(lines, rounds)},
         {"what": "SQLite segments alone, FULL sync", "lines/s": segments_alone(lines, rounds, retention)},

@@ -59,8 +59,11 @@ class WatchedDaemon(Daemon):
         )
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def pids(self) -> list[int]:
+        """Of the daemon, and of the process that writes for it."""
+        pid = self._process.pid
+        children = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+        return [pid, *map(int, " ".join(children).split())]
 
     def stats(self) -> Any:
         found = super().stats()
@@ -87,8 +90,8 @@ class WatchedDaemon(Daemon):
 
     def peak(self) -> float:
         """The most resident memory there was, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
+        status = "".join(Path(f"/proc/{pid}/status").read_text() for pid in self.pids)
+        return sum(map(int, re.findall(r"VmHWM:\s+(\d+)", status))) / 1024
 
     def closing_books(self) -> dict[str, tuple[int, int, int, int]]:
         """Of a daemon that has ended: received, stored, rejected and dropped lines of each receiver."""
@@ -130,13 +133,16 @@ def locked(path: Path) -> Iterator[None]:
 @contextmanager
 def unwritable(daemon: WatchedDaemon) -> Iterator[None]:
     """The system refuses whatever the daemon writes into a file."""
-    _, most = resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (0, most))
+    pids = daemon.pids
+    _, most = resource.prlimit(pids[0], resource.RLIMIT_FSIZE)
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):
-            resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (most, most))
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
 
 
 class SmallDisk:

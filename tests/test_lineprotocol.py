@@ -476,6 +476,28 @@ def test_a_line_without_timestamp_has_the_time_when_its_end_came() -> None:
 
 # Any cutting, and both ways
 
+#: What strings, and all around them, are made of where the fast way undoes escapes by means of those of C.
+_ESCAPES = [
+    *(b"\\", b'\\"', b"\\\\", b"\\a", b"\\b", b"\\n", b"\\7", b"\\8", b"\\10", b"\\x07", b"\\x", b"\\'"),
+    *(b"\\\n", b"a", b"b", b"7", b"8", b"\x07", b"\x08", b"\xff", b"\xfe", b"\xfd", b"\xfc", "ä".encode()),
+    *(b'"', b"\n", b" ", b"="),
+]
+_BEFORE = [b'j,a=b event="', b'a7,b8=7 log="', b'j\\"a event="']
+_BEHIND = [b'" 17\n', b'" 8\n', b'"\n', b'" 1 7\n', b'"\r\n']
+_strings = st.lists(st.sampled_from(_ESCAPES), max_size=3).map(b"".join)
+_lines = st.tuples(st.sampled_from(_BEFORE), _strings, st.sampled_from(_BEHIND)).map(b"".join)
+
+
+@thoroughly
+@given(st.lists(_lines | st.sampled_from([*_BEFORE, *_BEHIND]), min_size=1, max_size=4))
+def test_both_ways_undo_the_same_escapes(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    fast = StreamDecoder(fast=True)
+    for _ in range(2):  # with series that are new, and that are known
+        slow = StreamDecoder(fast=False)
+        assert result(fast.feed(data, 5)) == result(slow.feed(data, 5))
+        assert result(fast.finish(5)) == result(slow.finish(5))
+
 
 @thoroughly
 @given(strategies.hostile, strategies.sizes, st.none() | st.integers(1, 60), st.booleans())

@@ -199,3 +199,21 @@ def test_a_batch_grows() -> None:
     for texts in ("cD", "", "E"):
         messages.extend(batch(texts))
     assert described(messages) == "aBcDE"
+
+
+def test_batches_together_are_like_one() -> None:
+    parts = [
+        Batch.of([message_of("m", {}, {"event": text, **more}, time) for text, more, time in given])
+        for given in ([("a", {}, 1), ("b", {"x": 1}, 2)], [], [("c", {"y": 2}, 3)])
+    ]
+    one = Batch.of([each for part in parts for each in part])
+    together = Batch.together(parts)
+    assert (len(together), together, together[1:]) == (3, one, one[1:])
+    assert (together.times, together.others, [*together.by_kind()]) == (
+        one.times,
+        one.others,
+        [("event", one)],
+    )
+    assert list(map(len, together.parts)) == [2, 0, 1]
+    assert Batch.together(parts[:1]) is parts[0]
+    assert len(Batch.together([])) == 0

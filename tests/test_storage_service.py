@@ -338,6 +338,29 @@ class SeveralWritersTests(_ServiceTests):
         self.backend.writes[3].succeed()
         self.assertEqual(self.status()["waiting"], 0)
 
+    def test_a_large_one_is_begun_while_the_first_is_being_written(self) -> None:
+        self.patch(service, "_WORTH_BEGINNING", 2)
+        self.accept("a")
+        self.accept("b")
+        self.assertEqual(self.backend.written, [["a"]])
+        self.accept("c")
+        self.assertEqual(self.backend.written, [["a"], ["b", "c"]])
+        self.accept("de")
+        self.assertEqual(len(self.backend.writes), 2)
+        self.backend.writes[0].succeed()
+        self.assertEqual(self.backend.written[2:], [["d", "e"]])
+
+    def test_none_is_begun_while_another_one_is_tried_again(self) -> None:
+        self.patch(service, "_WORTH_BEGINNING", 2)
+        self.accept("a", urgent=False)
+        self.service.flush()
+        self.backend.writes[0].fail(StoreUnavailable(LOCKED))
+        self.accept("bc", urgent=False)
+        self.service.flush()
+        self.assertEqual(self.backend.written, [["a"]])
+        self.clock.advance(0.1)
+        self.assertEqual(self.backend.written, [["a"], ["a"]])
+
     def two_begun(self) -> tuple[Deferred[Sequence[Refusal]], Deferred[Sequence[Refusal]]]:
         self.accept("a")
         one, two = self.accept("bc", urgent=False), self.accept("de", urgent=False)

@@ -16,9 +16,9 @@ APPLICATION_ID: Final = 0x63637374
 #: Rows are only ever added at the end, and go by the thousand: larger pages than usual, and checkpoints
 #: when the write-ahead log has 16 MB instead of 4, save half of the time.
 _PAGE_SIZE: Final = 32768
-#: Prepared statements of a connection. Those that insert thousands of rows have 2 MB each, and every segment
-#: has its own.
-STATEMENTS_HELD: Final = 40
+#: Prepared statements of a connection. Those that insert a thousand rows have a megabyte each, and every
+#: segment has its own.
+STATEMENTS_HELD: Final = 32
 #: What every connection sets, unless the configuration has something else.
 PRAGMAS: Final = {
     "busy_timeout": "5000",

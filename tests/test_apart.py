@@ -1,0 +1,281 @@
+"""The process that writes the SQLite file: what it does like a thread, and what only a process does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import TestCase
+
+from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
+from ccstore.message import Batch
+from ccstore.storage.sqlite import SqliteBackend, apart, lock
+from ccstore.storage.sqlite.apart import WriterProcess
+from ccstore.storage.sqlite.lock import FileLock, InUse
+from tests.backends import NOW, SECOND, message, messages
+from tests.daemon import database
+from tests.faults import WatchedDaemon
+from tests.store_contract import StoreContract
+from tests.support import scratch, write_config
+
+RETENTION = 1600.0
+
+
+class _Apart:
+    """A backend of which a process writes."""
+
+    now = NOW + 100 * SECOND
+
+    def make_backend(self) -> SqliteBackend:
+        self.path = scratch(self) / "events.db"
+        return SqliteBackend(
+            self.path, {}, retention=RETENTION, now=lambda: self.now, reactor=reactor, is_apart=True
+        )
+
+
+class ApartContractTests(_Apart, StoreContract, TestCase):
+    pass
+
+
+class _Interrupted:
+    """A channel to a process that is killed in the middle of a request.
+
+    :param is_late: when it has answered, and not before it is asked.
+    """
+
+    def __init__(self, process: WriterProcess, *, is_late: bool) -> None:
+        self._process = process
+        self._channel: Any = process._channel
+        self._is_late = is_late
+        process._channel = self  # type: ignore[assignment]
+
+    def _kill(self) -> None:
+        assert self._process._process is not None
+        self._process._process.kill()
+        self._process._process.wait()
+
+    def send(self, value: object) -> None:
+        if not self._is_late:
+            self._kill()
+        self._channel.send(value)
+
+    def receive(self) -> Any:
+        self._channel.receive()
+        self._kill()
+        raise ConnectionResetError
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class ApartTests(_Apart, TestCase):
+    def setUp(self) -> None:
+        self.backend = self.make_backend()
+        self.backend.open()
+        self.addCleanup(lambda: self.backend.close())
+
+    @property
+    def process(self) -> WriterProcess:
+        writing: Any = self.backend._writer
+        assert isinstance(writing, apart.WriterApart)
+        return writing._process
+
+    def rows(self) -> list[str]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return [text for (text,) in connection.execute("SELECT field FROM alex_events ORDER BY id")]
+
+    def offer(self, texts: str) -> Deferred[None]:
+        batch = messages(texts)
+        self.backend.prepare(batch)
+        return self.backend.write(batch)
+
+    async def test_a_batch_that_was_not_committed_is_written_when_it_is_offered_again(self) -> None:
+        await self.offer("ab")
+        batch = messages("cd")
+        self.backend.prepare(batch)
+        _Interrupted(self.process, is_late=False)
+        with self.assertRaisesRegex(CommitUnknown, "has ended, with status -9"):
+            await self.backend.write(batch)
+        await self.backend.write(batch)
+        await self.offer("ef")
+        self.assertEqual(self.rows(), list("abcdef"))
+
+    async def test_a_batch_that_was_committed_is_not_written_when_it_is_offered_again(self) -> None:
+        await self.offer("ab")
+        batch = messages("cd")
+        self.backend.prepare(batch)
+        _Interrupted(self.process, is_late=True)
+        with self.assertRaises(CommitUnknown):
+            await self.backend.write(batch)
+        await self.backend.write(batch)
+        await self.offer("ef")
+        self.assertEqual(self.rows(), list("abcdef"))
+
+    async def test_it_is_started_again_for_whatever_is_asked_next(self) -> None:
+        await self.offer("a")
+        _Interrupted(self.process, is_late=False)
+        with self.assertRaises(StoreUnavailable):
+            await self.backend.tend(self.now)
+        await self.backend.tend(self.now)
+        await self.offer("b")
+        self.assertEqual(self.rows(), ["a", "b"])
+
+    async def test_batches_behind_one_that_failed_fail_as_well(self) -> None:
+        await self.offer("a")
+        _Interrupted(self.process, is_late=False)
+        failing, behind = self.offer("b"), self.offer("c")
+        await self.assertFailure(failing, CommitUnknown)
+        error = await self.assertFailure(behind, StoreUnavailable)
+        self.assertIn("before this one", str(error))
+        await self.offer("d")
+        self.assertEqual(self.rows(), ["a", "d"])
+
+    async def test_messages_that_were_packed_for_an_earlier_book(self) -> None:
+        self.patch(apart, "_SERIES_HELD", 1)
+        batches = [Batch.of([message(host, hostname=host)]) for host in "abcd"]
+        for batch in batches:
+            self.backend.prepare(batch)
+        await self.backend.write(Batch.together(batches[:3]))
+        await self.backend.write(batches[3])
+        await gatherResults([self.offer("e"), self.offer("f")])
+        self.assertEqual(self.rows(), list("abcdef"))
+        with closing(sqlite3.connect(self.path)) as connection:
+            found = connection.execute(
+                "SELECT field, hostname FROM alex_events ORDER BY id LIMIT 4"
+            ).fetchall()
+        self.assertEqual(found, [(host, host) for host in "abcd"])
+
+    async def test_messages_that_were_not_packed(self) -> None:
+        batches = [messages("ab"), messages("cd")]
+        self.backend.prepare(batches[0])
+        await self.backend.write(Batch.together(batches))
+        self.assertEqual(self.rows(), list("abcd"))
+
+    async def test_a_file_that_somebody_else_writes(self) -> None:
+        await self.offer("a")
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with self.assertRaisesRegex(StoreUnavailable, "database is locked"):
+                await self.offer("b")
+        await self.offer("c")
+        self.assertEqual(self.rows(), ["a", "c"])
+
+    async def test_a_message_at_fault_is_refused(self) -> None:
+        with self.assertRaises(StoreError) as caught:
+            await self.offer("\ud800")
+        self.assertNotIsInstance(caught.exception, StoreUnavailable)
+        await self.offer("b")
+        self.assertEqual(self.rows(), ["b"])
+
+    async def test_what_it_says_is_in_the_log(self) -> None:
+        with capturedLogs() as captured:
+            await self.backend.write(Batch.of([message("a", cluster="sqlite"), message("b")]))
+        said = [formatEvent(event) for event in captured]
+        self.assertIn("no view 'sqlite_events' for cluster 'sqlite'", "\n".join(map(str, said)))
+
+    async def test_signals_that_end_the_daemon_do_not_end_it(self) -> None:
+        await self.offer("a")
+        process = self.process._process
+        assert process is not None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        await self.offer("b")
+        self.assertIs(self.process._process, process)
+        await self.backend.close()
+        self.assertEqual(process.returncode, 0)
+
+
+class StartTests(_Apart, TestCase):
+    async def writes(self, backend: SqliteBackend) -> None:
+        self.addCleanup(backend.close)
+        await backend.write(messages("a"))
+        self.assertNotIsInstance(backend._writer, apart.WriterApart)
+
+    async def test_without_a_program_for_it_a_thread_writes(self) -> None:
+        self.patch(sys, "executable", "/nowhere/python")
+        backend = self.make_backend()
+        with capturedLogs() as captured:
+            backend.open()
+        self.assertIn("a thread writes instead of a process: cannot start", str(map_formatted(captured)))
+        await self.writes(backend)
+
+    async def test_if_it_ends_at_once_a_thread_writes(self) -> None:
+        self.patch(sys, "executable", "/bin/false")
+        backend = self.make_backend()
+        with capturedLogs() as captured:
+            backend.open()
+        self.assertIn("has ended, with status 1", str(map_formatted(captured)))
+        await self.writes(backend)
+
+    def test_a_file_that_is_no_database(self) -> None:
+        backend = self.make_backend()
+        self.path.write_bytes(b"no database" * 100)
+        with self.assertRaisesRegex(StoreError, f"^cannot open the database {self.path}: .*not a database$"):
+            backend.open()
+
+
+def map_formatted(captured: list[Any]) -> list[str | None]:
+    return [formatEvent(event) for event in captured]
+
+
+_HOLDER = """
+import subprocess, sys
+from pathlib import Path
+from ccstore.storage.sqlite.lock import FileLock
+lock = FileLock(Path(sys.argv[1]), "database")
+lock.take()
+subprocess.Popen(["cat"], stdin=int(sys.argv[2]), stdout=subprocess.DEVNULL, pass_fds=[lock.descriptor])
+"""
+
+
+def test_who_comes_after_a_killed_daemon_waits_for_what_it_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ccstore.db"
+    reading, writing = os.pipe()
+    subprocess.run([sys.executable, "-c", _HOLDER, path, str(reading)], pass_fds=[reading], check=True)
+    os.close(reading)
+    mine = FileLock(path, "database")
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_PATIENCE", 0.0)
+        with pytest.raises(InUse):
+            mine.take()
+    waiting = threading.Thread(target=mine.take)
+    waiting.start()
+    os.close(writing)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    assert path.with_name("ccstore.db.lock").read_text() == f"{os.getpid()}\n"
+    mine.release()
+
+
+def test_a_daemon_goes_on_when_the_process_that_writes_is_killed(tmp_path: Path) -> None:
+    """Again and again, under load: each line that was acknowledged is there, and exactly once."""
+    with WatchedDaemon(tmp_path, "--config", write_config(tmp_path)) as daemon:
+        answered: list[str] = []
+        for number in range(60):
+            if number % 6 == 3:
+                (writer,) = daemon.pids[1:]
+                os.kill(writer, signal.SIGKILL)
+            line = f'job,cluster=alex,hostname=h event="{number}"'
+            status, _ = daemon.ask("POST", "/api/write", line.encode())
+            if status == 200:
+                answered.append(str(number))
+        daemon.until_ready()
+        daemon.stop()
+        assert "has ended, with status -9" in daemon.text
+    with database(tmp_path / "ccstore.db") as connection:
+        found = [text for (text,) in connection.execute("SELECT field FROM alex_events ORDER BY id")]
+    assert len(answered) > 40
+    assert found == answered
