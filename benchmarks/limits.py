@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.lines import block, stamped
+from benchmarks.report import progress
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
 from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, prepare_file, set_pragmas
@@ -42,7 +43,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
         ) as connection:
             set_pragmas(connection, WRITER_PRAGMAS)
             prepare_file(connection)
-            writer = Writer(int(retention * 1e9), time.time_ns)
+            writer = Writer(int(retention * 1e9), time.time_ns, progress)
             writer.load(connection)
             looked = begun = time.perf_counter()
             for batch in _batches(messages, rounds):

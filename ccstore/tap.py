@@ -44,7 +44,7 @@ from ccstore.router import Router
 from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
 from ccstore.storage.spool import Spool
-from ccstore.storage.sqlite import SqliteBackend
+from ccstore.storage.sqlite.backend import SqliteBackend
 
 #: The types of receivers, as rules see them in ``meta.source``.
 _SOURCES = {

@@ -20,8 +20,9 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.storage.sqlite import SqliteBackend, apart, lock
+from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterProcess
+from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.lock import FileLock, InUse
 from tests.backends import NOW, SECOND, message, messages
 from tests.daemon import database

@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
-from ccstore.storage.sqlite import SqliteBackend
+from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.api import ApiTestCase
 from tests.support import event
 

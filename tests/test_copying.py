@@ -15,7 +15,8 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.message import Batch
-from ccstore.storage.sqlite import SqliteBackend, writer
+from ccstore.storage.sqlite import writer
+from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
 from tests.backends import NOW, message
 from tests.daemon import ROOT, environment

@@ -22,8 +22,9 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
-from ccstore.storage.sqlite import SqliteBackend, file, merging, reader, views, writer
 from ccstore.storage.sqlite import backend as backend_module
+from ccstore.storage.sqlite import file, merging, reader, views, writer
+from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
 from tests.support import scratch
@@ -582,7 +583,7 @@ class MergingTests(_Files, TestCase):
             backend = self.open()
             expected = await self.fill(backend)
             with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-                merger = merging.Merger()
+                merger = merging.Merger(self.fail)
                 for _ in range(steps):
                     merger.step(connection, 4)
             self.assertEqual(await texts(backend, kind="log"), expected)

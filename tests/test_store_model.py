@@ -30,7 +30,8 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query
 from ccstore.storage.service import StorageService
-from ccstore.storage.sqlite import SqliteBackend, backend, merging, reader, writer
+from ccstore.storage.sqlite import backend, merging, reader, writer
+from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.backends import SECOND
 
 RETENTION = 160  # seconds

@@ -111,8 +111,12 @@ def _import(options: argparse.Namespace, progress: Progress) -> int:
 def _load(path: Path | None) -> Config:
     config = load_config(None if path is None else path.absolute(), cwd=Path.cwd(), environ=os.environ)
     for warning in config.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        _warn(warning)
     return config
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 @contextmanager
@@ -121,7 +125,9 @@ def _open(config: Config) -> Iterator[BulkWriter]:
     missing = missing_folder(backend.database_path)
     if missing is not None:
         raise StoreError(f"storage.backend.database_path: {missing}")
-    target = BulkWriter(backend.database_path, backend.pragmas, retention=config.storage.retention_time)
+    target = BulkWriter(
+        backend.database_path, backend.pragmas, retention=config.storage.retention_time, say=_warn
+    )
     try:
         target.open()
         yield target

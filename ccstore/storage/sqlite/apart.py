@@ -16,11 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.logger import Logger, LogLevel
-
 from ccstore.interfaces import CommitUnknown, StoreError
 from ccstore.message import Batch, Series
 from ccstore.storage.sqlite import channel
+from ccstore.storage.sqlite.file import Say
 from ccstore.storage.sqlite.writer import State
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -37,11 +36,10 @@ class WriterProcess:
     """The process, and what there is to ask it for; a connection in the eyes of adbapi.
 
     :param retention: nanoseconds after which events expire.
+    :param say: gets what it tells people.
     :param lock: gives the descriptor of the file's lock, which the process holds as well: if the daemon is
         killed it may still be writing.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -50,12 +48,14 @@ class WriterProcess:
         retention: int,
         now: Callable[[], int],
         lock: Callable[[], int],
+        say: Say,
     ) -> None:
         self._path = path
         self._pragmas = dict(pragmas)
         self._retention = retention
         self._now = now
         self._lock = lock
+        self._say = say
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: channel.Channel | None = None
         self.state = State()
@@ -106,8 +106,8 @@ class WriterProcess:
         except OSError:
             raise ProcessEnded(f"the process that writes has ended, with status {self.close()}") from None
         self.state = State._make(state)
-        for level, text in said:
-            self.log.emit(LogLevel.lookupByName(level), "{text}", text=text)
+        for text in said:
+            self._say(text)
         if error is not None:
             raise _exception(*error)
         return result

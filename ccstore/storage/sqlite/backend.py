@@ -85,7 +85,7 @@ class SqliteBackend:
             chosen.pop("journal_mode", None)
         self._retention = int(retention * 1e9)
         self._is_apart = is_apart
-        self._writer: Writer | WriterApart = Writer(self._retention, now)
+        self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
         self._reader = Reader()
         self._reserve = Reserve(path)
         # What the writer knows of the file would be wrong with two daemons.
@@ -98,6 +98,9 @@ class SqliteBackend:
         self._has_failed = False  # one of them, and so all that were begun after it
         self._queries = 0
         self._figures: dict[str, int] = {}
+
+    def _say(self, text: str) -> None:
+        self.log.warn("{text}", text=text)
 
     def describe(self) -> str:
         return f"{self._path} (SQLite {sqlite3.sqlite_version})"
@@ -125,7 +128,7 @@ class SqliteBackend:
     def _load(self) -> None:
         if self._is_apart and self._start_process():
             return
-        writer = self._writer = Writer(self._retention, self._now)
+        writer = self._writer = Writer(self._retention, self._now, self._say)
         with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             self._prepare(connection)
             prepare_file(connection)
@@ -135,7 +138,12 @@ class SqliteBackend:
     def _start_process(self) -> bool:
         """Let a process write; False if there can be none."""
         process = WriterProcess(
-            self._path, self._writer_pragmas, self._retention, self._now, lambda: self._lock.descriptor
+            self._path,
+            self._writer_pragmas,
+            self._retention,
+            self._now,
+            lambda: self._lock.descriptor,
+            self._say,
         )
         try:
             process.start()

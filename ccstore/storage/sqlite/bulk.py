@@ -13,6 +13,7 @@ from ccstore.message import Batch
 from ccstore.storage.sqlite.file import (
     STATEMENTS_HELD,
     WRITER_PRAGMAS,
+    Say,
     checkpoint,
     prepare_file,
     set_pragmas,
@@ -28,16 +29,17 @@ class BulkWriter:
     :param path: absolute.
     :param pragmas: for the connection, besides what is always set.
     :param retention: seconds after which events expire.
+    :param say: tells people what goes wrong with views and the like.
     """
 
-    def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float) -> None:
+    def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float, say: Say) -> None:
         self._path = path
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
         # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
         self._pragmas.pop("journal_mode", None)
         self._lock = FileLock(path, "database")
         self._reserve = Reserve(path)
-        self._writer = Writer(int(retention * 1e9), time.time_ns)
+        self._writer = Writer(int(retention * 1e9), time.time_ns, say)
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:

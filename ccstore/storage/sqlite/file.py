@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Final
 
-from ccstore.interfaces import StoreError
+from ccstore.errors import StoreError
 
 SCHEMA_VERSION: Final = 1
 #: Marks a file as ours ("ccst"), see PRAGMA application_id.
@@ -19,6 +19,8 @@ _PAGE_SIZE: Final = 32768
 #: Prepared statements of a connection. Those that insert a thousand rows have a megabyte each, and every
 #: segment has its own.
 STATEMENTS_HELD: Final = 32
+#: Tells people, in the log.
+Say = Callable[[str], None]
 #: What every connection sets, unless the configuration has something else.
 PRAGMAS: Final = {
     "busy_timeout": "5000",

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
-from twisted.logger import Logger
 
-from ccstore.storage.sqlite.file import transaction
+from ccstore.storage.sqlite.file import Say, transaction
 from ccstore.storage.sqlite.views import refresh_rows_views
 
 #: Segments that become one.
@@ -35,9 +34,8 @@ class Merger:
     index besides. Until the last step nobody sees that table; a restart forgets it, and begins again.
     """
 
-    log = Logger()
-
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        self._say = say
         self._run: _Run | None = None
         self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
         self._copied = 0
@@ -122,12 +120,9 @@ class Merger:
             self._copied += copied
             self._last = last
             return
-        self.log.error(
-            "log segments {first} to {last} have {found} rows and not {rows}, and are left as they are",
-            first=run.sources[0],
-            last=run.sources[-1],
-            found=self._copied,
-            rows=run.rows,
+        self._say(
+            f"log segments {run.sources[0]} to {run.sources[-1]} have {self._copied} rows "
+            f"and not {run.rows}, and are left as they are"
         )
         with transaction(connection):
             connection.execute("DELETE FROM segment WHERE id = ?", (run.target,))

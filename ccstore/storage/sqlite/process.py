@@ -12,9 +12,7 @@ import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from typing import Any, cast
-
-from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
+from typing import Any
 
 from ccstore.message import Batch, Series
 from ccstore.storage.sqlite.channel import Channel, unpack
@@ -31,18 +29,11 @@ class _Server:
         self._channel = channel
         self._now = 0
         self._series: list[Series] = []
-        self._said: list[tuple[str, str]] = []  # for the log, since the last answer
-        globalLogBeginner.beginLoggingTo(
-            [cast(ILogObserver, self._note)], redirectStandardIO=False, discardBuffer=True
-        )
-
-    def _note(self, event: dict[str, Any]) -> None:
-        level: Any = event.get("log_level", LogLevel.info)
-        self._said.append((level.name, formatEvent(event)))
+        self._said: list[str] = []  # for the log, since the last answer
 
     def run(self) -> None:
         path, pragmas, retention, self._now = self._channel.receive()
-        writer = Writer(retention, lambda: self._now)
+        writer = Writer(retention, lambda: self._now, self._said.append)
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)) as there:
 
             def load() -> None:

@@ -6,13 +6,9 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from twisted.logger import Logger
-
 from ccstore.message import STORED_KINDS
 from ccstore.storage.query import STREAM_COLUMNS
-from ccstore.storage.sqlite.file import identifier, literal
-
-log = Logger()
+from ccstore.storage.sqlite.file import Say, identifier, literal
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
 _UNION: Final = 200
@@ -58,7 +54,9 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]]) -> None:
+def refresh_cluster_views(
+    connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]], say: Say
+) -> None:
     """The views a site's own SQL relies on: ``<cluster>_events`` and ``<cluster>_logs``."""
     if not clusters:
         return
@@ -69,13 +67,13 @@ def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tup
         other = taken.get(_folded(name))
         if other is not None:
             if other != name:
-                log.warn("no view {name!r}: SQLite cannot tell it from {other!r}", name=name, other=other)
+                say(f"no view {name!r}: SQLite cannot tell it from {other!r}")
             continue
         if len(taken) >= _MOST_NAMES:
             return
         taken[_folded(name)] = name
         if len(taken) == _MOST_NAMES:
-            log.warn("no views after {name!r}: there are too many clusters", name=name)
+            say(f"no views after {name!r}: there are too many clusters")
         columns = ", ".join(f"s.{column}" for column in STREAM_COLUMNS)
         try:
             connection.execute(
@@ -86,9 +84,7 @@ def refresh_cluster_views(connection: sqlite3.Connection, clusters: Iterable[tup
             )
         except sqlite3.Error as error:
             # SQLite keeps some names to itself. The messages are stored all the same.
-            log.warn(
-                "no view {name!r} for cluster {cluster!r}: {error}", name=name, cluster=cluster, error=error
-            )
+            say(f"no view {name!r} for cluster {cluster!r}: {error}")
 
 
 def _folded(name: str) -> bytes:

@@ -10,11 +10,10 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from attrs import define
-from twisted.logger import Logger
 
 from ccstore.message import STORED_KINDS, Batch, Series
 from ccstore.storage.query import STREAM_COLUMNS
-from ccstore.storage.sqlite.file import SCHEMA_VERSION, checkpoint, transaction
+from ccstore.storage.sqlite.file import SCHEMA_VERSION, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
@@ -88,9 +87,8 @@ class Writer:
     :param retention: nanoseconds after which events expire.
     """
 
-    log = Logger()
-
-    def __init__(self, retention: int, now: Callable[[], int]) -> None:
+    def __init__(self, retention: int, now: Callable[[], int], say: Say) -> None:
+        self._say = say
         self._retention = retention
         self._now = now
         self._open: dict[str, _Segment] = {}
@@ -100,7 +98,7 @@ class Writer:
         self._by_series: dict[Series, int] = {}
         self._clusters: set[tuple[str, str]] = set()
         self._new_clusters: set[tuple[str, str]] = set()
-        self._merger = Merger()
+        self._merger = Merger(say)
         self._writes = 0
         self._deletes = 0
 
@@ -147,7 +145,7 @@ class Writer:
             self._knows_all_streams = not last
             self._clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
             refresh_rows_views(connection)
-            refresh_cluster_views(connection, self._clusters)
+            refresh_cluster_views(connection, self._clusters, self._say)
 
     # -- writing
 
@@ -169,7 +167,7 @@ class Writer:
             with transaction(connection):
                 for kind, part in parts:
                     self._insert(connection, self._open[kind], kind, part)
-                refresh_cluster_views(connection, self._new_clusters)
+                refresh_cluster_views(connection, self._new_clusters, self._say)
                 also(connection)
         except BaseException:
             # What was interned in this transaction is gone with it.
