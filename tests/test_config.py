@@ -1464,6 +1464,7 @@ def test_keys_of_the_storage_in_its_backend(load: Load) -> None:
         (["_busy_timeout=1", "_sync=normal"], {"busy_timeout": "1", "synchronous": "NORMAL"}),
         (["_synchronous=2&_fk=1"], {"synchronous": "2", "foreign_keys": "1"}),
         (["_foreign_keys=off", "_cache_size=-64000"], {"foreign_keys": "OFF", "cache_size": "-64000"}),
+        (["_secure_delete=fast"], {"secure_delete": "FAST"}),
         (["_sync=OFF", "_sync=FULL"], {"synchronous": "FULL"}),
     ],
 )

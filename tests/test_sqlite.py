@@ -768,6 +768,7 @@ class ConnectionTests(_Files, TestCase):
 
     async def test_commits_are_durable_unless_told_otherwise(self) -> None:
         self.backend = self.open()
+        self.assertEqual((await self.pragma("secure_delete"))[0], 0)
         self.assertEqual(await self.pragma("synchronous"), (2, 2))
         self.assertEqual(await self.pragma("journal_mode"), ("wal", "wal"))
 

@@ -48,6 +48,7 @@ _TIMEOUT = _pragma("busy_timeout", "[0-9]{1,9}", "milliseconds, such as _timeout
 _SYNCHRONOUS = _pragma("synchronous", "off|normal|full|extra|[0-3]", "_sync=OFF, NORMAL, FULL or EXTRA")
 _FOREIGN_KEYS = _pragma("foreign_keys", "[01]|on|off|yes|no|true|false", "_fk=0 or _fk=1")
 _CACHE_SIZE = _pragma("cache_size", "-?[0-9]{1,9}", "pages, or negative KiB, such as _cache_size=-64000")
+_SECURE_DELETE = _pragma("secure_delete", "on|off|fast|[01]", "_secure_delete=ON, OFF or FAST")
 
 _PRAGMAS = {
     "_timeout": _TIMEOUT,
@@ -57,6 +58,7 @@ _PRAGMAS = {
     "_fk": _FOREIGN_KEYS,
     "_foreign_keys": _FOREIGN_KEYS,
     "_cache_size": _CACHE_SIZE,
+    "_secure_delete": _SECURE_DELETE,
 }
 _JOURNAL = ("_journal", "_journal_mode")
 # What the store decides by itself, since it depends on it.

@@ -25,6 +25,9 @@ Say = Callable[[str], None]
 PRAGMAS: Final = {
     "busy_timeout": "5000",
     "synchronous": "FULL",
+    # Some systems have it otherwise: what expires would be overwritten, and that twice, which takes as much of
+    # the disk as what comes in.
+    "secure_delete": "OFF",
     "cache_size": "-16384",
     "wal_autocheckpoint": str((16 << 20) // _PAGE_SIZE),
 }
