@@ -16,7 +16,7 @@ APPLICATION_ID: Final = 0x63637374
 #: Rows are only ever added at the end, and go by the thousand: larger pages than usual, and checkpoints
 #: when the write-ahead log has 16 MB instead of 4, save half of the time.
 _PAGE_SIZE: Final = 32768
-#: Prepared statements of a connection. Those that insert a thousand rows have a megabyte each, and every
+#: Prepared statements of a connection. Those that insert many rows have half a megabyte, and every
 #: segment has its own.
 STATEMENTS_HELD: Final = 32
 #: Tells people, in the log.
@@ -25,8 +25,8 @@ Say = Callable[[str], None]
 PRAGMAS: Final = {
     "busy_timeout": "5000",
     "synchronous": "FULL",
-    # Some systems have it otherwise: what expires would be overwritten, and that twice, which takes as much of
-    # the disk as what comes in.
+    # Some systems have it otherwise: what expires would be overwritten, and that twice, which takes as much
+    # of the disk as what comes in.
     "secure_delete": "OFF",
     "cache_size": "-16384",
     "wal_autocheckpoint": str((16 << 20) // _PAGE_SIZE),

@@ -25,7 +25,7 @@ SPANS_IN_RETENTION: Final = 16
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
 #: Rows of an INSERT: powers of two, so that any number takes few statements, and few have to be prepared.
-_STATEMENT_ROWS: Final = tuple(2**power for power in range(10, -1, -1))
+_STATEMENT_ROWS: Final = tuple(2**power for power in range(9, -1, -1))
 _CLUSTERS_HELD: Final = 100_000
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
 SEGMENTS_PASSED: Final = 16
