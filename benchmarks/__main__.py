@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         ("limits", "what the decoder and the database reach alone"),
     ):
         command = add(name, about)
-        command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
+        command.add_argument("--lines", type=int, default=3_000_000, help="lines for each figure")
         command.add_argument("--retention", type=float, default=4.0, help="seconds after which events expire")
         if name == "ingest":
             command.add_argument(

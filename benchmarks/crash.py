@@ -179,7 +179,7 @@ def _kill(
         time.sleep(chance.uniform(*_LOAD))
         if daemon.process.poll() is not None:
             problems.append(f"round {number}: the daemon has ended by itself:\n{daemon.log()[-2000:]}")
-        daemon.kill()
+        daemon.kill(wholly=number % 2 == 0)
         load.end()
         begun = time.perf_counter()
         daemon = Daemon(storage, directory)

@@ -127,8 +127,10 @@ class Daemon:
         """The database in MB, without its write-ahead log."""
         return self.database.stat().st_size / 1e6 if self.database.exists() else 0.0
 
-    def kill(self) -> None:
-        self.process.kill()
+    def kill(self, *, wholly: bool = True) -> None:
+        """Kill the daemon, and the process that writes for it unless that may end what it has begun."""
+        for pid in reversed(self._pids()) if wholly else [self.process.pid]:
+            os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self._log.close()
 
