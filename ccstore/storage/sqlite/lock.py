@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,13 +44,14 @@ class FileLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             self._wait_for(self._descriptor)
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, b"%d\n" % os.getpid())
         except OSError as error:
             self.release()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
                 raise InUse(f"the {self._what} {self._path} is in use by another ccstore") from None
             raise StoreError(f"cannot write beside the {self._what} {self._path}: {error.strerror}") from None
+        with suppress(OSError):  # on a full disk, nobody who comes later will wait
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     @staticmethod
     def _wait_for(descriptor: int) -> None:
