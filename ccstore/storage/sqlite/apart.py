@@ -206,7 +206,7 @@ class WriterApart:
         self._known = (book, known + len(new), process.starts)
 
     def tend(self, process: WriterProcess, now: int) -> None:
-        process.request("tend")
+        process.request("tend", now)
 
     def expire(self, process: WriterProcess, cutoff: int) -> int:
         return int(process.request("expire", cutoff))

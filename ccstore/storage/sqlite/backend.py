@@ -80,9 +80,6 @@ class SqliteBackend:
         self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
         wait = int(self._writer_pragmas["busy_timeout"])
         self._writer_pragmas["busy_timeout"] = str(min(wait, _LOCK_WAIT))
-        for chosen in (self._pragmas, self._writer_pragmas):
-            # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
-            chosen.pop("journal_mode", None)
         self._retention = int(retention * 1e9)
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)

@@ -35,8 +35,6 @@ class BulkWriter:
     def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float, say: Say) -> None:
         self._path = path
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
-        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
-        self._pragmas.pop("journal_mode", None)
         self._lock = FileLock(path, "database")
         self._reserve = Reserve(path)
         self._writer = Writer(int(retention * 1e9), time.time_ns, say)

@@ -38,7 +38,9 @@ WRITER_PRAGMAS: Final = {**PRAGMAS, "cache_size": "-4096"}
 def set_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> None:
     """Set them; their values are plain words and numbers."""
     for name, value in pragmas.items():
-        connection.execute(f"PRAGMA {name} = {value}")
+        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
+        if name != "journal_mode":
+            connection.execute(f"PRAGMA {name} = {value}")
 
 
 def prepare_file(connection: sqlite3.Connection) -> None:

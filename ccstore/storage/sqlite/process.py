@@ -12,13 +12,16 @@ import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 from ccstore.message import Batch, Series
 from ccstore.storage.sqlite.channel import Channel, unpack
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, checkpoint, prepare_file, set_pragmas
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, prepare_file, set_pragmas
 from ccstore.storage.sqlite.writer import Writer
 
+#: Of the writer, which are called as they are asked for.
+_METHODS = ("tend", "expire", "merge", "give_back", "figures", "checkpoint")
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -47,14 +50,9 @@ class _Server:
             if not self._answer(writer, load):
                 return
             work: dict[str, Callable[..., object]] = {
-                "write": write,
-                "tend": lambda: writer.tend(there, self._now),
-                "expire": lambda cutoff: writer.expire(there, cutoff),
-                "merge": lambda: writer.merge(there),
-                "give_back": lambda: writer.give_back(there),
-                "figures": lambda: writer.figures(there),
-                "checkpoint": lambda: checkpoint(there),
+                name: partial(getattr(writer, name), there) for name in _METHODS
             }
+            work["write"] = write
             # What is loaded is put out of the collector's sight, and there is little else for it to find.
             gc.collect()
             gc.freeze()
