@@ -101,27 +101,23 @@ class ApartTests(_Apart, TestCase):
         self.backend.prepare(batch)
         return self.backend.write(batch)
 
-    async def test_a_batch_that_was_not_committed_is_written_when_it_is_offered_again(self) -> None:
+    async def check_interrupted(self, *, is_late: bool) -> None:
+        """A batch whose fate is not known, offered again, is there once."""
         await self.offer("ab")
         batch = messages("cd")
         self.backend.prepare(batch)
-        _Interrupted(self.process, is_late=False)
+        _Interrupted(self.process, is_late=is_late)
         with self.assertRaisesRegex(CommitUnknown, "has ended, with status -9"):
             await self.backend.write(batch)
         await self.backend.write(batch)
         await self.offer("ef")
         self.assertEqual(self.rows(), list("abcdef"))
 
+    async def test_a_batch_that_was_not_committed_is_written_when_it_is_offered_again(self) -> None:
+        await self.check_interrupted(is_late=False)
+
     async def test_a_batch_that_was_committed_is_not_written_when_it_is_offered_again(self) -> None:
-        await self.offer("ab")
-        batch = messages("cd")
-        self.backend.prepare(batch)
-        _Interrupted(self.process, is_late=True)
-        with self.assertRaises(CommitUnknown):
-            await self.backend.write(batch)
-        await self.backend.write(batch)
-        await self.offer("ef")
-        self.assertEqual(self.rows(), list("abcdef"))
+        await self.check_interrupted(is_late=True)
 
     async def test_it_is_started_again_for_whatever_is_asked_next(self) -> None:
         await self.offer("a")
