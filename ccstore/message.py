@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import compress
 from json.encoder import encode_basestring as _quoted
 from operator import attrgetter
-from typing import Any, Final, Literal, NamedTuple, overload
-
-from attrs import field, frozen
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
 
 FieldValue = str | int | float | bool
 Kind = Literal["event", "log", "control", "query", "metric", "other"]
@@ -21,30 +20,87 @@ COLUMN_TAGS: Final = ("hostname", "type", "type-id", "stype", "stype-id")
 CLUSTER_TAG: Final = "cluster"
 _KIND: Final = attrgetter("kind")
 _NOT_OTHER: Final = frozenset((*COLUMN_TAGS, CLUSTER_TAG))
+_HOSTNAME: Final = f",{COLUMN_TAGS[0]}="
+#: What is derived from a series and kept, because many have it in common.
+_DERIVED_HELD: Final = 4096
+
+#: Of a series: see :attr:`Series.source`.
+Source = str | tuple[str, dict[str, str], Kind]
+#: Of a series: see :attr:`Series.stream`.
+StreamKey = tuple[str | None, ...]
 
 
-@frozen(eq=False)
 class Series:
     """A measurement name with its tags, and what its lines are, as one sender repeats it line after line.
 
-    Compared by identity: decoders intern series, so that whatever is derived from one is derived once.
+    Compared by identity: decoders intern series, so that whatever is derived from one is derived once. It
+    never changes, but what is not needed in order to pass its lines on is only worked out when somebody asks.
 
     :ivar kind: what the lines are, from their fields: see :func:`classify`.
-    :ivar othertags: the remaining tags as a JSON object with sorted keys, or None if there are none.
     :ivar is_storable: its lines are events or logs of a cluster whose name is fit for use, and nothing about
         them wants a second look.
+    :ivar othertags: the tags without a column as a JSON object with sorted keys, or None if there are none.
     """
 
+    __slots__ = ("_key", "is_storable", "kind", "name", "othertags", "tags")
     name: str
-    tags: Mapping[str, str] = field(factory=dict)
-    kind: Kind = "event"
-    othertags: str | None = field(init=False)
-    is_storable: bool = field(init=False)
+    tags: Mapping[str, str]
+    othertags: str | None
+
+    def __init__(self, name: str, tags: Mapping[str, str] | None = None, kind: Kind = "event") -> None:
+        self._key: str | None = None
+        self.name = name
+        self.tags = {} if tags is None else tags
+        self.kind = kind
+        cluster = self.cluster
+        self.is_storable: bool = (
+            kind in STORED_KINDS and cluster is not None and is_cluster(cluster) and not self.is_heartbeat
+        )
+
+    @classmethod
+    def of_key(cls, key: str) -> Series:
+        """The series of lines in which this stands before the string, such as ``job,cluster=a event=``.
+
+        It must be storable, and nothing in it escaped.
+        """
+        made = cls.__new__(cls)
+        made._key = key
+        made.kind = "event" if key.endswith("event=") else "log"
+        made.is_storable = True
+        return made
+
+    @property
+    def source(self) -> Source:
+        """What :meth:`of_source` takes, made of plain values: a key, or else name, tags and kind."""
+        return (self.name, dict(self.tags), self.kind) if self._key is None else self._key
+
+    @classmethod
+    def of_source(cls, source: Source) -> Series:
+        """A series like one that had this source."""
+        return cls.of_key(source) if isinstance(source, str) else cls(*source)
+
+    if not TYPE_CHECKING:  # it would be taken to have any attribute
+
+        def __getattr__(self, attribute: str) -> object:
+            """What has not been worked out yet."""
+            if attribute == "othertags":
+                self.othertags = _othertags(self._parts[1])
+            elif attribute in ("name", "tags"):
+                self.name, self.tags = self._parts
+            return object.__getattribute__(self, attribute)
+
+    @property
+    def _parts(self) -> tuple[str, Mapping[str, str]]:
+        """Name and tags."""
+        if self._key is None:
+            return self.name, self.tags
+        name, *tags = self._key[: self._key.index(" ")].split(",")
+        return name, dict([tag.split("=") for tag in tags])
 
     @property
     def cluster(self) -> str | None:
         """The tag ``cluster``, or None."""
-        return self.tags.get(CLUSTER_TAG)
+        return self._parts[1].get(CLUSTER_TAG)
 
     @property
     def is_heartbeat(self) -> bool:
@@ -54,29 +110,51 @@ class Series:
     @property
     def columns(self) -> tuple[str | None, ...]:
         """``(name, hostname, type, type-id, stype, stype-id)``; None where the tag is absent."""
-        return (self.name, *map(self.tags.get, COLUMN_TAGS))
+        name, tags = self._parts
+        return (name, *map(tags.get, COLUMN_TAGS))
 
-    @othertags.default
-    def _othertags(self) -> str | None:
-        if _NOT_OTHER.issuperset(self.tags):
-            return None
-        # As json.dumps() does it, in a third of the time: a site may tag each line with a job of its own.
-        others = sorted([tag for tag in self.tags.items() if tag[0] not in _NOT_OTHER])
-        return f"{{{', '.join([f'{_quoted(key)}: {_quoted(value)}' for key, value in others])}}}"
-
-    @is_storable.default
-    def _is_storable(self) -> bool:
-        cluster = self.tags.get(CLUSTER_TAG)
-        return (
-            self.kind in STORED_KINDS
-            and cluster is not None
-            and is_cluster(cluster)
-            and not self.is_heartbeat
-        )
+    @property
+    def stream(self) -> StreamKey:
+        """What tells its stream from others: cluster, kind and columns."""
+        # Whoever asks for it wants to have the other tags as well.
+        if self._key is not None:
+            before, found, after = self._key.partition(_HOSTNAME)
+            if found and _HOSTNAME not in after:
+                end = after.find(",")
+                if end < 0:
+                    end = after.index(" ")
+                first, last, self.othertags = _but_the_host(before + after[end:])
+                return (*first, after[:end], *last)
+        name, tags = self._parts
+        self.othertags = _othertags(tags)
+        return (tags.get(CLUSTER_TAG), self.kind, name, *map(tags.get, COLUMN_TAGS))
 
     def in_cluster(self, cluster: str) -> Series:
         """The same series with the tag ``cluster`` set."""
         return Series(self.name, {**self.tags, CLUSTER_TAG: cluster}, self.kind)
+
+
+@lru_cache(_DERIVED_HELD)
+def _but_the_host(key: str) -> tuple[StreamKey, StreamKey, str | None]:
+    """Of a series' key without a tag ``hostname``: what is before it in a stream, behind it, and othertags.
+
+    A new series mostly differs from another one in its host alone.
+    """
+    series = Series.of_key(key)
+    cluster, kind, name, _, *others = series.stream
+    return (cluster, kind, name), tuple(others), series.othertags
+
+
+def _othertags(tags: Mapping[str, str]) -> str | None:
+    if _NOT_OTHER.issuperset(tags):
+        return None
+    return _json(tuple(sorted([tag for tag in tags.items() if tag[0] not in _NOT_OTHER])))
+
+
+@lru_cache(_DERIVED_HELD)
+def _json(tags: tuple[tuple[str, str], ...]) -> str:
+    # As json.dumps() does it, in a third of the time: a site may tag each line with a job of its own.
+    return f"{{{', '.join([f'{_quoted(key)}: {_quoted(value)}' for key, value in tags])}}}"
 
 
 class Message(NamedTuple):

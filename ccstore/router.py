@@ -103,7 +103,13 @@ class Router:
         for index, message in enumerate(messages):
             series = message.series
             kind = series.kind
-            if kind in STORED_KINDS and series.is_heartbeat and not self._store_heartbeats:
+            is_storable = series.is_storable
+            if (
+                not is_storable
+                and kind in STORED_KINDS
+                and series.is_heartbeat
+                and not self._store_heartbeats
+            ):
                 account.lose("fleet_heartbeat", 1)
                 continue
             if kind == "event":
@@ -120,7 +126,7 @@ class Router:
                 if kind not in sated and not origin.sample("dropped", kind, message, index, now):
                     sated.add(kind)
                 continue
-            if not series.is_storable:
+            if not is_storable:
                 found = series.cluster
                 if found is None:
                     found = self._find_cluster(message, origin)

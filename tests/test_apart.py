@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,10 @@ class _Interrupted:
         self._process._process.kill()
         self._process._process.wait()
 
-    def send(self, value: object) -> None:
+    def send(self, value: object, attached: Sequence[bytes]) -> None:
         if not self._is_late:
             self._kill()
-        self._channel.send(value)
+        self._channel.send(value, attached)
 
     def receive(self) -> Any:
         self._channel.receive()

@@ -9,7 +9,6 @@ import json
 import re
 import signal
 import tracemalloc
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,8 @@ from ccstore.lineprotocol import (
 from ccstore.lineprotocol import decoder as decoder_module
 from ccstore.lineprotocol import plain as plain_module
 from ccstore.lineprotocol import series as series_module
-from ccstore.message import FieldValue, Message
+from ccstore.lineprotocol.series import decode_head
+from ccstore.message import FieldValue, Kind, Message, Series
 from tests import strategies
 from tests.strategies import message_of
 
@@ -811,20 +811,29 @@ def test_a_head_that_is_wrong_is_not_remembered() -> None:
     assert not cache.young
 
 
-def test_the_cache_holds_two_generations_at_most() -> None:
-    cache = SeriesCache(10)
-    held = [weakref.ref(cache.get(f"m{number} event")) for number in range(1000)]
+def alive(prefix: str) -> list[str]:
+    """The names of all series that begin so, as they were made."""
     gc.collect()
-    alive = [ref for ref in held if ref() is not None]
-    assert 10 <= len(alive) <= 20
-    assert alive == held[-len(alive) :]
+    found = [each for each in gc.get_objects() if type(each) is Series]
+    return [each.name for each in found if each.name.startswith(prefix)]
+
+
+@pytest.mark.parametrize("tags", ["", ",cluster=c"])
+def test_the_cache_holds_one_and_a_half_generations_at_most(tags: str) -> None:
+    cache = SeriesCache(10)
+    for number in range(1000):
+        cache.get(f"held{number}{tags} event=")
+        assert number < 10 or number % 50 or 5 <= len(alive("held")) <= 15
+    found = alive("held")
+    assert 5 <= len(found) <= 15
+    assert sorted(found) == [f"held{number}" for number in range(1000 - len(found), 1000)]
 
 
 def test_the_cache_is_bounded_in_characters_too() -> None:
     cache = SeriesCache(text=1000)
-    held = [weakref.ref(cache.get(f"{'m' * 90}{number:03} event")) for number in range(100)]
-    gc.collect()
-    assert 10 <= sum(ref() is not None for ref in held) <= 22
+    for number in range(100):
+        cache.get(f"long{'m' * 86}{number:03} event=")
+    assert 5 <= len(alive("long")) <= 16
 
 
 def test_a_head_that_is_too_long_is_not_kept() -> None:
@@ -837,11 +846,53 @@ def test_a_head_that_is_too_long_is_not_kept() -> None:
 
 def test_a_series_in_use_outlives_the_generations() -> None:
     cache = SeriesCache(10)
-    used = cache.get("used event")
+    used = cache.get("used event=")
     for number in range(1000):
-        cache.get(f"m{number} event")
-        if number % 5 == 0:
-            assert cache.get("used event") is used
+        cache.get(f"m{number} event=")
+        if number % 4 == 0:
+            assert cache.get("used event=") is used
+
+
+HEADS = [
+    "job,cluster=alex,hostname=a0101,function=start_job",
+    "job,cluster=alex",
+    "job",
+    "job,clusters=alex",
+    "job,hostname=,cluster=alex",
+    "job,hostname=a,cluster=alex,hostname=b",
+    "job,cluster=alex,cluster=fritz",
+    "fleet,cluster=alex,function=heartbeat",
+    "fleet,function=heartbeat,cluster=alex",
+    "fleet2,cluster=alex,function=heartbeat",
+    "#job,cluster=alex",
+    "job,cluster=al\u00a0ex",
+    "job,cluster=älex,hostname=日本",
+    "job,cluster=" + "x" * 300,
+    "job,hostname=" + "x" * 300 + ",cluster=a",
+    "job,cluster=a=b",
+    "job,cluster=a\\=b",
+    "job\\,cluster=a",
+    'job,cluster="a"',
+    "job,cluster",
+    ",cluster=a",
+    "job,cluster=a,",
+    "job,cluster=a\x7f",
+    "j\x01b,cluster=a",
+]
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", ["event", "log"])
+def test_a_series_is_what_a_look_at_all_of_it_says(head: str, kind: Kind) -> None:
+    line = f'{head} {kind}="text"\n'.encode()
+    [fast, slow] = [[each.series for each in whole(line, fast=fast).messages] for fast in (True, False)]
+    assert len(fast) == len(slow)
+    for series in (*fast, *slow):
+        same = Series(*decode_head(head), kind)
+        for what in ("name", "tags", "kind", "is_storable", "cluster", "columns", "stream", "othertags"):
+            assert getattr(Series.of_source(series.source), what) == getattr(same, what)
+        stream = series.stream
+        assert (series.tags, series.stream, series.othertags) == (same.tags, stream, same.othertags)
 
 
 # Linear time

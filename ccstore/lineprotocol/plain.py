@@ -10,22 +10,20 @@ from operator import contains
 from typing import Final
 
 from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, Wrong, unescape, unit_by_magnitude
-from ccstore.lineprotocol.series import SeriesCache
+from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
 from ccstore.message import Batch, Message
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.
 _QUOTE: Final = "\x01"
 _BACKSLASH: Final = "\x02"
-_HEAD: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]*"
 # One alternative per physical line: the fast way's shape, or else the line as it is. The first group, head
 # and kind, is the key of a series.
 _CHUNK: Final = re.compile(
-    rf"({_HEAD} (?:event|log)=)"
+    rf"({KEY_PATTERN})"
     r'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?\r?\n'
     r"|([^\n]*\n)"
 )
-_KEY: Final = re.compile(rf"{_HEAD} (?:event|log)=")
 #: What may follow the strings of lines, each with a newline.
 _STAMPS: Final = re.compile(r"(?:(?: [0-9]{1,19})?\n)*")
 #: What stands for bytes that are no UTF-8.
@@ -121,8 +119,6 @@ class Chunk:
         try:
             series = [*map(known.__getitem__, keys)]
         except KeyError:
-            if not all(key in known or _KEY.fullmatch(key) for key in keys):
-                return None
             try:
                 series = [*map(cache.get, keys)]
             except (Wrong, UnicodeEncodeError):

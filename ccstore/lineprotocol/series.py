@@ -25,6 +25,14 @@ _FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
 
 _PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
 _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+#: What the fast way takes for a key, and those of them that are as usual: such series are storable.
+KEY_PATTERN: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]* (?:event|log)="
+_KEY: Final = re.compile(KEY_PATTERN)
+_USUAL_TOKEN: Final = r"[!-+\--<>-\[\]-~]+"
+_USUAL_KEY: Final = re.compile(
+    rf"(?!fleet,|#){_USUAL_TOKEN}(?:,{_USUAL_TOKEN}={_USUAL_TOKEN})* (?:event|log)="
+)
+_USUAL_LENGTH: Final = 255  # a cluster's name is not longer
 
 
 class SeriesCache:
@@ -32,9 +40,9 @@ class SeriesCache:
 
     The key of an event or a log is what stands before the string in its line, such as
     ``job,cluster=alex event=``; that of any other line is nothing that can stand there. Bounded by two
-    generations: when the young one is full it becomes the old one, and what is still in use moves over at
-    its next sight. At most ``2 * size`` series are held, with ``2 * text`` characters in their keys, and a
-    hit costs one look-up.
+    generations: when the young one is full it becomes the old one, what is still in use moves over at its
+    next sight, and when the new one is half full the rest is forgotten. At most ``1.5 * size`` series are
+    held, with ``2 * text`` characters in their keys, and a hit costs one look-up.
 
     All receivers share one cache.
     """
@@ -48,14 +56,12 @@ class SeriesCache:
         self._tokens: dict[str, str] = {}
 
     def get(self, key: str) -> Series:
-        """The series of a key; raises :class:`Wrong` or UnicodeEncodeError if its head is wrong."""
+        """The series of a key; raises :class:`Wrong` or UnicodeEncodeError if it is none, or is wrong."""
         series = self.young.get(key)
         if series is None:
             series = self._old.get(key)
             if series is None:
-                head, _, kind = key.rpartition(" ")
-                # The fast way knows of these two.
-                series = self._make(*decode_head(head), "event" if kind == "event=" else "log")
+                series = self._of_key(key)
             self._keep(key, series)
         return series
 
@@ -76,9 +82,19 @@ class SeriesCache:
         key = _key(head, kind)
         series = self.young.get(key)
         if series is None:
-            series = self._old.get(key) or self._make(name, tags, kind)
+            series = self._old.get(key)
+            if series is None:
+                series = Series.of_key(key) if _is_usual(key) else self._make(name, tags, kind)
             self._keep(key, series)
         return series
+
+    def _of_key(self, key: str) -> Series:
+        if _is_usual(key):
+            return Series.of_key(key)
+        if _KEY.fullmatch(key) is None:
+            raise Wrong(0, "not what stands before a string")
+        head, _, kind = key.rpartition(" ")
+        return self._make(*decode_head(head), "event" if kind == "event=" else "log")
 
     def _make(self, name: str, tags: Mapping[str, str], kind: Kind) -> Series:
         """A series that has the names and values it shares with others only once in memory."""
@@ -91,16 +107,25 @@ class SeriesCache:
         )
 
     def _keep(self, key: str, series: Series) -> None:
-        if len(self.young) >= self.size or self._young_text >= self.text:
-            self._old, self.young = self.young, {}
+        if len(key) > _LONG_HEAD:
+            return
+        young = self.young
+        young[key] = series
+        self._young_text += len(key)
+        if len(young) >= self.size or self._young_text >= self.text:
+            self._old, self.young = young, {}
             self._young_text = 0
-        if len(key) <= _LONG_HEAD:
-            self.young[key] = series
-            self._young_text += len(key)
+        elif self._old and (2 * len(young) >= self.size or 2 * self._young_text >= self.text):
+            self._old = {}
 
 
 def _key(head: str, kind: Kind) -> str:
     return f"{head} {kind}=" if kind in STORED_KINDS else f"{head}\n{kind}"
+
+
+def _is_usual(key: str) -> bool:
+    """It is the key of a storable series, without looking at it any further."""
+    return len(key) <= _USUAL_LENGTH and ",cluster=" in key and _USUAL_KEY.fullmatch(key) is not None
 
 
 def decode_head(head: str) -> tuple[str, dict[str, str]]:

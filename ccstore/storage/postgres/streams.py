@@ -74,7 +74,7 @@ class Streams:
 
     async def _make(self, session: Session, missing: dict[str, Series], now: int) -> dict[str, int]:
         """Make streams, or find that another daemon did, and note their use."""
-        rows: list[_Columns] = [(each.cluster, each.kind, *each.columns) for each in missing.values()]
+        rows: list[_Columns] = [each.stream for each in missing.values()]
         columns = [optional_texts(column) for column in zip(*rows, strict=True)]
         # In the order of the keys, so that two daemons never wait for one another.
         made = await session.execute(
@@ -102,6 +102,6 @@ class Streams:
 
 def key_of(series: Series) -> str:
     """What tells a stream from others, whichever of its tags are absent, as a UUID."""
-    columns = json.dumps([series.cluster, series.kind, *series.columns])
+    columns = json.dumps(series.stream)
     digest = blake2b(columns.encode(), digest_size=16).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"

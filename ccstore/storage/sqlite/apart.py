@@ -11,7 +11,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -93,16 +94,16 @@ class WriterProcess:
             self.close()
             raise
 
-    def request(self, name: str, *arguments: object) -> Any:
+    def request(self, name: str, *arguments: object, attached: Sequence[bytes] = ()) -> Any:
         """Have something done; raises what was raised there, or :class:`ProcessEnded`."""
         self.start()
-        return self._ask(name, self._now(), *arguments)
+        return self._ask(name, self._now(), *arguments, attached=attached)
 
-    def _ask(self, *request: object) -> Any:
+    def _ask(self, *request: object, attached: Sequence[bytes] = ()) -> Any:
         assert self._channel is not None
         try:
-            self._channel.send(request)
-            error, result, state, said = self._channel.receive()
+            self._channel.send(request, attached)
+            (error, result, state, said), _ = self._channel.receive()
         except OSError:
             raise ProcessEnded(f"the process that writes has ended, with status {self.close()}") from None
         self.state = State._make(state)
@@ -164,7 +165,7 @@ class _Book:
                     self._numbers[each] = len(self.series)
                     self.series.append(each)
             found = [*map(self._numbers.__getitem__, messages.series)]
-        return channel.pack((found, messages.texts, messages.times))
+        return channel.pack((array(channel.NUMBERS, found).tobytes(), messages.texts, messages.times))
 
 
 class WriterApart:
@@ -196,10 +197,10 @@ class WriterApart:
         known = 0
         if self._known is not None and self._known[0] is book and self._known[2] == process.starts:
             known = self._known[1]
-        new = [(each.name, dict(each.tags), each.kind) for each in book.series[known:]]
+        new = [each.source for each in book.series[known:]]
         self._known = None
         try:
-            process.request("write", known, new, pieces)
+            process.request("write", known, new, attached=pieces)
         except ProcessEnded as ended:
             self._doubtful = (messages, lasts)
             raise CommitUnknown(str(ended)) from None

@@ -15,13 +15,11 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
-from ccstore.message import Batch, Series
-from ccstore.storage.sqlite.channel import Channel, unpack
+from ccstore.message import Batch, Series, Source
+from ccstore.storage.sqlite.channel import NUMBERS, Channel, unpack
 from ccstore.storage.sqlite.file import STATEMENTS_HELD, prepare_file, set_pragmas
 from ccstore.storage.sqlite.writer import Writer
 
-#: Of the writer, which are called as they are asked for.
-_METHODS = ("tend", "expire", "merge", "give_back", "figures", "checkpoint")
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -35,7 +33,7 @@ class _Server:
         self._said: list[str] = []  # for the log, since the last answer
 
     def run(self) -> None:
-        path, pragmas, retention, self._now = self._channel.receive()
+        (path, pragmas, retention, self._now), _ = self._channel.receive()
         writer = Writer(retention, lambda: self._now, self._said.append)
         with closing(sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)) as there:
 
@@ -44,38 +42,42 @@ class _Server:
                 prepare_file(there)
                 writer.load(there)
 
-            def write(known: int, new: Sequence[Any], pieces: Sequence[bytes]) -> None:
-                writer.write(there, self._batch(known, new, pieces))
-
             if not self._answer(writer, load):
                 return
-            work: dict[str, Callable[..., object]] = {
-                name: partial(getattr(writer, name), there) for name in _METHODS
-            }
-            work["write"] = write
             # What is loaded is put out of the collector's sight, and there is little else for it to find.
             gc.collect()
             gc.freeze()
             gc.set_threshold(20000, 10, 100)
             while True:
-                name, self._now, *arguments = self._channel.receive()
-                self._answer(writer, work[name], *arguments)
+                (name, self._now, *arguments), pieces = self._channel.receive()
+                if name == "write":
+                    self._answer(writer, self._write, writer, there, pieces, *arguments)
+                else:
+                    self._answer(writer, partial(getattr(writer, name), there), *arguments)
 
-    def _batch(
-        self, known: int, new: Sequence[tuple[str, dict[str, str], Any]], pieces: Sequence[bytes]
-    ) -> Batch:
+    def _batch(self, pieces: Sequence[memoryview], known: int, new: Sequence[Source]) -> Batch:
         """Messages as they are sent.
 
         :param known: series that are known by their numbers; the new ones follow.
         """
-        self._series[known:] = [Series(*each) for each in new]
+        self._series[known:] = map(Series.of_source, new)
         batch = Batch()
         for piece in pieces:
             numbers, texts, times = unpack(piece)
-            batch.series += map(self._series.__getitem__, numbers)
+            batch.series += map(self._series.__getitem__, memoryview(numbers).cast(NUMBERS))
             batch.texts += texts
             batch.times += times
         return batch
+
+    def _write(
+        self,
+        writer: Writer,
+        there: sqlite3.Connection,
+        pieces: Sequence[memoryview],
+        known: int,
+        new: Sequence[Source],
+    ) -> None:
+        writer.write(there, self._batch(pieces, known, new))
 
     def _answer(self, writer: Writer, work: Callable[..., object], *arguments: Any) -> bool:
         error: tuple[str, str] | None = None

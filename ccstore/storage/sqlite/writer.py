@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from attrs import define
 
-from ccstore.message import STORED_KINDS, Batch, Series
-from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.message import STORED_KINDS, Batch
 from ccstore.storage.sqlite.file import SCHEMA_VERSION, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger
+from ccstore.storage.sqlite.rows import insert_rows, placeholders
+from ccstore.storage.sqlite.streams import Streams
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
 #: Rows after which a segment is sealed: small enough that building its index stalls nobody for long.
@@ -24,22 +23,13 @@ SPANS_IN_RETENTION: Final = 16
 #: Rows of an open segment above which it is worth an index, once nothing is being written.
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
-#: Rows of an INSERT: powers of two, so that any number takes few statements, and few have to be prepared.
-_STATEMENT_ROWS: Final = tuple(2**power for power in range(9, -1, -1))
-_CLUSTERS_HELD: Final = 100_000
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
 SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
 _VACUUM_STEP: Final = 128
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
 _FREE_PAGES_KEPT: Final = (1024, 64)
-_STREAMS_HELD: Final = 1 << 17
 
-_Key = tuple[str | None, ...]
-#: The columns that tell one stream from another.
-_KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
-#: Keys of streams that one statement looks for.
-_KEYS_SOUGHT: Final = 128
 _OTHERTAGS: Final = attrgetter("othertags")
 
 
@@ -92,12 +82,7 @@ class Writer:
         self._retention = retention
         self._now = now
         self._open: dict[str, _Segment] = {}
-        self._streams: dict[_Key, int] = {}
-        self._next_stream = 1
-        self._knows_all_streams = False  # so that what is not in _streams is new
-        self._by_series: dict[Series, int] = {}
-        self._clusters: set[tuple[str, str]] = set()
-        self._new_clusters: set[tuple[str, str]] = set()
+        self._streams = Streams()
         self._merger = Merger(say)
         self._writes = 0
         self._deletes = 0
@@ -108,7 +93,7 @@ class Writer:
         return State(
             any(segment.rows >= SEGMENT_ROWS for segment in segments),
             max((segment.written_at for segment in segments), default=0),
-            len(self._clusters),
+            len(self._streams.clusters),
             self._writes,
             self._deletes,
             {kind: segment.first_id + segment.rows for kind, segment in self._open.items()},
@@ -140,12 +125,9 @@ class Writer:
                         (segment.table(kind),),
                     ).fetchone()
                 )
-            (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM stream").fetchone()
-            self._next_stream = last + 1
-            self._knows_all_streams = not last
-            self._clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
+            self._streams.load(connection)
             refresh_rows_views(connection)
-            refresh_cluster_views(connection, self._clusters, self._say)
+            refresh_cluster_views(connection, self._streams.clusters, self._say)
 
     # -- writing
 
@@ -167,17 +149,13 @@ class Writer:
             with transaction(connection):
                 for kind, part in parts:
                     self._insert(connection, self._open[kind], kind, part)
-                refresh_cluster_views(connection, self._new_clusters, self._say)
+                refresh_cluster_views(connection, self._streams.new_clusters, self._say)
                 also(connection)
         except BaseException:
             # What was interned in this transaction is gone with it.
-            self._forget_streams()
+            self._streams.forget()
             raise
-        else:
-            if len(self._clusters) < _CLUSTERS_HELD:
-                self._clusters |= self._new_clusters
-        finally:
-            self._new_clusters.clear()
+        self._streams.committed()
         now = self._now()
         for kind, part in parts:
             segment = self._open[kind]
@@ -189,13 +167,8 @@ class Writer:
 
     def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
         table = segment.table(kind)
-        try:
-            streams = [*map(self._by_series.__getitem__, messages.series)]
-        except KeyError:
-            self._learn(connection, kind, [*dict.fromkeys(messages.series)])
-            streams = [*map(self._by_series.__getitem__, messages.series)]
         columns: dict[str, Sequence[object]] = {
-            "stream": streams,
+            "stream": self._streams.of(connection, messages.series, segment.id),
             "time": messages.times,
             "text": messages.texts,
         }
@@ -209,60 +182,10 @@ class Writer:
         position = 0
         if not segment.rows:
             # Ids go on from one segment to the next: the others follow the first.
-            statement = f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {_placeholders(1, width + 1)}"
+            statement = f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {placeholders(1, width + 1)}"
             connection.execute(statement, (segment.first_id + 1, *flat[:width]))
             position = width
-        _insert_rows(connection, table, [*columns], flat[position:])
-
-    def _learn(self, connection: sqlite3.Connection, kind: str, series: Sequence[Series]) -> None:
-        """Find the streams of these series, and make those that are new."""
-        unknown: Sequence[Series] = [each for each in series if each not in self._by_series]
-        if len(self._by_series) + len(unknown) > _STREAMS_HELD:
-            self._by_series.clear()
-            unknown = series  # all of them, now
-        if len(self._streams) + len(unknown) > _STREAMS_HELD:
-            self._streams.clear()
-            self._knows_all_streams = False
-        keys = {each: (each.cluster, kind, *each.columns) for each in unknown}
-        missing = [*{key: None for key in keys.values() if key not in self._streams}]
-        if missing:
-            found = {} if self._knows_all_streams else self._select_streams(connection, missing)
-            self._streams.update(found)
-            self._make_streams(connection, kind, [key for key in missing if key not in found])
-        for each, key in keys.items():
-            self._by_series[each] = self._streams[key]
-
-    def _select_streams(self, connection: sqlite3.Connection, keys: list[_Key]) -> dict[_Key, int]:
-        """The ids of those streams that are there."""
-        found: dict[_Key, int] = {}
-        same = " AND ".join(f"stream.{column} IS given.{column}" for column in _KEY_COLUMNS)
-        for start in range(0, len(keys), _KEYS_SOUGHT):
-            # Filled up with nothing, which is found nowhere, so that there is one statement to prepare.
-            part = keys[start : start + _KEYS_SOUGHT]
-            given = [*enumerate(part), *[(None, (None,) * len(_KEY_COLUMNS))] * (_KEYS_SOUGHT - len(part))]
-            (ids,) = connection.execute(
-                f"WITH given (place, {', '.join(_KEY_COLUMNS)}) AS "
-                f"(VALUES {_placeholders(_KEYS_SOUGHT, 1 + len(_KEY_COLUMNS))}) "
-                f"SELECT json_group_array(json_array(place, id)) FROM given CROSS JOIN stream ON {same}",
-                [value for place, key in given for value in (place, *key)],
-            ).fetchone()
-            found |= {part[place]: stream for place, stream in json.loads(ids)}
-        return found
-
-    def _make_streams(self, connection: sqlite3.Connection, kind: str, keys: list[_Key]) -> None:
-        columns = ("id", "segment", *_KEY_COLUMNS)
-        segment = self._open[kind].id
-        made = dict(zip(keys, range(self._next_stream, self._next_stream + len(keys)), strict=True))
-        values = [value for key, stream in made.items() for value in (stream, segment, *key)]
-        _insert_rows(connection, "stream", columns, values)
-        self._next_stream += len(keys)
-        self._streams.update(made)
-        self._new_clusters |= {(str(key[0]), kind) for key in keys} - self._clusters
-
-    def _forget_streams(self) -> None:
-        self._streams.clear()
-        self._by_series.clear()
-        self._knows_all_streams = False
+        insert_rows(connection, table, [*columns], flat[position:])
 
     # -- segments
 
@@ -349,7 +272,7 @@ class Writer:
                 (SEGMENTS_PASSED,),
             ).rowcount
         if gone:
-            self._forget_streams()
+            self._streams.forget()
 
     def merge(self, connection: sqlite3.Connection) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
@@ -378,22 +301,3 @@ class Writer:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return {"segments": segments, "bytes": pages * size, "free_bytes": free * size}
-
-
-def _insert_rows(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str], flat: Sequence[object]
-) -> None:
-    """Insert rows whose values stand one behind the other."""
-    width = len(columns)
-    position = 0
-    for rows in _STATEMENT_ROWS:
-        while len(flat) - position >= width * rows:
-            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {_placeholders(rows, width)}"
-            connection.execute(statement, flat[position : position + width * rows])
-            position += width * rows
-
-
-@cache
-def _placeholders(rows: int, columns: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return ", ".join([row] * rows)
