@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ccstore.storage.sqlite.writer import SEGMENTS_PASSED
+from ccstore.storage.sqlite.streams import SEGMENTS_PASSED
 
 _KINDS = ("event", "log")
 #: Bytes of a file up to which all of it is checked each time.

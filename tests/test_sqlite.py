@@ -23,7 +23,7 @@ from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
 from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import file, merging, reader, views, writer
+from ccstore.storage.sqlite import file, merging, reader, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
@@ -481,7 +481,7 @@ class SegmentTests(_Files, TestCase):
         self.assertGreater(self.value("PRAGMA freelist_count"), 50)
 
     async def test_streams_of_events_that_are_gone_are_forgotten(self) -> None:
-        self.patch(writer, "SEGMENTS_PASSED", 0)
+        self.patch(streams, "SEGMENTS_PASSED", 0)
         backend = self.open()
 
         async def write(*hosts: str) -> None:
@@ -496,8 +496,8 @@ class SegmentTests(_Files, TestCase):
         await write("in the open one")
         await backend.expire(cutoff - 1)
         self.assertEqual(len(self.counts()), 1)
-        streams = self.sql("SELECT hostname FROM stream ORDER BY id")
-        self.assertEqual(streams, [("only in a log",), ("in a sealed one",), ("in the open one",)])
+        left = self.sql("SELECT hostname FROM stream ORDER BY id")
+        self.assertEqual(left, [("only in a log",), ("in a sealed one",), ("in the open one",)])
         await write("gone", "in a sealed one")
         self.assertEqual(await texts(backend, hostname="gone"), ["gone"])
         self.assertEqual(await texts(backend, hostname="in a sealed one"), 2 * ["in a sealed one"])

@@ -25,12 +25,13 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
+from benchmarks import audit
 from benchmarks.audit import Audit, snapshot
 from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query
 from ccstore.storage.service import StorageService
-from ccstore.storage.sqlite import backend, merging, reader, writer
+from ccstore.storage.sqlite import backend, merging, reader, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.backends import SECOND
 
@@ -42,11 +43,10 @@ HOSTS = ("a", "b", "c", None)
 LIMITS = {
     writer: {
         "SEGMENT_ROWS": 6,
-        "_STREAMS_HELD": 5,
         "_INDEX_WHEN_IDLE": 2,
-        "_KEYS_SOUGHT": 2,
-        "SEGMENTS_PASSED": 1,
     },
+    streams: {"_HELD": 5, "_KEYS_SOUGHT": 2, "SEGMENTS_PASSED": 1},
+    audit: {"SEGMENTS_PASSED": 1},
     merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
     reader: {"_ROWS_FETCHED": 2, "_SEGMENTS_READ": 2, "_STREAMS_PROBED": 2, "_SIZE_FETCHED": 20},
 }

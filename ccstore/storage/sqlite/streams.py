@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from ccstore.message import Series, StreamKey
+from ccstore.message import STORED_KINDS, Series, StreamKey
 from ccstore.storage.query import STREAM_COLUMNS
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 
+#: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
+SEGMENTS_PASSED: Final = 16
 _HELD: Final = 1 << 17
 _CLUSTERS_HELD: Final = 100_000
 #: The columns that tell one stream from another.
@@ -37,6 +39,11 @@ class Streams:
         self._by_key: dict[StreamKey, int] = {}
         self._next = 1
         self._knows_all = False  # so that what is not in _by_key is new
+        # By kind: what the open segment has, None if that is not known, and the streams of which a segment
+        # was noted that is not far from the present one.
+        self._used: dict[str, set[int] | None] = dict.fromkeys(STORED_KINDS)
+        self._noted: dict[str, set[int]] = {kind: set() for kind in STORED_KINDS}
+        self._noted_since = dict.fromkeys(STORED_KINDS, 0)
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Read what has to be known from the beginning."""
@@ -45,16 +52,59 @@ class Streams:
         self._knows_all = not last
         self.clusters = set(connection.execute("SELECT DISTINCT cluster, kind FROM stream"))
 
-    def of(self, connection: sqlite3.Connection, series: Sequence[Series], segment: int) -> list[int]:
+    def of(
+        self, connection: sqlite3.Connection, kind: str, series: Sequence[Series], segment: int
+    ) -> list[int]:
         """The stream of each series; those that are new are made.
 
-        :param segment: that has them.
+        :param kind: of all of them.
+        :param segment: the open one, which will have them.
         """
         try:
-            return [*map(self._by_series.__getitem__, series)]
+            found = [*map(self._by_series.__getitem__, series)]
         except KeyError:
-            self._learn(connection, [*dict.fromkeys(series)], segment)
-            return [*map(self._by_series.__getitem__, series)]
+            self._learn(connection, kind, [*dict.fromkeys(series)], segment)
+            found = [*map(self._by_series.__getitem__, series)]
+        used = self._used[kind]
+        if used is not None:
+            used.update(found)
+        return found
+
+    def note(self, connection: sqlite3.Connection, kind: str, segment: int, table: str) -> None:
+        """Note which streams the segment has that is being sealed, if what is noted of them is long ago."""
+        noted = self._noted[kind]
+        if segment - self._noted_since[kind] >= SEGMENTS_PASSED or len(noted) > _HELD:
+            noted.clear()
+            self._noted_since[kind] = segment
+        used = self._used[kind]
+        # To look for them takes as long as a fourth of a segment of as many streams.
+        chosen, parameters = f"SELECT DISTINCT stream FROM {table}", []
+        if used is not None:
+            chosen, parameters = "SELECT value FROM json_each(?)", [json.dumps([*(used - noted)])]
+            noted |= used
+        connection.execute(
+            f"UPDATE stream SET segment = ? WHERE segment < ? AND id IN ({chosen})",
+            (segment, segment - SEGMENTS_PASSED, *parameters),
+        )
+        self._used[kind] = set()
+
+    def drop(self, connection: sqlite3.Connection, table: str) -> None:
+        """Forget streams of events that are gone, such as those of a host or a job that is no more.
+
+        :param table: of the open segment of events.
+        """
+        chosen = (
+            "kind = 'event' AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') - ? "
+            f"AND id NOT IN (SELECT stream FROM {table})"
+        )
+        (found,) = connection.execute(
+            f"SELECT json_group_array(id) FROM stream WHERE {chosen}", (SEGMENTS_PASSED,)
+        ).fetchone()
+        gone = {*json.loads(found)}
+        if gone:
+            connection.execute("DELETE FROM stream WHERE id IN (SELECT value FROM json_each(?))", (found,))
+            self._by_series = {each: stream for each, stream in self._by_series.items() if stream not in gone}
+            self._by_key = {key: stream for key, stream in self._by_key.items() if stream not in gone}
 
     def committed(self) -> None:
         """The transaction is committed."""
@@ -63,13 +113,18 @@ class Streams:
         self.new_clusters.clear()
 
     def forget(self) -> None:
-        """What was learned may not be there: a transaction was rolled back, or streams were deleted."""
+        """A transaction was rolled back: what was learned in it is not there."""
         self._by_series.clear()
         self._by_key.clear()
         self._knows_all = False
+        self._used = dict.fromkeys(STORED_KINDS)
+        for noted in self._noted.values():
+            noted.clear()
         self.new_clusters.clear()
 
-    def _learn(self, connection: sqlite3.Connection, series: Sequence[Series], segment: int) -> None:
+    def _learn(
+        self, connection: sqlite3.Connection, kind: str, series: Sequence[Series], segment: int
+    ) -> None:
         by_series, by_key = self._by_series, self._by_key
         unknown = [each for each in series if each not in by_series]
         if len(by_series) + len(unknown) > _HELD:
@@ -84,6 +139,7 @@ class Streams:
             by_key.update(self._select(connection, missing))
             missing = [key for key in missing if key not in by_key]
         if missing:
+            self._noted[kind].update(range(self._next, self._next + len(missing)))
             self._make(connection, missing, segment)
         by_series.update(zip(unknown, map(by_key.__getitem__, keys), strict=True))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -23,8 +24,6 @@ SPANS_IN_RETENTION: Final = 16
 #: Rows of an open segment above which it is worth an index, once nothing is being written.
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
-#: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
-SEGMENTS_PASSED: Final = 16
 #: Pages given back to the file system in one transaction.
 _VACUUM_STEP: Final = 128
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
@@ -145,16 +144,11 @@ class Writer:
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 also(connection)
             return
-        try:
-            with transaction(connection):
-                for kind, part in parts:
-                    self._insert(connection, self._open[kind], kind, part)
-                refresh_cluster_views(connection, self._streams.new_clusters, self._say)
-                also(connection)
-        except BaseException:
-            # What was interned in this transaction is gone with it.
-            self._streams.forget()
-            raise
+        with self._transaction(connection):
+            for kind, part in parts:
+                self._insert(connection, self._open[kind], kind, part)
+            refresh_cluster_views(connection, self._streams.new_clusters, self._say)
+            also(connection)
         self._streams.committed()
         now = self._now()
         for kind, part in parts:
@@ -165,10 +159,20 @@ class Writer:
             segment.written_at = now
         self._writes += len(messages)
 
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A transaction that changes streams: if it is rolled back, what is known of them may not be so."""
+        try:
+            with transaction(connection):
+                yield
+        except BaseException:
+            self._streams.forget()
+            raise
+
     def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
         table = segment.table(kind)
         columns: dict[str, Sequence[object]] = {
-            "stream": self._streams.of(connection, messages.series, segment.id),
+            "stream": self._streams.of(connection, kind, messages.series, segment.id),
             "time": messages.times,
             "text": messages.texts,
         }
@@ -209,13 +213,9 @@ class Writer:
         """Close the open segment of a kind, and open the next one."""
         segment = self._open[kind]
         table = segment.table(kind)
-        with transaction(connection):
+        with self._transaction(connection):
             self._index(connection, segment, kind)
-            connection.execute(
-                "UPDATE stream SET segment = ?1 WHERE segment < ?1 - ?2 "
-                f"AND id IN (SELECT DISTINCT stream FROM {table})",
-                (segment.id, SEGMENTS_PASSED),
-            )
+            self._streams.note(connection, kind, segment.id, table)
             connection.execute(
                 "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
                 (self._now(), segment.min_time, segment.max_time, segment.rows, segment.id),
@@ -258,21 +258,10 @@ class Writer:
                 refresh_rows_views(connection)
                 connection.execute(f"DROP TABLE event_{number}")
         if expired:
-            self._drop_streams(connection)
+            with self._transaction(connection):
+                self._streams.drop(connection, self._open["event"].table("event"))
             self._deletes += 1
         return sum(rows for _, rows in expired)
-
-    def _drop_streams(self, connection: sqlite3.Connection) -> None:
-        """Forget streams of events that are gone, such as those of a host or a job that is no more."""
-        with transaction(connection):
-            gone = connection.execute(
-                "DELETE FROM stream WHERE kind = 'event' "
-                "AND segment < (SELECT min(id) FROM segment WHERE kind = 'event') - ? "
-                f"AND id NOT IN (SELECT stream FROM {self._open['event'].table('event')})",
-                (SEGMENTS_PASSED,),
-            ).rowcount
-        if gone:
-            self._streams.forget()
 
     def merge(self, connection: sqlite3.Connection) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
