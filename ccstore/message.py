@@ -19,6 +19,9 @@ STORED_KINDS: Final[tuple[Literal["event"], Literal["log"]]] = ("event", "log")
 COLUMN_TAGS: Final = ("hostname", "type", "type-id", "stype", "stype-id")
 CLUSTER_TAG: Final = "cluster"
 _KIND: Final = attrgetter("kind")
+_IS_STORABLE: Final = attrgetter("is_storable")
+INT64_MAX: Final = 2**63 - 1
+INT64_MIN: Final = -(2**63)
 _NOT_OTHER: Final = frozenset((*COLUMN_TAGS, CLUSTER_TAG))
 _HOSTNAME: Final = f",{COLUMN_TAGS[0]}="
 #: What is derived from a series and kept, because many have it in common.
@@ -198,6 +201,32 @@ class Message(NamedTuple):
         return cls(series, str(fields[kind]), time, others or None)
 
 
+class Facts(NamedTuple):
+    """What is to be known of a batch as a whole.
+
+    :ivar number: how many messages it has.
+    :ivar oldest: the time of one of them, and ``newest`` likewise.
+    :ivar size: of their texts in characters, or of the lines they were in, in bytes.
+    :ivar is_storable: all of their series are.
+    """
+
+    number: int
+    oldest: int
+    newest: int
+    size: int
+    is_storable: bool
+
+    def with_those_of(self, others: Facts) -> Facts:
+        """Of both batches together."""
+        return Facts(
+            self.number + others.number,
+            min(self.oldest, others.oldest),
+            max(self.newest, others.newest),
+            self.size + others.size,
+            self.is_storable and others.is_storable,
+        )
+
+
 class Batch(Sequence[Message]):
     """Messages that travel together, in columns, so that they can be handled as a whole.
 
@@ -207,7 +236,7 @@ class Batch(Sequence[Message]):
     :ivar packed: what a backend has made of it in advance.
     """
 
-    __slots__ = ("others", "packed", "parts", "series", "texts", "times")
+    __slots__ = ("_facts", "others", "packed", "parts", "series", "texts", "times")
 
     def __init__(
         self,
@@ -215,6 +244,7 @@ class Batch(Sequence[Message]):
         texts: list[str] | None = None,
         times: list[int] | None = None,
         others: dict[int, Mapping[str, FieldValue]] | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self.series: list[Series] = [] if series is None else series
         self.texts: list[str] = [] if texts is None else texts
@@ -222,6 +252,7 @@ class Batch(Sequence[Message]):
         self.others: dict[int, Mapping[str, FieldValue]] = {} if others is None else others
         self.parts: Sequence[Batch] = ()
         self.packed: Any = None
+        self._facts = facts
 
     @classmethod
     def of(cls, messages: Iterable[Message]) -> Batch:
@@ -236,6 +267,20 @@ class Batch(Sequence[Message]):
         """Those of all these batches, which must not change any more."""
         return parts[0] if len(parts) == 1 else _Joined(parts)
 
+    @property
+    def facts(self) -> Facts:
+        """What is to be known of all of them. A decoder knows it anyway; else it is found out."""
+        facts = self._facts
+        if facts is None or facts.number != len(self.series):
+            facts = self._facts = Facts(
+                len(self.series),
+                min(self.times, default=INT64_MAX),
+                max(self.times, default=INT64_MIN),
+                sum(map(len, self.texts)),
+                all(map(_IS_STORABLE, self.series)),
+            )
+        return facts
+
     def append(self, message: Message) -> None:
         series, text, time, others = message
         if others is not None:
@@ -246,6 +291,8 @@ class Batch(Sequence[Message]):
 
     def extend(self, batch: Batch) -> None:
         """Put the messages of another batch behind these."""
+        facts = batch.facts
+        self._facts = self.facts.with_those_of(facts) if self.series else facts
         if batch.others:
             offset = len(self.series)
             self.others.update({offset + place: others for place, others in batch.others.items()})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from operator import attrgetter
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -25,7 +24,6 @@ _WARN_EVERY = 60.0
 _AHEAD = 300 * 10**9
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
-_IS_STORABLE = attrgetter("is_storable")
 
 
 @implementer(IMessageSink)
@@ -65,16 +63,12 @@ class Router:
         now = int(self._clock.seconds() * 1e9)
         cutoff = now - self._retention
         kept = messages
-        if max(messages.times, default=now) > now + _AHEAD:
+        facts = messages.facts
+        if facts.newest > now + _AHEAD:
             self._look_ahead(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
-        if not (
-            self._store_logs
-            and all(map(_IS_STORABLE, messages.series))
-            and not messages.others
-            and min(messages.times, default=now) > cutoff
-        ):
+        if not (self._store_logs and facts.is_storable and not messages.others and facts.oldest > cutoff):
             kept, places, refusals = self._sort_out(messages, origin, now)
         if not kept:
             return succeed(refusals)

@@ -6,12 +6,12 @@ import re
 from codecs import escape_decode
 from collections.abc import Sequence
 from itertools import repeat
-from operator import contains
-from typing import Final
+from operator import attrgetter, contains
+from typing import Final, NamedTuple
 
 from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
-from ccstore.message import Batch, Message
+from ccstore.message import Batch, Facts, Message
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.
@@ -26,12 +26,21 @@ _CHUNK: Final = re.compile(
 )
 #: What may follow the strings of lines, each with a newline.
 _STAMPS: Final = re.compile(r"(?:(?: [0-9]{1,19})?\n)*")
+_IS_STORABLE: Final = attrgetter("is_storable")
 #: What stands for bytes that are no UTF-8.
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 #: The groups of :data:`_CHUNK`: key, string, stamp, and instead of them any other line.
 _Row = tuple[str, str, str, str]
 #: Keys, strings and stamps.
 _Columns = tuple[Sequence[str], list[str], Sequence[str]]
+
+
+class Times(NamedTuple):
+    """Times of lines, and which of them are the oldest and the newest."""
+
+    all: list[int]
+    oldest: int
+    newest: int
 
 
 class Stamps:
@@ -62,12 +71,12 @@ class Stamps:
             return number * unit_by_magnitude(abs(number))
         return time
 
-    def times(self, stamps: Sequence[str]) -> list[int] | None:
+    def times(self, stamps: Sequence[str]) -> Times | None:
         """The times of many stamps, of which some may be empty; None if one is out of range."""
         first = stamps[0]
         if stamps[-1] == first and stamps.count(first) == len(stamps):
             time = self.time(first)
-            return [time] * len(stamps) if time <= INT64_MAX else None
+            return Times([time] * len(stamps), time, time) if time <= INT64_MAX else None
         try:
             times = [*map(int, stamps)]
         except ValueError:  # there is an empty one
@@ -81,7 +90,10 @@ class Stamps:
                 times = [time * unit for time in times]
                 if self.lenient and max(times) > INT64_MAX:
                     times = [*map(self.time, stamps)]
-        return times if max(times) <= INT64_MAX else None
+            elif high <= INT64_MAX:
+                return Times(times, low, high)
+        newest = max(times)
+        return Times(times, min(times), newest) if newest <= INT64_MAX else None
 
 
 class Chunk:
@@ -115,16 +127,20 @@ class Chunk:
         if columns is None:
             return None
         keys, texts, digits = columns
-        known = cache.young
+        is_storable = True
         try:
-            series = [*map(known.__getitem__, keys)]
+            series = [*map(cache.storable.__getitem__, keys)]
         except KeyError:
             try:
                 series = [*map(cache.get, keys)]
             except (Wrong, UnicodeEncodeError):
                 return None
+            is_storable = all(map(_IS_STORABLE, series))
         times = stamps.times(digits)
-        return None if times is None else Batch(series, texts, times)
+        if times is None:
+            return None
+        facts = Facts(len(times.all), times.oldest, times.newest, len(self._lines), is_storable)
+        return Batch(series, texts, times.all, facts=facts)
 
     def _columns_of_rows(self) -> _Columns | None:
         *columns, others = zip(*self.rows, strict=True)

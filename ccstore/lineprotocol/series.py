@@ -35,35 +35,66 @@ _USUAL_KEY: Final = re.compile(
 _USUAL_LENGTH: Final = 255  # a cluster's name is not longer
 
 
+class _Generations:
+    """Series by their key, in two generations.
+
+    When the young one is full it becomes the old one, what is still in use moves over at its next sight, and
+    when the new one is half full the rest is forgotten. So there are at most ``1.5 * size`` series, with
+    ``1.5 * text`` characters in their keys, and a hit costs one look-up.
+    """
+
+    __slots__ = ("_old", "_size", "_text", "_young_text", "young")
+
+    def __init__(self, size: int, text: int) -> None:
+        self._size = size
+        self._text = text
+        self.young: dict[str, Series] = {}
+        self._old: dict[str, Series] = {}
+        self._young_text = 0
+
+    def get(self, key: str) -> Series | None:
+        series = self.young.get(key)
+        if series is None:
+            series = self._old.get(key)
+            if series is not None:
+                self.keep(key, series)
+        return series
+
+    def keep(self, key: str, series: Series) -> None:
+        self.young[key] = series
+        self._young_text += len(key)
+        if len(self.young) >= self._size or self._young_text >= self._text:
+            self._old, self.young = self.young, {}
+            self._young_text = 0
+        elif self._old and (2 * len(self.young) >= self._size or 2 * self._young_text >= self._text):
+            self._old = {}
+
+
 class SeriesCache:
     """Series by their key, so that what a sender repeats is decoded once.
 
     The key of an event or a log is what stands before the string in its line, such as
-    ``job,cluster=alex event=``; that of any other line is nothing that can stand there. Bounded by two
-    generations: when the young one is full it becomes the old one, what is still in use moves over at its
-    next sight, and when the new one is half full the rest is forgotten. At most ``1.5 * size`` series are
-    held, with ``2 * text`` characters in their keys, and a hit costs one look-up.
+    ``job,cluster=alex event=``; that of any other line is nothing that can stand there. It is bounded in
+    series and in characters of their keys. Storable series are kept by themselves, and there are a fourth as
+    many others at most.
 
     All receivers share one cache.
     """
 
     def __init__(self, size: int = 1 << 17, text: int = 1 << 24) -> None:
-        self.size = size
-        self.text = text
-        self.young: dict[str, Series] = {}
-        self._old: dict[str, Series] = {}
-        self._young_text = 0
+        self._size = size
+        self._storable = _Generations(size, text)
+        self._others = _Generations(size // 4, text // 4)
         self._tokens: dict[str, str] = {}
+
+    @property
+    def storable(self) -> Mapping[str, Series]:
+        """Most of the storable ones: what is not here may be found by :meth:`get`."""
+        return self._storable.young
 
     def get(self, key: str) -> Series:
         """The series of a key; raises :class:`Wrong` or UnicodeEncodeError if it is none, or is wrong."""
-        series = self.young.get(key)
-        if series is None:
-            series = self._old.get(key)
-            if series is None:
-                series = self._of_key(key)
-            self._keep(key, series)
-        return series
+        return self._held(key) or self._keep(key, self._of_key(key))
 
     def head(self, head: bytes) -> tuple[str, Mapping[str, str]]:
         """Name and tags of a head; raises :class:`Wrong` with an offset into it."""
@@ -72,7 +103,7 @@ class SeriesCache:
         except UnicodeDecodeError:
             return _decode_slowly(head)
         for kind in _FREQUENT:
-            series = self.young.get(_key(text, kind))
+            series = self._held(_key(text, kind))
             if series is not None:
                 return series.name, series.tags
         return decode_head(text)
@@ -80,12 +111,18 @@ class SeriesCache:
     def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
         """The series of a head that is decoded already."""
         key = _key(head, kind)
-        series = self.young.get(key)
+        series = self._held(key)
         if series is None:
-            series = self._old.get(key)
-            if series is None:
-                series = Series.of_key(key) if _is_usual(key) else self._make(name, tags, kind)
-            self._keep(key, series)
+            made = Series.of_key(key) if _is_usual(key) else self._make(name, tags, kind)
+            series = self._keep(key, made)
+        return series
+
+    def _held(self, key: str) -> Series | None:
+        return self._storable.get(key) or self._others.get(key)
+
+    def _keep(self, key: str, series: Series) -> Series:
+        if len(key) <= _LONG_HEAD:
+            (self._storable if series.is_storable else self._others).keep(key, series)
         return series
 
     def _of_key(self, key: str) -> Series:
@@ -99,24 +136,12 @@ class SeriesCache:
     def _make(self, name: str, tags: Mapping[str, str], kind: Kind) -> Series:
         """A series that has the names and values it shares with others only once in memory."""
         tokens = self._tokens
-        if len(tokens) >= self.size:
+        if len(tokens) >= self._size:
             tokens.clear()
         one = tokens.setdefault
         return Series(
             one(name, name), {one(key, key): one(value, value) for key, value in tags.items()}, kind
         )
-
-    def _keep(self, key: str, series: Series) -> None:
-        if len(key) > _LONG_HEAD:
-            return
-        young = self.young
-        young[key] = series
-        self._young_text += len(key)
-        if len(young) >= self.size or self._young_text >= self.text:
-            self._old, self.young = young, {}
-            self._young_text = 0
-        elif self._old and (2 * len(young) >= self.size or 2 * self._young_text >= self.text):
-            self._old = {}
 
 
 def _key(head: str, kind: Kind) -> str:

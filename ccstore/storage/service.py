@@ -205,7 +205,7 @@ class StorageService(Service):
         if self._failure is not None and (urgent or (self._stopping and self._forwarder is None)):
             # Whoever waits for the answer is better served by a quick no, and will come again.
             return fail(StoreUnavailable(self._failure))
-        size = sum(map(len, messages.texts))
+        size = messages.facts.size
         if not self._has_room(len(messages), size, urgent):
             return fail(StoreUnavailable(f"{self._waiting} messages are waiting to be stored already"))
         self._backend.prepare(messages)
