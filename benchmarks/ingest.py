@@ -23,6 +23,8 @@ _BLOCK = 100_000
 _BODY = 1000
 #: Lines that are given their time together: it must not be old when they arrive.
 _PIECE = 2000
+#: Seconds after which an InfluxDB is no longer waited for.
+_COMPACTING = 60
 
 
 def send_tcp(port: int, lines: bytes, rounds: int, go: Event) -> None:
@@ -162,6 +164,8 @@ def _round(lines: bytes, count: int, retention: float, server: Influx | None) ->
         row = _measure_influx(server, lines, max(1, rounds // connections), connections)
         compared[_name("HTTP", connections)] = _rate(row)
         rows.append(row)
+    if server is not None:
+        _wait_until_quiet(server)
     best = max(compared.values(), default=0.0)
     for kind, connections in (("TCP", 1), ("TCP", 16), ("HTTP", 1), ("HTTP", 4)):
         with Daemon(storage) as daemon:
@@ -189,6 +193,16 @@ def _round(lines: bytes, count: int, retention: float, server: Influx | None) ->
             row["of the slowest part"] = _rate(row) / slowest
             rows.append(row)
     return rows
+
+
+def _wait_until_quiet(server: Influx) -> None:
+    """An InfluxDB goes on compacting what it got: that must not take part of what is measured next."""
+    for second in range(_COMPACTING):
+        before = server.cpu()
+        time.sleep(1.0)
+        if before is None or (server.cpu() or 0.0) - before < 0.1:
+            return
+        progress(f"InfluxDB is still at work, for {second + 1} s")
 
 
 def _name(kind: str, connections: int) -> str:

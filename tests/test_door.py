@@ -34,13 +34,16 @@ class DoorTests(SynchronousTestCase):
         for _ in range(3):
             self.clock.advance(1)
             self.assertEqual((self.port.is_paused, self.port.numberAccepts), (False, 1))
+            self.door.close()  # nobody may have come yet
+            self.assertFalse(self.port.is_paused)
             self.port.numberAccepts = 21  # as Twisted does when one came
-            self.door.close()
+            self.door.somebody_came()
             self.assertTrue(self.port.is_paused)
 
     def test_when_it_is_open_it_stays_so(self) -> None:
         self.door.close()
         self.door.open()
+        self.door.somebody_came()
         self.assertFalse(self.port.is_paused)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

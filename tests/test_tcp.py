@@ -138,23 +138,29 @@ class LineTests(_TcpTests):
         self.assertLess(self.rejected, 20_000)
         self.assertTrue(self.receiver.account.is_balanced)
 
-    def test_nothing_more_is_read_when_too_much_waits_to_be_decoded(self) -> None:
+    def test_little_is_read_of_each_when_too_much_waits_to_be_decoded(self) -> None:
         self.patch(tcp, "_MOST_UNREAD", 10_000)
         other, other_wire = self.clock.connect("10.0.0.2")
+        right = event("a") + b"\n"
+        self.read(other, right * 2000)
+        self.assertGreater(other_wire.bufferSize, tcp._FIRST_PIECE)
         self.clock.passes = pace.TURN
         self.connection.dataReceived(b"x\n" * 10_000)
         self.clock.turn()
-        self.assertEqual([self.wire.is_paused, other_wire.is_paused], [True, True])
-        while other_wire.is_paused:
-            self.assertLess(self.rejected, 10_000)
-            self.clock.turn()
-        self.assertTrue(self.wire.is_paused)
-        other.dataReceived(event("a") + b"\n")
+        # Whose bytes they are has to wait, and nobody else.
+        self.assertEqual([self.wire.is_paused, other_wire.is_paused], [True, False])
+        self.assertEqual(other_wire.bufferSize, tcp._FIRST_PIECE)
+        stored = len(self.sink.texts)
+        other.dataReceived(right * (tcp._FIRST_PIECE // len(right)))
         self.clock.turn()
-        self.assertEqual(self.sink.texts, ["a"])
+        self.assertGreater(len(self.sink.texts), stored)
+        self.assertEqual(other_wire.bufferSize, tcp._FIRST_PIECE)
         while self.wire.is_paused:
             self.clock.turn()
         self.assertEqual(self.rejected, 10_000)
+        self.clock.passes = 0
+        self.read(other, right * 2000)
+        self.assertGreater(other_wire.bufferSize, tcp._FIRST_PIECE)
 
     def test_what_waits_to_be_decoded_counts_at_the_close(self) -> None:
         self.clock.passes = pace.TURN / 20
@@ -341,6 +347,7 @@ class ManyConnectionsTests(_TcpTests):
     def test_newcomers_wait_at_the_door_while_many_have_to_wait_for_their_turn(self) -> None:
         class Door:
             is_open = True
+            came = 0
 
             def __init__(self, *arguments: Any) -> None:
                 self.__class__.last = self
@@ -353,10 +360,14 @@ class ManyConnectionsTests(_TcpTests):
             def close(self) -> None:
                 self.is_open = False
 
+            def somebody_came(self) -> None:
+                self.came += 1
+
         self.patch(tcp, "Door", Door)
         self.patch(tcp, "_CROWD", 4)
         self.start()
         connections = [self.clock.connect(port=port)[0] for port in range(1, 8)]
+        self.assertEqual(Door.last.came, 7)
         self.clock.passes = pace.TURN
         for connection in connections:
             connection.dataReceived(b"x\n")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 
 #: Seconds between two who are let in although there are too many already. Those may stay for ever.
-_INTERVAL: Final = 0.05
+_INTERVAL: Final = 0.02
 
 
 class Door:
@@ -24,7 +24,12 @@ class Door:
             return  # a plugin of Twisted may open ports of any kind
         if self._next is None:
             self._next = self._clock.callLater(_INTERVAL, self._let_one_in)
-        self._port.pauseProducing()
+            self._port.pauseProducing()
+
+    def somebody_came(self) -> None:
+        """That was one; if the door is closed, the next one waits again."""
+        if self._next is not None:
+            self._port.pauseProducing()
 
     def open(self) -> None:
         """Let everybody in."""

@@ -34,7 +34,8 @@ _READ_OUT = 1.0
 _CLOSE = 2.0
 #: Bytes of lines without an end that all connections of a receiver may hold.
 MAX_HELD = 64 * 1024 * 1024
-#: Bytes that are read before they are decoded, and bytes above which nothing more is read.
+#: Bytes that are read before they are decoded, and bytes above which little is read of each connection. Those
+#: whose bytes they are wait anyway, and the others must not wait for them.
 _GATHERED_SIZE = 1 << 20
 _MOST_UNREAD = 16 << 20
 #: Connections of which something waits to be decoded, above which newcomers are let in slowly.
@@ -110,6 +111,8 @@ class LineProtocol(Protocol, TimeoutMixin):
         """Read on, or not for the time being."""
         if self.is_over:
             return
+        if self._receiver.is_full and self.piece > _FIRST_PIECE:
+            self.set_piece(_FIRST_PIECE)
         is_paused = self._receiver.is_paused or self.is_behind
         if is_paused and not self._is_paused:
             # Whoever is held back is not idle.
@@ -178,7 +181,7 @@ class TcpReceiver(Service):
         self._wrong: dict[LineProtocol, bytes] = {}
         self._fresh_size = 0  # bytes of it
         self._unread_size = 0  # bytes of all
-        self._is_full = False  # that is too much
+        self.is_full = False  # that is too much
         # What has been decoded of it, with the host of each message, and its size in bytes.
         self._messages = Batch()
         self._hosts: list[str] = []
@@ -193,8 +196,8 @@ class TcpReceiver(Service):
 
     @property
     def is_paused(self) -> bool:
-        """Too much waits to be stored, or to be decoded."""
-        return self._backlog.is_paused or self._is_full
+        """Too much waits to be stored."""
+        return self._backlog.is_paused
 
     # -- IReceiver
 
@@ -255,6 +258,8 @@ class TcpReceiver(Service):
 
     def connect(self, sender: str) -> Protocol:
         """The protocol for a new connection."""
+        if self._door is not None:
+            self._door.somebody_came()
         limit = self._config.max_connections
         if limit and len(self._connections) >= limit:
             self._refused += 1
@@ -334,9 +339,9 @@ class TcpReceiver(Service):
                 self._door.close()
             elif behind <= _CROWD // 2:
                 self._door.open()
-        is_full = self._unread_size > (_MOST_UNREAD // 2 if self._is_full else _MOST_UNREAD)
-        if is_full != self._is_full:
-            self._is_full = is_full
+        is_full = self._unread_size > (_MOST_UNREAD // 2 if self.is_full else _MOST_UNREAD)
+        if is_full != self.is_full:
+            self.is_full = is_full
             self._pace_changed()
 
     def _read_together(self) -> None:
@@ -367,7 +372,7 @@ class TcpReceiver(Service):
         connection.is_wrong = bool(decoded.errors)
         if decoded.errors:
             connection.set_piece(LEAST_PIECE)
-        elif len(piece) == connection.piece < _LARGEST_PIECE:
+        elif len(piece) == connection.piece < _LARGEST_PIECE and not self.is_full:
             connection.set_piece(2 * connection.piece)
         if len(piece) < len(data):
             self._put_off(connection, data[len(piece) :])
