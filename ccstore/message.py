@@ -111,14 +111,12 @@ class Series:
         return self.name == "fleet" and self.tags.get("function") == "heartbeat"
 
     @property
-    def columns(self) -> tuple[str | None, ...]:
-        """``(name, hostname, type, type-id, stype, stype-id)``; None where the tag is absent."""
-        name, tags = self._parts
-        return (name, *map(tags.get, COLUMN_TAGS))
-
-    @property
     def stream(self) -> StreamKey:
-        """What tells its stream from others: cluster, kind and columns."""
+        """What tells its stream from others.
+
+        It is ``(cluster, kind, name, hostname, type, type-id, stype, stype-id)``, with None where there is no
+        such tag.
+        """
         # Whoever asks for it wants to have the other tags as well.
         if self._key is not None:
             before, found, after = self._key.partition(_HOSTNAME)

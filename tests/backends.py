@@ -126,7 +126,7 @@ def _matches(message: Message, query: Query) -> bool:
         message.series.cluster == query.cluster
         and query.begin <= message.time <= query.end
         and all(
-            want is None or want == have for want, have in zip(asked, message.series.columns, strict=True)
+            want is None or want == have for want, have in zip(asked, message.series.stream[2:], strict=True)
         )
     )
 

@@ -889,7 +889,7 @@ def test_a_series_is_what_a_look_at_all_of_it_says(head: str, kind: Kind) -> Non
     assert len(fast) == len(slow)
     for series in (*fast, *slow):
         same = Series(*decode_head(head), kind)
-        for what in ("name", "tags", "kind", "is_storable", "cluster", "columns", "stream", "othertags"):
+        for what in ("name", "tags", "kind", "is_storable", "cluster", "stream", "othertags"):
             assert getattr(Series.of_source(series.source), what) == getattr(same, what)
         stream = series.stream
         assert (series.tags, series.stream, series.othertags) == (same.tags, stream, same.othertags)

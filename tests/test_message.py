@@ -107,14 +107,14 @@ def test_tags_with_a_column_of_their_own() -> None:
         "cluster": "x",
     }
     series = Series("m", tags)
-    assert series.columns == ("m", "a", "b", "c", "d", "e")
+    assert series.stream == ("x", "event", "m", "a", "b", "c", "d", "e")
     assert series.cluster == "x"
     assert series.othertags is None
 
 
 def test_columns_of_tags_that_are_absent_are_none() -> None:
     series = Series("m", {"type": "node"})
-    assert series.columns == ("m", None, "node", None, None, None)
+    assert series.stream == (None, "event", "m", None, "node", None, None, None)
     assert series.cluster is None
 
 
@@ -129,7 +129,7 @@ def test_no_tag_gets_lost(tags: dict[str, str]) -> None:
     found = json.loads(series.othertags) if series.othertags else {}
     assert not {"cluster", "hostname", "type", "type-id", "stype", "stype-id"} & set(found)
     names = ("hostname", "type", "type-id", "stype", "stype-id")
-    found |= {key: value for key, value in zip(names, series.columns[1:], strict=True) if value is not None}
+    found |= {key: value for key, value in zip(names, series.stream[3:], strict=True) if value is not None}
     if series.cluster is not None:
         found["cluster"] = series.cluster
     assert found == tags
@@ -140,7 +140,7 @@ def test_in_cluster_sets_the_tag_on_a_copy() -> None:
     moved = series.in_cluster("日本")
     assert (moved.name, moved.cluster) == ("m", "日本")
     assert moved.tags == {"hostname": "h", "a": "b", "cluster": "日本"}
-    assert (moved.columns, moved.othertags) == (series.columns, series.othertags)
+    assert (moved.stream[1:], moved.othertags) == (series.stream[1:], series.othertags)
     assert series.cluster is None
     assert "cluster" not in series.tags
 

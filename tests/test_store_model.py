@@ -100,7 +100,7 @@ class Stored(NamedTuple):
     message: Message
 
     def matches(self, query: Query) -> bool:
-        name, hostname, *_ = self.message.series.columns
+        _, _, name, hostname, *_ = self.message.series.stream
         return (
             self.message.series.cluster == query.cluster
             and query.begin <= self.message.time <= query.end

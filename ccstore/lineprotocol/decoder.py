@@ -8,8 +8,6 @@ from typing import Final, NamedTuple
 from ccstore.lineprotocol.grammar import (
     COMMENT,
     HEAD,
-    INT64_MAX,
-    INT64_MIN,
     INTEGER,
     KEY,
     KEY_ESCAPE,
@@ -33,7 +31,7 @@ from ccstore.lineprotocol.grammar import (
 )
 from ccstore.lineprotocol.plain import Chunk, Stamps
 from ccstore.lineprotocol.series import SeriesCache
-from ccstore.message import Batch, FieldValue, Message, classify
+from ccstore.message import INT64_MAX, INT64_MIN, Batch, FieldValue, Message, classify
 
 #: What is decoded in one go, in bytes: it bounds the memory that takes.
 _PIECE: Final = 1 << 18

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, NANOSECONDS, UINT64_MAX
-from ccstore.message import FieldValue, Message
+from ccstore.lineprotocol.grammar import NANOSECONDS, UINT64_MAX
+from ccstore.message import INT64_MAX, INT64_MIN, FieldValue, Message
 
 
 def encode(messages: Iterable[Message], *, precision: Literal["s", "ms", "us", "ns"] = "ns") -> bytes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from ccstore.message import FieldValue
+from ccstore.message import INT64_MAX, INT64_MIN, FieldValue
 
 Precision = Literal["auto", "h", "m", "s", "ms", "us", "ns"]
 
@@ -24,8 +24,6 @@ NANOSECONDS: Final[Mapping[str, int]] = {
 #: How much of a rejected line is kept, in characters.
 TEXT_LIMIT: Final = 200
 
-INT64_MAX: Final = 2**63 - 1
-INT64_MIN: Final = -(2**63)
 UINT64_MAX: Final = 2**64 - 1
 _SECONDS_BELOW: Final = 10**11
 _MILLISECONDS_BELOW: Final = 10**14

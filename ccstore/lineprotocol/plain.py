@@ -9,9 +9,9 @@ from itertools import repeat
 from operator import attrgetter, contains
 from typing import Final, NamedTuple
 
-from ccstore.lineprotocol.grammar import INT64_MAX, INT64_MIN, Wrong, unescape, unit_by_magnitude
+from ccstore.lineprotocol.grammar import Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
-from ccstore.message import Batch, Facts, Message
+from ccstore.message import INT64_MAX, INT64_MIN, Batch, Facts, Message
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.

@@ -6,7 +6,7 @@ from typing import Final
 
 from ccstore.query import Query
 
-#: Columns of a stream after its cluster and kind, in the order of :attr:`ccstore.message.Series.columns`.
+#: Columns of a stream after its cluster and kind, in the order of :attr:`ccstore.message.Series.stream`.
 STREAM_COLUMNS: Final = ("name", "hostname", "type", "typeid", "stype", "stypeid")
 
 
