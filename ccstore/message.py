@@ -268,8 +268,8 @@ class Batch(Sequence[Message]):
     @property
     def facts(self) -> Facts:
         """What is to be known of all of them. A decoder knows it anyway; else it is found out."""
-        facts = self._facts
-        if facts is None or facts.number != len(self.series):
+        facts = self._known_facts
+        if facts is None:
             facts = self._facts = Facts(
                 len(self.series),
                 min(self.times, default=INT64_MAX),
@@ -278,6 +278,12 @@ class Batch(Sequence[Message]):
                 all(map(_IS_STORABLE, self.series)),
             )
         return facts
+
+    @property
+    def _known_facts(self) -> Facts | None:
+        """Those that are known, unless messages have come since."""
+        facts = self._facts
+        return facts if facts is not None and facts.number == len(self.series) else None
 
     def append(self, message: Message) -> None:
         series, text, time, others = message
@@ -289,8 +295,11 @@ class Batch(Sequence[Message]):
 
     def extend(self, batch: Batch) -> None:
         """Put the messages of another batch behind these."""
-        facts = batch.facts
-        self._facts = self.facts.with_those_of(facts) if self.series else facts
+        mine, theirs = self._known_facts, batch._known_facts
+        if not self.series:
+            self._facts = theirs
+        else:
+            self._facts = mine.with_those_of(theirs) if mine and theirs else None
         if batch.others:
             offset = len(self.series)
             self.others.update({offset + place: others for place, others in batch.others.items()})
@@ -356,6 +365,7 @@ class _Joined(Batch):
     def __init__(self, parts: Sequence[Batch]) -> None:
         self.parts = parts
         self.packed = None
+        self._facts = None
         self._whole: Batch | None = None
 
     @property

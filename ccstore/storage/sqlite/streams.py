@@ -19,8 +19,8 @@ _CLUSTERS_HELD: Final = 100_000
 #: The columns that tell one stream from another.
 _KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Those of them that differ most: streams that are made together mostly have the rest in common.
-_HOSTNAME, _TYPEID = _KEY_COLUMNS.index("hostname"), _KEY_COLUMNS.index("typeid")
 _OWN_COLUMNS: Final = ("id", "hostname", "typeid")
+_COMMON_COLUMNS: Final = tuple(column for column in _KEY_COLUMNS if column not in _OWN_COLUMNS)
 #: Keys that one statement looks for.
 _KEYS_SOUGHT: Final = 128
 
@@ -168,8 +168,7 @@ class Streams:
             common = (cluster, kind, name, typ, *subtype)
             groups.setdefault(common, []).append((stream, hostname, typeid))
         for (cluster, kind, *more), rows in groups.items():
-            common_columns = [name for name in _KEY_COLUMNS if name not in _OWN_COLUMNS]
-            same = [("segment", segment), *zip(common_columns, (cluster, kind, *more), strict=True)]
+            same = [("segment", segment), *zip(_COMMON_COLUMNS, (cluster, kind, *more), strict=True)]
             insert_rows(connection, "stream", _OWN_COLUMNS, [*chain.from_iterable(rows)], same)
             self.new_clusters.add((str(cluster), str(kind)))
         self.new_clusters -= self.clusters
