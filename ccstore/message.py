@@ -19,7 +19,7 @@ STORED_KINDS: Final[tuple[Literal["event"], Literal["log"]]] = ("event", "log")
 COLUMN_TAGS: Final = ("hostname", "type", "type-id", "stype", "stype-id")
 CLUSTER_TAG: Final = "cluster"
 _KIND: Final = attrgetter("kind")
-_IS_STORABLE: Final = attrgetter("is_storable")
+IS_STORABLE: Final = attrgetter("is_storable")
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 _NOT_OTHER: Final = frozenset((*COLUMN_TAGS, CLUSTER_TAG))
@@ -275,7 +275,7 @@ class Batch(Sequence[Message]):
                 min(self.times, default=INT64_MAX),
                 max(self.times, default=INT64_MIN),
                 sum(map(len, self.texts)),
-                all(map(_IS_STORABLE, self.series)),
+                all(map(IS_STORABLE, self.series)),
             )
         return facts
 

@@ -6,12 +6,12 @@ import re
 from codecs import escape_decode
 from collections.abc import Sequence
 from itertools import repeat
-from operator import attrgetter, contains
+from operator import contains
 from typing import Final, NamedTuple
 
 from ccstore.lineprotocol.grammar import Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
-from ccstore.message import INT64_MAX, INT64_MIN, Batch, Facts, Message
+from ccstore.message import INT64_MAX, INT64_MIN, IS_STORABLE, Batch, Facts, Message
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.
@@ -26,7 +26,6 @@ _CHUNK: Final = re.compile(
 )
 #: What may follow the strings of lines, each with a newline.
 _STAMPS: Final = re.compile(r"(?:(?: [0-9]{1,19})?\n)*")
-_IS_STORABLE: Final = attrgetter("is_storable")
 #: What stands for bytes that are no UTF-8.
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
 #: The groups of :data:`_CHUNK`: key, string, stamp, and instead of them any other line.
@@ -135,7 +134,7 @@ class Chunk:
                 series = [*map(cache.get, keys)]
             except (Wrong, UnicodeEncodeError):
                 return None
-            is_storable = all(map(_IS_STORABLE, series))
+            is_storable = all(map(IS_STORABLE, series))
         times = stamps.times(digits)
         if times is None:
             return None
