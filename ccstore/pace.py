@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
@@ -16,6 +16,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 TURN: Final = 0.0015
 #: Bytes that are decoded in one go after a mistake.
 LEAST_PIECE: Final = 1 << 11
+#: Bytes with a mistake that may wait for their turn, and how much more each who waits counts.
+MOST_WRONG: Final = 8 << 20
+_EACH: Final = 1 << 13
+
+
+class TooMuch(Exception):
+    """There is no time for somebody who makes mistakes, since too many do."""
 
 
 class Pace:
@@ -23,7 +30,8 @@ class Pace:
 
     Those whose lines are right go first, in turn. Of those with a mistake it is who has least left to be
     decoded, so that one is done with and forgotten before the next is begun; but whoever came when so much
-    had been decoded that what is left of it would be done with by now goes before.
+    had been decoded that what is left of it would be done with by now goes before. If there are too many of
+    them, whoever would go last is sent away.
 
     :ivar served: bytes decoded of those with a mistake.
     """
@@ -33,6 +41,7 @@ class Pace:
         self._end: float | None = None  # of this turn, if anybody has had a part of it
         self._right: deque[Deferred[None]] = deque()
         self._wrong: list[tuple[int, int, int, Deferred[None]]] = []  # a heap
+        self._wrong_size = 0  # bytes of those, and what each of them counts
         self._number = count()  # among equals, first come, first served
         self.served = 0
         self._next: IDelayedCall | None = None
@@ -47,7 +56,7 @@ class Pace:
         return TURN / max(self._asked, 1)
 
     def turn(self, wrong: int = 0, since: int = 0) -> Deferred[None]:
-        """Fires when there is time for a little work, which may be at once.
+        """Fires when there is time for a little work, which may be at once, or fails with :class:`TooMuch`.
 
         :param wrong: bytes that are left if there was a mistake in the last ones, else 0.
         :param since: what ``served`` was when whoever asks came.
@@ -58,6 +67,9 @@ class Pace:
             mine: Deferred[None] = Deferred()
             if wrong:
                 heappush(self._wrong, (since + wrong, wrong, next(self._number), mine))
+                self._wrong_size += wrong + _EACH
+                if self._wrong_size > MOST_WRONG and len(self._wrong) > 1:
+                    self._send_away()
             else:
                 self._right.append(mine)
             return mine
@@ -86,4 +98,14 @@ class Pace:
 
     def _next_wrong(self) -> None:
         self.served += LEAST_PIECE
-        heappop(self._wrong)[-1].callback(None)
+        _, wrong, _, mine = heappop(self._wrong)
+        self._wrong_size -= wrong + _EACH
+        mine.callback(None)
+
+    def _send_away(self) -> None:
+        last = max(self._wrong)
+        self._wrong.remove(last)
+        heapify(self._wrong)
+        _, wrong, _, theirs = last
+        self._wrong_size -= wrong + _EACH
+        theirs.errback(TooMuch())

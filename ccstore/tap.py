@@ -45,6 +45,7 @@ from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
 from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.web import Room
 
 #: The types of receivers, as rules see them in ``meta.source``.
 _SOURCES = {
@@ -172,7 +173,7 @@ def build(
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
     # Receivers that can hold their senders back do so before the storage has to refuse anything.
     share = 2 * max(1, streaming)
-    cache, pace = SeriesCache(), Pace(reactor)
+    cache, pace, room = SeriesCache(), Pace(reactor), Room()
     for receiver in config.receivers:
         service.add_receiver(
             _receiver(
@@ -181,13 +182,14 @@ def build(
                 reactor,
                 cache,
                 pace,
+                room,
                 max_waiting=storage_config.max_waiting // share,
                 max_waiting_size=MAX_WAITING_SIZE // share,
             )
         )
     intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)
     api = Api(config.api, intake, storage, reactor, service.figures, service.samples)
-    service.set_api(ApiService(config.api, api, reactor), intake.account)
+    service.set_api(ApiService(config.api, api, reactor, room), intake.account)
     return service
 
 
@@ -238,7 +240,13 @@ def _missing(config: BackendConfig) -> str | None:
 
 
 def _receiver(
-    config: ReceiverConfig, router: Router, reactor: Any, cache: SeriesCache, pace: Pace, **limits: Any
+    config: ReceiverConfig,
+    router: Router,
+    reactor: Any,
+    cache: SeriesCache,
+    pace: Pace,
+    room: Room,
+    **limits: Any,
 ) -> IReceiver:
     def intake(kind: str, max_line_length: int | None = None, sink: IMessageSink = router) -> Intake:
         if config.rules:
@@ -257,9 +265,9 @@ def _receiver(
 
     if isinstance(config, EecptReceiverConfig):
         phases = PhaseSink(config, router, reactor)
-        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor)
+        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor, room)
     if isinstance(config, HttpReceiverConfig):
-        return HttpReceiver(config, intake("http"), reactor)
+        return HttpReceiver(config, intake("http"), reactor, room)
     if isinstance(config, TcpReceiverConfig):
         return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, **limits)
     if isinstance(config, NatsReceiverConfig):

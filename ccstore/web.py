@@ -26,10 +26,8 @@ from ccstore.pace import LEAST_PIECE
 JSON = b"application/json"
 #: How long a client may go on sending a body that was refused already, in seconds.
 _LINGER = 2.0
-#: Bytes of all bodies that a site holds at a time; a single one may be larger, and there is room for some
-#: more small ones, which are soon done with.
-MAX_HELD = 32 * 1024 * 1024
-_SMALL = LEAST_PIECE
+#: Bytes that a request takes besides its body.
+_REQUEST_SIZE = 1 << 13
 #: Bytes that are read in one go, so that few are of the next request, which has to wait; and those of a body.
 _READ, _READ_OF_BODY = 1 << 13, 1 << 16
 #: Seconds after which a client may come again.
@@ -113,7 +111,7 @@ class LimitedRequest(Request):
 
     defaultContentType = None
     _limited_site: LimitedSite
-    held = 0  # bytes of the body in memory
+    held = 0  # bytes in memory, as far as there is a body
     _taken = 0
     _is_refused = False
     is_arriving = True
@@ -135,6 +133,8 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         if length is not None and length > self._limited_site.max_body:
             self._refuse_as_too_large()
+        elif length != 0:
+            self._limited_site.room.take(self, self._limited_site.room.request_size)
         if length is None or length > _READ:
             cast(Any, self.channel).set_read(_READ_OF_BODY)
 
@@ -145,7 +145,7 @@ class LimitedRequest(Request):
         self._taken += len(data)
         if self._taken > self._limited_site.max_body:
             self._refuse_as_too_large()
-        elif self._limited_site.hold(self, len(data)):
+        elif self._limited_site.room.take(self, len(data)):
             cast(BytesIO, self.content).write(data)
 
     def process(self) -> None:
@@ -156,7 +156,8 @@ class LimitedRequest(Request):
         self._is_counted = True
         self.is_arriving = False
         cast(Any, self.channel).set_read(_READ)
-        self._limited_site.has_arrived(self)
+        self._limited_site.room.has_arrived(self)
+        self._limited_site.in_flight += 1
         super().process()
 
     def finish(self) -> None:
@@ -181,11 +182,9 @@ class LimitedRequest(Request):
         """See :func:`body_of`."""
         self._is_used = True
         try:
-            size = self.held
-            unpacked = unpack(
-                cast(BytesIO, self.content).getvalue(), header(self, "content-encoding"), max_unpacked
-            )
-            if not self._limited_site.hold(self, len(unpacked) - size):
+            packed = cast(BytesIO, self.content).getvalue()
+            unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
+            if not self._limited_site.room.take(self, len(unpacked) - len(packed)):
                 raise WebError(503, _NO_ROOM, headers={"retry-after": RETRY_AFTER})
             self.content = BytesIO()
             yield unpacked
@@ -195,7 +194,7 @@ class LimitedRequest(Request):
 
     def _free(self) -> None:
         self.content = BytesIO()
-        self._limited_site.free(self)
+        self._limited_site.room.free(self)
 
     def _refuse_as_too_large(self) -> None:
         self._refuse(413, f"the body is larger than {self._limited_site.max_body} bytes")
@@ -237,49 +236,30 @@ class _Channel(HTTPChannel):
         cast(Any, self.transport).bufferSize = size
 
 
-class LimitedSite(Site):
-    """A site that limits bodies, and can be asked to end when the requests in hand are answered.
+class Room:
+    """Memory for the bodies of requests, and for the requests that have one.
 
-    :param max_body: bytes of a body as sent.
-    :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
+    :param most: bytes of all of them. A single one may be larger, and there is room for a quarter more of
+        small ones, which are soon done with.
+    :param small: bytes of a small body.
+    :param request_size: bytes that a request takes besides its body.
     """
 
-    protocol = _Channel  # type: ignore[assignment]
-    requestFactory = LimitedRequest
-    noisy = False
-
     def __init__(
-        self,
-        resource: IResource,
-        *,
-        reactor: IReactorTime,
-        max_body: int,
-        idle_timeout: float,
-        keep_alive: bool,
-        access_log: bool,
+        self, most: int = 32 << 20, *, small: int = LEAST_PIECE, request_size: int = _REQUEST_SIZE
     ) -> None:
-        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
-        self.displayTracebacks = False
-        self.max_body = max_body
-        self.keep_alive = keep_alive
-        self.in_flight = 0
-        self.refused_bodies = 0
-        self.channels: WeakSet[HTTPChannel] = WeakSet()
-        self._held = 0  # bytes of all bodies in memory
+        self._most = most
+        self._small = small + request_size
+        self.request_size = request_size
+        self._held = 0
         self._arriving: set[LimitedRequest] = set()
-        self._access_log = access_log
-        self._over: Deferred[None] | None = None
 
-    def log(self, request: Any) -> None:
-        if self._access_log:
-            super().log(request)
-
-    def hold(self, request: LimitedRequest, size: int) -> bool:
-        """Make room for so many more bytes of a body; False if there is none.
+    def take(self, request: LimitedRequest, size: int) -> bool:
+        """Make room for so many more bytes of a request; False if there is none.
 
         Of those that are still arriving the largest is refused, which may be this one.
         """
-        most = MAX_HELD + (MAX_HELD // 4 if request.held + size <= _SMALL else 0)
+        most = self._most + (self._most // 4 if request.held + size <= self._small else 0)
         while self._held > request.held and self._held + size > most:
             largest = max(self._arriving, key=lambda each: each.held, default=None)
             if largest is None or not largest.held:
@@ -298,13 +278,51 @@ class LimitedSite(Site):
     def has_arrived(self, request: LimitedRequest) -> None:
         """The whole of a request is there."""
         self._arriving.discard(request)
-        self.in_flight += 1
 
     def free(self, request: LimitedRequest) -> None:
-        """The body of a request is no longer held."""
+        """Nothing of a request is held any longer."""
         self._arriving.discard(request)
         self._held -= request.held
         request.held = 0
+
+
+class LimitedSite(Site):
+    """A site that limits bodies, and can be asked to end when the requests in hand are answered.
+
+    :param max_body: bytes of a body as sent.
+    :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
+    :param room: shared with other sites.
+    """
+
+    protocol = _Channel  # type: ignore[assignment]
+    requestFactory = LimitedRequest
+    noisy = False
+
+    def __init__(
+        self,
+        resource: IResource,
+        *,
+        reactor: IReactorTime,
+        max_body: int,
+        idle_timeout: float,
+        keep_alive: bool,
+        access_log: bool,
+        room: Room,
+    ) -> None:
+        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
+        self.displayTracebacks = False
+        self.max_body = max_body
+        self.keep_alive = keep_alive
+        self.room = room
+        self.in_flight = 0
+        self.refused_bodies = 0
+        self.channels: WeakSet[HTTPChannel] = WeakSet()
+        self._access_log = access_log
+        self._over: Deferred[None] | None = None
+
+    def log(self, request: Any) -> None:
+        if self._access_log:
+            super().log(request)
 
     def request_is_over(self) -> None:
         self.in_flight -= 1

@@ -11,7 +11,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
-from ccstore.pace import LEAST_PIECE
+from ccstore.pace import LEAST_PIECE, TooMuch
 from ccstore.web import RETRY_AFTER, WebError
 
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
@@ -101,7 +101,7 @@ async def write_lines(
         try:
             refusals = await intake.accept(messages, origin, urgent=True)
         except StoreUnavailable as error:
-            raise WebError(503, f"cannot store now: {error}", headers={"retry-after": RETRY_AFTER}) from None
+            raise _later(f"cannot store now: {error}") from None
     listed = refusals[:_LISTED]
     if listed:
         lines: list[int] = []
@@ -117,6 +117,10 @@ async def write_lines(
         ]
     bad.sort(key=lambda each: (each.line, each.column))
     return Written(len(messages) - len(refusals), rejected + len(refusals), bad[:_LISTED])
+
+
+def _later(text: str) -> WebError:
+    return WebError(503, text, headers={"retry-after": RETRY_AFTER})
 
 
 def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:
@@ -142,7 +146,14 @@ async def _decoded(
     is_wrong, since = False, intake.pace.served
     while position < len(body):
         if position or len(body) > least:
-            await intake.pace.turn(len(body) - position if is_wrong else 0, since)
+            try:
+                await intake.pace.turn(len(body) - position if is_wrong else 0, since)
+            except TooMuch:
+                raise WebError(
+                    503,
+                    "too many bodies with mistakes wait for their turn",
+                    headers={"retry-after": RETRY_AFTER},
+                ) from None
         decoded = decoder.feed(body[position : position + piece], default_time)
         position += piece
         is_wrong = bool(decoded.errors)

@@ -18,6 +18,7 @@ from ccstore.interfaces import IMessageSink, IReceiver, StoreUnavailable
 from ccstore.message import Message
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.phases import Job, Jobs, limit_of
+from ccstore.web import Room
 from tests.daemon import Daemon, database
 from tests.support import NOW, FakeSink, Loopback, intake_for, receiver_config, scratch, write_config
 from tests.test_http_receiver import head, read_answer
@@ -152,7 +153,7 @@ class EecptTests(SynchronousTestCase):
         self.sink = FakeSink()
         phases = PhaseSink(config, self.sink, self.clock)
         self.intake = intake_for(config, "eecpt", phases, self.clock)  # type: ignore[arg-type]
-        self.receiver = EecptReceiver(config, self.intake, phases, self.clock)
+        self.receiver = EecptReceiver(config, self.intake, phases, self.clock, Room())
         self.receiver.listen()
         self.receiver.startService()
         self.account = self.intake.account

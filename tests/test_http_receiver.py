@@ -18,10 +18,10 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import pace, web
+from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
 from ccstore.receivers.http import HttpReceiver
-from ccstore.web import WebError, unpack
+from ccstore.web import Room, WebError, unpack
 from tests.support import (
     Client,
     FakeSink,
@@ -85,11 +85,12 @@ class HttpTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.start()
 
-    def start(self, **keys: Any) -> None:
+    def start(self, room: Room | None = None, **keys: Any) -> None:
         config = receiver_config(scratch(self), "http", **keys)
         self.clock = Loopback()
         self.sink = FakeSink()
-        self.receiver = HttpReceiver(config, intake_for(config, "http", self.sink, self.clock), self.clock)
+        intake = intake_for(config, "http", self.sink, self.clock)
+        self.receiver = HttpReceiver(config, intake, self.clock, room or Room())
         self.receiver.listen()
 
     def connect(self) -> Any:
@@ -298,9 +299,7 @@ class LimitTests(HttpTestCase):
         self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes")
 
     def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
-        self.start()
-        self.patch(web, "MAX_HELD", 10_000)
-        self.patch(web, "_SMALL", 1000)
+        self.start(Room(10_000, small=1000, request_size=0))
         self.sink.holds = True
         wires = []
         for size in (3000, 4000, 2000):
@@ -319,8 +318,7 @@ class LimitTests(HttpTestCase):
         self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
 
     def test_there_is_room_for_a_small_body_beside_many_large_ones(self) -> None:
-        self.start()
-        self.patch(web, "MAX_HELD", 10_000)
+        self.start(Room(10_000, request_size=0))
         self.connect().dataReceived(head(length=10_000) + b"#" * 9990)
         large = self.wire
         self.assertEqual(self.send(event("a")).status, 200)
@@ -343,13 +341,43 @@ class LimitTests(HttpTestCase):
         self.assertEqual(self.wire.bufferSize, before)  # type: ignore[attr-defined]
 
     def test_a_body_alone_may_be_of_any_size(self) -> None:
-        self.patch(web, "MAX_HELD", 100)
+        self.start(Room(100))
         for _ in range(2):
             self.assertEqual(self.send(event("a" * 1000)).status, 200)
 
-    def test_there_must_be_room_for_what_is_unpacked(self) -> None:
+    def test_there_is_no_time_for_too_many_bodies_with_mistakes(self) -> None:
         self.start()
-        self.patch(web, "MAX_HELD", 10_000)
+        self.patch(pace, "MOST_WRONG", 2 * pace._EACH)
+        self.clock.passes = pace.TURN
+        wires = []
+        for lines in (3000, 2500):
+            body = b"x\n" * lines
+            self.connect().dataReceived(head(length=len(body)) + body)
+            wires.append(self.wire)
+        while not all(wire.value() for wire in wires):
+            self.clock.turn()
+        answers = [read_answer(wire.value())[0] for wire in wires]
+        self.assertEqual([answer.status for answer in answers], [503, 400])
+        self.assertEqual(answers[0].headers["retry-after"], "5")
+        self.assertIn("too many bodies with mistakes", answers[0].error["error"])
+        self.assertEqual(answers[1].error["rejected"], 2500)
+        self.assertTrue(self.receiver.account.is_balanced)
+
+    def test_a_request_counts_with_what_it_takes_besides_its_body(self) -> None:
+        self.start(Room(10_000, request_size=5000))
+        wires = []
+        for _ in range(3):
+            self.connect().dataReceived(head(length=100))
+            wires.append(self.wire)
+        refused = [wire for wire in wires if b" 503 " in wire.value()]
+        self.assertEqual(len(refused), 1)
+        self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
+        # One without a body needs no room.
+        self.connect().dataReceived(head("GET"))
+        self.assertEqual(self.answer().status, 405)
+
+    def test_there_must_be_room_for_what_is_unpacked(self) -> None:
+        self.start(Room(10_000, request_size=0))
         self.sink.holds = True
         self.connect().dataReceived(head(length=8000) + event("x" * 7000).ljust(8000))
         waiting = self.wire
@@ -542,7 +570,7 @@ class SocketTests(TestCase):
     async def test_a_body_in_chunks_is_refused_while_it_comes(self) -> None:
         config = receiver_config(scratch(self), "http", max_body="64k")
         sink = FakeSink()
-        receiver = HttpReceiver(config, intake_for(config, "http", sink, reactor), reactor)
+        receiver = HttpReceiver(config, intake_for(config, "http", sink, reactor), reactor, Room())
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", port_in(receiver.listen()))
         self.addCleanup(lambda: ensureDeferred(receiver.stop_listening()))
         client = await connectProtocol(endpoint, Client())

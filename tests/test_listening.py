@@ -19,6 +19,7 @@ from ccstore.config import TlsConfig
 from ccstore.listening import ListenError, listen, tls_failures, where
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
+from ccstore.web import Room
 from tests.certificates import certificates
 from tests.support import Client, FakeSink, event, intake_for, port_in, receiver_config, scratch
 
@@ -103,7 +104,7 @@ class HandshakeTests(TestCase):
 
     def start(self, **keys: Any) -> None:
         config = receiver_config(self.directory, "http", **keys)
-        self.receiver = HttpReceiver(config, intake_for(config, "http", self.sink, reactor), reactor)
+        self.receiver = HttpReceiver(config, intake_for(config, "http", self.sink, reactor), reactor, Room())
         self.place = self.receiver.listen()
         self.addCleanup(lambda: ensureDeferred(self.receiver.stop_listening()))
 
@@ -187,7 +188,7 @@ class SocketTests(TestCase):
         path = scratch(self) / "socket"
         sink = FakeSink()
         config = receiver_config(path.parent, "http", endpoint=f"unix:{path}")
-        receiver = HttpReceiver(config, intake_for(config, "http", sink, reactor), reactor)
+        receiver = HttpReceiver(config, intake_for(config, "http", sink, reactor), reactor, Room())
         self.assertEqual(receiver.listen(), f"line protocol over HTTP on {path}")
         self.addCleanup(lambda: ensureDeferred(receiver.stop_listening()))
         client = await connectProtocol(UNIXClientEndpoint(reactor, str(path)), Client())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore.pace import LEAST_PIECE, TURN, Pace
+from ccstore import pace
+from ccstore.pace import LEAST_PIECE, TURN, Pace, TooMuch
 from tests.support import Loopback
 
 
@@ -87,6 +88,25 @@ class PaceTests(SynchronousTestCase):
             self.insist("small", 2 * LEAST_PIECE)
             self.clock.turn()
             self.assertLess(len(self.had), 30)
+
+    def test_of_too_many_who_make_mistakes_whoever_would_go_last_is_sent_away(self) -> None:
+        self.patch(pace, "MOST_WRONG", 4 * pace._EACH)
+        waiting = {wrong: self.pace.turn(wrong) for wrong in (10, 3000, 20)}
+        self.pace.turn()  # one without a mistake is none of them
+        for each in waiting.values():
+            self.assertNoResult(each)
+        waiting[4000] = self.pace.turn(4000)
+        self.assertIsInstance(self.failureResultOf(waiting.pop(4000)).value, TooMuch)
+        self.pace.turn(30)
+        self.assertIsInstance(self.failureResultOf(waiting.pop(3000)).value, TooMuch)
+        self.end()
+        self.assertEqual([self.successResultOf(each) for each in waiting.values()], [None, None])
+        # There is room again, and for one alone in any case.
+        self.pace.turn()
+        large = self.pace.turn(10 * pace._EACH)
+        self.assertNoResult(large)
+        self.assertNoResult(self.pace.turn(10))
+        self.assertIsInstance(self.failureResultOf(large).value, TooMuch)
 
     def test_the_time_is_for_all_who_ask(self) -> None:
         self.end()

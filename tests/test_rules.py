@@ -26,6 +26,7 @@ from ccstore.processing.rules import Rule, RuleFailed
 from ccstore.processing.sink import RuleSink
 from ccstore.processing.subject import Subject
 from ccstore.receivers.http import HttpReceiver
+from ccstore.web import Room
 from tests.daemon import Daemon
 from tests.support import FakeSink, Loopback, intake_for, receiver_config, scratch, write_config
 from tests.test_daemon import send_tcp, send_udp
@@ -558,7 +559,7 @@ class SinkTests(SynchronousTestCase):
         sink.refuses = lambda message: "bad" if message.text == "refuse" else None
         rules = rules_of({"drop_messages": ["noise"], "drop_messages_if": ["event == 'drop'"]})
         intake = intake_for(config, "http", RuleSink(rules, SOURCE, sink, clock), clock)  # type: ignore[arg-type]
-        HttpReceiver(config, intake, clock).listen()
+        HttpReceiver(config, intake, clock, Room()).listen()
         connection, wire = clock.connect()
         body = b"""# a comment
 noise event="refuse"

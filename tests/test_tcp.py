@@ -381,6 +381,48 @@ class ManyConnectionsTests(_TcpTests):
         self.assertEqual(self.rejected, 7)
 
 
+    def test_of_too_many_who_make_mistakes_the_worst_is_cut_off_and_its_lines_are_counted(self) -> None:
+        self.patch(tcp, "_MOST_WRONG", 2)
+        self.start()
+        right = event("a") + b"\n"
+        half = (b"x\n" + right) * 2000
+        (worst, worst_wire), (first, first_wire), (second, second_wire), (other, _) = (
+            self.clock.connect(port=port) for port in range(1, 5)
+        )
+        self.clock.passes = pace.TURN
+        worst.dataReceived(b"x\n" * 30_000 + b"half a line")
+        for connection in (first, second):
+            connection.dataReceived(half)
+        for _ in range(10):
+            self.clock.turn()
+        wires = (worst_wire, first_wire, second_wire)
+        self.assertEqual([wire.connected for wire in wires], [False, True, True])
+        other.dataReceived(right)
+        while self.clock.getDelayedCalls():
+            self.clock.turn()
+        figures, rejected = self.receiver.figures(), self.receiver.account.rejected
+        self.assertEqual((figures["hung_up"], figures["connections"]), (1, 3))
+        self.assertEqual(rejected.total(), 30_001 + 2 * 2000)
+        self.assertGreater(rejected["hung_up"], 10_000)
+        self.assertEqual(len(self.sink.texts), 2 * 2000 + 1)
+        self.assertTrue(self.receiver.account.is_balanced)
+
+    def test_one_who_has_gone_already_is_among_them(self) -> None:
+        self.patch(tcp, "_MOST_WRONG", 1)
+        self.start()
+        self.clock.passes = pace.TURN
+        for port in (1, 2):
+            connection, wire = self.clock.connect(port=port)
+            connection.dataReceived(b"x\n" * 30_000)
+            self.clock.turn()
+            wire.lose(ConnectionDone())
+        while self.clock.getDelayedCalls():
+            self.clock.turn()
+        figures = self.receiver.figures()
+        self.assertEqual((figures["hung_up"], figures["connections"]), (1, 0))
+        self.assertEqual(self.rejected, 60_000)
+
+
 class BackPressureTests(_TcpTests):
     """When too much waits to be stored, nobody is read from, and nothing is lost."""
 

@@ -12,18 +12,21 @@ from twisted.logger import Logger
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
 from ccstore.listening import listen, where
-from ccstore.web import LimitedSite
+from ccstore.web import LimitedSite, Room
 
 _DRAIN = 5.0
 
 
 class ApiService(Service):
-    """Listens for requests to the REST interface."""
+    """Listens for requests to the REST interface.
+
+    :param room: for bodies.
+    """
 
     name = "api"
     log = Logger()
 
-    def __init__(self, config: ApiConfig, api: Api, reactor: Any) -> None:
+    def __init__(self, config: ApiConfig, api: Api, reactor: Any, room: Room) -> None:
         self._config = config
         self._reactor = reactor
         self._port: IListeningPort | None = None
@@ -34,6 +37,7 @@ class ApiService(Service):
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
+            room=room,
         )
 
     def listen(self) -> str:

@@ -184,6 +184,11 @@ _WORDS: Final = {
         "came faster than they could be stored, and were dropped",
         "send them over TCP or HTTP, which slow the sender down, or give the daemon a faster disk",
     ),
+    "hung_up": (
+        True,
+        "were not looked at, since there was no time for all connections with mistakes",
+        "mend the senders of malformed lines",
+    ),
     "store_unavailable": (
         True,
         "could not be stored when they came",

@@ -23,6 +23,7 @@ from ccstore.message import CLUSTER_TAG, Batch, Message, Series
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.phases import Job, Jobs
 from ccstore.sifting import pass_on
+from ccstore.web import Room
 
 _WARN_EVERY: Final = 60.0
 #: Processes that are analysed before others have their turn.
@@ -112,8 +113,10 @@ class EecptReceiver(HttpReceiver):
     log = Logger()
     what = "metrics to analyse, and line protocol"
 
-    def __init__(self, config: EecptReceiverConfig, intake: Intake, phases: PhaseSink, reactor: Any) -> None:
-        super().__init__(config, intake, reactor)
+    def __init__(
+        self, config: EecptReceiverConfig, intake: Intake, phases: PhaseSink, reactor: Any, room: Room
+    ) -> None:
+        super().__init__(config, intake, reactor, room)
         self._intake = intake
         self._jobs = phases.jobs
         self._interval = config.analysis_interval

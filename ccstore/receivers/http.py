@@ -22,7 +22,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, listen, tls_failures, where
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
-from ccstore.web import LimitedSite, WebError, answer, argument, body_of, internal_error
+from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
@@ -127,12 +127,15 @@ def _say(request: Request, said: Said) -> None:
 
 @implementer(IReceiver)
 class HttpReceiver(Service):
-    """See the module."""
+    """See the module.
+
+    :param room: for bodies.
+    """
 
     log = Logger()
     what = "line protocol"
 
-    def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any) -> None:
+    def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any, room: Room) -> None:
         self.setName(config.name)
         self.account = intake.account
         self._config = config
@@ -145,6 +148,7 @@ class HttpReceiver(Service):
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
+            room=room,
         )
 
     def listen(self) -> str:

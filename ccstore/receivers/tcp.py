@@ -40,6 +40,9 @@ _GATHERED_SIZE = 1 << 20
 _MOST_UNREAD = 16 << 20
 #: Connections of which something waits to be decoded, above which newcomers are let in slowly.
 _CROWD = 512
+#: The same of those whose last lines were wrong: there is no time for so many, and newcomers had to wait for
+#: them all.
+_MOST_WRONG = 512
 #: Bytes of a connection that are read and decoded in one go: few after a mistake, which takes a hundred times
 #: as long as what is right, and more and more as long as there is none.
 _FIRST_PIECE, _LARGEST_PIECE = 1 << 12, 1 << 16
@@ -59,6 +62,7 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.held = 0  # bytes of a line without an end, as the receiver knows of them
         self.piece = _FIRST_PIECE
         self.is_wrong = False  # there was a mistake in what was decoded last
+        self.lines = self.mistakes = 0  # of those that were decoded one by one
         self.is_behind = False  # what it has sent takes longer to decode than there is time
         self.is_over = False
         self.is_complete = False  # a last line without newline counts
@@ -193,6 +197,7 @@ class TcpReceiver(Service):
         self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
+        self._hung_up = 0
 
     @property
     def is_paused(self) -> bool:
@@ -250,6 +255,7 @@ class TcpReceiver(Service):
         return {
             "connections": len(self._connections),
             "refused_connections": self._refused,
+            "hung_up": self._hung_up,
             "pauses": self._backlog.pauses,
             "tls_failures": tls_failures(self._port),
         }
@@ -370,6 +376,8 @@ class TcpReceiver(Service):
         decoded = connection.decoder.feed(piece, self.intake.now())
         self._keep(decoded, connection)
         connection.is_wrong = bool(decoded.errors)
+        connection.lines += len(decoded.errors) + len(decoded.messages)
+        connection.mistakes += len(decoded.errors)
         if decoded.errors:
             connection.set_piece(LEAST_PIECE)
         elif len(piece) == connection.piece < _LARGEST_PIECE and not self.is_full:
@@ -390,6 +398,28 @@ class TcpReceiver(Service):
         if not connection.is_behind:
             connection.is_behind = True
             connection.set_pace()
+        if len(self._wrong) > _MOST_WRONG:
+            self._hang_up(max(self._wrong, key=lambda each: each.mistakes / each.lines))
+
+    def _hang_up(self, connection: LineProtocol) -> None:
+        """Be done with a connection that has sent lines with mistakes: too many do."""
+        data = self._wrong.pop(connection)
+        self._unread_size -= len(data)
+        lines = data.count(b"\n") + (not data.endswith(b"\n") if data else bool(connection.decoder.pending))
+        connection.decoder.abandon("")
+        self.account.reject("hung_up", lines)
+        self._hung_up += 1
+        self.intake.warn(
+            "hung up",
+            connection.address,
+            f"hung up: too many senders make mistakes, and {connection.mistakes} of {connection.lines} lines"
+            " from this one had some",
+        )
+        connection.is_wrong = connection.is_behind = False
+        if connection.is_over:
+            self._end(connection)
+        else:
+            connection.abort()
 
     def _end(self, connection: LineProtocol) -> None:
         """A connection is lost, and all that it has sent is decoded."""
