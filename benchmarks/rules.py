@@ -66,6 +66,9 @@ class _Nowhere:
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         return succeed(())
 
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`."""
+
     def flush(self) -> None: ...
 
 

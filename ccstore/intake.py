@@ -76,6 +76,10 @@ class Intake:
         """See :meth:`IMessageSink.accept`."""
         return self._sink.accept(messages, origin, urgent=urgent)
 
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`."""
+        self._sink.announce(parts, origin)
+
     def flush(self) -> None:
         """See :meth:`IMessageSink.flush`."""
         self._sink.flush()

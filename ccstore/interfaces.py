@@ -38,6 +38,12 @@ class IMessageSink(Interface):
         :param urgent: somebody waits for the answer, so commit at once.
         """
 
+    def announce(parts: Sequence[Batch], origin: Origin) -> None:
+        """Tell of messages that will be given to :meth:`accept` with urgency, these parts first.
+
+        It is called again when there are more parts, with all there are. Nobody has to make anything of it.
+        """
+
     def flush() -> None:
         """Commit at once what was taken without urgency."""
 
@@ -47,6 +53,9 @@ class IMessageStore(Interface):
 
     def accept(messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """As :meth:`IMessageSink.accept`, for messages that are to be kept."""
+
+    def announce(parts: Sequence[Batch]) -> None:
+        """As :meth:`IMessageSink.announce`, for messages that are to be kept."""
 
     def flush() -> None:
         """As :meth:`IMessageSink.flush`."""
@@ -84,6 +93,13 @@ class IBackend(Interface):
         """Do what can be done in advance for messages that will be written, alone or with others.
 
         They have just been decoded, so that it takes a fraction of the time that it will take later.
+        """
+
+    def announce(parts: Sequence[Batch]) -> None:
+        """Begin with messages that will most probably be written next, as the first parts of a batch.
+
+        It is called while nothing is being written, and again when there are more parts. If something else
+        is written or nothing at all, it must be as if it had not been called.
         """
 
     def write(messages: Batch, batch_id: int | None = None) -> Deferred[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import compress
 from json.encoder import encode_basestring as _quoted
 from operator import attrgetter
@@ -263,7 +263,9 @@ class Batch(Sequence[Message]):
     @classmethod
     def together(cls, parts: Sequence[Batch]) -> Batch:
         """Those of all these batches, which must not change any more."""
-        return parts[0] if len(parts) == 1 else _Joined(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return _Joined([each for part in parts for each in part.parts or (part,)])
 
     @property
     def facts(self) -> Facts:
@@ -283,7 +285,12 @@ class Batch(Sequence[Message]):
     def _known_facts(self) -> Facts | None:
         """Those that are known, unless messages have come since."""
         facts = self._facts
-        return facts if facts is not None and facts.number == len(self.series) else None
+        return facts if facts is not None and facts.number == len(self) else None
+
+    @property
+    def has_others(self) -> bool:
+        """Some of them have other fields."""
+        return bool(self.others)
 
     def append(self, message: Message) -> None:
         series, text, time, others = message
@@ -365,7 +372,7 @@ class _Joined(Batch):
     def __init__(self, parts: Sequence[Batch]) -> None:
         self.parts = parts
         self.packed = None
-        self._facts = None
+        self._facts = _together([part._known_facts for part in parts])
         self._whole: Batch | None = None
 
     @property
@@ -381,8 +388,18 @@ class _Joined(Batch):
     times = property(lambda self: self.whole.times)
     others = property(lambda self: self.whole.others)
 
+    @property
+    def has_others(self) -> bool:
+        return any(part.others for part in self.parts)
+
     def __len__(self) -> int:
         return sum(map(len, self.parts))
+
+
+def _together(parts: Sequence[Facts | None]) -> Facts | None:
+    """Facts of all of them, if all are known."""
+    known = [facts for facts in parts if facts is not None]
+    return reduce(Facts.with_those_of, known) if known and len(known) == len(parts) else None
 
 
 def classify(tags: Mapping[str, str], fields: Mapping[str, FieldValue]) -> Kind:

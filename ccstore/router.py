@@ -68,7 +68,7 @@ class Router:
             self._look_ahead(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
-        if not (self._store_logs and facts.is_storable and not messages.others and facts.oldest > cutoff):
+        if not self._keeps_all(messages, cutoff):
             kept, places, refusals = self._sort_out(messages, origin, now)
         if not kept:
             return succeed(refusals)
@@ -79,6 +79,17 @@ class Router:
             callbackArgs=(messages, origin, len(kept), places, refusals),
             errbackArgs=(account, len(kept)),
         )
+
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`."""
+        cutoff = int(self._clock.seconds() * 1e9) - self._retention
+        if all(self._keeps_all(part, cutoff) for part in parts):
+            self._store.announce(parts)
+
+    def _keeps_all(self, messages: Batch, cutoff: int) -> bool:
+        """All are to be kept as they are, which is known without a look at each."""
+        facts = messages.facts
+        return self._store_logs and facts.is_storable and not messages.has_others and facts.oldest > cutoff
 
     def flush(self) -> None:
         """See :meth:`IMessageSink.flush`."""

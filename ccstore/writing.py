@@ -87,15 +87,19 @@ async def write_lines(
     :param lenient: see :class:`ccstore.lineprotocol.StreamDecoder`.
     """
     decoder = intake.decoder(precision=precision, lenient=lenient)
-    messages = Batch()
+    parts: list[Batch] = []
     bad: list[BadLine] = []
     rejected = 0
     default_time = intake.now()
-    async for decoded in _decoded(intake, decoder, body, default_time):
-        messages.extend(decoded.messages)
+    async for decoded, has_more in _decoded(intake, decoder, body, default_time):
+        if decoded.messages:
+            parts.append(decoded.messages)
         intake.reject(decoded.errors, origin.sender)
         rejected += len(decoded.errors)
         bad += [BadLine(*error) for error in decoded.errors[: _LISTED - len(bad)]]
+        if has_more and not rejected:
+            intake.announce(parts, origin)
+    messages = Batch.together(parts)
     refusals: Sequence[Refusal] = ()
     if messages:
         try:
@@ -139,8 +143,11 @@ def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:
 
 async def _decoded(
     intake: Intake, decoder: StreamDecoder, body: bytes, default_time: int
-) -> AsyncIterator[Decoded]:
-    """Decode a body piece by piece, and let others have their turn where it takes long."""
+) -> AsyncIterator[tuple[Decoded, bool]]:
+    """Decode a body piece by piece, and let others have their turn where it takes long.
+
+    With each piece comes whether there is another one.
+    """
     least, piece, largest = _PIECES
     position = 0
     is_wrong, since = False, intake.pace.served
@@ -158,5 +165,5 @@ async def _decoded(
         position += piece
         is_wrong = bool(decoded.errors)
         piece = least if is_wrong else min(2 * piece, largest)
-        yield decoded
-    yield decoder.finish(default_time)
+        yield decoded, position < len(body)
+    yield decoder.finish(default_time), False

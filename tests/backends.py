@@ -66,6 +66,9 @@ class MemoryBackend:
     def prepare(self, messages: Batch) -> None:
         """See :meth:`IBackend.prepare`."""
 
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`."""
+
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
@@ -153,6 +156,7 @@ class ScriptedBackend:
     :ivar batch_ids: of each of them.
     :ivar queries: each with the arguments of :meth:`query` in a dictionary.
     :ivar cutoffs: those that :meth:`expire` was called with.
+    :ivar announced: the texts of what was announced, each time.
     :ivar tended: the times that :meth:`tend` was called with.
     :ivar expiring: gives what :meth:`expire` returns.
     :ivar tending: gives what :meth:`tend` returns.
@@ -167,6 +171,7 @@ class ScriptedBackend:
         self.queries: list[Call] = []
         self.cutoffs: list[int] = []
         self.tended: list[int] = []
+        self.announced: list[list[str]] = []
         self.expiring: Callable[[], Deferred[int]] = lambda: succeed(0)
         self.tending: Callable[[], Deferred[None]] = lambda: succeed(None)
         self.is_open = False
@@ -188,6 +193,10 @@ class ScriptedBackend:
 
     def prepare(self, messages: Batch) -> None:
         """See :meth:`IBackend.prepare`."""
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`."""
+        self.announced.append([message.text for part in parts for message in part])
 
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         self.writes.append(Call(messages))

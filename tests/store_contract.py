@@ -86,6 +86,28 @@ class StoreContract:
         self.assertTrue(verifyObject(IBackend, self.backend))
         self.assertIsInstance(self.backend.describe(), str)
 
+    # -- what is announced
+
+    async def test_what_is_announced_is_there_once_it_is_written(self) -> None:
+        parts = [messages(text, NOW + 10 * place) for place, text in enumerate(("ab", "cd", "ef"))]
+        await self.store(message("first"))
+        for count in (1, 2):
+            self.backend.announce(parts[:count])
+        self.assertEqual(await self.texts(), ["first"])
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual(await self.texts(), ["first", *"abcdef"])
+
+    async def test_what_is_announced_and_not_written_is_not_there(self) -> None:
+        for work in (lambda: self.store(message("other")), lambda: self.backend.tend(NOW)):
+            self.backend.announce([messages("ab", hostname="announced")])
+            await work()
+            self.assertEqual(await self.texts(hostname="announced"), [])
+        parts = [messages("ab", hostname="announced"), messages("c", NOW + 10)]
+        self.backend.announce(parts[:1])
+        await self.store(message("another"))
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual(await self.texts(), ["other", "another", *"abc"])
+
     # -- what is found
 
     async def test_finds_time_and_text(self) -> None:

@@ -94,6 +94,7 @@ class FakeSink:
         self.messages: list[Message] = []
         self.origins: list[Origin] = []
         self.flushes = 0
+        self.announced: list[list[Batch]] = []
         self._waiting: list[tuple[Deferred[Sequence[Refusal]], Account, Sequence[Message]]] = []
 
     @property
@@ -110,6 +111,10 @@ class FakeSink:
         if not self.holds:
             self.commit()
         return committed
+
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`."""
+        self.announced.append([*parts])
 
     def flush(self) -> None:
         """See :meth:`IMessageSink.flush`."""

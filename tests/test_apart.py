@@ -11,9 +11,13 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import capturedLogs, formatEvent
@@ -24,7 +28,9 @@ from ccstore.message import Batch
 from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterProcess
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.file import prepare_file
 from ccstore.storage.sqlite.lock import FileLock, InUse
+from ccstore.storage.sqlite.writer import Writer
 from tests.backends import NOW, SECOND, message, messages
 from tests.daemon import database
 from tests.faults import WatchedDaemon
@@ -47,7 +53,64 @@ class _Apart:
 
 
 class ApartContractTests(_Apart, StoreContract, TestCase):
-    pass
+    def setUp(self) -> None:
+        self.patch(apart, "_WORTH_ANNOUNCING", 1)
+        self.patch(apart, "_UNLUCKY", 0)
+        super().setUp()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("begin", "undo", "write", "fail", "seal")),
+            st.lists(st.tuples(st.sampled_from(("event", "log")), st.integers(0, 3)), max_size=4),
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_begun_and_undone_leaves_no_trace(steps: list[tuple[str, list[tuple[Any, int]]]]) -> None:
+    """The writer knows of the file what another one finds in it, and the file has what was written."""
+    with (
+        TemporaryDirectory() as directory,
+        closing(sqlite3.connect(Path(directory, "x.db"), isolation_level=None)) as connection,
+    ):
+        prepare_file(connection)
+        writer = Writer(10**12, lambda: NOW, print)
+        writer.load(connection)
+        begun: list[str] = []
+        written: list[str] = []
+        for step, chosen in steps:
+            batch = Batch.of([message("t", NOW + host, kind, hostname=f"h{host}") for kind, host in chosen])
+            told = [f"{kind} h{host}" for kind, host in chosen]
+            if step == "begin":
+                writer.begin(connection, batch)
+                begun += told
+            elif step == "write":
+                writer.write(connection, batch)
+                written += begun + told
+                begun = []
+            else:
+                if step == "fail":
+                    with pytest.raises(UnicodeEncodeError):
+                        writer.begin(connection, Batch.of([message("\ud800", kind="log")]))
+                elif step == "undo":
+                    writer.undo(connection)
+                else:
+                    writer.undo(connection)
+                    writer.seal(connection, "event")
+                begun = []
+        writer.undo(connection)
+        another = Writer(10**12, lambda: NOW, print)
+        another.load(connection)
+        assert writer.state.lasts == another.state.lasts
+        assert [evolve(each, written_at=0) for each in writer._open.values()] == [*another._open.values()]
+        found = connection.execute(
+            "SELECT s.kind || ' ' || s.hostname FROM stream s JOIN"
+            " (SELECT stream FROM ccstore_event_rows UNION ALL SELECT stream FROM ccstore_log_rows) r"
+            " ON s.id = r.stream"
+        )
+        assert sorted(text for (text,) in found) == sorted(written)
+        assert writer.state.writes == len(written)
 
 
 class _Interrupted:
@@ -159,6 +222,120 @@ class ApartTests(_Apart, TestCase):
         self.backend.prepare(batches[0])
         await self.backend.write(Batch.together(batches))
         self.assertEqual(self.rows(), list("abcd"))
+
+    def announce(self, *texts: str) -> list[Batch]:
+        """Parts, of which all but the last are announced."""
+        self.patch(apart, "_WORTH_ANNOUNCING", 1)
+        parts = [messages(text, hostname=text) for text in texts]
+        for count in range(1, len(parts)):
+            self.backend.announce(parts[:count])
+        return parts
+
+    def requests(self) -> list[tuple[str, int]]:
+        """Notes what the process is asked for from now on, and how much is attached to it."""
+        found: list[tuple[str, int]] = []
+        there: Any = self.process._channel
+        send = there.send
+
+        def note(value: Any, attached: Sequence[bytes] = ()) -> None:
+            found.append((value[0], len(attached)))
+            send(value, attached)
+
+        self.patch(there, "send", note)
+        return found
+
+    async def test_what_was_announced_is_not_sent_again(self) -> None:
+        await self.offer("a")
+        found = self.requests()
+        parts = self.announce("bc", "de", "fg")
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual(found, [("announce", 1), ("announce", 1), ("write", 1)])
+        # There may be nothing left.
+        self.backend.announce(parts[:2])
+        await self.backend.write(Batch.together(parts[:2]))
+        self.assertEqual(found[3:], [("announce", 2), ("write", 0)])
+        self.assertEqual(self.rows(), list("abcdefgbcde"))
+
+    async def test_nothing_is_announced_for_a_while_after_something_else_was_written(self) -> None:
+        await self.offer("a")
+        self.patch(apart, "_UNLUCKY", 2)
+        found = self.requests()
+        parts = self.announce("b", "c")
+        await self.offer("d")
+        for _ in range(3):
+            self.backend.announce(parts[:1])
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual([name for name, _ in found], ["announce", "write", "announce", "write"])
+        self.assertEqual(self.rows(), list("adbc"))
+
+    async def test_little_and_very_much_is_not_announced(self) -> None:
+        found = self.requests()
+        self.backend.announce([messages("a")])
+        self.announce("b", "c")
+        self.patch(apart, "_ANNOUNCED_SIZE", 10)
+        await self.backend.tend(self.now)
+        self.announce("d" * 11, "e")
+        self.assertEqual([name for name, _ in found][:2], ["announce", "tend"])
+        self.assertNotIn(("announce", 1), found[2:])
+
+    async def test_nothing_is_announced_while_something_is_done(self) -> None:
+        found = self.requests()
+        done = self.offer("a")
+        parts = self.announce("b", "c")
+        await done
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual([name for name, _ in found], ["write", "write"])
+        self.assertEqual(self.rows(), list("abc"))
+
+    async def test_a_stream_that_was_made_for_what_was_taken_back_is_made_again(self) -> None:
+        parts = self.announce("a", "b")
+        await self.backend.tend(self.now)
+        await self.offer("c")
+        await self.backend.write(Batch.together(parts))
+        with closing(sqlite3.connect(self.path)) as connection:
+            found = connection.execute("SELECT field, hostname FROM alex_events ORDER BY id").fetchall()
+        self.assertEqual(found[1:], [("a", "a"), ("b", "b")])
+
+    async def test_what_was_announced_to_a_file_that_somebody_else_writes(self) -> None:
+        await self.offer("a")
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            parts = self.announce("b", "c", "d")
+            with self.assertRaisesRegex(StoreUnavailable, "database is locked"):
+                await self.backend.write(Batch.together(parts))
+        await self.backend.write(Batch.together(parts))
+        self.assertEqual(self.rows(), list("abcd"))
+
+    async def test_a_message_at_fault_that_was_announced_is_refused(self) -> None:
+        await self.offer("a")
+        parts = self.announce("bc", "\ud800", "d")
+        with self.assertRaises(StoreError) as caught:
+            await self.backend.write(Batch.together(parts))
+        self.assertNotIsInstance(caught.exception, StoreUnavailable)
+        self.assertEqual(self.rows(), ["a"])
+        await self.backend.write(Batch.together([parts[0], parts[2]]))
+        self.assertEqual(self.rows(), list("abcd"))
+
+    async def test_a_process_that_is_killed_after_something_was_announced(self) -> None:
+        await self.offer("a")
+        for is_late in (False, True):
+            parts = self.announce("b", "c")
+            _Interrupted(self.process, is_late=is_late)
+            batch = Batch.together(parts)
+            with self.assertRaises(CommitUnknown):
+                await self.backend.write(batch)
+            await self.backend.write(batch)
+        self.assertEqual(self.rows(), list("abcbc"))
+        parts = self.announce("d", "e")
+        assert self.process._process is not None
+        self.process._process.kill()
+        self.process._process.wait()
+        self.backend.announce([*parts, messages("f")])
+        batch = Batch.together(parts)
+        with self.assertRaises(CommitUnknown):
+            await self.backend.write(batch)
+        await self.backend.write(batch)
+        self.assertEqual(self.rows(), list("abcbcde"))
 
     async def test_a_file_that_somebody_else_writes(self) -> None:
         await self.offer("a")

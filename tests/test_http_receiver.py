@@ -317,6 +317,30 @@ class LimitTests(HttpTestCase):
         self.assertEqual([self.wire.value(), wires[0].value(), wires[2].value()], [b"", b"", b""])
         self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
 
+    def test_what_is_decoded_of_a_large_body_is_announced(self) -> None:
+        self.start()
+        lines = [event(f"{number}") for number in range(1000)]
+        self.assertEqual(self.send(b"\n".join(lines)).status, 200)
+        self.assertEqual(self.sink.texts, [f"{number}" for number in range(1000)])
+        counts = [sum(map(len, parts)) for parts in self.sink.announced]
+        self.assertGreater(len(counts), 2)
+        self.assertEqual(sorted(set(counts)), counts)
+        self.assertLess(counts[-1], 1000)
+        self.assertEqual(
+            [message.text for part in self.sink.announced[-1] for message in part],
+            self.sink.texts[: counts[-1]],
+        )
+
+    def test_nothing_is_announced_of_a_body_after_a_mistake(self) -> None:
+        self.start()
+        lines = [event(f"{number}") for number in range(1000)]
+        lines[300] = b"x"
+        self.assertEqual(self.send(b"\n".join(lines)).status, 400)
+        self.assertTrue(self.sink.announced)
+        for parts in self.sink.announced:
+            self.assertLess(sum(map(len, parts)), 300)
+        self.assertEqual(len(self.sink.texts), 999)
+
     def test_there_is_room_for_a_small_body_beside_many_large_ones(self) -> None:
         self.start(Room(10_000, request_size=0))
         self.connect().dataReceived(head(length=10_000) + b"#" * 9990)

@@ -36,6 +36,7 @@ class FakeStore:
         self.urgent: list[bool] = []
         self.waiting: list[Deferred[Sequence[Refusal]]] = []
         self.flushes = 0
+        self.announced: list[list[Batch]] = []
 
     def accept(self, messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         self.offered += messages
@@ -48,6 +49,9 @@ class FakeStore:
 
     def fail(self, error: Exception) -> None:
         self.waiting.pop(0).errback(error)
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        self.announced.append([*parts])
 
     def flush(self) -> None:
         self.flushes += 1
@@ -138,6 +142,17 @@ def test_flush_is_passed_on() -> None:
     site = Site()
     site.router.flush()
     assert site.store.flushes == 1
+
+
+def test_what_is_kept_as_it_is_is_announced() -> None:
+    site = Site()
+    right, wrong = Batch.of([event("a", cluster="alex")]), Batch.of([event("b")])
+    old = Batch.of([line(time=(NOW - RETENTION) * SECOND, cluster="alex")])
+    more = Batch.of([line({"event": "c", "x": 1}, cluster="alex")])
+    site.router.announce([right, right], site.origin)
+    for other in (wrong, old, more):
+        site.router.announce([right, other], site.origin)
+    assert site.store.announced == [[right, right]]
 
 
 def test_a_message_with_a_cluster_reaches_the_store_as_it_is() -> None:

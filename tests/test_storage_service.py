@@ -136,6 +136,25 @@ class GroupCommitTests(_ServiceTests):
         self.assertEqual([row.text for row in page.rows], list("abc"))
         self.successResultOf(self.service.stopService())
 
+    def test_what_is_announced_reaches_a_backend_that_has_nothing_else_to_do(self) -> None:
+        def announce() -> int:
+            before = len(self.backend.announced)
+            self.service.announce([messages("a"), messages("b")])
+            return len(self.backend.announced) - before
+
+        self.assertEqual(announce(), 1)
+        self.assertEqual(self.backend.announced, [["a", "b"]])
+        self.accept("c", urgent=False)
+        self.assertEqual(announce(), 0)
+        self.service.flush()
+        self.assertEqual(announce(), 0)
+        self.commit()
+        self.assertEqual(announce(), 1)
+        self.accept("d", urgent=False)
+        self.service.flush()
+        self.lock()
+        self.assertEqual(announce(), 0)
+
 
 class LingeringTests(_ServiceTests):
     """What nobody waits for may make a larger batch."""

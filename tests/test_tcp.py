@@ -380,7 +380,6 @@ class ManyConnectionsTests(_TcpTests):
         self.assertEqual({is_open for count, is_open in waiting if count <= 2}, {True})
         self.assertEqual(self.rejected, 7)
 
-
     def test_of_too_many_who_make_mistakes_the_worst_is_cut_off_and_its_lines_are_counted(self) -> None:
         self.patch(tcp, "_MOST_WRONG", 2)
         self.start()

@@ -124,6 +124,9 @@ class RuleSink:
         kept, places = self._sift(messages, outcomes, origin)
         return pass_on(self._sink, kept, places, origin, urgent=urgent)
 
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`; the rules may make others of them."""
+
     def flush(self) -> None:
         """See :meth:`IMessageSink.flush`."""
         self._sink.flush()

@@ -68,6 +68,9 @@ class PhaseSink:
         kept = Batch.of([messages[place] for place in places])
         return pass_on(self._sink, kept, places, origin, urgent=urgent)
 
+    def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
+        """See :meth:`IMessageSink.announce`; some of them may be analysed, and not kept."""
+
     def flush(self) -> None:
         """See :meth:`IMessageSink.flush`."""
         self._sink.flush()

@@ -240,6 +240,11 @@ class StorageService(Service):
             waiting + count <= self._max_waiting and waiting_size + size <= MAX_WAITING_SIZE
         )
 
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IMessageStore.announce`."""
+        if not (self._offers or self._is_writing or self._stopping or self._failure is not None):
+            self._backend.announce(parts)
+
     def flush(self) -> None:
         """See :meth:`IMessageStore.flush`."""
         if self._linger is not None:

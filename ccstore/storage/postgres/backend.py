@@ -162,6 +162,9 @@ class PostgresBackend:
     def prepare(self, messages: Batch) -> None:
         """See :meth:`IBackend.prepare`."""
 
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`; nothing is begun here."""
+
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`."""
         if self._writer is None:

@@ -14,11 +14,14 @@ import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from operator import is_
 from pathlib import Path
 from typing import Any, Final
 
+from attrs import frozen
+
 from ccstore.interfaces import CommitUnknown, StoreError
-from ccstore.message import Batch, Series
+from ccstore.message import Batch, Series, Source
 from ccstore.storage.sqlite import channel
 from ccstore.storage.sqlite.file import Say
 from ccstore.storage.sqlite.writer import State
@@ -27,6 +30,12 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 #: Seconds that the process may take to end when there is nothing left to do.
 _PATIENCE: Final = 10.0
 _SERIES_HELD: Final = 1 << 17
+#: Messages that are worth to be announced, and bytes of those that may be: so many can be sent without
+#: waiting for the process to take them.
+_WORTH_ANNOUNCING: Final = 100
+_ANNOUNCED_SIZE: Final = 1 << 17
+#: How often nothing is announced after something else was written instead.
+_UNLUCKY: Final = 100
 
 
 class ProcessEnded(sqlite3.OperationalError):
@@ -99,6 +108,16 @@ class WriterProcess:
         self.start()
         return self._ask(name, self._now(), *arguments, attached=attached)
 
+    def tell(self, name: str, *arguments: object, attached: Sequence[bytes] = ()) -> bool:
+        """Have something done to which there is no answer; False if there is nobody to do it."""
+        if self._channel is None:
+            return False
+        try:
+            self._channel.send((name, self._now(), *arguments), attached)
+        except OSError:
+            return False  # whoever waits for an answer will be told
+        return True
+
     def _ask(self, *request: object, attached: Sequence[bytes] = ()) -> Any:
         assert self._channel is not None
         try:
@@ -168,6 +187,14 @@ class _Book:
         return channel.pack((array(channel.NUMBERS, found).tobytes(), messages.texts, messages.times))
 
 
+@frozen
+class _Announced:
+    """Parts of a batch that the process has, of a start."""
+
+    parts: Sequence[Batch] = ()
+    start: int = 0
+
+
 class WriterApart:
     """What :class:`ccstore.storage.sqlite.writer.Writer` does, done by the process."""
 
@@ -178,12 +205,44 @@ class WriterApart:
         self._known: tuple[_Book, int, int] | None = None
         # A batch that may be committed or not, and the ids that were the last before it.
         self._doubtful: tuple[Batch, Mapping[str, int]] | None = None
+        self._announced = _Announced()
+        self._unlucky = 0  # times that nothing is announced, since something else was written the last time
 
     def prepare(self, messages: Batch) -> None:
         """Pack messages; called in the reactor's thread, and all else in that of the writer."""
         if len(self._book.series) > _SERIES_HELD:
             self._book = _Book()
-        messages.packed = (self._book, self._book.pack(messages))
+        for part in messages.parts or (messages,):
+            if part.packed is None:
+                part.packed = (self._book, self._book.pack(part))
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """Send messages that will most probably be written next, so that the process can begin with them.
+
+        Called in the reactor's thread, while nothing is done in that of the writer.
+        """
+        sent = self._announced.parts
+        new = parts[len(sent) :]
+        if self._unlucky:
+            self._unlucky -= 1
+        elif (
+            _begins_with(parts, sent)
+            and sum(map(len, new)) >= _WORTH_ANNOUNCING
+            and sum([part.facts.size for part in parts]) <= _ANNOUNCED_SIZE
+        ):
+            for part in new:
+                self.prepare(part)
+            book, pieces = _pieces(new)
+            if self._process.tell("announce", *self._introduce(book), attached=pieces):
+                self._announced = _Announced([*parts], self._process.starts)
+
+    def _introduce(self, book: _Book) -> tuple[int, list[Source]]:
+        """How many series of this book the process has, and those that it has not; it will have them."""
+        known = 0
+        if self._known is not None and self._known[0] is book and self._known[2] == self._process.starts:
+            known = self._known[1]
+        self._known = (book, len(book.series), self._process.starts)
+        return known, [each.source for each in book.series[known:]]
 
     def write(self, process: WriterProcess, messages: Batch) -> None:
         """Commit all of these messages; raises :class:`CommitUnknown` if it is not known whether they are."""
@@ -193,48 +252,60 @@ class WriterApart:
             if process.state.lasts != lasts:
                 return
         lasts = process.state.lasts
-        book, pieces = _pieces(messages)
-        known = 0
-        if self._known is not None and self._known[0] is book and self._known[2] == process.starts:
-            known = self._known[1]
-        new = [each.source for each in book.series[known:]]
-        self._known = None
+        parts = messages.parts or (messages,)
+        announced, self._announced = self._announced, _Announced()
+        goes_on = False
+        if announced.parts:
+            goes_on = announced.start == process.starts and _begins_with(parts, announced.parts)
+            if not goes_on:
+                self._unlucky = _UNLUCKY
+        book, pieces = _pieces(parts[len(announced.parts) :] if goes_on else parts)
         try:
-            process.request("write", known, new, attached=pieces)
+            process.request("write", goes_on, *self._introduce(book), attached=pieces)
         except ProcessEnded as ended:
             self._doubtful = (messages, lasts)
             raise CommitUnknown(str(ended)) from None
-        self._known = (book, known + len(new), process.starts)
+        except BaseException:
+            self._known = None  # who knows how far it got
+            raise
 
     def tend(self, process: WriterProcess, now: int) -> None:
-        process.request("tend", now)
+        self._request(process, "tend", now)
 
     def expire(self, process: WriterProcess, cutoff: int) -> int:
-        return int(process.request("expire", cutoff))
+        return int(self._request(process, "expire", cutoff))
 
     def merge(self, process: WriterProcess) -> bool:
-        return bool(process.request("merge"))
+        return bool(self._request(process, "merge"))
 
     def give_back(self, process: WriterProcess) -> bool:
-        return bool(process.request("give_back"))
+        return bool(self._request(process, "give_back"))
 
     def checkpoint(self, process: WriterProcess) -> None:
-        process.request("checkpoint")
+        self._request(process, "checkpoint")
 
     def figures(self, process: WriterProcess) -> dict[str, int]:
-        return dict(process.request("figures"))
+        return dict(self._request(process, "figures"))
+
+    def _request(self, process: WriterProcess, name: str, *arguments: object) -> Any:
+        self._announced = _Announced()  # the process takes back what it has begun
+        return process.request(name, *arguments)
 
     @property
     def state(self) -> State:
         return self._process.state
 
 
-def _pieces(messages: Batch) -> tuple[_Book, list[bytes]]:
+def _begins_with(parts: Sequence[Batch], first: Sequence[Batch]) -> bool:
+    return len(first) <= len(parts) and all(map(is_, first, parts))
+
+
+def _pieces(parts: Sequence[Batch]) -> tuple[_Book, list[bytes]]:
     """What was packed in advance, or else all of it now."""
-    packed = [part.packed for part in messages.parts or (messages,)]
-    if packed[0] is not None:
+    packed = [part.packed for part in parts]
+    if packed and packed[0] is not None:
         book = packed[0][0]
         if all(each is not None and each[0] is book for each in packed):
             return book, [piece for _, piece in packed]
     book = _Book()
-    return book, [book.pack(messages)]
+    return book, [*map(book.pack, parts)]

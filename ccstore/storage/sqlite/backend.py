@@ -91,6 +91,7 @@ class SqliteBackend:
         self._reactor = reactor
         self._writing: ConnectionPool | None = None
         self._reading: ConnectionPool | None = None
+        self._running = 0  # works of the writer's thread that have not ended
         self._writes_begun = 0  # and not ended
         self._has_failed = False  # one of them, and so all that were begun after it
         self._queries = 0
@@ -198,6 +199,11 @@ class SqliteBackend:
         """See :meth:`IBackend.prepare`."""
         if isinstance(self._writer, WriterApart):
             self._writer.prepare(messages)
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`."""
+        if isinstance(self._writer, WriterApart) and not self._running:
+            self._writer.announce(parts)
 
     def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
         """See :meth:`IBackend.write`. Whether a commit succeeded is always known here: ids are not needed."""
@@ -330,8 +336,14 @@ class SqliteBackend:
         """Do something in the writer's thread."""
         if self._writing is None:
             return fail(StoreUnavailable(CLOSED))
+        self._running += 1
         running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
+        running.addBoth(self._ran)
         return running.addErrback(_translate)
+
+    def _ran(self, result: _Result | Failure) -> _Result | Failure:
+        self._running -= 1
+        return result
 
 
 def _make_copied(connection: sqlite3.Connection) -> None:

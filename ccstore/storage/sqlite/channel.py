@@ -36,12 +36,13 @@ _Received = TypeVar("_Received", bytes, int)
 class Channel:
     """One end. It blocks; raises OSError if the other end is gone.
 
-    Each end sends, and then waits for the answer. As few calls as possible are made for that: after each of
-    them, a thread has to wait for the interpreter lock.
+    Each end sends, and then waits for the answer, if there is to be one. As few calls as possible are made
+    for that: after each of them, a thread has to wait for the interpreter lock.
     """
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._rest = b""  # of what was received already
 
     def send(self, value: object, attached: Sequence[bytes] = ()) -> None:
         """Send a value, and with it some bytes that need not be packed again."""
@@ -56,12 +57,14 @@ class Channel:
 
     def receive(self) -> tuple[Any, list[memoryview]]:
         """The next value and what is attached; raises ConnectionError if there is none any more."""
-        data = b""
+        data, self._rest = self._rest, b""
         while len(data) < _HEADER:
             data += self._some(self._end.recv(_READ))
         size = _HEADER + int.from_bytes(data[:_HEADER], "little")
-        view = memoryview(data)
-        if len(data) < size:
+        view = memoryview(data)[:size]
+        if len(data) > size:
+            self._rest = data[size:]
+        elif len(data) < size:
             whole, position = bytearray(size), len(data)
             whole[:position] = data
             view = memoryview(whole)

@@ -31,6 +31,7 @@ class _Server:
         self._now = 0
         self._series: list[Series] = []
         self._said: list[str] = []  # for the log, since the last answer
+        self._failed: Exception | None = None  # what was announced could not be inserted
 
     def run(self) -> None:
         (path, pragmas, retention, self._now), _ = self._channel.receive()
@@ -50,9 +51,12 @@ class _Server:
             gc.set_threshold(20000, 10, 100)
             while True:
                 (name, self._now, *arguments), pieces = self._channel.receive()
-                if name == "write":
+                if name == "announce":
+                    self._announce(writer, there, pieces, *arguments)
+                elif name == "write":
                     self._answer(writer, self._write, writer, there, pieces, *arguments)
                 else:
+                    self._take_back(writer, there)
                     self._answer(writer, partial(getattr(writer, name), there), *arguments)
 
     def _batch(self, pieces: Sequence[memoryview], known: int, new: Sequence[Source]) -> Batch:
@@ -69,7 +73,7 @@ class _Server:
             batch.times += times
         return batch
 
-    def _write(
+    def _announce(
         self,
         writer: Writer,
         there: sqlite3.Connection,
@@ -77,7 +81,39 @@ class _Server:
         known: int,
         new: Sequence[Source],
     ) -> None:
-        writer.write(there, self._batch(pieces, known, new))
+        """Begin to write. Nobody waits for an answer: if it fails, the write that follows does."""
+        batch = self._batch(pieces, known, new)
+        if self._failed is None:
+            try:
+                writer.begin(there, batch)
+            except Exception as error:
+                self._failed = error
+
+    def _take_back(self, writer: Writer, there: sqlite3.Connection) -> None:
+        """Something else is done than what was announced."""
+        self._failed = None
+        writer.undo(there)
+
+    def _write(
+        self,
+        writer: Writer,
+        there: sqlite3.Connection,
+        pieces: Sequence[memoryview],
+        goes_on: bool,
+        known: int,
+        new: Sequence[Source],
+    ) -> None:
+        """Write messages.
+
+        :param goes_on: behind those that were announced, in the same transaction.
+        """
+        batch = self._batch(pieces, known, new)
+        failed = self._failed
+        if not goes_on or failed is not None:
+            self._take_back(writer, there)
+        if goes_on and failed is not None:
+            raise failed
+        writer.write(there, batch)
 
     def _answer(self, writer: Writer, work: Callable[..., object], *arguments: Any) -> bool:
         error: tuple[str, str] | None = None

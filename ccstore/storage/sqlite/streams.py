@@ -38,6 +38,7 @@ class Streams:
         self._by_series: dict[Series, int] = {}
         self._by_key: dict[StreamKey, int] = {}
         self._next = 1
+        self._has_made = False  # streams, in this transaction
         self._knows_all = False  # so that what is not in _by_key is new
         # By kind: what the open segment has, None if that is not known, and the streams of which a segment
         # was noted that is not far from the present one.
@@ -111,6 +112,12 @@ class Streams:
         if len(self.clusters) < _CLUSTERS_HELD:
             self.clusters |= self.new_clusters
         self.new_clusters.clear()
+        self._has_made = False
+
+    def undo(self) -> None:
+        """Messages were inserted, and that was rolled back: if streams were made for them, they are gone."""
+        if self._has_made:
+            self.forget()
 
     def forget(self) -> None:
         """A transaction was rolled back: what was learned in it is not there."""
@@ -121,6 +128,7 @@ class Streams:
         for noted in self._noted.values():
             noted.clear()
         self.new_clusters.clear()
+        self._has_made = False
 
     def _learn(
         self, connection: sqlite3.Connection, kind: str, series: Sequence[Series], segment: int
@@ -173,4 +181,5 @@ class Streams:
             self.new_clusters.add((str(cluster), str(kind)))
         self.new_clusters -= self.clusters
         self._next += len(keys)
+        self._has_made = True
         self._by_key.update([(key, stream) for stream, key in made])

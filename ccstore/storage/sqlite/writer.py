@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from attrs import define
+from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.storage.sqlite.file import SCHEMA_VERSION, Say, checkpoint, transaction
@@ -85,6 +85,8 @@ class Writer:
         self._merger = Merger(say)
         self._writes = 0
         self._deletes = 0
+        # The open segments and the count of writes as they were before the transaction that is open.
+        self._before: tuple[dict[str, _Segment], int] | None = None
 
     @property
     def state(self) -> State:
@@ -138,36 +140,74 @@ class Writer:
     ) -> None:
         """Commit all of these messages, and what ``also`` does to the database."""
         parts = [*messages.by_kind()]
-        if not parts:
+        if not parts and self._before is None:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 also(connection)
             return
         with self._transaction(connection):
-            for kind, part in parts:
-                self._insert(connection, self._open[kind], kind, part)
+            self._insert_all(connection, parts)
             refresh_cluster_views(connection, self._streams.new_clusters, self._say)
             also(connection)
         self._streams.committed()
+
+    def begin(self, connection: sqlite3.Connection, messages: Batch) -> None:
+        """Insert messages that will be committed with those that are written next, unless that is undone.
+
+        May be called several times. If it raises, all of that is undone.
+        """
+        if self._before is None:
+            self._begin(connection)
+        try:
+            self._insert_all(connection, [*messages.by_kind()])
+        except BaseException:
+            self.undo(connection)
+            raise
+
+    def undo(self, connection: sqlite3.Connection) -> None:
+        """Take back what was begun, if anything was."""
+        if self._before is not None:
+            self._roll_back(connection)
+            self._streams.undo()
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A transaction that changes streams, or what is left of one that was begun.
+
+        If it is rolled back, what is known of streams may not be so.
+        """
+        if self._before is None:
+            self._begin(connection)
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            self._streams.forget()
+            raise
+        self._before = None
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        self._before = ({kind: evolve(segment) for kind, segment in self._open.items()}, self._writes)
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        assert self._before is not None
+        (self._open, self._writes), self._before = self._before, None
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def _insert_all(self, connection: sqlite3.Connection, parts: Sequence[tuple[str, Batch]]) -> None:
         now = self._now()
         for kind, part in parts:
             segment = self._open[kind]
+            self._insert(connection, segment, kind, part)
             segment.rows += len(part)
             segment.min_time = min(segment.min_time, min(part.times))
             segment.max_time = max(segment.max_time, max(part.times))
             segment.written_at = now
-        self._writes += len(messages)
-
-    @contextmanager
-    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """A transaction that changes streams: if it is rolled back, what is known of them may not be so."""
-        try:
-            with transaction(connection):
-                yield
-        except BaseException:
-            self._streams.forget()
-            raise
+            self._writes += len(part)
 
     def _insert(self, connection: sqlite3.Connection, segment: _Segment, kind: str, messages: Batch) -> None:
         table = segment.table(kind)
