@@ -256,6 +256,7 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
         ({"figures": {"refused_bodies": 5}}, "smaller batches"),
         ({"figures": {"dropped": {"overload": 5}}}, "5 lines came faster than they could be stored"),
         ({"figures": {"dropped": {"store_unavailable": 5}}}, "5 lines could not be stored"),
+        ({"figures": {"rejected": {"hung_up": 5}}}, "5 lines were not looked at"),
         ({"figures": {"rejected": {"something_new": 5}}}, "5 lines were rejected: something new"),
     ]
     for given, said in cases:

@@ -86,6 +86,36 @@ class DatagramTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_where_many_come_the_kernel_gathers_them_for_a_moment(self) -> None:
+        class Port:
+            is_reading = True
+
+            def pauseProducing(self) -> None:
+                self.is_reading = False
+
+            def resumeProducing(self) -> None:
+                self.is_reading = True
+
+            def getHandle(self) -> Any:
+                return wire
+
+        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(wire.close)
+        port: Any = Port()
+        self.receiver._port = port
+        few = udp._MANY - 1
+        self.send(*[event("a")] * few)
+        self.assertTrue(port.is_reading)
+        self.send(*[event("b")] * udp._MANY)
+        self.assertEqual(len(self.sink.texts), few + udp._MANY)
+        self.assertFalse(port.is_reading)
+        self.clock.advance(udp._GATHER)
+        self.assertTrue(port.is_reading)
+        # There is more to read at once.
+        self.send(*[event("c" * (udp._READ // udp._MANY))] * udp._MANY)
+        self.assertTrue(port.is_reading)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_a_large_datagram_is_decoded_in_turns_and_before_what_comes_after_it(self) -> None:
         self.clock.passes = pace.TURN / 3
         lines = event("a") + b"\n" + b"x\n" * 5000 + event("b")

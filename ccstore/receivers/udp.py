@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
 from twisted.logger import Logger
@@ -28,6 +29,9 @@ from ccstore.pace import LEAST_PIECE
 _MAX_DATAGRAM = 65536
 #: Bytes that are read in a turn of the reactor.
 _READ = 65536
+#: Datagrams read in one go from which on more will come at once, and seconds for which those are left to the
+#: kernel: to read a few costs nearly as much as to read a hundred.
+_MANY, _GATHER = 4, 0.002
 #: Seconds between two looks at the kernel's counter.
 _LOOK_EVERY = 10.0
 #: Seconds that decoding may take at the stop.
@@ -84,6 +88,8 @@ class UdpReceiver(Service):
         self._port: Port | None = None
         self._is_reading = True
         self._datagrams = 0
+        self._read = self._read_size = 0  # datagrams, and their bytes, since they were last handed over
+        self._resume: IDelayedCall | None = None
         self._kernel_drops: int | None = None
         self._looked_at = 0.0
         self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
@@ -131,6 +137,9 @@ class UdpReceiver(Service):
         if self._port is None:
             return
         port, self._port = self._port, None
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
         # A turn reads only so much, and a sender that never pauses must not hold up the stop.
         for _ in range(2 * self._config.receive_buffer // port.maxThroughput + 1):
             before = self._datagrams
@@ -166,6 +175,8 @@ class UdpReceiver(Service):
     def take(self, datagram: bytes, addr: Any) -> None:
         """Take in one datagram."""
         self._datagrams += 1
+        self._read += 1
+        self._read_size += len(datagram)
         if not datagram:
             return
         if not self._gathered:
@@ -184,15 +195,26 @@ class UdpReceiver(Service):
             self._accept(*together, size)
         else:
             self._accept(*self._decode(self.intake.pace.share(self) if seconds is None else seconds))
-        self._read_on(is_done=not self._gathered)
-
-    def _read_on(self, *, is_done: bool) -> None:
-        """Read no more before there is time for it; meanwhile the kernel's buffer takes it."""
-        if not is_done:
+        may_gather = self._read >= _MANY and self._read_size < _READ
+        self._read = self._read_size = 0
+        if self._gathered:
+            # Read no more before there is time for it; meanwhile the kernel's buffer takes it.
             self._reactor.callLater(0, self._hand_over)
-        if self._port is not None and is_done != self._is_reading:
-            self._is_reading = is_done
-            self._port.resumeProducing() if is_done else self._port.pauseProducing()
+            self._set_reading(False)
+        elif may_gather and self._port is not None:
+            self._set_reading(False)
+            self._resume = self._reactor.callLater(_GATHER, self._read_on)
+        else:
+            self._set_reading(True)
+
+    def _read_on(self) -> None:
+        self._resume = None
+        self._set_reading(True)
+
+    def _set_reading(self, is_reading: bool) -> None:
+        if self._port is not None and is_reading != self._is_reading:
+            self._is_reading = is_reading
+            self._port.resumeProducing() if is_reading else self._port.pauseProducing()
 
     def _decode(self, seconds: float) -> tuple[Batch, list[str], int]:
         """Decode piece by piece as far as there is time; the messages, the host of each, and the bytes."""
