@@ -135,6 +135,10 @@ class _Run:
         ports = {way: self.daemon.ports[name] for way, name in _NAMES.items()}
         with noise(ports, self.part):
             time.sleep(self.part)
+        # What is left of it is none of the next attack.
+        deadline = time.monotonic() + _PATIENCE
+        while self.daemon.stats()["receivers"]["tcp"]["connections"] and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def long_line(self) -> None:
         with self.connect("TCP") as connection:

@@ -26,8 +26,6 @@ from ccstore.pace import LEAST_PIECE
 JSON = b"application/json"
 #: How long a client may go on sending a body that was refused already, in seconds.
 _LINGER = 2.0
-#: Bytes that a request takes besides its body.
-_REQUEST_SIZE = 1 << 13
 #: Bytes that are read in one go, so that few are of the next request, which has to wait; and those of a body.
 _READ, _READ_OF_BODY = 1 << 13, 1 << 16
 #: Seconds after which a client may come again.
@@ -133,8 +131,6 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         if length is not None and length > self._limited_site.max_body:
             self._refuse_as_too_large()
-        elif length != 0:
-            self._limited_site.room.take(self, self._limited_site.room.request_size)
         if length is None or length > _READ:
             cast(Any, self.channel).set_read(_READ_OF_BODY)
 
@@ -237,20 +233,16 @@ class _Channel(HTTPChannel):
 
 
 class Room:
-    """Memory for the bodies of requests, and for the requests that have one.
+    """Memory for the bodies of requests.
 
     :param most: bytes of all of them. A single one may be larger, and there is room for a quarter more of
         small ones, which are soon done with.
     :param small: bytes of a small body.
-    :param request_size: bytes that a request takes besides its body.
     """
 
-    def __init__(
-        self, most: int = 32 << 20, *, small: int = LEAST_PIECE, request_size: int = _REQUEST_SIZE
-    ) -> None:
+    def __init__(self, most: int = 32 << 20, *, small: int = LEAST_PIECE) -> None:
         self._most = most
-        self._small = small + request_size
-        self.request_size = request_size
+        self._small = small
         self._held = 0
         self._arriving: set[LimitedRequest] = set()
 
@@ -260,15 +252,15 @@ class Room:
         Of those that are still arriving the largest is refused, which may be this one.
         """
         most = self._most + (self._most // 4 if request.held + size <= self._small else 0)
-        while self._held > request.held and self._held + size > most:
-            largest = max(self._arriving, key=lambda each: each.held, default=None)
-            if largest is None or not largest.held:
-                if request.is_arriving:
-                    request.refuse_for_now()
-                return False
-            largest.refuse_for_now()
-            if largest is request:
-                return False
+        if self._held > request.held and self._held + size > most:
+            # Of equals, others before this one.
+            arriving = sorted(self._arriving, key=lambda each: (each.held, each is not request))
+            while self._held > request.held and self._held + size > most:
+                largest = arriving.pop() if arriving else request
+                if largest.is_arriving:
+                    largest.refuse_for_now()
+                if largest is request:
+                    return False
         self._held += size
         request.held += size
         if request.is_arriving:

@@ -110,7 +110,8 @@ async def write_lines(
     if listed:
         lines: list[int] = []
         numbering = intake.decoder(precision=precision, lenient=lenient, lines=lines)
-        async for _ in _decoded(intake, numbering, body, default_time):
+        # What is committed must not be answered with 503, so that it comes again.
+        async for _ in _decoded(intake, numbering, body, default_time, may_be_sent_away=False):
             if len(lines) > listed[-1].index:
                 break
         numbers = [lines[refusal.index] for refusal in listed]
@@ -142,7 +143,7 @@ def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:
 
 
 async def _decoded(
-    intake: Intake, decoder: StreamDecoder, body: bytes, default_time: int
+    intake: Intake, decoder: StreamDecoder, body: bytes, default_time: int, *, may_be_sent_away: bool = True
 ) -> AsyncIterator[tuple[Decoded, bool]]:
     """Decode a body piece by piece, and let others have their turn where it takes long.
 
@@ -163,7 +164,7 @@ async def _decoded(
                 ) from None
         decoded = decoder.feed(body[position : position + piece], default_time)
         position += piece
-        is_wrong = bool(decoded.errors)
+        is_wrong = bool(decoded.errors) and may_be_sent_away
         piece = least if is_wrong else min(2 * piece, largest)
         yield decoded, position < len(body)
     yield decoder.finish(default_time), False

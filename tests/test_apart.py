@@ -103,6 +103,7 @@ def test_what_is_begun_and_undone_leaves_no_trace(steps: list[tuple[str, list[tu
         another = Writer(10**12, lambda: NOW, print)
         another.load(connection)
         assert writer.state.lasts == another.state.lasts
+        assert writer.state.active_tables == another.state.active_tables
         assert [evolve(each, written_at=0) for each in writer._open.values()] == [*another._open.values()]
         found = connection.execute(
             "SELECT s.kind || ' ' || s.hostname FROM stream s JOIN"
@@ -272,11 +273,14 @@ class ApartTests(_Apart, TestCase):
         found = self.requests()
         self.backend.announce([messages("a")])
         self.announce("b", "c")
-        self.patch(apart, "_ANNOUNCED_SIZE", 10)
         await self.backend.tend(self.now)
-        self.announce("d" * 11, "e")
+        self.patch(apart, "_ANNOUNCED_SIZE", 100)
+        self.announce("d" * 100, "e")
+        self.patch(apart, "_ANNOUNCED_SIZE", 1000)
+        self.patch(apart, "_ANNOUNCED_SERIES", 0)
+        self.announce("f", "g")
         self.assertEqual([name for name, _ in found][:2], ["announce", "tend"])
-        self.assertNotIn(("announce", 1), found[2:])
+        self.assertNotIn("announce", [name for name, _ in found[2:]])
 
     async def test_nothing_is_announced_while_something_is_done(self) -> None:
         found = self.requests()

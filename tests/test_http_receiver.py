@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import Any, NamedTuple
 
 from twisted.internet import reactor
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs, formatEvent
@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
+from ccstore.pace import Pace, TooMuch
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import Room, WebError, unpack
 from tests.support import (
@@ -299,7 +300,7 @@ class LimitTests(HttpTestCase):
         self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes")
 
     def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
-        self.start(Room(10_000, small=1000, request_size=0))
+        self.start(Room(10_000, small=1000))
         self.sink.holds = True
         wires = []
         for size in (3000, 4000, 2000):
@@ -342,7 +343,7 @@ class LimitTests(HttpTestCase):
         self.assertEqual(len(self.sink.texts), 999)
 
     def test_there_is_room_for_a_small_body_beside_many_large_ones(self) -> None:
-        self.start(Room(10_000, request_size=0))
+        self.start(Room(10_000))
         self.connect().dataReceived(head(length=10_000) + b"#" * 9990)
         large = self.wire
         self.assertEqual(self.send(event("a")).status, 200)
@@ -387,21 +388,37 @@ class LimitTests(HttpTestCase):
         self.assertEqual(answers[1].error["rejected"], 2500)
         self.assertTrue(self.receiver.account.is_balanced)
 
-    def test_a_request_counts_with_what_it_takes_besides_its_body(self) -> None:
-        self.start(Room(10_000, request_size=5000))
+    def test_what_is_committed_is_never_sent_away(self) -> None:
+        def no_time(pace: Pace, wrong: int = 0, since: int = 0) -> Deferred[None]:
+            return fail(TooMuch()) if wrong else succeed(None)
+
+        self.start()
+        self.sink.holds = True
+        self.sink.refuses = lambda message: "no" if message.text == "999" else None
+        lines = [event(f"{number}") for number in range(1000)]
+        lines[700] = b"x"
+        body = b"\n".join(lines)
+        self.connect().dataReceived(head(length=len(body)) + body)
+        while not self.sink.messages:
+            self.clock.turn()
+        self.patch(Pace, "turn", no_time)
+        self.sink.commit()
+        answer = self.answer()
+        self.assertEqual(answer.status, 400)
+        self.assertEqual([line["line"] for line in answer.error["lines"]], [701, 1000])
+
+    def test_of_equals_it_is_others_that_are_refused(self) -> None:
+        self.start(Room(10_000, small=0))
         wires = []
         for _ in range(3):
-            self.connect().dataReceived(head(length=100))
+            self.connect().dataReceived(head(length=6000) + b"#" * 4000)
             wires.append(self.wire)
+        self.assertEqual(wires[2].value(), b"")
         refused = [wire for wire in wires if b" 503 " in wire.value()]
         self.assertEqual(len(refused), 1)
-        self.assertEqual(self.receiver.figures()["refused_bodies"], 1)
-        # One without a body needs no room.
-        self.connect().dataReceived(head("GET"))
-        self.assertEqual(self.answer().status, 405)
 
     def test_there_must_be_room_for_what_is_unpacked(self) -> None:
-        self.start(Room(10_000, request_size=0))
+        self.start(Room(10_000))
         self.sink.holds = True
         self.connect().dataReceived(head(length=8000) + event("x" * 7000).ljust(8000))
         waiting = self.wire

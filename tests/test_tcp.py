@@ -400,7 +400,7 @@ class ManyConnectionsTests(_TcpTests):
         while self.clock.getDelayedCalls():
             self.clock.turn()
         figures, rejected = self.receiver.figures(), self.receiver.account.rejected
-        self.assertEqual((figures["hung_up"], figures["connections"]), (1, 3))
+        self.assertEqual((figures["hung_up_connections"], figures["connections"]), (1, 3))
         self.assertEqual(rejected.total(), 30_001 + 2 * 2000)
         self.assertGreater(rejected["hung_up"], 10_000)
         self.assertEqual(len(self.sink.texts), 2 * 2000 + 1)
@@ -418,7 +418,7 @@ class ManyConnectionsTests(_TcpTests):
         while self.clock.getDelayedCalls():
             self.clock.turn()
         figures = self.receiver.figures()
-        self.assertEqual((figures["hung_up"], figures["connections"]), (1, 0))
+        self.assertEqual((figures["hung_up_connections"], figures["connections"]), (1, 0))
         self.assertEqual(self.rejected, 60_000)
 
 

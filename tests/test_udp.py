@@ -9,6 +9,7 @@ from unittest import SkipTest
 
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -246,6 +247,24 @@ class SocketTests(TestCase):
             raise SkipTest("the kernel's receive buffer is too small for this")
         await self.receiver.stop_listening()
         self.assertEqual(self.sink.texts, texts)
+
+    async def test_the_stop_while_the_kernel_gathers(self) -> None:
+        port = self.start()
+        self.patch(udp, "_GATHER", 60)
+        self.receiver._has_room = True
+        self.send(port, *map(event, "abcd"))
+        while self.receiver._resume is None:
+            await deferLater(reactor, 0)  # type: ignore[arg-type]
+        self.send(port, event("e"))
+        await self.receiver.stop_listening()
+        self.assertEqual(self.sink.texts, [*"abcde"])
+
+    async def test_nothing_is_left_to_a_kernel_with_a_small_buffer(self) -> None:
+        port = self.start(receive_buffer="64k")
+        self.send(port, *map(event, "abcd"))
+        while len(self.sink.texts) < 4:
+            await deferLater(reactor, 0)  # type: ignore[arg-type]
+        self.assertIsNone(self.receiver._resume)
 
     async def test_the_stop_ends_for_a_kernel_that_holds_only_nonsense(self) -> None:
         port = self.start()

@@ -103,6 +103,11 @@ class StreamDecoder:
         return len(self._rest)
 
     @property
+    def lines(self) -> int:
+        """Lines of the stream that are decoded, with and without anything in them."""
+        return self._line - 1
+
+    @property
     def is_between_lines(self) -> bool:
         """What comes next begins a line."""
         return not self._rest and not self._skipping

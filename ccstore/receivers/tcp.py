@@ -62,7 +62,7 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.held = 0  # bytes of a line without an end, as the receiver knows of them
         self.piece = _FIRST_PIECE
         self.is_wrong = False  # there was a mistake in what was decoded last
-        self.lines = self.mistakes = 0  # of those that were decoded one by one
+        self.mistakes = 0
         self.is_behind = False  # what it has sent takes longer to decode than there is time
         self.is_over = False
         self.is_complete = False  # a last line without newline counts
@@ -255,7 +255,7 @@ class TcpReceiver(Service):
         return {
             "connections": len(self._connections),
             "refused_connections": self._refused,
-            "hung_up": self._hung_up,
+            "hung_up_connections": self._hung_up,
             "pauses": self._backlog.pauses,
             "tls_failures": tls_failures(self._port),
         }
@@ -376,7 +376,6 @@ class TcpReceiver(Service):
         decoded = connection.decoder.feed(piece, self.intake.now())
         self._keep(decoded, connection)
         connection.is_wrong = bool(decoded.errors)
-        connection.lines += len(decoded.errors) + len(decoded.messages)
         connection.mistakes += len(decoded.errors)
         if decoded.errors:
             connection.set_piece(LEAST_PIECE)
@@ -399,7 +398,7 @@ class TcpReceiver(Service):
             connection.is_behind = True
             connection.set_pace()
         if len(self._wrong) > _MOST_WRONG:
-            self._hang_up(max(self._wrong, key=lambda each: each.mistakes / each.lines))
+            self._hang_up(max(self._wrong, key=lambda each: each.mistakes / max(each.decoder.lines, 1)))
 
     def _hang_up(self, connection: LineProtocol) -> None:
         """Be done with a connection that has sent lines with mistakes: too many do."""
@@ -412,8 +411,8 @@ class TcpReceiver(Service):
         self.intake.warn(
             "hung up",
             connection.address,
-            f"hung up: too many senders make mistakes, and {connection.mistakes} of {connection.lines} lines"
-            " from this one had some",
+            f"hung up: too many senders make mistakes, and this one has in {connection.mistakes} of"
+            f" {connection.decoder.lines} lines",
         )
         connection.is_wrong = connection.is_behind = False
         if connection.is_over:

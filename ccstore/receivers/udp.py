@@ -32,6 +32,8 @@ _READ = 65536
 #: Datagrams read in one go from which on more will come at once, and seconds for which those are left to the
 #: kernel: to read a few costs nearly as much as to read a hundred.
 _MANY, _GATHER = 4, 0.002
+#: Bytes of the kernel's buffer without which they are not left there.
+_ROOM = 1 << 20
 #: Seconds between two looks at the kernel's counter.
 _LOOK_EVERY = 10.0
 #: Seconds that decoding may take at the stop.
@@ -90,6 +92,7 @@ class UdpReceiver(Service):
         self._datagrams = 0
         self._read = self._read_size = 0  # datagrams, and their bytes, since they were last handed over
         self._resume: IDelayedCall | None = None
+        self._has_room = True  # in the kernel's buffer, for what comes meanwhile
         self._kernel_drops: int | None = None
         self._looked_at = 0.0
         self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
@@ -124,6 +127,7 @@ class UdpReceiver(Service):
                 raise
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
         given = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel tells twice of it
+        self._has_room = given >= _ROOM
         if given < wanted:
             self.log.warn(
                 "{name}: the receive buffer has {given} bytes instead of {wanted}: raise net.core.rmem_max",
@@ -195,7 +199,7 @@ class UdpReceiver(Service):
             self._accept(*together, size)
         else:
             self._accept(*self._decode(self.intake.pace.share(self) if seconds is None else seconds))
-        may_gather = self._read >= _MANY and self._read_size < _READ
+        may_gather = self._has_room and self._read >= _MANY and self._read_size < _READ
         self._read = self._read_size = 0
         if self._gathered:
             # Read no more before there is time for it; meanwhile the kernel's buffer takes it.

@@ -30,10 +30,11 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 #: Seconds that the process may take to end when there is nothing left to do.
 _PATIENCE: Final = 10.0
 _SERIES_HELD: Final = 1 << 17
-#: Messages that are worth to be announced, and bytes of those that may be: so many can be sent without
-#: waiting for the process to take them.
+#: Messages that are worth to be announced. Bytes that may be, packed, and new series with them: so much can
+#: be sent without waiting for the process to take it.
 _WORTH_ANNOUNCING: Final = 100
 _ANNOUNCED_SIZE: Final = 1 << 17
+_ANNOUNCED_SERIES: Final = 300
 #: How often nothing is announced after something else was written instead.
 _UNLUCKY: Final = 100
 
@@ -189,10 +190,11 @@ class _Book:
 
 @frozen
 class _Announced:
-    """Parts of a batch that the process has, of a start."""
+    """Parts of a batch that the process has, of a start, and their bytes."""
 
     parts: Sequence[Batch] = ()
     start: int = 0
+    size: int = 0
 
 
 class WriterApart:
@@ -209,7 +211,7 @@ class WriterApart:
         self._unlucky = 0  # times that nothing is announced, since something else was written the last time
 
     def prepare(self, messages: Batch) -> None:
-        """Pack messages; called in the reactor's thread, and all else in that of the writer."""
+        """Pack messages; called in the reactor's thread, as is :meth:`announce`; all else in the writer's."""
         if len(self._book.series) > _SERIES_HELD:
             self._book = _Book()
         for part in messages.parts or (messages,):
@@ -219,28 +221,33 @@ class WriterApart:
     def announce(self, parts: Sequence[Batch]) -> None:
         """Send messages that will most probably be written next, so that the process can begin with them.
 
-        Called in the reactor's thread, while nothing is done in that of the writer.
+        Nothing must be done in the writer's thread meanwhile.
         """
         sent = self._announced.parts
         new = parts[len(sent) :]
         if self._unlucky:
             self._unlucky -= 1
-        elif (
-            _begins_with(parts, sent)
-            and sum(map(len, new)) >= _WORTH_ANNOUNCING
-            and sum([part.facts.size for part in parts]) <= _ANNOUNCED_SIZE
-        ):
+        elif _begins_with(parts, sent) and sum(map(len, new)) >= _WORTH_ANNOUNCING:
             for part in new:
                 self.prepare(part)
             book, pieces = _pieces(new)
+            size = self._announced.size + sum(map(len, pieces))
+            if size > _ANNOUNCED_SIZE or len(book.series) - self._known_of(book) > _ANNOUNCED_SERIES:
+                return
             if self._process.tell("announce", *self._introduce(book), attached=pieces):
-                self._announced = _Announced([*parts], self._process.starts)
+                self._announced = _Announced([*parts], self._process.starts, size)
+            else:
+                self._known = None
+
+    def _known_of(self, book: _Book) -> int:
+        """How many series of this book the process has."""
+        if self._known is not None and self._known[0] is book and self._known[2] == self._process.starts:
+            return self._known[1]
+        return 0
 
     def _introduce(self, book: _Book) -> tuple[int, list[Source]]:
         """How many series of this book the process has, and those that it has not; it will have them."""
-        known = 0
-        if self._known is not None and self._known[0] is book and self._known[2] == self._process.starts:
-            known = self._known[1]
+        known = self._known_of(book)
         self._known = (book, len(book.series), self._process.starts)
         return known, [each.source for each in book.series[known:]]
 

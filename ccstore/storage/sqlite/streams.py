@@ -38,7 +38,9 @@ class Streams:
         self._by_series: dict[Series, int] = {}
         self._by_key: dict[StreamKey, int] = {}
         self._next = 1
-        self._has_made = False  # streams, in this transaction
+        # In this transaction: the streams that were made, and the series of which one was found or made.
+        self._made: list[StreamKey] = []
+        self._learned: list[Series] = []
         self._knows_all = False  # so that what is not in _by_key is new
         # By kind: what the open segment has, None if that is not known, and the streams of which a segment
         # was noted that is not far from the present one.
@@ -111,13 +113,15 @@ class Streams:
         """The transaction is committed."""
         if len(self.clusters) < _CLUSTERS_HELD:
             self.clusters |= self.new_clusters
-        self.new_clusters.clear()
-        self._has_made = False
+        self._settle()
 
     def undo(self) -> None:
-        """Messages were inserted, and that was rolled back: if streams were made for them, they are gone."""
-        if self._has_made:
-            self.forget()
+        """Messages were inserted, and that is rolled back: the streams that were made for them are gone."""
+        for key in self._made:
+            self._by_key.pop(key, None)
+        for each in self._learned:
+            self._by_series.pop(each, None)
+        self._settle()
 
     def forget(self) -> None:
         """A transaction was rolled back: what was learned in it is not there."""
@@ -127,8 +131,13 @@ class Streams:
         self._used = dict.fromkeys(STORED_KINDS)
         for noted in self._noted.values():
             noted.clear()
+        self._settle()
+
+    def _settle(self) -> None:
+        """The transaction is over."""
         self.new_clusters.clear()
-        self._has_made = False
+        self._made.clear()
+        self._learned.clear()
 
     def _learn(
         self, connection: sqlite3.Connection, kind: str, series: Sequence[Series], segment: int
@@ -149,6 +158,7 @@ class Streams:
         if missing:
             self._noted[kind].update(range(self._next, self._next + len(missing)))
             self._make(connection, missing, segment)
+        self._learned += unknown
         by_series.update(zip(unknown, map(by_key.__getitem__, keys), strict=True))
 
     def _select(self, connection: sqlite3.Connection, keys: Sequence[StreamKey]) -> dict[StreamKey, int]:
@@ -169,6 +179,7 @@ class Streams:
         return found
 
     def _make(self, connection: sqlite3.Connection, keys: Sequence[StreamKey], segment: int) -> None:
+        self._made += keys
         made = [*enumerate(keys, self._next)]
         groups: dict[StreamKey, list[tuple[object, ...]]] = {}
         for stream, key in made:
@@ -181,5 +192,4 @@ class Streams:
             self.new_clusters.add((str(cluster), str(kind)))
         self.new_clusters -= self.clusters
         self._next += len(keys)
-        self._has_made = True
         self._by_key.update([(key, stream) for stream, key in made])

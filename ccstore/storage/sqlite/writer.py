@@ -168,8 +168,8 @@ class Writer:
     def undo(self, connection: sqlite3.Connection) -> None:
         """Take back what was begun, if anything was."""
         if self._before is not None:
-            self._roll_back(connection)
             self._streams.undo()
+            self._roll_back(connection)
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -183,8 +183,8 @@ class Writer:
             yield
             connection.execute("COMMIT")
         except BaseException:
-            self._roll_back(connection)
             self._streams.forget()
+            self._roll_back(connection)
             raise
         self._before = None
 
