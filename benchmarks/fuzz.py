@@ -65,6 +65,16 @@ class _Honest:
             self.refused += 1
 
 
+def _until(is_so: Callable[[], bool]) -> bool:
+    """Wait until something is so, which it may not be in good time."""
+    deadline = time.monotonic() + _PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 @define(eq=False)
 class _Run:
     """One daemon, and what was seen of it.
@@ -89,9 +99,7 @@ class _Run:
                 self.problems.append(f"{what}: {error!r}")
         # Who asked meanwhile may still wait.
         asked = self.honest.asked
-        deadline = time.monotonic() + _PATIENCE
-        while self.honest.ended < asked and time.monotonic() < deadline:
-            time.sleep(0.1)
+        _until(lambda: self.honest.ended >= asked)
         waited = self.honest.waited[first:] or [float("inf")]
         more: dict[str, object] = {
             "median": percentile(waited, 0.5),
@@ -136,9 +144,7 @@ class _Run:
         with noise(ports, self.part):
             time.sleep(self.part)
         # What is left of it is none of the next attack.
-        deadline = time.monotonic() + _PATIENCE
-        while self.daemon.stats()["receivers"]["tcp"]["connections"] and time.monotonic() < deadline:
-            time.sleep(0.2)
+        _until(lambda: not self.daemon.stats()["receivers"]["tcp"]["connections"])
 
     def long_line(self) -> None:
         with self.connect("TCP") as connection:
@@ -204,12 +210,8 @@ class _Run:
             is_over.set()
             for sender in senders:
                 sender.join()
-        deadline = time.monotonic() + _PATIENCE
-        while any(a["waiting"] for a in self.daemon.stats()["receivers"].values()):
-            if time.monotonic() > deadline:
-                self.problems.append("the database is free again, and is not written")
-                return
-            time.sleep(0.2)
+        if not _until(lambda: not any(a["waiting"] for a in self.daemon.stats()["receivers"].values())):
+            self.problems.append("the database is free again, and is not written")
 
 
 def run(seconds: float) -> tuple[list[dict[str, object]], list[str]]:

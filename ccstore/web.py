@@ -29,7 +29,7 @@ _LINGER = 2.0
 #: Bytes that are read in one go, so that few are of the next request, which has to wait; and those of a body.
 _READ, _READ_OF_BODY = 1 << 13, 1 << 16
 #: Seconds after which a client may come again.
-RETRY_AFTER = "5"
+_RETRY_AFTER = "5"
 _NO_ROOM = "too much is being sent at once, come again later"
 #: Members of a gzip body; what follows each is copied, which must not be done without end.
 _MEMBERS = 100
@@ -60,6 +60,11 @@ class WebError(Exception):
 
     def body(self) -> bytes:
         return error_body(self.status, self.text, self.more)
+
+
+def later(text: str) -> WebError:
+    """What cannot be done now, but may be if the client comes again."""
+    return WebError(503, text, headers={"retry-after": _RETRY_AFTER})
 
 
 def error_body(status: int, text: str, more: Mapping[str, object] | None = None) -> bytes:
@@ -109,7 +114,7 @@ class LimitedRequest(Request):
 
     defaultContentType = None
     _limited_site: LimitedSite
-    held = 0  # bytes in memory, as far as there is a body
+    held = 0  # bytes of the body in memory
     _taken = 0
     _is_refused = False
     is_arriving = True
@@ -152,8 +157,7 @@ class LimitedRequest(Request):
         self._is_counted = True
         self.is_arriving = False
         cast(Any, self.channel).set_read(_READ)
-        self._limited_site.room.has_arrived(self)
-        self._limited_site.in_flight += 1
+        self._limited_site.has_arrived(self)
         super().process()
 
     def finish(self) -> None:
@@ -181,7 +185,7 @@ class LimitedRequest(Request):
             packed = cast(BytesIO, self.content).getvalue()
             unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
             if not self._limited_site.room.take(self, len(unpacked) - len(packed)):
-                raise WebError(503, _NO_ROOM, headers={"retry-after": RETRY_AFTER})
+                raise later(_NO_ROOM)
             self.content = BytesIO()
             yield unpacked
         finally:
@@ -197,7 +201,7 @@ class LimitedRequest(Request):
 
     def refuse_for_now(self) -> None:
         """Refuse a body that is still arriving: those of all requests need too much memory."""
-        self._refuse(503, _NO_ROOM, b"Retry-After: %s\r\n" % RETRY_AFTER.encode())
+        self._refuse(503, _NO_ROOM, b"Retry-After: %s\r\n" % _RETRY_AFTER.encode())
 
     def _refuse(self, status: int, text: str, headers: bytes = b"") -> None:
         """Answer at once, and let the client finish sending so that it reads the answer."""
@@ -268,7 +272,7 @@ class Room:
         return True
 
     def has_arrived(self, request: LimitedRequest) -> None:
-        """The whole of a request is there."""
+        """The whole of a request is there: it is no longer refused in favour of others."""
         self._arriving.discard(request)
 
     def free(self, request: LimitedRequest) -> None:
@@ -315,6 +319,11 @@ class LimitedSite(Site):
     def log(self, request: Any) -> None:
         if self._access_log:
             super().log(request)
+
+    def has_arrived(self, request: LimitedRequest) -> None:
+        """The whole of a request is there."""
+        self.room.has_arrived(request)
+        self.in_flight += 1
 
     def request_is_over(self) -> None:
         self.in_flight -= 1

@@ -12,7 +12,7 @@ from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
 from ccstore.pace import LEAST_PIECE, TooMuch
-from ccstore.web import RETRY_AFTER, WebError
+from ccstore.web import WebError, later
 
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
 #: right, and more and more as long as there is none.
@@ -105,7 +105,7 @@ async def write_lines(
         try:
             refusals = await intake.accept(messages, origin, urgent=True)
         except StoreUnavailable as error:
-            raise _later(f"cannot store now: {error}") from None
+            raise later(f"cannot store now: {error}") from None
     listed = refusals[:_LISTED]
     if listed:
         lines: list[int] = []
@@ -122,10 +122,6 @@ async def write_lines(
         ]
     bad.sort(key=lambda each: (each.line, each.column))
     return Written(len(messages) - len(refusals), rejected + len(refusals), bad[:_LISTED])
-
-
-def _later(text: str) -> WebError:
-    return WebError(503, text, headers={"retry-after": RETRY_AFTER})
 
 
 def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:
@@ -157,11 +153,7 @@ async def _decoded(
             try:
                 await intake.pace.turn(len(body) - position if is_wrong else 0, since)
             except TooMuch:
-                raise WebError(
-                    503,
-                    "too many bodies with mistakes wait for their turn",
-                    headers={"retry-after": RETRY_AFTER},
-                ) from None
+                raise later("too many bodies with mistakes wait for their turn") from None
         decoded = decoder.feed(body[position : position + piece], default_time)
         position += piece
         is_wrong = bool(decoded.errors) and may_be_sent_away

@@ -29,7 +29,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import RETRY_AFTER, WebError, answer, argument, body_of, internal_error, to_json
+from ccstore.web import WebError, answer, argument, body_of, internal_error, later, to_json
 from ccstore.writing import write_body
 
 _P = ParamSpec("_P")
@@ -141,7 +141,7 @@ class Api:
                 f"the query took longer than {config.query_timeout:g} s: ask for less time or fewer hosts",
             ) from None
         except StoreError as error:
-            raise WebError(503, f"the query failed: {error}", headers={"retry-after": RETRY_AFTER}) from None
+            raise later(f"the query failed: {error}") from None
         return answer(request, 200, to_json(asked.answer(pages, config.max_rows)))
 
     @app.route("/api/stats", methods=["GET"])
@@ -179,7 +179,7 @@ class Api:
         """Whether writes can be stored."""
         reason = self._store.unreadiness()
         if reason is not None:
-            raise WebError(503, f"cannot store: {reason}", headers={"retry-after": RETRY_AFTER})
+            raise later(f"cannot store: {reason}")
         return answer(request, 200, to_json({"status": "ok"}))
 
     @app.route("/api/openapi.json", methods=["GET"])

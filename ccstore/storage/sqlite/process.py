@@ -108,10 +108,10 @@ class _Server:
         :param goes_on: behind those that were announced, in the same transaction.
         """
         batch = self._batch(pieces, known, new)
-        failed = self._failed
-        if not goes_on or failed is not None:
+        if not goes_on:
             self._take_back(writer, there)
-        if goes_on and failed is not None:
+        elif self._failed is not None:
+            failed, self._failed = self._failed, None
             raise failed
         writer.write(there, batch)
 
