@@ -22,6 +22,8 @@ from benchmarks.report import figure, percentile, progress
 
 _PATIENCE = 60.0
 _ANSWER_MS = 100.0
+#: Where somebody locks the database: a write waits so long for a lock, and then the answer is 503.
+_LOCKED_MS = 1100.0
 _MEMORY_MB = 300.0
 _SLOW = 1000
 _SENDERS = 16
@@ -88,8 +90,11 @@ class _Run:
     rows: list[dict[str, object]] = field(factory=list)
     problems: list[str] = field(factory=list)
 
-    def during(self, what: str, attack: Callable[[], None], *, may_refuse: bool = False) -> None:
-        """Carry out an attack; note how long the honest sender waited meanwhile."""
+    def during(self, what: str, attack: Callable[[], None], *, is_locked: bool = False) -> None:
+        """Carry out an attack; note how long the honest sender waited meanwhile.
+
+        :param is_locked: the database is, so that it may be told to come again.
+        """
         progress(what)
         first, refused, failed = len(self.honest.waited), self.honest.refused, self.honest.failed
         with self._watched(what):
@@ -106,8 +111,10 @@ class _Run:
             "answers": len(waited),
             "memory MB": self.daemon.memory(),
         }
-        self.rows.append(figure(what, max(waited), "ms", at_most=_ANSWER_MS, more=more))
-        if self.honest.failed > failed or (self.honest.refused > refused and not may_refuse):
+        self.rows.append(
+            figure(what, max(waited), "ms", at_most=_LOCKED_MS if is_locked else _ANSWER_MS, more=more)
+        )
+        if self.honest.failed > failed or (self.honest.refused > refused and not is_locked):
             self.problems.append(f"{what}: the honest sender was turned away")
 
     @contextmanager
@@ -235,7 +242,7 @@ def run(seconds: float) -> tuple[list[dict[str, object]], list[str]]:
             test.during(f"{_SLOW:,} connections, a byte a second", test.slow_connections)
             test.during("gzip bombs", test.gzip_bombs)
             test.during("bodies in chunks without an end", test.endless_bodies)
-            test.during(f"a locked database, {_SENDERS} senders", test.locked, may_refuse=True)
+            test.during(f"a locked database, {_SENDERS} senders", test.locked, is_locked=True)
         finally:
             honest.is_over.set()
             thread.join(2 * _PATIENCE)

@@ -596,6 +596,40 @@ class MergingTests(_Files, TestCase):
             self.assertEqual(self.value("SELECT count(*) FROM segment WHERE kind = 'merging'"), 0)
             await backend.close()
 
+    async def test_a_step_takes_as_long_as_any_other(self) -> None:
+        self.patch(writer, "SEGMENT_ROWS", 1000)
+        self.patch(merging, "_STEP_ROWS", 50)
+        hundreds: list[None] = []  # of instructions of SQLite
+        for apart in (1, 0):  # all of one stream, and then at one time, too
+            self.path.unlink(missing_ok=True)
+            backend = self.open()
+            for start in range(0, 3000, 1000):
+                times = [NOW + apart * number for number in range(start, start + 1000)]
+                await backend.write(Batch.of(message(time=time, kind="log") for time in times))
+            await backend.expire(0)
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                merger = merging.Merger(self.fail)
+                connection.set_progress_handler(lambda: hundreds.append(None), 100)
+                while self.counts("log") != [3000]:
+                    hundreds.clear()
+                    self.assertTrue(merger.step(connection, 1000))
+                    self.assertLess(len(hundreds), 100)  # to look at every row takes 400 and more
+            await backend.close()
+
+    async def test_segments_of_an_early_version_get_their_order_first(self) -> None:
+        backend = self.open()
+        expected = await self.fill(backend)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_schema WHERE name GLOB 'log_*_by_time'"
+            ).fetchall():
+                connection.execute(f"DROP INDEX {name}")
+                table = name.removesuffix("_by_time")
+                connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream)")
+        await backend.tend(NOW)
+        self.assertEqual((self.counts("log"), self.tables()), ([12], 2))
+        self.assertEqual(await texts(backend, kind="log"), expected)
+
     async def test_segments_that_do_not_have_what_they_should_are_left_alone(self) -> None:
         backend = self.open()
         expected = await self.fill(backend)

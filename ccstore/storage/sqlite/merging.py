@@ -14,8 +14,11 @@ from ccstore.storage.sqlite.views import refresh_rows_views
 #: Segments that become one.
 MERGED_TOGETHER: Final = 16
 #: Rows copied in one step; a commit that comes in between waits for no more than that.
-_STEP_ROWS: Final = 8192
+_STEP_ROWS: Final = 4096
 _COLUMNS: Final = "stream, time, id, text, othertags"
+#: What comes behind a row. As one comparison of three values it would read all that has the same stream, or
+#: the same stream and time.
+_BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
 
 
 @frozen
@@ -31,7 +34,9 @@ class Merger:
     """Merges in steps; runs in the writer's thread.
 
     The rows are copied in the order of (stream, time, id) into a table that is sorted by it, and needs no
-    index besides. Until the last step nobody sees that table; a restart forgets it, and begins again.
+    index besides. Each segment has an index in that order: to sort them would take longer than a step may
+    where most rows are of one stream. Until the last step nobody sees that table; a restart forgets it, and
+    begins again.
     """
 
     def __init__(self, say: Say) -> None:
@@ -39,6 +44,7 @@ class Merger:
         self._run: _Run | None = None
         self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
         self._copied = 0
+        self._unordered: list[int] = []  # those segments of a run that have no such index
         self._obsolete: list[int] = []
         self._failed: set[int] = set()
 
@@ -66,6 +72,9 @@ class Merger:
             self._run = self._begin(connection, segment_rows)
             self._last, self._copied = (-1, 0, 0), 0
             return self._run is not None
+        elif self._unordered:
+            index_in_order(connection, f"log_{self._unordered[-1]}")
+            self._unordered.pop()
         elif self._copied < self._run.rows:
             self._copy(connection, self._run)
         else:
@@ -89,6 +98,7 @@ class Merger:
                 break
         else:
             return None
+        self._unordered = [number for number in sources if not _is_in_order(connection, f"log_{number}")]
         with transaction(connection):
             (target,) = connection.execute(
                 "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
@@ -104,8 +114,9 @@ class Merger:
 
     def _copy(self, connection: sqlite3.Connection, run: _Run) -> None:
         arms = " UNION ALL ".join(
-            f"SELECT {_COLUMNS} FROM log_{number} WHERE (stream, time, id) > (?1, ?2, ?3)"
+            f"SELECT {_COLUMNS} FROM log_{number} WHERE {condition}"
             for number in run.sources
+            for condition in _BEHIND
         )
         table = f"log_{run.target}"
         with transaction(connection):
@@ -137,6 +148,19 @@ class Merger:
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]
+
+
+def index_in_order(connection: sqlite3.Connection, table: str) -> None:
+    """Make the index of a segment of logs, which has its rows in the order in which they are merged."""
+    connection.execute(f"CREATE INDEX {table}_by_time ON {table} (stream, time)")
+
+
+def _is_in_order(connection: sqlite3.Connection, table: str) -> bool:
+    """It has that index, as all have that were not sealed by an early version."""
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?", (f"{table}_by_time",)
+    )
+    return found.fetchone() is not None
 
 
 def _list(numbers: Iterable[int]) -> str:

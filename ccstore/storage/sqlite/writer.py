@@ -12,7 +12,7 @@ from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.storage.sqlite.file import SCHEMA_VERSION, Say, checkpoint, transaction
-from ccstore.storage.sqlite.merging import Merger
+from ccstore.storage.sqlite.merging import Merger, index_in_order
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.streams import Streams
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
@@ -279,8 +279,12 @@ class Writer:
         return segment
 
     def _index(self, connection: sqlite3.Connection, segment: _Segment, kind: str) -> None:
-        if not segment.is_indexed:
-            table = segment.table(kind)
+        table = segment.table(kind)
+        if segment.is_indexed:
+            return
+        if kind == "log":
+            index_in_order(connection, table)
+        else:
             # Not by time, too: within a segment that is nearly the order of the rows.
             connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream)")
 
