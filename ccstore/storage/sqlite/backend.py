@@ -28,7 +28,7 @@ from ccstore.storage.sqlite.file import (
     set_pragmas,
 )
 from ccstore.storage.sqlite.lock import FileLock
-from ccstore.storage.sqlite.reader import CLOSED, Reader
+from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.writer import Writer
 
@@ -120,8 +120,9 @@ class SqliteBackend:
             self._lock.release()
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
         if self._writing is None:
-            self._writing = self._pool(str(self._path), 1, self._prepare_writer)
-        self._reading = self._pool(f"{self._path.as_uri()}?mode=ro", _READERS, self._prepare)
+            self._writing = self._pool(str(self._path), 1, self._prepare_writer, STATEMENTS_HELD)
+        name = f"{self._path.as_uri()}?mode=ro"
+        self._reading = self._pool(name, _READERS, self._prepare, PREPARED)
 
     def _load(self) -> None:
         if self._is_apart and self._start_process():
@@ -171,7 +172,11 @@ class SqliteBackend:
         self._lock.release()
 
     def _pool(
-        self, database: str, connections: int, prepare: Callable[[sqlite3.Connection], None]
+        self,
+        database: str,
+        connections: int,
+        prepare: Callable[[sqlite3.Connection], None],
+        statements: int,
     ) -> ConnectionPool:
         return ConnectionPool(
             "sqlite3",
@@ -179,7 +184,7 @@ class SqliteBackend:
             uri=database.startswith("file:"),
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=STATEMENTS_HELD,
+            cached_statements=statements,
             cp_reactor=self._reactor,
             cp_min=1,
             cp_max=connections,

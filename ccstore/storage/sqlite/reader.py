@@ -15,8 +15,11 @@ from ccstore.storage.query import stream_condition
 
 #: Streams up to which an index is probed for each.
 _STREAMS_PROBED: Final = 200
-#: Segments that one statement reads.
-_SEGMENTS_READ: Final = 64
+#: Segments that one statement reads. To prepare it takes as long as to read a few of them, so that there are
+#: many which stay prepared, and only those at both ends of a range differ from query to query.
+_SEGMENTS_READ: Final = 16
+#: Prepared statements of a connection that reads.
+PREPARED: Final = 64
 #: Rows that one statement fetches at first; after that as many as have about this many characters.
 _ROWS_FETCHED: Final = 500
 _SIZE_FETCHED: Final = 4 * 1024 * 1024

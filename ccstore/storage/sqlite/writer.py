@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.storage.sqlite.file import SCHEMA_VERSION, Say, checkpoint, transaction
+from ccstore.storage.sqlite.file import PAGE_SIZE, SCHEMA_VERSION, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger, index_in_order
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.streams import Streams
@@ -25,9 +25,9 @@ SPANS_IN_RETENTION: Final = 16
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
 #: Pages given back to the file system in one transaction.
-_VACUUM_STEP: Final = 128
+_VACUUM_STEP: Final = (4 << 20) // PAGE_SIZE
 #: Free pages that are kept for the segments to come, while messages come in and while they do not.
-_FREE_PAGES_KEPT: Final = (1024, 64)
+_FREE_PAGES_KEPT: Final = ((32 << 20) // PAGE_SIZE, (2 << 20) // PAGE_SIZE)
 
 _OTHERTAGS: Final = attrgetter("othertags")
 
