@@ -279,9 +279,9 @@ class Writer:
         return segment
 
     def _index(self, connection: sqlite3.Connection, segment: _Segment, kind: str) -> None:
-        table = segment.table(kind)
         if segment.is_indexed:
             return
+        table = segment.table(kind)
         if kind == "log":
             index_in_order(connection, table)
         else:
