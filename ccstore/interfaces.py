@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -14,7 +15,10 @@ from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Page, Query
+from ccstore.query import Page, Selection
+
+if TYPE_CHECKING:
+    from ccstore.storage.reading.dialect import Question
 
 
 @frozen
@@ -60,11 +64,14 @@ class IMessageStore(Interface):
     def flush() -> None:
         """As :meth:`IMessageSink.flush`."""
 
-    def query(queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
-        """Answer queries, one page for each, from one consistent view that has all that is acknowledged.
+    def pages(
+        selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
+    ) -> Deferred[Sequence[Page]]:
+        """The first page of each selection, from one consistent view that has all that is acknowledged.
 
         :param max_rows: rows of all pages together; what exceeds them is cut and marked.
         :param timeout: seconds, after which the Deferred fails with :class:`QueryTimeout`.
+        :param with_tags: the rows have their streams and other tags, and not only time and text.
         """
 
     def unreadiness() -> str | None:
@@ -113,10 +120,11 @@ class IBackend(Interface):
             :class:`CommitUnknown`. A backend whose commits are never in doubt may ignore it.
         """
 
-    def query(
-        queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
-    ) -> Deferred[Sequence[Page]]:
-        """As :meth:`IMessageStore.query`; events at or before ``cutoff`` (ns) are not seen."""
+    def read(question: Question[Any], *, timeout: float) -> Deferred[Any]:
+        """Run the statements of a question, from one consistent view that has all that is acknowledged.
+
+        :param timeout: seconds, after which the Deferred fails with :class:`QueryTimeout`.
+        """
 
     def expire(cutoff: int) -> Deferred[int]:
         """Give back the space of events at or before ``cutoff`` (ns); the number of events that are gone."""

@@ -1,48 +1,135 @@
-"""What can be asked of a store, and what it answers."""
+"""What can be asked of a store, and what it answers: the one value that every reader makes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import base64
+import binascii
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
+from ccstore.message import COLUMN_TAGS, INT64_MAX, INT64_MIN, STORED_KINDS, Kind, StreamKey
 
-@frozen
-class Query:
-    """Messages of one cluster and kind, where each given value must be equal; None matches anything.
+#: Labels of streams, in the order of :data:`ccstore.message.StreamKey`. Every other tag is a label, too.
+STREAM_LABELS: Final = ("cluster", "kind", "name", *COLUMN_TAGS)
 
-    :ivar begin: first nanosecond that matches.
-    :ivar end: last nanosecond that matches.
-    """
-
-    cluster: str
-    kind: Literal["event", "log"] = "event"
-    begin: int = -(2**63)
-    end: int = 2**63 - 1
-    name: str | None = None
-    hostname: str | None = None
-    type: str | None = None
-    typeid: str | None = None
-    stype: str | None = None
-    stypeid: str | None = None
+_CURSOR: Final = struct.Struct(">BqBq")
+_CURSOR_VERSION: Final = 1
 
 
-class Row(NamedTuple):
-    """A message that was found; rows order by time, then by arrival.
+class Position(NamedTuple):
+    """A place in the order in which all messages of a store stand; no two have the same.
 
     :ivar time: nanoseconds since the epoch.
+    :ivar kind: at one time, events stand before logs.
     :ivar id: rises with the order of arrival among the messages of one kind.
     """
 
     time: int
+    kind: str
     id: int
+
+    def encode(self) -> str:
+        """As a cursor: text that can stand in a URL, and that only this program has to understand."""
+        kind = STORED_KINDS.index(self.kind)
+        raw = _CURSOR.pack(_CURSOR_VERSION, self.time, kind, self.id)
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    @classmethod
+    def decode(cls, cursor: str) -> Position:
+        """Undo :meth:`encode`; raises :class:`ValueError` for anything else."""
+        try:
+            raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+            version, time, kind, number = _CURSOR.unpack(raw)
+            if version != _CURSOR_VERSION:
+                raise ValueError(cursor)
+            position = cls(time, STORED_KINDS[kind], number)
+        except (UnicodeEncodeError, binascii.Error, struct.error, IndexError, ValueError):
+            raise ValueError(f"{cursor[:60]!r} is no cursor that this store has given") from None
+        return position
+
+
+@frozen
+class Matcher:
+    """A condition on a label: one of :data:`STREAM_LABELS`, or any other tag.
+
+    :ivar op: ``=~`` and ``!~`` take a regular expression (RE2) that has to match the whole value.
+    :ivar value: a label that a message lacks is the empty string.
+    """
+
+    label: str
+    op: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+
+@frozen
+class TextCondition:
+    """A condition on the text of a message.
+
+    :ivar op: ``matches`` takes a regular expression (RE2) that may match anywhere.
+    :ivar value: what is looked for.
+    :ivar ignores_case: upper and lower case are the same.
+    """
+
+    op: Literal["contains", "lacks", "matches", "fails"]
+    value: str
+    ignores_case: bool = False
+
+
+@frozen
+class Selection:
+    """Which messages, and in which order; everything that is asked of a store is asked by one of these.
+
+    :ivar clusters: one of them; none given is any.
+    :ivar kinds: likewise.
+    :ivar begin: nanoseconds since the epoch, included; ``end`` is not.
+    :ivar matchers: each of them has to hold, as has each of ``texts``.
+    :ivar limit: messages of a page, or None for as many as whoever reads allows.
+    :ivar after: only what comes behind this position, in the order of the selection.
+    """
+
+    clusters: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = STORED_KINDS
+    begin: int = INT64_MIN
+    end: int = INT64_MAX + 1
+    matchers: tuple[Matcher, ...] = ()
+    texts: tuple[TextCondition, ...] = ()
+    is_newest_first: bool = True
+    limit: int | None = None
+    after: Position | None = None
+
+
+class Row(NamedTuple):
+    """A message that was found.
+
+    :ivar time: nanoseconds since the epoch.
+    :ivar id: see :class:`Position`.
+    :ivar stream: its number in the ``streams`` of its page.
+    :ivar othertags: the tags that are not its stream's, as a JSON object, or None.
+    """
+
+    time: int
+    kind: str
+    id: int
+    stream: int
     text: str
+    othertags: str | None
+
+    @property
+    def position(self) -> Position:
+        return Position(self.time, self.kind, self.id)
 
 
 @frozen
 class Page:
-    """The first rows, in order, that match a query; ``is_cut`` if there are more."""
+    """The first rows of a selection, in its order.
+
+    :ivar is_cut: there are more.
+    :ivar streams: the streams of its rows, by their numbers.
+    """
 
     rows: Sequence[Row]
     is_cut: bool = False
+    streams: Mapping[int, StreamKey] = field(factory=dict)

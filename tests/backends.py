@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -10,8 +10,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch, Message, Series
-from ccstore.query import Page, Query, Row
+from ccstore.message import Batch, Message, Series, StreamKey
+from ccstore.query import Matcher, Page, Row, Selection
+from ccstore.storage.reading.evaluate import evaluate
+from ccstore.storage.reading.pages import Limits, Pages
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.
@@ -51,6 +53,7 @@ class MemoryBackend:
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
+        self._streams: list[StreamKey] = []
         self.is_open = False
 
     def describe(self) -> str:
@@ -93,23 +96,45 @@ class MemoryBackend:
         if not -(2**63) <= message.time < 2**63:
             raise ValueError("the time is out of range")
 
-    def query(
-        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
-    ) -> Deferred[Sequence[Page]]:
+    def read(self, question: Any, *, timeout: float) -> Deferred[Any]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
         if timeout < 0:
             return fail(QueryTimeout("the query took too long"))
         pages = []
-        for query in queries:
-            rows = sorted(
-                Row(message.time, number, message.text)
-                for number, message in self._stored[query.kind]
-                if _matches(message, query) and (query.kind == "log" or message.time > cutoff)
-            )
-            pages.append(Page(rows[:max_rows], is_cut=len(rows) > max_rows))
-            max_rows -= len(pages[-1].rows)
+        most = question.limits.rows
+        for selection in question.selections:
+            rows = [*self._rows(selection, question.cutoff)]
+            if not question.with_tags:
+                rows = [row._replace(stream=0, othertags=None) for row in rows]
+            limit = most if selection.limit is None else min(most, selection.limit)
+            streams = dict(enumerate(self._streams)) if question.with_tags else {}
+            page = Page(rows[:limit], len(rows) > limit, streams)
+            pages.append(page)
+            most -= len(page.rows)
         return succeed(pages)
+
+    def _rows(self, selection: Selection, cutoff: int) -> Iterator[Row]:
+        """All rows of a selection that come behind its position, in its order."""
+        test = evaluate(selection)
+        rows = []
+        for kind in selection.kinds:
+            for number, message in self._stored[kind]:
+                series = message.series
+                is_seen = kind == "log" or message.time > cutoff
+                stream = series.stream
+                if is_seen and test(stream, series.othertags, message.time, message.text):
+                    if stream not in self._streams:
+                        self._streams.append(stream)
+                    place = self._streams.index(stream)
+                    rows.append(Row(message.time, kind, number, place, message.text, series.othertags))
+        rows.sort(key=lambda row: row.position, reverse=selection.is_newest_first)
+        after = selection.after
+        for row in rows:
+            if after is None or (
+                row.position < after if selection.is_newest_first else row.position > after
+            ):
+                yield row
 
     def expire(self, cutoff: int) -> Deferred[int]:
         events = self._stored["event"]
@@ -123,15 +148,25 @@ class MemoryBackend:
         return {"messages": sum(map(len, self._stored.values()))}
 
 
-def _matches(message: Message, query: Query) -> bool:
-    asked = (query.name, query.hostname, query.type, query.typeid, query.stype, query.stypeid)
-    return (
-        message.series.cluster == query.cluster
-        and query.begin <= message.time <= query.end
-        and all(
-            want is None or want == have for want, have in zip(asked, message.series.stream[2:], strict=True)
-        )
+def asking(
+    cluster: str, kind: Any = "event", *, begin: int = -(2**63), end: int = 2**63 - 1, **labels: str | None
+) -> Selection:
+    """The oldest messages of a cluster and kind, up to and including ``end``, with these labels."""
+    names = {"typeid": "type-id", "stypeid": "stype-id"}
+    matchers = [
+        Matcher(names.get(label, label), "=", value) for label, value in labels.items() if value is not None
+    ]
+    return Selection((cluster,), (kind,), begin, end + 1, tuple(matchers), is_newest_first=False)
+
+
+def ask(
+    backend: Any, selections: Sequence[Selection], *, cutoff: int, max_rows: int, timeout: float
+) -> Deferred[Sequence[Page]]:
+    """A page for each selection, with time and text."""
+    pages: Deferred[Sequence[Page]] = backend.read(
+        Pages(selections, cutoff, Limits(max_rows), with_tags=False), timeout=timeout
     )
+    return pages
 
 
 @define(eq=False)
@@ -154,7 +189,7 @@ class ScriptedBackend:
 
     :ivar writes: each with the messages as its argument.
     :ivar batch_ids: of each of them.
-    :ivar queries: each with the arguments of :meth:`query` in a dictionary.
+    :ivar queries: each with the question and the timeout.
     :ivar cutoffs: those that :meth:`expire` was called with.
     :ivar announced: the texts of what was announced, each time.
     :ivar tended: the times that :meth:`tend` was called with.
@@ -203,11 +238,8 @@ class ScriptedBackend:
         self.batch_ids.append(batch_id)
         return self.writes[-1].answer
 
-    def query(
-        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
-    ) -> Deferred[Sequence[Page]]:
-        asked = {"queries": queries, "cutoff": cutoff, "max_rows": max_rows, "timeout": timeout}
-        self.queries.append(Call(asked))
+    def read(self, question: Any, *, timeout: float) -> Deferred[Any]:
+        self.queries.append(Call((question, timeout)))
         return self.queries[-1].answer
 
     def expire(self, cutoff: int) -> Deferred[int]:

@@ -304,7 +304,7 @@ class LimitTests(ApiTestCase):
     async def test_the_time_a_query_may_take(self) -> None:
         self.start(query_timeout="1ms")
         storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "query", lambda queries, *, max_rows, timeout: fail(QueryTimeout(f"{timeout}")))
+        self.patch(storage, "pages", lambda selections, *, timeout, **more: fail(QueryTimeout(f"{timeout}")))
         answer = await self.query({})
         self.assertEqual(answer.status, 503)
         self.assertIn("took longer than 0.001 s", answer.error)
@@ -556,7 +556,7 @@ class ErrorTests(ApiTestCase):
 
     async def test_an_internal_error_has_a_number_that_the_log_has_too(self) -> None:
         storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "query", lambda *given, **more: fail(ZeroDivisionError("inside")))
+        self.patch(storage, "pages", lambda *given, **more: fail(ZeroDivisionError("inside")))
         with capturedLogs() as logs:
             answer = await self.query({})
         self.assertEqual(answer.status, 500)
@@ -570,7 +570,7 @@ class ErrorTests(ApiTestCase):
 
     async def test_a_database_that_cannot_be_read_is_503(self) -> None:
         storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "query", lambda *given, **more: fail(StoreUnavailable("it is gone")))
+        self.patch(storage, "pages", lambda *given, **more: fail(StoreUnavailable("it is gone")))
         answer = await self.query({})
         self.assertEqual((answer.status, answer.error), (503, "the query failed: it is gone"))
         self.assertEqual(answer.header("retry-after"), "5")

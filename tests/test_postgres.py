@@ -18,11 +18,10 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Query
 from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres import backend as backend_module
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
-from tests.backends import NOW, SECOND, message, messages
+from tests.backends import NOW, SECOND, ask, asking, message, messages
 from tests.postgres import PASSWORD, USER, Cutter, Server, newest, oldest, server
 from tests.store_contract import TEXTS, StoreContract
 
@@ -75,7 +74,7 @@ class _Databases:
         return value
 
     async def found_in(self, backend: PostgresBackend, cluster: str = "alex", **asked: Any) -> list[str]:
-        (page,) = await backend.query([Query(cluster, **asked)], cutoff=0, max_rows=10**6, timeout=60)
+        (page,) = await ask(backend, [asking(cluster, **asked)], cutoff=0, max_rows=10**6, timeout=60)
         return [row.text for row in page.rows]
 
 
@@ -456,7 +455,7 @@ class FailureTests(_Databases, TestCase):
             connection.autocommit = False
             cursor.execute("LOCK TABLE ccstore_event IN ACCESS EXCLUSIVE MODE")
             with self.assertRaises(QueryTimeout):
-                await backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=0.3)
+                await ask(backend, [asking("alex")], cutoff=0, max_rows=10, timeout=0.3)
         self.assertEqual(await self.found_in(backend), ["a"])
 
     async def test_a_server_that_crashes_and_comes_back(self) -> None:

@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal, StoreUnavailable
 from ccstore.message import Batch, FieldValue, Message, Series
-from ccstore.query import Page, Query
+from ccstore.query import Page, Selection
 from ccstore.router import BAD_CLUSTER, NO_CLUSTER, Router
 from tests.strategies import message_of
 
@@ -56,7 +56,9 @@ class FakeStore:
     def flush(self) -> None:
         self.flushes += 1
 
-    def query(self, queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
+    def pages(
+        self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
+    ) -> Deferred[Sequence[Page]]:
         return succeed([])
 
     def unreadiness(self) -> str | None:

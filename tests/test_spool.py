@@ -17,12 +17,11 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Query
 from ccstore.storage import service
 from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool, file
 from ccstore.storage.spool.packing import pack, unpack
-from tests.backends import NOW, SECOND, MemoryBackend, message, messages
+from tests.backends import NOW, SECOND, MemoryBackend, asking, message, messages
 from tests.store_contract import TEXTS
 from tests.support import scratch
 
@@ -630,7 +629,7 @@ class BoundTests(_SpoolTests):
         await self.accept("a")
         self.backend.is_away = False
         await self.until_sent()
-        (page,) = await self.service.query([Query("alex")], max_rows=10, timeout=5.0)
+        (page,) = await self.service.pages([asking("alex")], max_rows=10, timeout=5.0)
         self.assertEqual([row.text for row in page.rows], ["a"])
 
 

@@ -21,11 +21,12 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Query
+from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.sqlite import backend as backend_module
 from ccstore.storage.sqlite import file, merging, reader, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
-from tests.backends import NOW, SECOND, MemoryBackend, message, messages
+from ccstore.storage.sqlite.dialect import SqliteDialect
+from tests.backends import NOW, SECOND, MemoryBackend, ask, asking, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
 from tests.support import scratch
 
@@ -54,6 +55,7 @@ class _Files:
     """A file for a test case, and a time that only the test moves."""
 
     now = NOW
+    dialect: SqliteDialect | None = None
 
     @property
     def path(self) -> Path:
@@ -62,7 +64,14 @@ class _Files:
         return self._path
 
     def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(path, pragmas or {}, retention=RETENTION, now=lambda: self.now, reactor=reactor)
+        return SqliteBackend(
+            path,
+            pragmas or {},
+            retention=RETENTION,
+            now=lambda: self.now,
+            reactor=reactor,
+            dialect=self.dialect,
+        )
 
     def open(self, path: Path | None = None, **pragmas: str) -> SqliteBackend:
         """An open backend, on the file of the test if no other is given."""
@@ -93,8 +102,8 @@ class _Files:
 
 
 async def texts(backend: Any, cluster: str = "alex", *, cutoff: int = 0, **asked: Any) -> list[str]:
-    query = Query(cluster, **asked)
-    (page,) = await backend.query([query], cutoff=cutoff, max_rows=10**6, timeout=60)
+    query = asking(cluster, **asked)
+    (page,) = await ask(backend, [query], cutoff=cutoff, max_rows=10**6, timeout=60)
     return [row.text for row in page.rows]
 
 
@@ -353,8 +362,7 @@ class SegmentTests(_Files, TestCase):
         self.patch(writer, "SEGMENT_ROWS", 7)
         self.patch(merging, "MERGED_TOGETHER", 3)
         self.patch(merging, "_STEP_ROWS", 5)
-        for name, value in (("_ROWS_FETCHED", 3), ("_SEGMENTS_READ", 2), ("_STREAMS_PROBED", 3)):
-            self.patch(reader, name, value)
+        self.dialect = SqliteDialect(Fetching(rows=3, streams=3), segments=2)
         backend, memory = self.open(**NO_SYNC), MemoryBackend()
         memory.open()
         pick = random.Random(2)
@@ -374,7 +382,7 @@ class SegmentTests(_Files, TestCase):
         self.assertLess(len(self.segments("log")), 10)
         for _ in range(300):
             asked = [
-                Query(
+                asking(
                     pick.choice("ab"),
                     pick.choice(("event", "log")),
                     begin=NOW + pick.randrange(-2, 30),
@@ -384,7 +392,7 @@ class SegmentTests(_Files, TestCase):
                 for _ in range(pick.randrange(1, 4))
             ]
             limits = {"cutoff": NOW + pick.randrange(-1, 20), "max_rows": pick.randrange(60), "timeout": 60}
-            found, expected = await gatherResults([each.query(asked, **limits) for each in (backend, memory)])
+            found, expected = await gatherResults([ask(each, asked, **limits) for each in (backend, memory)])
             self.assertEqual(
                 [(list(page.rows), page.is_cut) for page in found],
                 [(list(page.rows), page.is_cut) for page in expected],
@@ -870,11 +878,11 @@ class ConnectionTests(_Files, TestCase):
         for _ in range(5):
             with self.assertRaises(QueryTimeout):
                 # Enough to begin with: it is the rows that take the rest.
-                await backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=10)
+                await ask(backend, [asking("alex")], cutoff=0, max_rows=10, timeout=10)
         await backend.write(messages(["last"], NOW - 1))
         # Whichever of the connections it is: it sees what is new, and takes its time.
         found = await gatherResults(
-            [backend.query([Query("alex")], cutoff=0, max_rows=1, timeout=10**9) for _ in range(8)]
+            [ask(backend, [asking("alex")], cutoff=0, max_rows=1, timeout=10**9) for _ in range(8)]
         )
         self.assertEqual([page.rows[0].text for (page,) in found], 8 * ["last"])
 
@@ -884,7 +892,7 @@ class ConnectionTests(_Files, TestCase):
         backend = self.open(**NO_SYNC)
         for index in range(10):
             await backend.write(messages([str(index)] * 10))
-            query = backend.query([Query("alex")] * 20, cutoff=0, max_rows=10**6, timeout=60)
+            query = ask(backend, [asking("alex")] * 20, cutoff=0, max_rows=10**6, timeout=60)
             writing = [backend.write(messages("x" * 7)), backend.expire(NOW + SECOND)]
             pages, *_ = await gatherResults([query, *writing])
             self.assertEqual({page.rows for page in map(_frozen, pages)}, {tuple(pages[0].rows)})

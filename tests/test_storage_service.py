@@ -19,10 +19,11 @@ from ccstore.interfaces import (
     StoreUnavailable,
 )
 from ccstore.message import Batch
-from ccstore.query import Page, Query, Row
+from ccstore.query import Page, Row
 from ccstore.storage import service
+from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.service import StorageService, retention_interval
-from tests.backends import SECOND, MemoryBackend, ScriptedBackend, messages
+from tests.backends import SECOND, MemoryBackend, ScriptedBackend, asking, messages
 
 START = 1_000_000.0
 RETENTION = 3200.0
@@ -53,7 +54,7 @@ class _ServiceTests(SynchronousTestCase):
         return self.service.accept(messages(texts), urgent=urgent)
 
     def query(self) -> Deferred[Sequence[Page]]:
-        return self.service.query([Query("alex")], max_rows=10, timeout=5.0)
+        return self.service.pages([asking("alex")], max_rows=10, timeout=5.0)
 
     def commit(self) -> None:
         """The write that goes on succeeds."""
@@ -272,7 +273,7 @@ class ReadYourWritesTests(_ServiceTests):
         self.assertEqual(self.backend.queries, [])
         self.commit()
         self.assertEqual(len(self.backend.queries), 1)
-        pages = [Page([Row(1, 1, "a")])]
+        pages = [Page([Row(1, "event", 1, 0, "a", None)])]
         self.backend.queries[0].succeed(pages)
         self.assertEqual(self.successResultOf(found), pages)
 
@@ -320,12 +321,7 @@ class ReadYourWritesTests(_ServiceTests):
         self.query()
         self.assertEqual(
             self.backend.queries[0].argument,
-            {
-                "queries": [Query("alex")],
-                "cutoff": int((START - RETENTION) * SECOND),
-                "max_rows": 10,
-                "timeout": 5.0,
-            },
+            (Pages([asking("alex")], int((START - RETENTION) * SECOND), Limits(10)), 5.0),
         )
 
     def test_passes_on_what_goes_wrong(self) -> None:
@@ -618,7 +614,7 @@ class BadMessageTests(_ServiceTests):
             raise StoreError("no NUL, please")
 
     def stored(self) -> list[str]:
-        (page,) = self.successResultOf(self.service.query([Query("alex")], max_rows=10**6, timeout=5.0))
+        (page,) = self.successResultOf(self.service.pages([asking("alex")], max_rows=10**6, timeout=5.0))
         return [row.text for row in sorted(page.rows, key=lambda row: row.id)]
 
     def test_is_found_wherever_it_is(self) -> None:
@@ -887,7 +883,7 @@ class StatsTests(_ServiceTests):
     def test_counts(self) -> None:
         self.accept("abc")
         self.accept("de")
-        self.service.query([Query("alex")] * 2, max_rows=10, timeout=5.0)
+        self.service.pages([asking("alex")] * 2, max_rows=10, timeout=5.0)
         self.commit()
         status = self.status()
         expected = {"processed": 5, "flushed": 3, "write_batch": 1, "queries": 2, "waiting": 2}

@@ -132,8 +132,8 @@ class Api:
         with body_of(request, config.max_body) as body:
             asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
         try:
-            pages = await self._store.query(
-                asked.flat, max_rows=config.max_rows, timeout=config.query_timeout
+            pages = await self._store.pages(
+                asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
             )
         except QueryTimeout:
             raise WebError(

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from ccstore.query import Page, Query
+from ccstore.query import Matcher, Page, Selection
 from ccstore.web import WebError, from_json
 
 _SECOND: Final = 10**9
@@ -30,11 +30,11 @@ class Request:
 
     begin: int
     end: int
-    queries: Sequence[Sequence[Query]]
+    queries: Sequence[Sequence[Selection]]
     echo: Sequence[Mapping[str, object]] | None
 
     @property
-    def flat(self) -> list[Query]:
+    def flat(self) -> list[Selection]:
         return [query for entries in self.queries for query in entries]
 
     def answer(self, pages: Sequence[Page], max_rows: int) -> dict[str, object]:
@@ -78,7 +78,7 @@ def parse_request(body: bytes, *, max_queries: int, now: int) -> Request:
         check.problems.append(f"from: {begin} is after to: {end}")
     hosts = check.texts(given, "for-all-nodes", "for-all-nodes")
     asked = check.objects(given, "queries")
-    expanded: list[tuple[Mapping[str, Any], list[Query]]] = []
+    expanded: list[tuple[Mapping[str, Any], list[Selection]]] = []
     total = 0
     for host in hosts if hosts is not None else (None,):
         for place, query in asked:
@@ -101,7 +101,9 @@ class _Check:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def query(self, given: Mapping[str, Any], place: str, cluster: str, begin: int, end: int) -> list[Query]:
+    def query(
+        self, given: Mapping[str, Any], place: str, cluster: str, begin: int, end: int
+    ) -> list[Selection]:
         kind = self.kind(given, place)
         name = self.text(given, "event", f"{place}.event")
         host = self.text(given, "host", f"{place}.host")
@@ -110,17 +112,22 @@ class _Check:
         type_ids = self.texts(given, "type-ids", f"{place}.type-ids") or [None]
         subtype_ids = self.texts(given, "subtype-ids", f"{place}.subtype-ids") or [None]
         return [
-            Query(
-                cluster=cluster,
-                kind=kind,
+            Selection(
+                clusters=(cluster,),
+                kinds=(kind,),
                 begin=begin * _SECOND,
-                end=(end + 1) * _SECOND - 1,
-                name=name,
-                hostname=host,
-                type=type_,
-                typeid=type_id,
-                stype=subtype,
-                stypeid=subtype_id,
+                end=(end + 1) * _SECOND,
+                matchers=_equal(
+                    {
+                        "name": name,
+                        "hostname": host,
+                        "type": type_,
+                        "type-id": type_id,
+                        "stype": subtype,
+                        "stype-id": subtype_id,
+                    }
+                ),
+                is_newest_first=False,
             )
             for type_id, subtype_id in product(type_ids, subtype_ids)
         ]
@@ -192,6 +199,11 @@ class _Check:
             else:
                 self.problems.append(f"{key}[{index}]: expected an object, got {_shown(item)}")
         return found
+
+
+def _equal(labels: Mapping[str, str | None]) -> tuple[Matcher, ...]:
+    """Conditions on those that are given; a missing one matches anything."""
+    return tuple(Matcher(label, "=", value) for label, value in labels.items() if value is not None)
 
 
 def _one_of(words: Sequence[str]) -> str:

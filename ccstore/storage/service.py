@@ -23,8 +23,9 @@ from ccstore.interfaces import (
 )
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
-from ccstore.query import Page, Query
+from ccstore.query import Page, Selection
 from ccstore.storage.forwarding import RETRY_FIRST, RETRY_MOST, Forwarder
+from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.spool import Spool
 
 #: Characters of text held in memory, above which nothing more is accepted.
@@ -258,9 +259,11 @@ class StorageService(Service):
         elif self._may_begin and self._waiting - self._in_batch >= _WORTH_BEGINNING and not self._must_spool:
             self._begin_batches()
 
-    def query(self, queries: Sequence[Query], *, max_rows: int, timeout: float) -> Deferred[Sequence[Page]]:
-        """See :meth:`IMessageStore.query`."""
-        return Deferred.fromCoroutine(self._query(queries, max_rows, timeout))
+    def pages(
+        self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
+    ) -> Deferred[Sequence[Page]]:
+        """See :meth:`IMessageStore.pages`."""
+        return Deferred.fromCoroutine(self._pages(selections, Limits(max_rows), timeout, with_tags))
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
@@ -588,11 +591,15 @@ class StorageService(Service):
 
     # -- reading
 
-    async def _query(self, queries: Sequence[Query], max_rows: int, timeout: float) -> Sequence[Page]:
-        self._counts["queries"] += len(queries)
+    async def _pages(
+        self, selections: Sequence[Selection], limits: Limits, timeout: float, with_tags: bool
+    ) -> Sequence[Page]:
+        self._counts["queries"] += len(selections)
         await self._catch_up()
         cutoff = int((self._clock.seconds() - self._retention) * 1e9)
-        return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
+        question = Pages(selections, cutoff, limits, with_tags)
+        pages: Sequence[Page] = await self._backend.read(question, timeout=timeout)
+        return pages
 
     async def _catch_up(self) -> None:
         """Wait until what is accepted now is committed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg2
 from twisted.internet.defer import Deferred, fail
@@ -12,7 +12,6 @@ from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.query import Page, Query
 from ccstore.storage.postgres.connections import CLOSED, Connections
 from ccstore.storage.postgres.database import (
     Address,
@@ -23,12 +22,16 @@ from ccstore.storage.postgres.database import (
     connected,
     prepare,
 )
+from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.errors import translate
 from ccstore.storage.postgres.partitions import Partitions
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
+from ccstore.storage.reading.dialect import Question
+
+_T = TypeVar("_T")
 
 _READERS: Final = 3
 _WRITERS: Final = 2
@@ -126,7 +129,7 @@ class PostgresBackend:
             pool(1, _WRITING, _LIMITS[1]),
         )
         self._writer = Writer(writing, self._streams, self._views, self._instance, self._now)
-        self._reader = Reader(reading, self._reactor)
+        self._reader = Reader(reading, self._reactor, PostgresDialect())
 
     async def _load(self, session: BlockingSession) -> None:
         await prepare(session, self._timeout)
@@ -218,14 +221,12 @@ class PostgresBackend:
             )
         return {(cluster, kind): rows for cluster, kind, rows in rows}
 
-    def query(
-        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
-    ) -> Deferred[Sequence[Page]]:
-        """See :meth:`IBackend.query`."""
+    def read(self, question: Question[_T], *, timeout: float) -> Deferred[_T]:
+        """See :meth:`IBackend.read`."""
         if self._reader is None:
             return fail(StoreUnavailable(CLOSED))
-        self._queries += len(queries)
-        return Deferred.fromCoroutine(self._reader.query(list(queries), cutoff, max_rows, timeout))
+        self._queries += question.count
+        return Deferred.fromCoroutine(self._reader.read(question, timeout))
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """See :meth:`IBackend.expire`."""

@@ -20,8 +20,11 @@ Rows = Sequence[tuple[Any, ...]]
 class Session(Protocol):
     """What can run statements, at once or in time."""
 
-    async def execute(self, statement: str, *parameters: object) -> Rows:
-        """Run a statement, or several without parameters; the rows of the last one."""
+    async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
+        """Run a statement, or several without parameters; the rows of the last one.
+
+        Parameters stand in order or have names.
+        """
 
 
 class Cancelled(Exception):
@@ -69,11 +72,11 @@ class Link(Connection):  # type: ignore[misc]
         if not self._cursors and not self._pollingD and connection is not None and not connection.closed:
             self.close()
 
-    async def execute(self, statement: str, *parameters: object) -> Rows:
+    async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
         """See :class:`Session`."""
         cursor = self.cursor()
         try:
-            await cursor.execute(statement, parameters or None)
+            await cursor.execute(statement, named or parameters or None)
         except CancelledError:
             raise Cancelled("the server cancelled a statement") from None
         return cursor.fetchall() if cursor.description is not None else ()

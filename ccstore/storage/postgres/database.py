@@ -86,10 +86,10 @@ class BlockingSession:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def execute(self, statement: str, *parameters: object) -> Rows:
+    async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
         """See :class:`ccstore.storage.postgres.connections.Session`."""
         with self._connection.cursor() as cursor:
-            cursor.execute(statement, parameters or None)
+            cursor.execute(statement, named or parameters or None)
             return cursor.fetchall() if cursor.description is not None else ()
 
 

@@ -9,10 +9,10 @@ import psycopg2
 
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.errors import one_line
-from ccstore.storage.query import STREAM_COLUMNS
 
 
 class PostgresSource:

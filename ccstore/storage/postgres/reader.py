@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
-from ccstore.query import Page, Query, Row
-from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link
+from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.errors import translate
-from ccstore.storage.query import stream_condition
+from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.statement import Rows
 
-#: Streams up to which an index is probed for each.
-_STREAMS_PROBED: Final = 200
-#: Rows that are fetched at first; after that as many as have about this many characters.
-_ROWS_FETCHED: Final = 1000
-_ROWS_MOST: Final = 20_000
-_SIZE_FETCHED: Final = 4 * 1024 * 1024
-#: Characters of text in an answer, above which it is cut.
-_SIZE_ANSWERED: Final = 64 * 1024 * 1024
+_T = TypeVar("_T")
+
 #: Seconds that the server may take to notice that a query took too long.
 _GRACE: Final = 2.0
 _TOO_LONG: Final = "the query took too long"
@@ -30,14 +23,13 @@ _TOO_LONG: Final = "the query took too long"
 class Reader:
     """Answers queries, each list of them from one snapshot, over connections of their own."""
 
-    def __init__(self, connections: Connections, clock: IReactorTime) -> None:
+    def __init__(self, connections: Connections, clock: IReactorTime, dialect: PostgresDialect) -> None:
+        self._dialect = dialect
         self._connections = connections
         self._clock = clock
 
-    async def query(
-        self, queries: Sequence[Query], cutoff: int, max_rows: int, timeout: float
-    ) -> Sequence[Page]:
-        """See :meth:`IBackend.query`."""
+    async def read(self, question: Question[_T], timeout: float) -> _T:
+        """See :meth:`IBackend.read`."""
         deadline = self._clock.seconds() + timeout
         try:
             async with self._connections.connection() as link:
@@ -46,7 +38,7 @@ class Reader:
                 # A server that does not answer at all ends nothing.
                 guard = self._clock.callLater(self._left(deadline) + _GRACE, link.close)
                 try:
-                    return await self._answer(link, queries, cutoff, max_rows, deadline)
+                    return await self._answer(link, question, deadline)
                 except BaseException:
                     if not guard.active():
                         raise QueryTimeout(_TOO_LONG) from None
@@ -67,20 +59,10 @@ class Reader:
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.seconds()
 
-    async def _answer(
-        self, link: Link, queries: Sequence[Query], cutoff: int, max_rows: int, deadline: float
-    ) -> list[Page]:
-        pages = []
-        size = 0
+    async def _answer(self, link: Link, question: Question[_T], deadline: float) -> _T:
         try:
             await link.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._limit(deadline)}")
-            for place, query in enumerate(queries):
-                if place:
-                    await link.execute(self._limit(deadline))
-                page = await self._page(link, query, cutoff, max_rows, _SIZE_ANSWERED - size, deadline)
-                max_rows -= len(page.rows)
-                size += sum(len(row.text) for row in page.rows)
-                pages.append(page)
+            answer = await self._read(link, question, deadline)
             await link.execute("COMMIT")
         except Exception:
             if link.pollable() is not None and not link.closed:
@@ -89,82 +71,24 @@ class Reader:
                 except Exception:
                     link.close()
             raise
-        return pages
+        return answer
+
+    async def _read(self, link: Link, question: Question[_T], deadline: float) -> _T:
+        reading = question.reading(self._dialect)
+        rows: Rows | None = None
+        while True:
+            try:
+                sql, parameters, _ = reading.send(rows)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                answer: _T = stop.value
+                return answer
+            if rows is not None:
+                await link.execute(self._limit(deadline))
+            named = {f"p{number}": value for number, value in enumerate(parameters, 1)}
+            rows = await link.execute(sql, **named)
 
     def _limit(self, deadline: float) -> str:
         left = self._left(deadline)
         if left <= 0:
             raise QueryTimeout(_TOO_LONG)
         return f"SET LOCAL statement_timeout = {min(max(1, int(left * 1000)), 2**31 - 1)}"
-
-    async def _page(
-        self, link: Link, query: Query, cutoff: int, max_rows: int, max_size: int, deadline: float
-    ) -> Page:
-        streams = await _streams(link, query)
-        if not streams:
-            return Page(())
-        begin = max(query.begin, cutoff + 1) if query.kind == "event" else query.begin
-        parameters: list[Any] = [begin, query.end]
-        if len(streams) > _STREAMS_PROBED:
-            condition, values = _condition(query)
-            chosen = f"stream IN (SELECT id FROM ccstore_stream WHERE {condition})"
-            parameters += values
-        elif len(streams) > 1:
-            chosen = "stream = ANY(%s::bigint[])"
-            parameters.append(numbers(streams))
-        else:
-            chosen = "stream = %s"
-            parameters += streams
-        # One row more than may be given, to know whether there are more.
-        select = (
-            f"SELECT time, id, text FROM ccstore_{query.kind} WHERE time BETWEEN %s AND %s AND {chosen} "
-            "ORDER BY time, id LIMIT %s"
-        )
-        parameters.append(max_rows + 1)
-        count = _ROWS_FETCHED
-        if max_rows < count:
-            return _cut([*map(Row._make, await link.execute(select, *parameters))], max_rows, max_size)
-        # In parts, so that a few long texts do not fill the memory.
-        found = await link.execute(
-            f"DECLARE page NO SCROLL CURSOR FOR {select}; FETCH {count} FROM page", *parameters
-        )
-        rows = [*map(Row._make, found)]
-        size = sum(len(row.text) for row in rows)
-        while len(found) == count and len(rows) <= max_rows and size <= max_size:
-            count = max(1, min(_ROWS_MOST, len(rows) * _SIZE_FETCHED // (size + 1)))
-            found = await link.execute(f"{self._limit(deadline)}; FETCH {count} FROM page")
-            rows += map(Row._make, found)
-            size += sum(len(text) for _, _, text in found)
-        await link.execute("CLOSE page")
-        return _cut(rows, max_rows, max_size)
-
-
-async def _streams(link: Link, query: Query) -> list[int]:
-    condition, values = _condition(query)
-    found = await link.execute(
-        f"SELECT id FROM ccstore_stream WHERE {condition} LIMIT {_STREAMS_PROBED + 1}", *values
-    )
-    return [stream for (stream,) in found]
-
-
-def _condition(query: Query) -> tuple[str, list[str]]:
-    condition, values = stream_condition(query, "%s")
-    for column in ("hostname", "name"):
-        value = getattr(query, column)
-        if value is not None:
-            # What the index has of it.
-            condition += f" AND left({column}, 64) = left(%s, 64)"
-            values.append(value)
-    return condition, values
-
-
-def _cut(rows: list[Row], max_rows: int, max_size: int) -> Page:
-    is_cut = len(rows) > max_rows
-    del rows[max_rows:]
-    size = 0
-    for index, row in enumerate(rows):
-        size += len(row.text)
-        if size > max_size and index:
-            del rows[index:]
-            return Page(rows, is_cut=True)
-    return Page(rows, is_cut)

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from typing import Final
 
 from ccstore.message import Series
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.arrays import numbers, optional_texts
 from ccstore.storage.postgres.connections import Session
-from ccstore.storage.query import STREAM_COLUMNS
 
 _STREAMS_HELD: Final = 1 << 17
 _COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)

@@ -9,10 +9,10 @@ import psycopg2
 from twisted.logger import Logger
 
 from ccstore.message import STORED_KINDS
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK, identifier
 from ccstore.storage.postgres.errors import one_line
-from ccstore.storage.query import STREAM_COLUMNS
 
 #: Bytes of a name; PostgreSQL cuts longer ones short.
 _LONGEST_NAME: Final = 63

@@ -17,9 +17,10 @@ from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.query import Page, Query
+from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.file import (
     PRAGMAS,
     STATEMENTS_HELD,
@@ -58,6 +59,7 @@ class SqliteBackend:
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
+    :param dialect: how it is read.
     """
 
     name = "sqlite"
@@ -74,6 +76,7 @@ class SqliteBackend:
         now: Callable[[], int],
         reactor: Any,
         is_apart: bool = False,
+        dialect: SqliteDialect | None = None,
     ) -> None:
         self._path = path
         self._pragmas = {**PRAGMAS, **pragmas}
@@ -83,7 +86,7 @@ class SqliteBackend:
         self._retention = int(retention * 1e9)
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
-        self._reader = Reader()
+        self._reader = Reader(SqliteDialect() if dialect is None else dialect)
         self._reserve = Reserve(path)
         # What the writer knows of the file would be wrong with two daemons.
         self._lock = FileLock(path, "database")
@@ -237,17 +240,13 @@ class SqliteBackend:
             self._has_failed = True
             raise
 
-    def query(
-        self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
-    ) -> Deferred[Sequence[Page]]:
-        """See :meth:`IBackend.query`."""
+    def read(self, question: Question[_Result], *, timeout: float) -> Deferred[_Result]:
+        """See :meth:`IBackend.read`."""
         if self._reading is None:
             return fail(StoreUnavailable(CLOSED))
-        self._queries += len(queries)
+        self._queries += question.count
         deadline = time.monotonic() + timeout
-        running: Deferred[Sequence[Page]] = self._reading.runWithConnection(
-            self._reader.query, list(queries), cutoff, max_rows, deadline
-        )
+        running: Deferred[_Result] = self._reading.runWithConnection(self._reader.read, question, deadline)
         return running.addErrback(_translate)
 
     def expire(self, cutoff: int) -> Deferred[int]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
-from ccstore.storage.query import STREAM_COLUMNS
 from ccstore.storage.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from ccstore.storage.sqlite.lock import FileLock
 

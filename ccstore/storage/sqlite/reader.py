@@ -5,26 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
-from ccstore.query import Page, Query, Row
-from ccstore.storage.query import stream_condition
+from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.statement import Reading, Rows
+from ccstore.storage.sqlite.dialect import SqliteDialect
 
-#: Streams up to which an index is probed for each.
-_STREAMS_PROBED: Final = 200
-#: Segments that one statement reads. To prepare it takes as long as to read a few of them, so that there are
-#: many which stay prepared, and only those at both ends of a range differ from query to query.
-_SEGMENTS_READ: Final = 16
+_T = TypeVar("_T")
+
 #: Prepared statements of a connection that reads.
 PREPARED: Final = 64
-#: Rows that one statement fetches at first; after that as many as have about this many characters.
-_ROWS_FETCHED: Final = 500
-_SIZE_FETCHED: Final = 4 * 1024 * 1024
-#: Characters of text in an answer, above which it is cut.
-_SIZE_ANSWERED: Final = 64 * 1024 * 1024
 # How often SQLite asks whether to go on. Each time it has to wait for the interpreter lock.
 _PROGRESS_STEPS: Final = 500_000
 _TOO_LONG: Final = "the query took too long"
@@ -34,7 +25,8 @@ CLOSED: Final = "the database is closed"
 class Reader:
     """Answers queries; runs in the threads of the reading connections, one query in each."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: SqliteDialect) -> None:
+        self._dialect = dialect
         self._running: set[sqlite3.Connection] = set()
         self._is_closed = False
 
@@ -44,31 +36,15 @@ class Reader:
         for connection in tuple(self._running):
             connection.interrupt()
 
-    def query(
-        self,
-        connection: sqlite3.Connection,
-        queries: Sequence[Query],
-        cutoff: int,
-        max_rows: int,
-        deadline: float,
-    ) -> list[Page]:
-        """See :meth:`IBackend.query`; the deadline is in the time of ``time.monotonic``."""
+    def read(self, connection: sqlite3.Connection, question: Question[_T], deadline: float) -> _T:
+        """See :meth:`IBackend.read`; the deadline is in the time of ``time.monotonic``."""
         self._running.add(connection)
         connection.set_progress_handler(
             lambda: self._is_closed or time.monotonic() > deadline, _PROGRESS_STEPS
         )
-        size = 0
         try:
             connection.execute("BEGIN")
-            pages = []
-            for query in queries:
-                if time.monotonic() > deadline:
-                    raise QueryTimeout(_TOO_LONG)
-                page = _PageReader(connection, query, cutoff, max_rows, _SIZE_ANSWERED - size).page()
-                max_rows -= len(page.rows)
-                size += sum(len(row.text) for row in page.rows)
-                pages.append(page)
-            return pages
+            return _answer(connection, question.reading(self._dialect), deadline)
         except sqlite3.OperationalError:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED) from None
@@ -82,106 +58,18 @@ class Reader:
                 connection.execute("ROLLBACK")
 
 
-class _PageReader:
-    """Reads the page of one query.
-
-    :param max_rows: what exceeds them is cut; so is what exceeds ``max_size`` characters of text.
-    """
-
-    def __init__(
-        self, connection: sqlite3.Connection, query: Query, cutoff: int, max_rows: int, max_size: int
-    ) -> None:
-        self._connection = connection
-        self._query = query
-        self._begin = max(query.begin, cutoff + 1) if query.kind == "event" else query.begin
-        self._max_rows = max_rows
-        self._max_size = max_size
-        self._streams: list[int] = []
-        self._rows: list[Row] = []
-        self._is_cut = False
-
-    def page(self) -> Page:
-        """The page."""
-        condition, parameters = stream_condition(self._query, "?")
-        (streams,) = self._connection.execute(
-            f"SELECT json_group_array(id) FROM stream WHERE {condition}", parameters
+def _answer(connection: sqlite3.Connection, reading: Reading[_T], deadline: float) -> _T:
+    rows: Rows | None = None
+    while True:
+        try:
+            sql, parameters, columns = reading.send(rows)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            answer: _T = stop.value
+            return answer
+        if time.monotonic() > deadline:
+            raise QueryTimeout(_TOO_LONG)
+        # In one step, since each takes the interpreter lock, for which the reactor makes us wait.
+        (found,) = connection.execute(
+            f"SELECT json_group_array(json_array({', '.join(columns)})) FROM ({sql})", parameters
         ).fetchone()
-        self._streams = json.loads(streams)
-        if not self._streams:
-            return Page(())
-        for segments, oldest in self._groups():
-            if self._is_cut and oldest is not None and (not self._rows or oldest > self._rows[-1].time):
-                break
-            self._read(segments)
-        return Page(self._rows, self._is_cut)
-
-    def _groups(self) -> Iterator[tuple[list[int], int | None]]:
-        """The segments that may have such messages, by their oldest, and that; the open one is the first."""
-        (found,) = self._connection.execute(
-            "SELECT json_group_array(json_array(id, min_time)) FROM (SELECT id, min_time FROM segment "
-            "WHERE kind = ? AND (sealed_at IS NULL OR (max_time >= ? AND min_time <= ?)) "
-            "ORDER BY min_time, id)",
-            (self._query.kind, self._begin, self._query.end),
-        ).fetchone()
-        # By number, so that a query of another time mostly has the same statements.
-        for _, group in groupby(json.loads(found), lambda segment: segment[0] // _SEGMENTS_READ):
-            segments = [*group]
-            yield [number for number, _ in segments], segments[0][1]
-
-    def _read(self, segments: list[int]) -> None:
-        """Add the rows of some segments, page by page; of all rows so far, keep those that go first."""
-        begin, after = self._begin, -1
-        fetched = _ROWS_FETCHED
-        while True:
-            limit = min(fetched, self._max_rows + 1)
-            rows = self._fetch(segments, begin, after, limit)
-            if rows:
-                self._rows += rows
-                self._rows.sort()
-                self._cut()
-            if len(rows) < limit or not self._rows or (self._is_cut and rows[-1] > self._rows[-1]):
-                return
-            begin, after = rows[-1].time, rows[-1].id
-            size = sum(len(row.text) for row in rows)
-            fetched = max(1, min(20 * limit, limit * _SIZE_FETCHED // (size + 1)))
-
-    def _fetch(self, segments: list[int], begin: int, after: int, limit: int) -> list[Row]:
-        """The first rows of some segments that come behind this time and id, in one step for all of them."""
-        where = "time BETWEEN ?1 AND ?2 AND (time > ?1 OR id > ?3)"
-        parameters: list[object] = [begin, self._query.end, after, limit]
-        rows = "SELECT time, id, text"
-        if len(self._streams) > _STREAMS_PROBED:
-            # LIMIT -1 keeps the condition outside, where it is prepared once and not for each segment.
-            arms = self._arms(f"{rows}, stream", segments, where)
-            source = f"(SELECT * FROM ({arms}) LIMIT -1) WHERE stream IN (SELECT value FROM json_each(?5))"
-            parameters.append(json.dumps(self._streams))
-        elif len(self._streams) > 1:
-            source = f"({self._arms(rows, segments, f'stream IN ({str(self._streams)[1:-1]}) AND {where}')})"
-        else:
-            # The most frequent query by far: its statement stays prepared, whatever the stream.
-            source = f"({self._arms(rows, segments, f'stream = ?5 AND {where}')})"
-            parameters += self._streams
-        (found,) = self._connection.execute(
-            f"SELECT json_group_array(json_array(time, id, text)) FROM ({rows} FROM {source} "
-            "ORDER BY time, id LIMIT ?4)",
-            parameters,
-        ).fetchone()
-        return [*map(Row._make, json.loads(found))]
-
-    def _arms(self, select: str, segments: list[int], where: str) -> str:
-        kind = self._query.kind
-        return " UNION ALL ".join(f"{select} FROM {kind}_{number} WHERE {where}" for number in segments)
-
-    def _cut(self) -> None:
-        rows = self._rows
-        if len(rows) > self._max_rows:
-            del rows[self._max_rows :]
-            self._is_cut = True
-        size = 0
-        for index, row in enumerate(rows):
-            size += len(row.text)
-            if size > self._max_size and index:
-                del rows[index:]
-                self._is_cut = True
-                self._max_rows = index
-                break
+        rows = json.loads(found)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final
 
 from ccstore.message import STORED_KINDS, Series, StreamKey
-from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 
 #: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ccstore.message import STORED_KINDS
-from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.sqlite.file import Say, identifier, literal
 
 #: SELECTs in one UNION ALL; SQLite takes 500.

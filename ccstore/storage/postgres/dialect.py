@@ -1,0 +1,53 @@
+"""The SQL of PostgreSQL, and of partitions, which it chooses by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ccstore.message import Kind
+from ccstore.storage.postgres.arrays import numbers as array
+from ccstore.storage.reading.dialect import Fetching, Part
+from ccstore.storage.reading.statement import Reading, Values
+
+#: Columns of streams of which an index has the beginning.
+_INDEXED: Final = ("hostname", "name")
+
+
+class PostgresDialect:
+    """See :class:`ccstore.storage.reading.dialect.Dialect`."""
+
+    streams: Final = "ccstore_stream"
+
+    def __init__(self, fetching: Fetching | None = None) -> None:
+        # To fetch more takes the server another sort of what is left.
+        self.fetching = Fetching(rows=1000) if fetching is None else fetching
+
+    def placeholder(self, number: int) -> str:
+        return f"%(p{number})s"
+
+    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
+        """All partitions at once."""
+        yield from ()
+        return [Part(kind, (f"ccstore_{kind}",), None, None)]
+
+    def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
+        if len(numbers) == 1:
+            return f"{column} = {values.bind(numbers[0])}"
+        return self.streams_are_among(column, numbers, values)
+
+    def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
+        return f"{column} = ANY({values.bind(array(numbers))}::bigint[])"
+
+    def contains(self, text: str, what: str) -> str:
+        return f"position({what} in {text}) > 0"
+
+    def equals(self, column: str, what: str) -> str:
+        if column in _INDEXED:
+            return f"({column} = {what} AND left({column}, 64) = left({what}, 64))"
+        return f"{column} = {what}"
+
+    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
+        condition = within if outside is None else f"{within} AND {outside}"
+        (table,) = tables
+        return f"{table} WHERE {condition}"

@@ -1,0 +1,123 @@
+"""What of a selection a statement decides, and what is left to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from json.encoder import encode_basestring as _quoted
+from typing import NamedTuple
+
+from ccstore.message import StreamKey
+from ccstore.query import STREAM_LABELS, Matcher, Selection
+from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.evaluate import row_test, stream_test, tag_of
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+
+class Streams(NamedTuple):
+    """The streams of a selection.
+
+    :ivar numbers: all of them, if they are known. If not, they are those with ``condition``.
+    :ivar condition: puts the condition into a statement; None if every stream is meant.
+    """
+
+    numbers: list[int] | None
+    condition: Callable[[Values], str] | None
+
+    @property
+    def are_none(self) -> bool:
+        return self.numbers is not None and not self.numbers
+
+    @property
+    def are_all(self) -> bool:
+        return self.numbers is None and self.condition is None
+
+
+class Conditions:
+    """A selection, divided.
+
+    :ivar row_test: what is left to be asked of each row, see :func:`row_test`; None if that is nothing.
+    """
+
+    def __init__(self, selection: Selection, dialect: Dialect) -> None:
+        self._selection = selection
+        self._dialect = dialect
+        of_streams = [each for each in selection.matchers if each.label in STREAM_LABELS]
+        self._plain = [each for each in of_streams if each.op in ("=", "!=")]
+        regexes = [each for each in of_streams if each.op not in ("=", "!=")]
+        self._stream_test = stream_test(regexes) if regexes else None
+        of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
+        in_python = [each for each in selection.texts if each.op != "contains" or each.ignores_case]
+        self.row_test = row_test(of_tags, in_python) if of_tags or in_python else None
+        # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
+        self._in_tags = [
+            f"{_quoted(tag_of(each))}: {_quoted(each.value)}"
+            for each in of_tags
+            if each.op == "=" and each.value
+        ]
+        self._in_text = [
+            each.value for each in selection.texts if each.op == "contains" and not each.ignores_case
+        ]
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether ``row_test`` looks at them."""
+        return any(each.label not in STREAM_LABELS for each in self._selection.matchers)
+
+    def of_rows(self, values: Values) -> list[str]:
+        """Conditions on each row."""
+        contains = self._dialect.contains
+        return [contains("othertags", values.bind(each)) for each in self._in_tags] + [
+            contains("text", values.bind(each)) for each in self._in_text
+        ]
+
+    def streams(self) -> Reading[Streams]:
+        """Find the streams, unless all are meant."""
+        dialect, test = self._dialect, self._stream_test
+        if not self._selection.clusters and not self._plain and test is None:
+            return Streams(None, None)
+        values = Values(dialect.placeholder)
+        condition = self._of_streams(values)
+        if test is None:
+            most = dialect.fetching.streams
+            sql = f"SELECT id FROM {dialect.streams} WHERE {condition} LIMIT {most + 1}"
+            found = yield Statement(sql, values.given, ("id",))
+            numbers = [number for (number,) in found]
+            return Streams(numbers if len(numbers) <= most else None, self._of_streams)
+        columns = (*LABEL_COLUMNS.values(), "id")
+        sql = f"SELECT {', '.join(columns)} FROM {dialect.streams} WHERE {condition}"
+        found = yield Statement(sql, values.given, columns)
+        return Streams([number for *stream, number in found if test(tuple(stream))], None)
+
+    def _of_streams(self, values: Values) -> str:
+        selection, dialect = self._selection, self._dialect
+        parts = []
+        if selection.clusters:
+            given = [dialect.equals("cluster", values.bind(cluster)) for cluster in selection.clusters]
+            parts.append(given[0] if len(given) == 1 else f"({' OR '.join(given)})")
+        kinds = ", ".join([f"'{kind}'" for kind in selection.kinds])
+        parts.append(f"kind IN ({kinds})" if len(selection.kinds) > 1 else f"kind = {kinds}")
+        parts += [self._plain_condition(matcher, values) for matcher in self._plain]
+        return " AND ".join(parts)
+
+    def _plain_condition(self, matcher: Matcher, values: Values) -> str:
+        column = LABEL_COLUMNS[matcher.label]
+        if not matcher.value:
+            # What a message lacks is the empty string.
+            return f"({column} IS NULL OR {column} = '')" if matcher.op == "=" else f"{column} <> ''"
+        if matcher.op == "=":
+            return self._dialect.equals(column, values.bind(matcher.value))
+        return f"({column} IS NULL OR {column} <> {values.bind(matcher.value)})"
+
+
+def streams_of(numbers: list[int], dialect: Dialect) -> Reading[dict[int, StreamKey]]:
+    """The streams with these numbers."""
+    found: dict[int, StreamKey] = {}
+    for start in range(0, len(numbers), 1000):
+        values = Values(dialect.placeholder)
+        columns = (*LABEL_COLUMNS.values(), "id")
+        condition = dialect.streams_are_among("id", numbers[start : start + 1000], values)
+        sql = f"SELECT {', '.join(columns)} FROM {dialect.streams} WHERE {condition}"
+        rows = yield Statement(sql, values.given, columns)
+        found.update({number: tuple(stream) for *stream, number in rows})
+    return found

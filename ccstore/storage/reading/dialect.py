@@ -1,0 +1,89 @@
+"""What the databases do not have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from attrs import frozen
+
+from ccstore.message import Kind
+from ccstore.storage.reading.statement import Reading, Values
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Part(NamedTuple):
+    """Tables that are read together, all of one kind.
+
+    :ivar oldest: no row in them is older, in nanoseconds; None if that is not known. ``newest`` likewise.
+    """
+
+    kind: Kind
+    tables: Sequence[str]
+    oldest: int | None
+    newest: int | None
+
+
+@frozen
+class Fetching:
+    """How rows are fetched.
+
+    :ivar rows: that one statement fetches at first; after that as many as have about ``size`` characters.
+    :ivar most: that one statement fetches at most.
+    :ivar streams: up to which an index is probed for each; of more it is said which they are.
+    """
+
+    rows: int = 500
+    most: int = 20_000
+    size: int = 4 << 20
+    streams: int = 200
+
+
+class Dialect(Protocol):
+    """The SQL of one database, in fragments.
+
+    :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
+    """
+
+    @property
+    def streams(self) -> str: ...
+
+    @property
+    def fetching(self) -> Fetching: ...
+
+    def placeholder(self, number: int) -> str:
+        """Where the parameter with this number, from 1, stands in a statement."""
+
+    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
+        """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading."""
+
+    def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
+        """A condition that is true for a few streams, which an index is probed for."""
+
+    def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
+        """The same for many."""
+
+    def contains(self, text: str, what: str) -> str:
+        """A condition: one text contains another, to the letter."""
+
+    def equals(self, column: str, what: str) -> str:
+        """A condition: a column of streams has this value, which an index may help to find."""
+
+    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
+        """The rows of some tables, as what stands behind FROM.
+
+        :param within: a condition for each of them.
+        :param outside: a further one, which need not be prepared for each of them.
+        """
+
+
+class Question(Protocol[T_co]):
+    """What a backend can be asked; it has no need to know which questions there are."""
+
+    @property
+    def count(self) -> int:
+        """How many queries it is, for the statistics."""
+
+    def reading(self, dialect: Dialect) -> Reading[T_co]:
+        """The statements to run, from one and the same state of the database, and what they come to."""

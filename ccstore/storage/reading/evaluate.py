@@ -1,0 +1,82 @@
+"""A selection evaluated in Python: on what no statement decides, and on messages that are in no table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from ccstore.message import StreamKey
+from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
+from ccstore.regex import compile_regex
+
+_PLACES = {label: place for place, label in enumerate(STREAM_LABELS)}
+
+
+def value_test(matcher: Matcher) -> Callable[[str], bool]:
+    """Whether a value of a label meets a condition; raises :class:`ValueError` for a wrong expression."""
+    wanted = matcher.value
+    if matcher.op in ("=", "!="):
+        is_equal = matcher.op == "="
+        return lambda value: (value == wanted) is is_equal
+    fullmatch = compile_regex(wanted).fullmatch
+    has_to_match = matcher.op == "=~"
+    return lambda value: (fullmatch(value.encode()) is not None) is has_to_match
+
+
+def text_test(condition: TextCondition) -> Callable[[str], bool]:
+    """The same for a text."""
+    is_wanted = condition.op in ("contains", "matches")
+    if condition.op in ("matches", "fails"):
+        search = compile_regex(condition.value, ignores_case=condition.ignores_case).search
+        return lambda text: (search(text.encode()) is not None) is is_wanted
+    if condition.ignores_case:
+        folded = condition.value.casefold()
+        return lambda text: (folded in text.casefold()) is is_wanted
+    part = condition.value
+    return lambda text: (part in text) is is_wanted
+
+
+def stream_test(matchers: Sequence[Matcher]) -> Callable[[StreamKey], bool]:
+    """Whether a stream meets all of these, which must be about its columns."""
+    tests = [(_PLACES[matcher.label], value_test(matcher)) for matcher in matchers]
+    return lambda stream: all(test(stream[place] or "") for place, test in tests)
+
+
+def row_test(
+    matchers: Sequence[Matcher], texts: Sequence[TextCondition]
+) -> Callable[[str | None, str], bool]:
+    """Whether the other tags of a row, as JSON, and its text meet all of these."""
+    of_tags = [(tag_of(matcher), value_test(matcher)) for matcher in matchers]
+    of_text = [*map(text_test, texts)]
+
+    def test(othertags: str | None, text: str) -> bool:
+        if of_tags:
+            tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
+            if not all(test(tags.get(key, "")) for key, test in of_tags):
+                return False
+        return all(test(text) for test in of_text)
+
+    return test
+
+
+def evaluate(selection: Selection) -> Callable[[StreamKey, str | None, int, str], bool]:
+    """Whether a message (stream, other tags, time, text) is in a selection without limit and position."""
+    of_stream = stream_test([each for each in selection.matchers if each.label in _PLACES])
+    of_row = row_test([each for each in selection.matchers if each.label not in _PLACES], selection.texts)
+
+    def test(stream: StreamKey, othertags: str | None, time: int, text: str) -> bool:
+        cluster, kind = stream[0], stream[1]
+        return (
+            selection.begin <= time < selection.end
+            and kind in selection.kinds
+            and (not selection.clusters or cluster in selection.clusters)
+            and of_stream(stream)
+            and of_row(othertags, text)
+        )
+
+    return test
+
+
+def tag_of(matcher: Matcher) -> str:
+    """The tag that a matcher is about; ``tag.name`` is the tag of that name, which is no label."""
+    return matcher.label.removeprefix("tag.")

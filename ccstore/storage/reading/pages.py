@@ -1,0 +1,215 @@
+"""Reading the rows of selections, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from ccstore.message import INT64_MAX, Kind
+from ccstore.query import Page, Position, Row, Selection
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
+from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+
+@frozen
+class Limits:
+    """How much an answer may have.
+
+    :ivar rows: of all its pages together; what exceeds them is cut.
+    :ivar size: characters of their texts, likewise. The first row of a page may be larger.
+    """
+
+    rows: int
+    size: int = 64 << 20
+
+
+@frozen
+class Pages:
+    """A question: one page for each of some selections, from one and the same state of the store.
+
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar with_tags: the rows have their streams and other tags, and not only time and text.
+    """
+
+    selections: Sequence[Selection]
+    cutoff: int
+    limits: Limits
+    with_tags: bool = True
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return len(self.selections)
+
+    def reading(self, dialect: Dialect) -> Reading[list[Page]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        pages = []
+        rows, size = self.limits.rows, self.limits.size
+        for selection in self.selections:
+            limits = Limits(rows, size)
+            page = yield from _PageReading(selection, dialect, self.cutoff, limits, self.with_tags).page()
+            rows -= len(page.rows)
+            size -= sum(len(row.text) for row in page.rows)
+            pages.append(page)
+        return pages
+
+
+class _PageReading:
+    """Reads the page of one selection."""
+
+    def __init__(
+        self, selection: Selection, dialect: Dialect, cutoff: int, limits: Limits, with_tags: bool
+    ) -> None:
+        self._selection = selection
+        self._dialect = dialect
+        self._fetching = dialect.fetching
+        self._cutoff = cutoff
+        self._most = limits.rows if selection.limit is None else min(limits.rows, selection.limit)
+        self._size = limits.size
+        self._with_tags = with_tags
+        self._conditions = Conditions(selection, dialect)
+        columns = ["time", "id", "text"]
+        if with_tags or self._conditions.needs_tags:
+            columns += ["stream", "othertags"]
+        self._columns = tuple(columns)
+        self._rows: list[Row] = []
+        self._is_cut = False
+
+    def page(self) -> Reading[Page]:
+        """The page."""
+        streams = yield from self._conditions.streams()
+        if streams.are_none:
+            return Page(())
+        for part in (yield from self._parts()):
+            if self._is_cut and self._is_behind(part):
+                break
+            yield from self._read(part, streams)
+        if not self._with_tags:
+            return Page(self._rows, self._is_cut)
+        used = sorted({row.stream for row in self._rows})
+        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
+
+    def _parts(self) -> Reading[list[Part]]:
+        """All that has to be read, in the order in which it is best read."""
+        parts: list[Part] = []
+        is_newest_first = self._selection.is_newest_first
+        for kind in self._selection.kinds:
+            begin, end, _ = self._bounds(kind, self._selection.after)
+            if begin <= end:
+                parts += yield from self._dialect.parts(kind, begin, end, is_newest_first=is_newest_first)
+        if len(self._selection.kinds) > 1:
+            # What has no known time comes first, as in each kind: it may have anything.
+            if is_newest_first:
+                parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
+            else:
+                parts.sort(key=lambda part: -INT64_MAX if part.oldest is None else part.oldest)
+        return parts
+
+    def _is_behind(self, part: Part) -> bool:
+        """Whether nothing in there can belong to the page, which is full."""
+        last = self._rows[-1].time if self._rows else None
+        if self._selection.is_newest_first:
+            return part.newest is not None and (last is None or part.newest < last)
+        return part.oldest is not None and (last is None or part.oldest > last)
+
+    def _bounds(self, kind: Kind, after: Position | None) -> tuple[int, int, int]:
+        """First and last time of what comes behind a position, and the id it comes behind at that time."""
+        selection = self._selection
+        begin, end = selection.begin, selection.end - 1
+        if kind == "event":
+            begin = max(begin, self._cutoff + 1)
+        is_newest_first = selection.is_newest_first
+        first_id = INT64_MAX if is_newest_first else -1
+        if after is not None:
+            # At the position's own time, a kind is either through, or not begun, or somewhere between.
+            is_through = (kind > after.kind) if is_newest_first else (kind < after.kind)
+            if is_newest_first and after.time <= end:
+                end = after.time - is_through
+            elif not is_newest_first and after.time >= begin:
+                begin = after.time + is_through
+            if kind == after.kind and after.time == (end if is_newest_first else begin):
+                first_id = after.id
+        return begin, end, first_id
+
+    def _read(self, part: Part, streams: Streams) -> Reading[None]:
+        """Add the rows of a part; of all rows so far, keep those that go first."""
+        fetched = self._fetching.rows
+        after = self._selection.after
+        test = self._conditions.row_test
+        while True:
+            limit = fetched if test is not None else min(fetched, self._most + 1)
+            found = yield self._statement(part, streams, after, limit)
+            rows = [*map(self._row(part.kind), found)]
+            kept = rows if test is None else [row for row in rows if test(row.othertags, row.text)]
+            if kept:
+                self._rows += kept
+                self._rows.sort(key=_order, reverse=self._selection.is_newest_first)
+                self._cut()
+            if len(rows) < limit or (self._is_cut and self._comes_behind(rows[-1])):
+                return
+            after = rows[-1].position
+            size = sum(len(row.text) for row in rows)
+            fetched = max(1, min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1)))
+
+    def _comes_behind(self, row: Row) -> bool:
+        if not self._rows:
+            return True
+        last = self._rows[-1]
+        return _order(row) < _order(last) if self._selection.is_newest_first else _order(row) > _order(last)
+
+    def _row(self, kind: Kind) -> Callable[[Sequence[Any]], Row]:
+        if len(self._columns) == 3:
+            return lambda found: Row(found[0], kind, found[1], 0, found[2], None)
+        return lambda found: Row(found[0], kind, found[1], found[3], found[2], found[4])
+
+    def _statement(self, part: Part, streams: Streams, after: Position | None, limit: int) -> Statement:
+        """The first rows of a part that come behind a position."""
+        dialect = self._dialect
+        values = Values(dialect.placeholder)
+        first, last, number = self._bounds(part.kind, after)
+        begin, end, behind = values.bind(first), values.bind(last), values.bind(number)
+        most = values.bind(limit)
+        if self._selection.is_newest_first:
+            order, rest = "time DESC, id DESC", f"(time < {end} OR id < {behind})"
+        else:
+            order, rest = "time, id", f"(time > {begin} OR id > {behind})"
+        where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
+        columns = ", ".join(self._columns)
+        needed, outside = columns, None
+        if streams.are_all:
+            pass
+        elif streams.numbers is not None and len(streams.numbers) <= self._fetching.streams:
+            where.insert(0, dialect.streams_are("stream", streams.numbers, values))
+        else:
+            if streams.condition is not None:
+                chosen = f"SELECT id FROM {dialect.streams} WHERE {streams.condition(values)}"
+                outside = f"stream IN ({chosen})"
+            else:
+                outside = dialect.streams_are_among("stream", streams.numbers or (), values)
+            if "stream" not in self._columns:
+                needed += ", stream"
+        source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
+        return Statement(
+            f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}", values.given, self._columns
+        )
+
+    def _cut(self) -> None:
+        rows = self._rows
+        if len(rows) > self._most:
+            del rows[self._most :]
+            self._is_cut = True
+        size = 0
+        for index, row in enumerate(rows):
+            size += len(row.text)
+            if size > self._size and index:
+                del rows[index:]
+                self._is_cut = True
+                self._most = index
+                break
+
+
+def _order(row: Row) -> tuple[int, str, int]:
+    return row[:3]
