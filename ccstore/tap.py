@@ -42,7 +42,8 @@ from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.router import Router
 from ccstore.service import EventStoreService
-from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
+from ccstore.storage.queue import Bounds
+from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.web import Room
@@ -144,13 +145,13 @@ def build(
         is_apart=len(os.sched_getaffinity(0)) > 1,
     )
     spool = storage_config.spool
+    bounds = Bounds(storage_config.max_waiting, storage_config.batch_size)
     storage = StorageService(
         backend,
         reactor,
         retention=storage_config.retention_time,
         flush_time=storage_config.flush_time,
-        batch_size=storage_config.batch_size,
-        max_waiting=storage_config.max_waiting,
+        bounds=bounds,
         spool=None if spool is None else Spool(spool.path, spool.max_size, reactor),
     )
     router = Router(
@@ -184,7 +185,7 @@ def build(
                 pace,
                 room,
                 max_waiting=storage_config.max_waiting // share,
-                max_waiting_size=MAX_WAITING_SIZE // share,
+                max_waiting_size=bounds.size // share,
             )
         )
     intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)

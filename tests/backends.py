@@ -12,8 +12,10 @@ from zope.interface import implementer
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series, StreamKey
 from ccstore.query import Matcher, Page, Row, Selection
+from ccstore.storage.queue import Bounds
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.service import StorageService
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.
@@ -167,6 +169,22 @@ def ask(
         Pages(selections, cutoff, Limits(max_rows), with_tags=False), timeout=timeout
     )
     return pages
+
+
+def storage_service(
+    backend: Any,
+    clock: Any,
+    *,
+    flush_time: float = 1.0,
+    batch_size: int = 100,
+    max_waiting: int = 1000,
+    largest: int = 8192,
+    size: int = 64 << 20,
+    **more: Any,
+) -> StorageService:
+    """A service that is not started yet."""
+    bounds = Bounds(max_waiting, batch_size, largest, size)
+    return StorageService(backend, clock, flush_time=flush_time, bounds=bounds, **more)
 
 
 @define(eq=False)

@@ -17,11 +17,9 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.storage import service
-from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool, file
 from ccstore.storage.spool.packing import pack, unpack
-from tests.backends import NOW, SECOND, MemoryBackend, asking, message, messages
+from tests.backends import NOW, SECOND, MemoryBackend, asking, message, messages, storage_service
 from tests.store_contract import TEXTS
 from tests.support import scratch
 
@@ -86,14 +84,10 @@ class _SpoolTests(TestCase):
 
     def start(self, max_size: int = 10**9, **changes: Any) -> None:
         """A new service; an earlier one must have been stopped."""
-        settings = {
-            "retention": RETENTION,
-            "flush_time": 1.0,
-            "batch_size": 100,
-            "max_waiting": 1000,
-        } | changes
         self.spool = Spool(self.path, max_size, reactor)
-        self.service = StorageService(self.backend, self.clock, spool=self.spool, **settings)
+        self.service = storage_service(
+            self.backend, self.clock, retention=RETENTION, spool=self.spool, **changes
+        )
         self.service.startService()
 
     async def stop(self) -> None:
@@ -281,8 +275,7 @@ class SpoolingTests(_SpoolTests):
         self.assertEqual([len(written) for written in sent[-2:]], [1, 49])
 
     async def test_a_group_has_a_bound(self) -> None:
-        self.patch(service, "LARGEST_BATCH", 10)
-        self.start(batch_size=10)
+        self.start(batch_size=10, largest=10)
         self.backend.is_away = True
         for start in range(0, 60, 6):
             await self.accept([str(start + more) for more in range(6)])

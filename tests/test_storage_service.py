@@ -20,10 +20,9 @@ from ccstore.interfaces import (
 )
 from ccstore.message import Batch
 from ccstore.query import Page, Row
-from ccstore.storage import service
 from ccstore.storage.reading.pages import Limits, Pages
-from ccstore.storage.service import StorageService, retention_interval
-from tests.backends import SECOND, MemoryBackend, ScriptedBackend, asking, messages
+from ccstore.storage.service import retention_interval
+from tests.backends import SECOND, MemoryBackend, ScriptedBackend, asking, messages, storage_service
 
 START = 1_000_000.0
 RETENTION = 3200.0
@@ -41,13 +40,7 @@ class _ServiceTests(SynchronousTestCase):
 
     def start(self, **changes: Any) -> None:
         """A new service on the backend."""
-        settings = {
-            "retention": RETENTION,
-            "flush_time": 1.0,
-            "batch_size": 100,
-            "max_waiting": 1000,
-        } | changes
-        self.service = StorageService(self.backend, self.clock, **settings)
+        self.service = storage_service(self.backend, self.clock, **{"retention": RETENTION, **changes})
         self.service.startService()
 
     def accept(self, texts: Sequence[str], *, urgent: bool = True) -> Deferred[Sequence[Refusal]]:
@@ -93,8 +86,7 @@ class GroupCommitTests(_ServiceTests):
         self.assertEqual(self.backend.written, [list("abc"), list("def")])
 
     def test_a_batch_has_a_bound(self) -> None:
-        self.patch(service, "LARGEST_BATCH", 3)
-        self.start(batch_size=3)
+        self.start(batch_size=3, largest=3)
         for texts in ("a", "bc", "d", "e", "fg"):
             self.accept(texts)
         for _ in range(3):
@@ -216,8 +208,7 @@ class LingeringTests(_ServiceTests):
         self.assertEqual(self.backend.written, [list("abc"), list("def")])
 
     def test_flush_writes_all_there_is_then(self) -> None:
-        self.patch(service, "LARGEST_BATCH", 2)
-        self.start(batch_size=2)
+        self.start(batch_size=2, largest=2)
         self.accept("a")
         for text in "bcd":
             self.accept(text, urgent=False)
@@ -243,7 +234,7 @@ class ReadYourWritesTests(_ServiceTests):
     """A query sees what was accepted before it."""
 
     def test_does_not_wait_long_in_a_flood(self) -> None:
-        self.patch(service, "_FLOOD", 3)
+        self.start(flood=3)
         self.accept("abcd")
         for texts in ("efg", "h"):
             self.accept(texts, urgent=False)
@@ -255,8 +246,7 @@ class ReadYourWritesTests(_ServiceTests):
         self.assertEqual(len(self.backend.queries), 2)
 
     def test_does_not_wait_when_more_than_a_batch_is_behind(self) -> None:
-        self.patch(service, "LARGEST_BATCH", 2)
-        self.start(batch_size=2)
+        self.start(batch_size=2, largest=2)
         self.accept("a")
         self.accept("bc", urgent=False)
         self.query()
@@ -336,8 +326,7 @@ class SeveralWritersTests(_ServiceTests):
     def setUp(self) -> None:
         super().setUp()
         self.backend.writers = 2
-        self.patch(service, "LARGEST_BATCH", 2)
-        self.start(batch_size=2)
+        self.start(batch_size=2, largest=2)
 
     def test_the_next_batch_is_begun_before_the_first_is_committed(self) -> None:
         self.accept("a")
@@ -354,7 +343,7 @@ class SeveralWritersTests(_ServiceTests):
         self.assertEqual(self.status()["waiting"], 0)
 
     def test_a_large_one_is_begun_while_the_first_is_being_written(self) -> None:
-        self.patch(service, "_WORTH_BEGINNING", 2)
+        self.start(batch_size=2, largest=2, worth_beginning=2)
         self.accept("a")
         self.accept("b")
         self.assertEqual(self.backend.written, [["a"]])
@@ -366,7 +355,7 @@ class SeveralWritersTests(_ServiceTests):
         self.assertEqual(self.backend.written[2:], [["d", "e"]])
 
     def test_none_is_begun_while_another_one_is_tried_again(self) -> None:
-        self.patch(service, "_WORTH_BEGINNING", 2)
+        self.start(batch_size=2, largest=2, worth_beginning=2)
         self.accept("a", urgent=False)
         self.service.flush()
         self.backend.writes[0].fail(StoreUnavailable(LOCKED))
@@ -560,7 +549,7 @@ class LimitTests(_ServiceTests):
         self.assertEqual(self.backend.written, [list("abc"), list("de"), ["f"]])
 
     def test_too_much_waiting_text_is_refused(self) -> None:
-        self.patch(service, "MAX_WAITING_SIZE", 10)
+        self.start(size=10)
         self.accept(["x" * 6])
         self.accept(["x" * 4])
         self.failureResultOf(self.accept(["x"]), StoreUnavailable)
@@ -569,8 +558,7 @@ class LimitTests(_ServiceTests):
         self.failureResultOf(self.accept(["x"]), StoreUnavailable)
 
     def test_whatever_comes_alone_is_taken(self) -> None:
-        self.start(max_waiting=2)
-        self.patch(service, "MAX_WAITING_SIZE", 10)
+        self.start(max_waiting=2, size=10)
         self.accept(["x" * 20] * 3)
         self.commit()
         self.assertEqual([len(batch) for batch in self.backend.written], [3])
@@ -690,8 +678,7 @@ class StopTests(_ServiceTests):
     """At the end everything that was accepted is in the file."""
 
     def test_writes_everything_and_then_closes(self) -> None:
-        self.patch(service, "LARGEST_BATCH", 3)
-        self.start(batch_size=3)
+        self.start(batch_size=3, largest=3)
         accepted = [self.accept(texts) for texts in ("a", "bc", "de")]
         accepted.append(self.accept("f", urgent=False))
         stopped = self.service.stopService()

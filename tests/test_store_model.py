@@ -31,11 +31,10 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Selection
 from ccstore.storage.reading.dialect import Fetching
-from ccstore.storage.service import StorageService
 from ccstore.storage.sqlite import backend, merging, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from tests.backends import SECOND, asking
+from tests.backends import SECOND, asking, storage_service
 
 RETENTION = 160  # seconds
 #: When all of it happens, in seconds.
@@ -179,13 +178,8 @@ class StoreMachine(RuleBasedStateMachine):
             reactor=self.clock,
             dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2),
         )
-        self.service = StorageService(
-            self.backend,
-            self.clock,
-            retention=RETENTION,
-            flush_time=1.0,
-            batch_size=5,
-            max_waiting=10**6,
+        self.service = storage_service(
+            self.backend, self.clock, retention=RETENTION, batch_size=5, max_waiting=10**6
         )
         self.told_to_come_again = 0
         self.backend_expires = self.backend.expire

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
+from ccstore.storage.committer import RETRY_FIRST, RETRY_MOST, Committer, divide
 from ccstore.storage.spool import Group, Spool
-
-RETRY_FIRST: Final = 0.1
-RETRY_MOST: Final = 5.0
+from ccstore.timing import Backoff, Pause
 
 
 class Forwarder:
     """Takes messages into the spool, and sends them: works while there is something in it, or writing fails.
 
-    :param write: as :meth:`ccstore.interfaces.IBackend.write`.
-    :param failed: is told whenever that is not possible now; ``works`` whenever it is.
-    :param is_failing: whether it is not, as far as is known.
     :param retention: seconds after which events expire.
     :param most: messages that are written together.
     """
@@ -35,26 +29,20 @@ class Forwarder:
         self,
         spool: Spool,
         clock: IReactorTime,
+        committer: Committer,
         *,
-        write: Callable[[Batch, int | None], Awaitable[None]],
-        failed: Callable[[StoreUnavailable], None],
-        works: Callable[[], None],
-        is_failing: Callable[[], bool],
         retention: float,
         most: int,
     ) -> None:
         self._spool = spool
         self._clock = clock
-        self._write = write
-        self._failed = failed
-        self._works = works
-        self._is_failing = is_failing
+        self._committer = committer
         self._retention = retention
         self._most = most
         self._warnings = RateLimit(clock, 60.0)
         self._is_working = False
         self._is_stopping = False
-        self._waiting: IDelayedCall | None = None
+        self._pause = Pause(clock)
         self._ends: list[Deferred[None]] = []
         self._expired_now: set[int] = set()  # places in the group that is being sent; the next likewise
         self._refused_now: set[int] = set()
@@ -91,6 +79,10 @@ class Forwarder:
         await self._spool.append(messages, batch_id)
         self.start()
 
+    @property
+    def _is_failing(self) -> bool:
+        return self._committer.failure is not None
+
     def start(self) -> None:
         """Begin, unless it is at it already."""
         if not self._is_working and not self._is_stopping:
@@ -101,8 +93,7 @@ class Forwarder:
     async def stop(self) -> None:
         """End, after what is being written now. What is spooled is sent at the next start."""
         self._is_stopping = True
-        if self._waiting is not None and self._waiting.active():
-            self._waiting.reset(0)
+        self._pause.cut_short()
         if self._is_working:
             ended: Deferred[None] = Deferred()
             self._ends.append(ended)
@@ -121,21 +112,21 @@ class Forwarder:
 
     async def _work(self) -> None:
         group: Group | None = None
-        delay = RETRY_FIRST
+        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
         try:
-            while not self._is_stopping and (self._is_failing() or not self._spool.is_empty):
+            while not self._is_stopping and (self._is_failing or not self._spool.is_empty):
                 try:
                     group = group or await self._next()
                     if await self._deliver(group):
-                        delay = RETRY_FIRST
+                        backoff.reset()
                         if group is not None:
                             await self._discard(group)
                             group = None
                         continue
                 except StoreUnavailable as error:
                     self._warn("spool", "the spool is in trouble, will try again: {reason}", reason=error)
-                await self._pause(delay)
-                delay = min(2 * delay, RETRY_MOST)
+                if not self._is_stopping:
+                    await self._pause.wait(backoff.next())
         finally:
             self._is_working = False
             ends, self._ends = self._ends, []
@@ -151,40 +142,31 @@ class Forwarder:
         """Write a group, or nothing, which tells as well whether it is possible; False if it is not."""
         try:
             if group is not None:
-                await self._write_part(group, 0, len(group.messages), group.id)
-            elif self._is_failing():
-                await self._write(Batch(), None)
+                await self._write_group(group)
+            elif self._is_failing:
+                await self._committer.commit(Batch())
         except StoreUnavailable as error:
-            self._failed(error)
+            self._committer.is_unavailable(error)
             return False
-        self._works()
+        self._committer.works_again()
         return True
 
-    async def _write_part(self, group: Group, low: int, high: int, batch_id: int) -> None:
-        """Write a part of a group; where the database refuses a message for itself, all but that one.
+    async def _write_group(self, group: Group) -> None:
+        """Write a group; where the database refuses a message for itself, all but that one.
 
         Its halves have ids of their own, and these are the same at each try.
         """
-        part = self._unexpired(group, low, high)
-        if not part or (high - low == 1 and low in self._refused_now):
-            return
-        try:
-            await self._write(part, batch_id)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            if high - low == 1:
-                self._refused_now.add(low)
-                self._warn(
-                    "refused",
-                    "the database refuses a message {name!r} from the spool: {reason}",
-                    name=part[0].name[:100],
-                    reason=error,
-                )
-                return
-            middle = (low + high) // 2
-            for start, end in ((low, middle), (middle, high)):
-                await self._write_part(group, start, end, _part_id(group, start, end))
+
+        async def commit(low: int, high: int) -> None:
+            part = self._unexpired(group, low, high)
+            if part and not (high - low == 1 and low in self._refused_now):
+                await self._committer.commit(part, _part_id(group, low, high))
+
+        def refuse(place: int, reason: str) -> None:
+            self._refused_now.add(place)
+            self._committer.say_refused(group.messages[place].name, reason, " from the spool")
+
+        await divide(0, len(group.messages), commit, refuse)
 
     def _unexpired(self, group: Group, low: int, high: int) -> Batch:
         messages = group.messages
@@ -212,14 +194,6 @@ class Forwarder:
     def _cutoff(self) -> int:
         return int((self._clock.seconds() - self._retention) * 1e9)
 
-    async def _pause(self, seconds: float) -> None:
-        if self._is_stopping:
-            return
-        over: Deferred[None] = Deferred()
-        self._waiting = self._clock.callLater(seconds, over.callback, None)
-        await over
-        self._waiting = None
-
     def _warn(self, key: str, text: str, **values: object) -> None:
         suppressed = self._warnings.check(key)
         if suppressed is not None:
@@ -228,6 +202,8 @@ class Forwarder:
 
 
 def _part_id(group: Group, low: int, high: int) -> int:
-    """A batch id as good as one drawn at random, but always the same."""
+    """The id of a group, and for a part of it one as good as drawn at random, but always the same."""
+    if (low, high) == (0, len(group.messages)):
+        return group.id
     digest = blake2b(f"{group.id} {low} {high}".encode(), digest_size=8).digest()
     return -1 - (int.from_bytes(digest, "big") >> 2)

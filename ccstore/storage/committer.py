@@ -1,0 +1,166 @@
+"""Having a backend write: attempts, retry, halving, and whether it works at all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
+from ccstore.logs import RateLimit
+from ccstore.message import Batch
+from ccstore.timing import Backoff, Pause
+
+#: Seconds before the second attempt, and between attempts in the end.
+RETRY_FIRST: Final = 0.1
+RETRY_MOST: Final = 5.0
+_WARN_EVERY: Final = 60.0
+
+
+class Committer:
+    """Commits batches.
+
+    :param waiting: gives the number of messages that wait, for the log; ``spooled`` that of those in the
+        spool, if there is one.
+    :ivar failure: why the backend does not take writes, as far as is known, or None.
+    :ivar is_stopping: nothing is tried again for long.
+    :ivar flushed: messages that were committed, in ``batches``.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        backend: IBackend,
+        clock: IReactorTime,
+        *,
+        waiting: Callable[[], int],
+        spooled: Callable[[], int] | None = None,
+    ) -> None:
+        self.failure: str | None = None
+        self.is_stopping = False
+        self.flushed = 0
+        self.batches = 0
+        self.errors: dict[str, int] = {}
+        self.warnings = RateLimit(clock, _WARN_EVERY)
+        self._backend = backend
+        self._waiting = waiting
+        self._spooled = spooled
+        self._pause = Pause(clock)
+
+    async def commit(self, messages: Batch, batch_id: int | None = None) -> None:
+        """See :meth:`IBackend.write`; whatever else goes wrong is a :class:`StoreError`, too."""
+        try:
+            await self._backend.write(messages, batch_id)
+        except StoreError:
+            raise
+        except Exception as error:
+            self.log.failure("a batch cannot be written")
+            raise StoreError(f"internal error: {error!r}") from error
+        self.flushed += len(messages)
+        self.batches += 1
+
+    async def attempt(self, messages: Batch) -> StoreError | None:
+        """Commit, and return what went wrong, if anything did."""
+        try:
+            await self.commit(messages)
+        except StoreError as error:
+            return error
+        return None
+
+    async def insist(self, messages: Batch) -> None:
+        """Commit a part of a batch of which other parts are stored, however long it takes."""
+        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
+        while True:
+            try:
+                await self.commit(messages)
+            except StoreUnavailable as error:
+                self.is_unavailable(error)
+                if self.is_stopping and backoff.has_begun:
+                    raise
+                await self._pause.wait(backoff.next())
+            else:
+                self.works_again()
+                return
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another attempt, or until :meth:`retry_now`."""
+        await self._pause.wait(seconds)
+
+    def retry_now(self) -> None:
+        """Let whoever waits before another attempt begin with it."""
+        self._pause.cut_short()
+
+    def is_unavailable(self, error: StoreUnavailable) -> None:
+        """The backend takes no writes now."""
+        self.count_error("write_unavailable")
+        self.failure = str(error)
+        if self.warnings.check("unavailable") is not None:
+            self.log.error(
+                "cannot write: {reason}; {waiting} messages are waiting, trying again{spooling}",
+                reason=error,
+                waiting=self._waiting(),
+                spooling="" if self._spooled is None else "; streams go to the spool meanwhile",
+            )
+
+    def works_again(self) -> None:
+        """The backend has just written something."""
+        if self.failure is not None:
+            self.failure = None
+            self.log.info(
+                "writing works again, {waiting} messages were waiting{spooled}",
+                waiting=self._waiting(),
+                spooled="" if self._spooled is None else f", {self._spooled()} in the spool",
+            )
+
+    def say_refused(self, name: str, reason: str, where: str = "") -> None:
+        """Say that the database refuses a message for itself, now and then."""
+        suppressed = self.warnings.check(("refused", where))
+        if suppressed is not None:
+            self.log.warn(
+                "the database refuses a message {name!r}{where}: {reason}{more}",
+                name=name[:100],
+                where=where,
+                reason=reason,
+                more=f" ({suppressed} more since the last warning)" if suppressed else "",
+            )
+
+    def count_error(self, name: str) -> None:
+        """Count something that went wrong, under a name that sites know from the statistics."""
+        self.errors[name] = self.errors.get(name, 0) + 1
+
+
+async def divide(
+    low: int,
+    high: int,
+    commit: Callable[[int, int], Awaitable[None]],
+    refuse: Callable[[int, str], None],
+    refused: StoreError | None = None,
+) -> None:
+    """Commit what can be committed of a range of messages, in which single ones may be refused.
+
+    What is refused is halved until the one at fault is found.
+
+    :param commit: commits the messages of a part of the range. What it raises goes through, but for a
+        :class:`StoreError` that is no :class:`StoreUnavailable`.
+    :param refuse: is told of each that is refused for itself, and why.
+    :param refused: why the whole was refused already.
+    """
+    if refused is None:
+        try:
+            await commit(low, high)
+            return
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            refused = error
+    if high - low == 1:
+        refuse(low, str(refused))
+        return
+    middle = (low + high) // 2
+    for start, end in ((low, middle), (middle, high)):
+        await divide(start, end, commit, refuse)
+
+
