@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from ccstore.accounting import Account, Origin
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
-from ccstore.logs import RateLimit
+from ccstore.logs import RateLimit, more_like_it
 from ccstore.message import Batch
 from ccstore.pace import Pace
 
@@ -107,7 +107,7 @@ class Intake:
                 column=error.column,
                 reason=error.reason,
                 text=error.text[:80],
-                more=_more(suppressed + len(errors) - 1),
+                more=more_like_it(suppressed + len(errors) - 1),
             )
 
     def warn(self, thing: str, sender: str, text: str) -> None:
@@ -119,9 +119,5 @@ class Intake:
                 receiver=self.account.name,
                 sender=sender,
                 text=text,
-                more=_more(suppressed),
+                more=more_like_it(suppressed),
             )
-
-
-def _more(suppressed: int) -> str:
-    return f" ({suppressed} more like it)" if suppressed else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Any, cast
 
 from OpenSSL import SSL, crypto
@@ -17,11 +18,15 @@ from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from ccstore.addresses import address_of as address_of
+from ccstore.addresses import where as where
 from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
-from ccstore.logs import RateLimit
+from ccstore.logs import RateLimit, more_like_it
+from ccstore.openfiles import AdmittingFactory, OpenFiles
+from ccstore.proxied import PREFIX, ProxiedFactory
 
 _WARN_EVERY = 10.0
 
@@ -71,15 +76,20 @@ def listen(
     address: str,
     port: int,
     tls: TlsConfig | None,
+    files: OpenFiles,
+    for_questions: bool = False,
 ) -> IListeningPort:
     """Listen for stream connections, at once; raises :class:`ListenError`.
 
     :param what: who wants to listen, for the error and the log.
+    :param for_questions: see :meth:`OpenFiles.has_room`.
     """
-    opener = _Opener(reactor, what)
+    is_proxied = endpoint is not None and endpoint[: len(PREFIX)].lower() == PREFIX
+    opener = _Opener(reactor, what, files, for_questions=for_questions, is_proxied=is_proxied)
     if endpoint is not None:
+        inner = endpoint[len(PREFIX) :] if is_proxied else endpoint
         try:
-            return _now(serverFromString(cast(Any, opener), endpoint).listen(factory))
+            return _now(serverFromString(cast(Any, opener), inner).listen(factory))
         except Exception as error:  # a plugin of Twisted may raise anything
             raise ListenError(
                 f"{what}: cannot listen on {endpoint}: {why(error, endpoint)}", "endpoint"
@@ -87,7 +97,7 @@ def listen(
     host = "127.0.0.1" if address == "localhost" else address
     try:
         if tls is None:
-            return opener.listenTCP(port, factory, backlog=1024, interface=host)  # type: ignore[no-any-return]
+            return opener.listenTCP(port, factory, backlog=1024, interface=host)
         return opener.listenSSL(port, factory, _tls_options(tls), backlog=1024, interface=host)
     except CannotListenError as error:
         raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {why(error)}") from None
@@ -138,14 +148,60 @@ def _tls_options(tls: TlsConfig) -> CertificateOptions:
 
 
 class _Opener:
-    """The reactor, as endpoints use it, but that TLS is ours, whichever way it was asked for."""
+    """The reactor, as endpoints use it, but that whoever connects has to pass what is ours.
 
-    def __init__(self, reactor: IReactorCore, what: str) -> None:
+    That is the limit of open files, the header of a load balancer if there is one, and TLS, whichever way it
+    was asked for.
+    """
+
+    def __init__(
+        self, reactor: IReactorCore, what: str, files: OpenFiles, *, for_questions: bool, is_proxied: bool
+    ) -> None:
         self._reactor: Any = reactor
         self._what = what
+        self._files = files
+        self._for_questions = for_questions
+        self._is_proxied = is_proxied
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def _admit(self, factory: ServerFactory[Any], open_port: Callable[[Any], Any]) -> IListeningPort:
+        inner: Any = ProxiedFactory(factory, self._reactor, self._what) if self._is_proxied else factory
+        outer = AdmittingFactory(inner, self._files, self._what, for_questions=self._for_questions)
+        port = open_port(outer)
+        outer.watch(port)
+        return cast(IListeningPort, port)
+
+    def listenTCP(
+        self, port: int, factory: ServerFactory[Any], backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """See :meth:`IReactorTCP.listenTCP`."""
+        return self._admit(
+            factory,
+            lambda outer: self._reactor.listenTCP(port, outer, backlog=backlog, interface=interface),
+        )
+
+    def listenUNIX(
+        self,
+        address: str,
+        factory: ServerFactory[Any],
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> IListeningPort:
+        """See :meth:`IReactorUNIX.listenUNIX`."""
+        return self._admit(
+            factory, lambda outer: self._reactor.listenUNIX(address, outer, backlog, mode, wantPID)
+        )
+
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: int, factory: ServerFactory[Any]
+    ) -> IListeningPort:
+        """See :meth:`IReactorSocket.adoptStreamPort`."""
+        return self._admit(
+            factory, lambda outer: self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer)
+        )
 
     def listenSSL(
         self,
@@ -160,7 +216,7 @@ class _Opener:
         # would show only then.
         contextFactory.getContext()
         tls = _TlsFactory(contextFactory, factory, self._reactor, self._what)
-        return cast(IListeningPort, self._reactor.listenTCP(port, tls, backlog=backlog, interface=interface))
+        return self.listenTCP(port, cast(Any, tls), backlog=backlog, interface=interface)
 
 
 class _TlsConnection(BufferingTLSTransport):
@@ -203,13 +259,27 @@ class _TlsFactory(TLSMemoryBIOFactory):
                 what=self._what,
                 sender=sender,
                 reason=said if meaning is None else f"{meaning} ({said})",
-                more=f" ({suppressed} more like it)" if suppressed else "",
+                more=more_like_it(suppressed),
             )
 
 
-def tls_failures(port: IListeningPort | None) -> int:
-    """How many connections to a port came to nothing for want of TLS."""
-    return getattr(getattr(port, "factory", None), "failures", 0)
+def figures_of(port: IListeningPort | None) -> dict[str, object]:
+    """How many connections to a port came to nothing before anything of them was read, by reason.
+
+    ``refused_no_files``: too many files were open; ``no_proxy_header``: at a port for load balancers, it was
+    from none; ``tls_failures``: they did not agree on TLS.
+    """
+    figures: dict[str, object] = {"refused_no_files": 0, "no_proxy_header": 0, "tls_failures": 0}
+    factory = getattr(port, "factory", None)
+    if isinstance(factory, AdmittingFactory):
+        figures["refused_no_files"] = factory.refused
+        factory = factory.wrappedFactory
+    if isinstance(factory, ProxiedFactory):
+        figures["no_proxy_header"] = factory.failures
+        factory = factory.wrappedFactory
+    if isinstance(factory, _TlsFactory):
+        figures["tls_failures"] = factory.failures
+    return figures
 
 
 def openssl_says(error: SSL.Error) -> str:
@@ -230,22 +300,3 @@ def _now(listening: Deferred[IListeningPort]) -> IListeningPort:
     if isinstance(results[0], Failure):
         results[0].raiseException()
     return results[0]
-
-
-def where(port: IListeningPort) -> str:
-    """The address of an open port, for people."""
-    host: Any = port.getHost()
-    if hasattr(host, "port"):
-        address = f"[{host.host}]" if ":" in host.host else host.host
-        return f"{address}:{host.port}"
-    name = getattr(host, "name", host)
-    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
-
-
-def address_of(peer: Any) -> str:
-    """The address of a sender, for people and for the log."""
-    if hasattr(peer, "port"):
-        return f"{peer.host}:{peer.port}"
-    name = getattr(peer, "name", None)
-    # Whoever connects to a socket in the file system has no name, as a rule.
-    return os.fsdecode(name) if name else "a local socket"

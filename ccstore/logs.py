@@ -74,6 +74,11 @@ class RateLimit:
         return suppressed
 
 
+def more_like_it(suppressed: int) -> str:
+    """What a line ends with if others were left out before it."""
+    return f" ({suppressed} more like it)" if suppressed else ""
+
+
 def make_observer(level: str, path: str, *, with_date: bool = False) -> ILogObserver:
     """The observer that writes the log.
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from ccstore.openfiles import raise_limit
+
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
 #: briefly: half a dozen times for a body of a thousand lines. It would otherwise wait for the busy reactor
 #: 5 ms each time.
@@ -34,6 +36,7 @@ class Process:
 
     def prepare(self) -> None:
         """Get ready to listen, with everything loaded; called in the process that will go on."""
+        raise_limit()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # The messages in hand are many, live shortly, and form no cycles, but the collector looks through
         # them and all that is loaded again and again: with 10,000 connections that was a quarter of the

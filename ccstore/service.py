@@ -15,6 +15,7 @@ from ccstore.accounting import Account
 from ccstore.api.service import ApiService
 from ccstore.interfaces import IReceiver, StoreError
 from ccstore.listening import ListenError
+from ccstore.openfiles import OpenFiles
 from ccstore.process import Process
 from ccstore.storage.service import StorageService
 
@@ -30,6 +31,8 @@ class EventStoreService(MultiService):
     is lost: first nobody new is let in, then what has arrived is read and committed, then the database is
     closed, and only then does the returned Deferred fire.
 
+    :param files: that may be open.
+    :param connections: how many the receivers may have.
     :param instance: tells this daemon from others that share its database.
     :param database_key: where the configuration has the database.
     :param missing: tells what the database lacks to be opened, if that can be seen from outside.
@@ -45,6 +48,8 @@ class EventStoreService(MultiService):
         storage: StorageService,
         reactor: Any,
         *,
+        files: OpenFiles,
+        connections: int = 0,
         instance: str = "",
         database_key: str = "storage.backend",
         missing: Callable[[], str | None] = lambda: None,
@@ -55,8 +60,11 @@ class EventStoreService(MultiService):
         super().__init__()
         self._storage = storage
         self._reactor = reactor
+        self._files = files
+        self._connections = connections
         self._receivers: list[IReceiver] = []
         self._accounts: list[Account] = []
+        self._api: ApiService | None = None
         self._listeners: list[tuple[str, Any]] = []  # and where the configuration has them
         self._instance = instance
         self._database_key = database_key
@@ -75,6 +83,7 @@ class EventStoreService(MultiService):
         receiver.setServiceParent(self)  # type: ignore[attr-defined]
 
     def set_api(self, api: ApiService, account: Account) -> None:
+        self._api = api
         self._listeners.append(("api", api))
         self._accounts.append(account)
         api.setServiceParent(self)
@@ -103,6 +112,9 @@ class EventStoreService(MultiService):
         missing = self._missing()
         if missing is not None:
             problems.append(f"{self._database_key}: {missing}")
+        too_few = self._files.too_few()
+        if too_few is not None:
+            problems.append(too_few)
         if problems:
             self._give_up(problems)
         for place in places:
@@ -117,6 +129,9 @@ class EventStoreService(MultiService):
             super().startService()
         except StoreError as error:
             self._give_up([f"{error.key or self._database_key}: {error}"])
+        too_few = self._files.too_few_for(self._connections)
+        if too_few is not None:
+            self.log.warn("{warning}", warning=too_few)
         self._reactor.callWhenRunning(self._runs)
 
     def _runs(self) -> None:
@@ -164,14 +179,16 @@ class EventStoreService(MultiService):
             receiver.account.name: {**receiver.account.as_json(), **receiver.figures()}
             for receiver in self._receivers
         }
-        for account in self._accounts[len(self._receivers) :]:
-            receivers[account.name] = account.as_json()
+        if self._api is not None:
+            account = self._accounts[-1]
+            receivers[account.name] = {**account.as_json(), **self._api.figures()}
         return {
             "receivers": receivers,
             "ccstore": {
                 "version": __version__,
                 "instance": self._instance,
                 "uptime": round(self._reactor.seconds() - self._started_at, 3),
+                "open_files_limit": self._files.limit,
             },
         }
 

@@ -32,6 +32,7 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver
 from ccstore.lineprotocol import Precision, SeriesCache
 from ccstore.logs import LEVELS, make_observer
+from ccstore.openfiles import OpenFiles
 from ccstore.pace import Pace
 from ccstore.process import Process
 from ccstore.processing.sink import RuleSink
@@ -160,9 +161,12 @@ def build(
         store_logs=storage_config.store_logs,
         store_heartbeats=storage_config.store_heartbeats,
     )
+    files = OpenFiles(reactor)
     service = EventStoreService(
         storage,
         reactor,
+        files=files,
+        connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
         instance=instance,
         database_key=_database_key(storage_config.backend),
         missing=lambda: _missing(storage_config.backend),
@@ -183,13 +187,14 @@ def build(
                 cache,
                 pace,
                 room,
+                files,
                 max_waiting=storage_config.max_waiting // share,
                 max_waiting_size=MAX_WAITING_SIZE // share,
             )
         )
     intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)
-    api = Api(config.api, intake, storage, reactor, service.figures, service.samples)
-    service.set_api(ApiService(config.api, api, reactor, room), intake.account)
+    api = Api(config.api, intake, storage, reactor, service.figures, service.samples, files.problems)
+    service.set_api(ApiService(config.api, api, reactor, room, files), intake.account)
     return service
 
 
@@ -246,6 +251,7 @@ def _receiver(
     cache: SeriesCache,
     pace: Pace,
     room: Room,
+    files: OpenFiles,
     **limits: Any,
 ) -> IReceiver:
     def intake(kind: str, max_line_length: int | None = None, sink: IMessageSink = router) -> Intake:
@@ -265,11 +271,11 @@ def _receiver(
 
     if isinstance(config, EecptReceiverConfig):
         phases = PhaseSink(config, router, reactor)
-        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor, room)
+        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor, room, files)
     if isinstance(config, HttpReceiverConfig):
-        return HttpReceiver(config, intake("http"), reactor, room)
+        return HttpReceiver(config, intake("http"), reactor, room, files)
     if isinstance(config, TcpReceiverConfig):
-        return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, **limits)
+        return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, files=files, **limits)
     if isinstance(config, NatsReceiverConfig):
         return NatsReceiver(config, intake("nats"), reactor, **limits)
     return UdpReceiver(config, intake("udp", config.max_line_length), reactor, **limits)

@@ -252,6 +252,8 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
         ({"figures": {"rejected": {"too_large": 5}}}, "5 lines are in messages larger than max_payload"),
         ({"figures": {"kernel_drops": 5}}, "5 datagrams were dropped by the kernel"),
         ({"figures": {"refused_connections": 5}}, "raise max_connections"),
+        ({"figures": {"refused_no_files": 5}}, "LimitNOFILE="),
+        ({"figures": {"no_proxy_header": 5}}, "send-proxy"),
         ({"figures": {"tls_failures": 5}}, "before TLS was agreed on"),
         ({"figures": {"refused_bodies": 5}}, "smaller batches"),
         ({"figures": {"dropped": {"overload": 5}}}, "5 lines came faster than they could be stored"),

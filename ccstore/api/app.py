@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import wraps
 from importlib import resources
 from importlib.util import find_spec
@@ -67,6 +67,7 @@ class Api:
 
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
+    :param problems: gives what is the matter although messages are stored.
     """
 
     app = Klein()
@@ -80,6 +81,7 @@ class Api:
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
+        problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
         self._config = config
@@ -88,6 +90,7 @@ class Api:
         self._clock = clock
         self._figures = figures
         self._samples = samples
+        self._problems = problems
 
     # Each with and without the last slash, and no redirect between them.
 
@@ -180,7 +183,8 @@ class Api:
         reason = self._store.unreadiness()
         if reason is not None:
             raise later(f"cannot store: {reason}")
-        return answer(request, 200, to_json({"status": "ok"}))
+        problems = self._problems()
+        return answer(request, 200, to_json({"status": "ok", **({"problems": problems} if problems else {})}))
 
     @app.route("/api/openapi.json", methods=["GET"])
     @app.route("/api/openapi.json/", methods=["GET"])

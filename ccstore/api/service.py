@@ -11,7 +11,8 @@ from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
-from ccstore.listening import listen, where
+from ccstore.listening import figures_of, listen, where
+from ccstore.openfiles import OpenFiles
 from ccstore.web import LimitedSite, Room
 
 _DRAIN = 5.0
@@ -26,9 +27,12 @@ class ApiService(Service):
     name = "api"
     log = Logger()
 
-    def __init__(self, config: ApiConfig, api: Api, reactor: Any, room: Room) -> None:
+    def __init__(
+        self, config: ApiConfig, api: Api, reactor: Any, room: Room, files: OpenFiles | None = None
+    ) -> None:
         self._config = config
         self._reactor = reactor
+        self._files = files or OpenFiles(reactor)
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             ApiResource(api),
@@ -51,6 +55,8 @@ class ApiService(Service):
             address=config.address,
             port=config.port,
             tls=config.tls,
+            files=self._files,
+            for_questions=True,
         )
         place = where(self._port)
         if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
@@ -64,6 +70,10 @@ class ApiService(Service):
         if self._port is not None:
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
+
+    def figures(self) -> dict[str, object]:
+        """Figures besides the books."""
+        return figures_of(self._port)
 
     async def drain(self) -> None:
         """Answer the requests in hand."""

@@ -353,6 +353,18 @@ def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
             "raise max_connections and the limit of open files, or let senders keep their connections",
         ),
         (
+            "refused_no_files",
+            "connections were refused, since the daemon had too many files open",
+            "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
+            " connections open",
+        ),
+        (
+            "no_proxy_header",
+            "connections had no PROXY header",
+            "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
+            " balancer; the daemon's log names who did not",
+        ),
+        (
             "slow_consumer",
             "times the NATS server closed the connection, since lines were not taken fast enough",
             "use JetStream (stream and durable), or several receivers with one queue_group",

@@ -18,8 +18,9 @@ from ccstore.accounting import Origin
 from ccstore.config import EecptReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IMessageSink, IReceiver, Refusal, StoreUnavailable
-from ccstore.logs import RateLimit
+from ccstore.logs import RateLimit, more_like_it
 from ccstore.message import CLUSTER_TAG, Batch, Message, Series
+from ccstore.openfiles import OpenFiles
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.phases import Job, Jobs
 from ccstore.sifting import pass_on
@@ -102,7 +103,7 @@ class PhaseSink:
                 receiver=origin.account.name,
                 sender=origin.sender_of(place),
                 text=text,
-                more=f" ({suppressed} more like it)" if suppressed else "",
+                more=more_like_it(suppressed),
             )
 
 
@@ -117,9 +118,15 @@ class EecptReceiver(HttpReceiver):
     what = "metrics to analyse, and line protocol"
 
     def __init__(
-        self, config: EecptReceiverConfig, intake: Intake, phases: PhaseSink, reactor: Any, room: Room
+        self,
+        config: EecptReceiverConfig,
+        intake: Intake,
+        phases: PhaseSink,
+        reactor: Any,
+        room: Room,
+        files: OpenFiles | None = None,
     ) -> None:
-        super().__init__(config, intake, reactor, room)
+        super().__init__(config, intake, reactor, room, files)
         self._intake = intake
         self._jobs = phases.jobs
         self._interval = config.analysis_interval

@@ -20,7 +20,8 @@ from zope.interface import implementer
 from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.listening import address_of, figures_of, listen, where
+from ccstore.openfiles import OpenFiles
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
@@ -135,11 +136,19 @@ class HttpReceiver(Service):
     log = Logger()
     what = "line protocol"
 
-    def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any, room: Room) -> None:
+    def __init__(
+        self,
+        config: HttpReceiverConfig,
+        intake: Intake,
+        reactor: Any,
+        room: Room,
+        files: OpenFiles | None = None,
+    ) -> None:
         self.setName(config.name)
         self.account = intake.account
         self._config = config
         self._reactor = reactor
+        self._files = files or OpenFiles(reactor)
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
@@ -162,6 +171,7 @@ class HttpReceiver(Service):
             address=config.address,
             port=config.port,
             tls=config.tls,
+            files=self._files,
         )
         return f"{self.what} over HTTP on {where(self._port)}{config.path}"
 
@@ -180,5 +190,5 @@ class HttpReceiver(Service):
         return {
             "refused_bodies": self._site.refused_bodies,
             "requests_in_flight": self._site.in_flight,
-            "tls_failures": tls_failures(self._port),
+            **figures_of(self._port),
         }

@@ -22,8 +22,9 @@ from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.listening import address_of, figures_of, listen, where
 from ccstore.message import Batch
+from ccstore.openfiles import OpenFiles
 from ccstore.pace import LEAST_PIECE
 from ccstore.receivers.door import Door
 
@@ -164,6 +165,7 @@ class TcpReceiver(Service):
         *,
         max_waiting: int,
         max_waiting_size: int,
+        files: OpenFiles | None = None,
     ) -> None:
         self.setName(config.name)
         self.intake = intake
@@ -171,6 +173,7 @@ class TcpReceiver(Service):
         self.idle_timeout = config.idle_timeout or None
         self._config = config
         self._reactor = reactor
+        self._files = files or OpenFiles(reactor)
         self._backlog = Backlog(
             intake,
             max_waiting=max_waiting,
@@ -217,6 +220,7 @@ class TcpReceiver(Service):
             address=config.address,
             port=config.port,
             tls=config.tls,
+            files=self._files,
         )
         self._door = Door(self.intake.clock, self._port)
         return f"line protocol over TCP on {where(self._port)}"
@@ -257,7 +261,7 @@ class TcpReceiver(Service):
             "refused_connections": self._refused,
             "hung_up_connections": self._hung_up,
             "pauses": self._backlog.pauses,
-            "tls_failures": tls_failures(self._port),
+            **figures_of(self._port),
         }
 
     # -- for the connections
