@@ -58,6 +58,8 @@ def read_header(data: bytes) -> tuple[IAddress | None, int] | None:
 
 
 def _address(parser: Any, header: bytes) -> IAddress | None:
+    if header.startswith(b"PROXY UNKNOWN"):
+        return None  # for Twisted's parser, more has to follow
     try:
         source: Any = parser.parse(header).source
         if not isinstance(source, (IPv4Address, IPv6Address)):

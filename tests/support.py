@@ -151,6 +151,12 @@ class Loopback(MemoryReactorClock):
         self.rightNow += self.passes
         return float(self.rightNow)
 
+    def listenTCP(self, *args: Any, **keys: Any) -> Any:
+        """A port that knows its factory, as a real one does."""
+        port: Any = super().listenTCP(*args, **keys)
+        port.factory = self.tcpServers[-1][1]
+        return port
+
     def turn(self) -> None:
         """Call what is due now, and not what that calls later."""
         for call in [call for call in self.calls if call.getTime() <= self.rightNow]:
