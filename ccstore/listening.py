@@ -84,10 +84,9 @@ def listen(
     :param what: who wants to listen, for the error and the log.
     :param for_questions: see :meth:`OpenFiles.has_room`.
     """
-    is_proxied = endpoint is not None and endpoint[: len(PREFIX)].lower() == PREFIX
+    is_proxied, inner = _inner(endpoint or "")
     opener = _Opener(reactor, what, files, for_questions=for_questions, is_proxied=is_proxied)
     if endpoint is not None:
-        inner = endpoint[len(PREFIX) :] if is_proxied else endpoint
         try:
             return _now(serverFromString(cast(Any, opener), inner).listen(factory))
         except Exception as error:  # a plugin of Twisted may raise anything
@@ -261,6 +260,23 @@ class _TlsFactory(TLSMemoryBIOFactory):
                 reason=said if meaning is None else f"{meaning} ({said})",
                 more=more_like_it(suppressed),
             )
+
+
+def protection(endpoint: str | None, tls: TlsConfig | None) -> str:
+    """What is between a port and its senders, for people, after the address."""
+    is_proxied, inner = _inner(endpoint or "")
+    said = ""
+    if tls is not None or inner.lower().startswith(("ssl:", "tls:")):
+        said = " with TLS"
+    if tls is not None and tls.client_ca is not None:
+        said += " and client certificates"
+    return said + (" behind a load balancer" if is_proxied else "")
+
+
+def _inner(endpoint: str) -> tuple[bool, str]:
+    """Whether there is a load balancer before an endpoint, and the endpoint without it."""
+    is_proxied = endpoint[: len(PREFIX)].lower() == PREFIX
+    return is_proxied, endpoint[len(PREFIX) :] if is_proxied else endpoint
 
 
 def figures_of(port: IListeningPort | None) -> dict[str, object]:

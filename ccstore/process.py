@@ -26,6 +26,7 @@ class Process:
     :param pidfile: what twistd wrote, and leaves behind if the start fails.
     :param status_pipe: gives the pipe at whose other end, in the background, the process waits that was
         started; twistd itself writes to it when all is well, or at an exception.
+    :ivar stopped_by: the name of the signal that ends the daemon.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Process:
     ) -> None:
         self._pidfile = pidfile
         self._status_pipe = status_pipe
+        self.stopped_by: str | None = None
 
     def prepare(self) -> None:
         """Get ready to listen, with everything loaded; called in the process that will go on."""
@@ -60,6 +62,7 @@ class Process:
             handler = handlers[number]
             if callable(handler) and not is_stopping:
                 is_stopping = True
+                self.stopped_by = signal.Signals(number).name
                 handler(number, frame)
 
         for number, handler in handlers.items():

@@ -38,6 +38,8 @@ class EventStoreService(MultiService):
     :param missing: tells what the database lacks to be opened, if that can be seen from outside.
     :param warnings: of the configuration, for the log.
     :param process: the process, if the daemon has it to itself.
+    :param introduction: the first lines of the log.
+    :param settings: the lines that follow on where messages are stored.
     :param log_observer: for the whole process; twistd asks the application for it.
     """
 
@@ -56,6 +58,8 @@ class EventStoreService(MultiService):
         warnings: Sequence[str] = (),
         process: Process | None = None,
         log_observer: ILogObserver | None = None,
+        introduction: Sequence[str] = (),
+        settings: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._storage = storage
@@ -72,6 +76,8 @@ class EventStoreService(MultiService):
         self._warnings = warnings
         self._process = process
         self._log_observer = log_observer
+        self._introduction = introduction
+        self._settings = settings
         self._started_at = 0.0
         storage.setName("storage")
         storage.setServiceParent(self)
@@ -100,11 +106,13 @@ class EventStoreService(MultiService):
         # twistd's log is in place by now, the reactor does not run yet.
         if self._process is not None:
             self._process.prepare()
+        self._say(self._introduction)
         places: list[str] = []
         problems: list[str] = []
         for part, listener in self._listeners:
             try:
-                places.append(listener.listen())
+                place = listener.listen()
+                places.append(place if listener.name == "api" else f"receiver {listener.name}: {place}")
             except ListenError as error:
                 text = str(error).removeprefix(f"receiver {listener.name!r}: ").removeprefix("api: ")
                 problems.append(f"{part}.{error.key}: {text}")
@@ -117,8 +125,7 @@ class EventStoreService(MultiService):
             problems.append(too_few)
         if problems:
             self._give_up(problems)
-        for place in places:
-            self.log.info("{place}", place=place)
+        self._say(places)
 
     def startService(self) -> None:
         """Open the database. Ends the process, with one clear line in the log, if that fails."""
@@ -129,6 +136,7 @@ class EventStoreService(MultiService):
             super().startService()
         except StoreError as error:
             self._give_up([f"{error.key or self._database_key}: {error}"])
+        self._say([*self._settings, f"at most {self._files.limit:,} files may be open"])
         too_few = self._files.too_few_for(self._connections)
         if too_few is not None:
             self.log.warn("{warning}", warning=too_few)
@@ -145,7 +153,8 @@ class EventStoreService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self.log.info("stopping")
+        signal = None if self._process is None else self._process.stopped_by
+        self.log.info("stopping{why}", why="" if signal is None else f": {signal}")
         await _all([listener.stop_listening() for _, listener in self._listeners])
         # What has arrived may wait for earlier lines to be committed, which goes on meanwhile.
         await _all([listener.drain() for _, listener in self._listeners])
@@ -156,6 +165,10 @@ class EventStoreService(MultiService):
             if not account.is_balanced:
                 self.log.error("{name}: the books do not balance", name=account.name)
         self.log.info("stopped")
+
+    def _say(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.log.info("{line}", line=line)
 
     def _give_up(self, problems: Sequence[str]) -> NoReturn:
         for problem in problems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +30,9 @@ from ccstore.config import (
 from ccstore.flags import GoOptions
 from ccstore.intake import Intake
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver
+from ccstore.introduction import introduce, settings
 from ccstore.lineprotocol import Precision, SeriesCache
-from ccstore.logs import LEVELS, make_observer
+from ccstore.logs import LEVELS, make_log
 from ccstore.openfiles import OpenFiles
 from ccstore.pace import Pace
 from ccstore.process import Process
@@ -73,6 +74,7 @@ class Options(GoOptions):
     ]
 
     config: Config
+    config_path: Path | None
 
     def postOptions(self) -> None:
         """Read the configuration here, in the directory the command was given in. Exits if it is wrong."""
@@ -81,7 +83,7 @@ class Options(GoOptions):
             names = ", ".join(LEVELS)
             print(f"--loglevel: expected one of {names}, got {self['loglevel']!r}", file=sys.stderr)
             raise SystemExit(1)
-        path = None if self["config"] is None else Path(self["config"]).absolute()
+        path = self.config_path = None if self["config"] is None else Path(self["config"]).absolute()
         try:
             self.config = load_config(path, cwd=Path.cwd(), environ=os.environ)
         except ConfigError as error:
@@ -112,13 +114,26 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
     observer = None
     if twistd and not twistd.get("logger") and not twistd.get("syslog"):
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-        observer = make_observer(options["loglevel"].lower(), log_file, with_date=bool(options["logdate"]))
+        level = options["loglevel"].lower()
+        try:
+            observer = make_log(level, log_file, reactor, with_date=bool(options["logdate"]))
+        except OSError as error:
+            print(
+                f"cannot write the log {log_file}: {(error.strerror or str(error)).lower()}", file=sys.stderr
+            )
+            raise SystemExit(1) from None
     pidfile = twistd.get("pidfile")
     process = Process(
         pidfile=Path(pidfile).absolute() if pidfile else None,
         status_pipe=lambda: twistd.get("statusPipe"),
     )
-    return build(options.config, reactor, process=process, log_observer=observer)
+    return build(
+        options.config,
+        reactor,
+        process=process,
+        log_observer=observer,
+        introduction=introduce(options.config_path),
+    )
 
 
 def build(
@@ -127,6 +142,7 @@ def build(
     *,
     process: Process | None = None,
     log_observer: ILogObserver | None = None,
+    introduction: Sequence[str] = (),
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest."""
 
@@ -173,6 +189,8 @@ def build(
         warnings=config.warnings,
         process=process,
         log_observer=log_observer,
+        introduction=introduction,
+        settings=settings(config),
     )
     streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
     # Receivers that can hold their senders back do so before the storage has to refuse anything.

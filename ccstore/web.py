@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, combinedLogFormatter
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -288,8 +288,10 @@ class LimitedSite(Site):
     :param max_body: bytes of a body as sent.
     :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
     :param room: shared with other sites.
+    :param name: of the port, for the log of requests.
     """
 
+    _requests = Logger()
     protocol = _Channel  # type: ignore[assignment]
     requestFactory = LimitedRequest
     noisy = False
@@ -304,6 +306,7 @@ class LimitedSite(Site):
         keep_alive: bool,
         access_log: bool,
         room: Room,
+        name: str,
     ) -> None:
         super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
         self.displayTracebacks = False
@@ -314,11 +317,15 @@ class LimitedSite(Site):
         self.refused_bodies = 0
         self.channels: WeakSet[HTTPChannel] = WeakSet()
         self._access_log = access_log
+        self._name = name
         self._over: Deferred[None] | None = None
 
     def log(self, request: Any) -> None:
+        """Tell of a request that was answered."""
         if self._access_log:
-            super().log(request)
+            # Without the time, which the line has anyway.
+            line = combinedLogFormatter("", request).replace(" - -  ", " ", 1)
+            self._requests.info("{name}: {line}", name=self._name, line=line)
 
     def has_arrived(self, request: LimitedRequest) -> None:
         """The whole of a request is there."""

@@ -172,7 +172,7 @@ def test_a_signal_as_soon_as_a_port_is_open_leads_to_an_orderly_stop(
 ) -> None:
     with Daemon(config.parent, "--config", config, until=line) as daemon:
         assert daemon.stop(number) == -number
-        daemon.wait_for(r"#info\] stopped$")
+        daemon.wait_for(" info: stopped$")
         assert "Traceback" not in daemon.text
 
 
@@ -182,11 +182,11 @@ def test_a_second_signal_changes_nothing(config: Path, second: int) -> None:
         # The stop waits a little for what may still come over an open connection.
         with socket.create_connection(("127.0.0.1", daemon.ports["TCP"]), PATIENCE):
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_for(r"#info\] stopping$")
+            daemon.wait_for(" info: stopping: SIGTERM$")
             assert daemon.stop(second) == -signal.SIGTERM
-        daemon.wait_for(r"#info\] stopped$")
+        daemon.wait_for(" info: stopped$")
         assert "Traceback" not in daemon.text
-        assert daemon.text.count("Received SIG") == 1
+        assert daemon.text.count("info: stopping") == 1
 
 
 def test_a_signal_while_the_configuration_is_read_ends_it_without_a_word(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
-from ccstore.listening import figures_of, listen, where
+from ccstore.listening import figures_of, listen, protection, where
 from ccstore.openfiles import OpenFiles
 from ccstore.web import LimitedSite, Room
 
@@ -42,6 +42,7 @@ class ApiService(Service):
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
+            name=self.name,
         )
 
     def listen(self) -> str:
@@ -64,7 +65,10 @@ class ApiService(Service):
                 "the REST interface on {place} is open to everybody who can reach it: set jwt_public_key",
                 place=place,
             )
-        return f"REST on {place}" + (" with the Swagger UI at /swagger/" if config.enable_swagger_ui else "")
+        said = f"REST on {place}{protection(config.endpoint, config.tls)}"
+        if config.enable_swagger_ui:
+            said += " with the Swagger UI at /swagger/"
+        return f"{said}, {'no token is' if config.jwt_public_key is None else 'tokens are'} required"
 
     async def stop_listening(self) -> None:
         if self._port is not None:

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, figures_of, listen, where
+from ccstore.listening import address_of, figures_of, listen, protection, where
 from ccstore.openfiles import OpenFiles
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
@@ -158,6 +158,7 @@ class HttpReceiver(Service):
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
+            name=config.name,
         )
 
     def listen(self) -> str:
@@ -173,7 +174,9 @@ class HttpReceiver(Service):
             tls=config.tls,
             files=self._files,
         )
-        return f"{self.what} over HTTP on {where(self._port)}{config.path}"
+        place = f"{where(self._port)}{config.path}{protection(config.endpoint, config.tls)}"
+        credentials = "" if config.username is None else ", user name and password are required"
+        return f"{self.what} over HTTP on {place}{credentials}"
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""

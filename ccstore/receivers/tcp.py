@@ -22,7 +22,7 @@ from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.lineprotocol import Decoded
-from ccstore.listening import address_of, figures_of, listen, where
+from ccstore.listening import address_of, figures_of, listen, protection, where
 from ccstore.message import Batch
 from ccstore.openfiles import OpenFiles
 from ccstore.pace import LEAST_PIECE
@@ -223,7 +223,9 @@ class TcpReceiver(Service):
             files=self._files,
         )
         self._door = Door(self.intake.clock, self._port)
-        return f"line protocol over TCP on {where(self._port)}"
+        place = f"{where(self._port)}{protection(config.endpoint, config.tls)}"
+        most = f", at most {config.max_connections:,} connections" if config.max_connections else ""
+        return f"line protocol over TCP on {place}{most}"
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
