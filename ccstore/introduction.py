@@ -34,7 +34,7 @@ def settings(config: Config) -> Sequence[str]:
     return [
         f"events are kept for {show_duration(storage.retention_time)}, {logs}",
         f"at most {storage.max_waiting:,} messages wait in memory to be stored"
-        + (f", and {spool.max_size:,} bytes in the spool {spool.path}" if spool is not None else ""),
+        + (f", and {spool.max_size >> 20:,} MiB in the spool {spool.path}" if spool is not None else ""),
     ]
 
 

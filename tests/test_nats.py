@@ -233,6 +233,12 @@ class MessageTests(_NatsTests):
         await self.until_said("no connection")
         await self.end(receiver)
 
+    async def test_a_stop_while_it_connects_says_nothing_of_it(self) -> None:
+        server = self.serve()
+        receiver = self.receive(server)
+        await self.end(receiver)
+        self.assertNotIn("no connection", "\n".join(self.said()))
+
 
 class ServerTests(_NatsTests):
     """A server that comes and goes."""

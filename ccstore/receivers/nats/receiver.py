@@ -237,10 +237,10 @@ class NatsReceiver(Service):
                 connection = await self._connect()
             except CancelledError:
                 raise
-            except NatsError as error:
-                self._tell("no connection", str(error))
             except Exception as error:
-                self._tell("no connection", why(error))
+                if self._is_stopping:
+                    return  # that was the reason, whatever the endpoint makes of it
+                self._tell("no connection", str(error) if isinstance(error, NatsError) else why(error))
             else:
                 reason = await self._until_lost(connection)
                 if self._is_stopping:
