@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.openfiles import OpenFiles
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.api import ApiTestCase
 from tests.support import event
@@ -574,6 +575,16 @@ class ErrorTests(ApiTestCase):
         answer = await self.query({})
         self.assertEqual((answer.status, answer.error), (503, "the query failed: it is gone"))
         self.assertEqual(answer.header("retry-after"), "5")
+
+
+class ProblemTests(ApiTestCase):
+    async def test_what_is_the_matter_besides_is_there_although_it_is_ready(self) -> None:
+        self.patch(OpenFiles, "problems", lambda files: ["too many files are open"])
+        self.start()
+        answer = await self.ask("GET", "/ready")
+        self.assertEqual(
+            (answer.status, answer.json), (200, {"status": "ok", "problems": ["too many files are open"]})
+        )
 
 
 class HealthTests(ApiTestCase):
