@@ -188,6 +188,32 @@ def test_meaning(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("tag.none", False),
+        ("field.none", False),
+        ("value", False),
+        ("field.yes", True),
+        ("field.none && true", False),
+        ("true && field.none", False),
+        ("tag.device == 'y' || field.none", False),
+        ("field.none || tag.device == 'a'", True),
+        ("field.none and tag.none < 3", False),
+        ("!field.none", True),
+        ("not (field.none or tag.none)", True),
+        ("field.none ? false : true", True),
+        ("(field.none ?? field.more)", False),
+        ("tag.none?.more", False),
+        ("name == 'x' ? tag.none : true", False),
+        ("[nil][0]", False),
+        ("msg.GetField('none')", False),
+    ],
+)
+def test_what_is_absent_is_false(source: str, expected: bool) -> None:
+    assert holds(source) is expected
+
+
+@pytest.mark.parametrize(
     ("source", "position", "reason"),
     [
         ("tag.none < 3", 9, "nil < a number has no meaning"),
@@ -195,7 +221,9 @@ def test_meaning(source: str) -> None:
         ("tag.digits % 2 == 1", 11, "a string % a number has no meaning"),
         ("field.n % 0 == 1", 8, "division by zero"),
         ("field.f % 2 == 1", 8, "a fraction % a number has no meaning"),
-        ("name == 'x' && tag.none", 22, "expected true or false, got nil"),
+        ("name == 'x' && tag.device", 22, "expected true or false, got a string"),
+        ("tag.none || field.n", 18, "expected true or false, got a number"),
+        ("field.n ? true : false", 5, "expected true or false, got a number"),
         ("tag.device", 0, "expected true or false, got a string"),
         ("!tag.device", 4, "expected true or false, got a string"),
         ("tag.none.more == 1", 8, "there is nothing at 'more' of nil"),

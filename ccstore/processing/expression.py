@@ -93,7 +93,7 @@ class Condition:
 
     source: str
     is_of_series: bool = field(eq=False)
-    _run: Run = field(eq=False, repr=False)
+    _ask: Callable[[Subject], bool] = field(eq=False, repr=False)
 
     @classmethod
     def of(cls, source: str, constants: Mapping[str, Any] | None = None) -> Condition:
@@ -107,14 +107,11 @@ class Condition:
         node = _always if source.strip() == "*" else parser.read()
         if node.kind not in (_BOOLEAN, _UNKNOWN):
             raise ExpressionError(node.position, f"expected what is true or false, found {node.kind}")
-        return cls(source, node.is_of_series, node.run)
+        return cls(source, node.is_of_series, asking(node))
 
     def holds(self, subject: Subject) -> bool:
         """Whether it is true for a message; raises :class:`ConditionFailed`."""
-        found = self._run(subject)
-        if found is True or found is False:
-            return bool(found)
-        raise ConditionFailed(0, f"expected true or false, got {kind_of(found)}")
+        return self._ask(subject)
 
 
 @frozen
@@ -132,6 +129,22 @@ class _Node:
     depth: int = 1
     is_of_series: bool = True
     constant: tuple[Any, ...] = ()
+
+
+def asking(node: _Node) -> Callable[[Subject], bool]:
+    """Run a part, and take only true or false; see :func:`truth`."""
+    run = node.run
+    if node.kind == _BOOLEAN:
+        return run
+    position = node.position
+
+    def ask(subject: Subject) -> bool:
+        try:
+            return truth(run(subject))
+        except Failed as failed:
+            raise ConditionFailed(position, str(failed)) from None
+
+    return ask
 
 
 _always: Final = _Node(lambda subject: True, 0, _BOOLEAN)
@@ -207,7 +220,7 @@ class _Parser:
         self._expect(":", " of the conditional")
         if_false = self._expression()
         kind = if_true.kind if if_true.kind == if_false.kind else _UNKNOWN
-        ask, yes, no = self._asking(asked), if_true.run, if_false.run
+        ask, yes, no = asking(asked), if_true.run, if_false.run
         return self._join(
             lambda subject: yes(subject) if ask(subject) else no(subject),
             token,
@@ -259,7 +272,7 @@ class _Parser:
             parts.append(self._operators(strength + 1))
         for part in parts:
             self._boolean(part, token.value)
-        *asks, last = [self._asking(part) for part in parts]
+        *asks, last = [asking(part) for part in parts]
         ends_with = same is _OR
 
         def run(subject: Subject) -> bool:
@@ -353,24 +366,9 @@ class _Parser:
             if kind not in (*expected, _UNKNOWN):
                 self._fail(f"expected {' or '.join(expected)} beside {operator!r}, found {kind}", token)
 
-    def _asking(self, node: _Node) -> Callable[[Subject], bool]:
-        """Run it, and take only true or false."""
-        run = node.run
-        if node.kind == _BOOLEAN:
-            return run
-        position = node.position
-
-        def ask(subject: Subject) -> bool:
-            try:
-                return truth(run(subject))
-            except Failed as failed:
-                raise ConditionFailed(position, str(failed)) from None
-
-        return ask
-
     def _not(self, node: _Node, token: Token) -> _Node:
         self._boolean(node, "not")
-        ask = self._asking(node)
+        ask = asking(node)
         return self._join(lambda subject: not ask(subject), token, (node,), _BOOLEAN)
 
     def _operand(self) -> _Node:

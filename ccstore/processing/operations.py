@@ -43,9 +43,11 @@ def is_number(value: object) -> bool:
 
 
 def truth(value: Any) -> bool:
-    """A truth value and nothing else."""
+    """Whether a condition holds; what is absent is false, and anything but a truth value an error."""
     if value is True or value is False:
         return bool(value)
+    if value is None:
+        return False
     raise Failed(f"expected true or false, got {kind_of(value)}")
 
 
