@@ -274,22 +274,84 @@ def test_part_is_neither_object_nor_path(load: Load, value: object) -> None:
     assert "expected an object, or the path of a file" in problem(load, complete(api=value))
 
 
-def test_unknown_keys_are_warned_of(load: Load) -> None:
-    content = complete(
-        recievers={}, api={"addr": "x", "quite_other": 1}, receivers={"r": {"type": "tcp", "Prot": 1}}
+LENIENT = "; --lenient ignores such keys"
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "meant"),
+    [
+        ({"recievers": {}}, "recievers", "receivers"),
+        ({"api": {"jwt_publickey": SECRET}}, "api.jwt_publickey", "jwt_public_key"),
+        ({"api": {"addr": "x"}}, "api.addr", "address"),
+        ({"receivers": {"r": {"type": "tcp", "Prot": 1}}}, "receivers.r.Prot", "port"),
+        ({"receivers": {"r": {"type": "http", "user": "u"}}}, "receivers.r.user", "username"),
+        ({"receivers": {"r": {"type": "tcp", "tls_cert": "f"}}}, "receivers.r.tls_cert", "tls_certificate"),
+        ({"storage": {**STORAGE, "retention-time": "1h"}}, "storage.retention-time", "retention_time"),
+        ({"storage": {"backend": {**STORAGE["backend"], "flag": 1}}}, "storage.backend.flag", "flags"),
+    ],
+)
+def test_keys_much_like_known_ones_are_mistakes(
+    load: Load, content: dict[str, Any], key: str, meant: str
+) -> None:
+    assert problem(load, complete(**content)) == (
+        f"{key}: got an unknown key, expected a known one (did you mean {meant!r}?){LENIENT}"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"api": {"quite_other": 1}}, "api.quite_other"),
+        ({"api": {"zzz": None}}, "api.zzz"),
+        ({"receivers": {"r": {"type": "tcp", "ssl": True}}}, "receivers.r.ssl"),
+        ({"receivers": {"r": {"type": "http", "bearer_token": SECRET}}}, "receivers.r.bearer_token"),
+        ({"receivers": {"r": {"type": "nats", "subject": "a", "creds": "f"}}}, "receivers.r.creds"),
+        (
+            {"storage": {"backend": {"type": "postgres", "dsn": "x", "SSLMode": "x"}}},
+            "storage.backend.SSLMode",
+        ),
+    ],
+)
+def test_unknown_keys_that_may_be_about_security_are_problems(
+    load: Load, content: dict[str, Any], key: str
+) -> None:
+    found = problem(load, complete(**content))
+    assert found.startswith(f"{key}: got an unknown key, expected ")
+    assert found.endswith(LENIENT)
+    assert SECRET not in found
+
+
+def test_other_unknown_keys_are_warned_of(load: Load) -> None:
+    content = complete(other={}, receivers={"r": {"type": "tcp", "Zzz": 1}}, storage={**STORAGE, "zzz": {}})
     warnings = [line.partition("central.json: ")[2] for line in load(content).warnings]
     assert warnings == [
-        "receivers.r.Prot: unknown key, ignored (did you mean 'port'?)",
-        "recievers: unknown key, ignored (did you mean 'receivers'?)",
-        "api.addr: unknown key, ignored (did you mean 'address'?)",
-        "api.quite_other: unknown key, ignored",
+        "receivers.r.Zzz: unknown key, ignored",
+        "storage.zzz: unknown key, ignored",
+        "other: unknown key, ignored",
     ]
-    assert load(content).api.address == "localhost"
 
 
-def test_hyphens_are_not_underscores(load: Load) -> None:
-    assert load(storage(**{"retention-time": "1h"})).storage.retention_time == 86400.0
+def test_who_is_lenient_is_only_warned_of_unknown_keys(load: Load, cwd: Path) -> None:
+    content = complete(api={"jwt_publickey": "abc", "quite_other": 1}, recievers={})
+    path = cwd.parent / "etc" / "central.json"
+    assert len(problems(load, content)) == 3
+    warnings = load_config(path, cwd=cwd, environ={}, lenient=True).warnings
+    assert [line.partition("central.json: ")[2] for line in warnings] == [
+        "receivers: no receivers are configured: messages come in by the API only",
+        "api.jwt_publickey: unknown key, ignored (did you mean 'jwt_public_key'?)",
+        "api.quite_other: unknown key, ignored",
+        "recievers: unknown key, ignored (did you mean 'receivers'?)",
+    ]
+
+
+@pytest.mark.parametrize("in_files", [("storage", "api"), ("receivers",), ("api",)])
+def test_some_parts_in_files_are_not_the_four_files(load: Load, cwd: Path, in_files: tuple[str, ...]) -> None:
+    parts = complete(api={"quite_other": 1})
+    for part in in_files:
+        (cwd / f"{part}.json").write_text(json.dumps(parts[part]))
+        parts[part] = f"{part}.json"
+    (found,) = problems(load, parts)
+    assert "quite_other: got an unknown key" in str(found)
 
 
 def test_keys_without_regard_to_case(load: Load) -> None:
@@ -1053,6 +1115,14 @@ def test_rules_are_an_object_or_a_list(load: Load, value: object) -> None:
         ({"stage_order": "drop_if"}, "stage_order: got 'drop_if', expected a list of stages"),
         ({"add_base_env": {"x": None}}, "add_base_env.x: got null, expected a string, a number, "),
         (
+            {"drop_mesages": []},
+            "drop_mesages: got an unknown key, expected a known one (did you mean 'drop_m",
+        ),
+        (
+            {"add_tags_if": [{"if": "true", "key": "a", "value": "b", "vlaue": "c"}]},
+            "add_tags_if.0.vlaue: got an unknown key, expected a known one (did you mean 'value'?)",
+        ),
+        (
             {"drop_messages_if": ["name matches '(a'"]},
             "drop_messages_if.0: got \"name matches '(a'\", expected a condition; at column 14: '(a' is no "
             "regular expression: missing ): (a",
@@ -1092,10 +1162,10 @@ def test_all_that_is_wrong_with_rules_is_told_at_once(load: Load) -> None:
 @pytest.mark.parametrize(
     ("process_messages", "expected"),
     [
-        ({"drop_mesages": ["a"]}, "drop_mesages: unknown key, ignored (did you mean 'drop_messages'?)"),
+        ({"zzz": ["a"]}, "zzz: unknown key, ignored"),
         (
-            {"add_tags_if": [{"if": "true", "key": "a", "value": "b", "vlaue": "c"}]},
-            "add_tags_if.0.vlaue: unknown key, ignored (did you mean 'value'?)",
+            {"add_tags_if": [{"if": "true", "key": "a", "value": "b", "zzz": "c"}]},
+            "add_tags_if.0.zzz: unknown key, ignored",
         ),
         (
             {"drop_messages": ["a"], "stage_order": ["drop_if"]},
@@ -1593,10 +1663,10 @@ def test_wrong_postgres(load: Load, keys: dict[str, Any], said: str) -> None:
 
 
 def test_postgres_warnings(load: Load) -> None:
-    content = postgres(database_path="d", flags="client_encoding=latin1", retention_time="1h", sever="x")
+    content = postgres(database_path="d", flags="client_encoding=latin1", retention_time="1h", zzz="x")
     warnings = [line.partition("storage.backend.")[2] for line in load(content).warnings]
     assert warnings == [
         "flags: 'client_encoding': ignored, the store decides this itself",
         "retention_time: ignored: it belongs to storage, one level up",
-        "sever: unknown key, ignored (did you mean 'server'?)",
+        "zzz: unknown key, ignored",
     ]

@@ -66,7 +66,10 @@ class Unfit(Exception):
 
 def near(word: str, known: Iterable[str]) -> str:
     """Give `` (did you mean 'x'?)`` for a known word much like this one, else an empty string."""
-    found = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
+    word = word.lower()
+    found = get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    # Who writes `user` means `username` rather than `cluster`, though that has more of its letters.
+    found.sort(key=lambda each: not each.startswith(word))
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
