@@ -267,8 +267,8 @@ def test_what_has_no_answer(source: str, position: int, reason: str) -> None:
         ("len == 1", 0, "expected '(' after the function 'len'"),
         ("len(name, name) == 1", 0, "len takes 1 arguments, not 2"),
         ("trim() == 'a'", 0, "trim takes 1 to 2 arguments, not 0"),
-        ("all(tags, true)", 0, "predicates are not part of conditions here"),
-        ("let == 1", 0, "variables are not part of conditions here"),
+        ("all(tags, true)", 0, "all expects a list, found a map"),
+        ("let == 1", 4, "expected the name of a variable after 'let', found '=='"),
         ("msg.Nope()", 4, "expected one of Name, "),
         ("msg.HasTag()", 4, "HasTag takes 1 arguments, not 0"),
         ("msg == 1", 4, "expected '.' and a method after 'msg', found '=='"),
@@ -291,14 +291,13 @@ def test_what_has_no_answer(source: str, position: int, reason: str) -> None:
         ("name.x == 1", 4, "there are no keys in a string"),
         ("tag.a ?? 'b' == 'c'", 13, "expected parentheses around the part with '??' before '=='"),
         ("name not == 'x'", 9, "expected one of contains, endsWith, in, matches, startsWith after not"),
-        ("[1, 2][0:1] == [1]", 8, "expected ']': parts of lists and strings"),
         ("99999999999999999999 == 1", 0, "the number '99999999999999999999' is too large"),
         ("1e999 == 1", 0, "the number '1e999' is too large"),
         ("1.2.3 == 1", 0, "expected a number, found '1.2.'"),
         ("3x == 1", 0, "expected a number, found '3x'"),
         ("/* open", 0, "the comment opened here is not closed"),
         ("name == \x00", 8, r"'\x00' is not known here"),
-        ("9 ** 9 == 1", 3, "expected a value, found '*'"),
+        ("9 *** 9 == 1", 4, "expected a value, found '*'"),
     ],
 )
 def test_what_is_refused(source: str, position: int, reason: str) -> None:
@@ -410,8 +409,9 @@ def test_a_pattern_from_a_message_is_bounded() -> None:
 WORDS = """
 name tag tags field meta msg event value type-id tag_a field_a true false nil ( ) [ ] . ?. , ? : == != < <=
 > >= && || and or not ! + - * / % in matches contains startsWith endsWith ?? 'a' "b" `c` 1 2.5 0x1 len lower
-int float string trim hasPrefix msg.Name() msg.HasTag('a') tag.a tag['a'] // /* */ { } # | .. ** let
-' " \\ é 'x' '('
+int float string trim hasPrefix msg.Name() msg.HasTag('a') tag.a tag['a'] // /* */ { } # | .. ** ^ let
+' " \\ é 'x' '(' ; = : any( all( map( filter( count( sum( find( #index .a values(tag) split( join( repeat(
+now() msg.Time() .Unix() duration('1h') fromJSON( toJSON( [1:2] 1..3 x
 """
 PIECES = st.sampled_from([*WORDS.split(), "\x00", "\n"])
 VALUES = st.one_of(st.text(max_size=5), st.integers(-(2**63), 2**64 - 1), st.floats(), st.booleans())
