@@ -231,8 +231,8 @@ class Router:
             return
         self.log.warn(
             "{receiver}: event {name!r} of host {host!r} from {sender} is {age} old by its own time"
-            " {time} s, more than the retention time of {retention}, and was dropped: is the clock of that host"
-            " right, and the unit of its timestamps?{more}",
+            " {time} s, more than the retention time of {retention}, and was dropped: is the clock of that"
+            " host right, and the unit of its timestamps?{more}",
             receiver=origin.account.name,
             name=message.name[:100],
             host=host[:100],

@@ -210,6 +210,7 @@ def test_what_has_no_answer(source: str, reason: str) -> None:
         ("let x = 1 true", 10, "expected ';' after the value of 'x', found 'true'"),
         ("let name = 1; true", 4, "expected another name for a variable: 'name' has a meaning already"),
         ("let len = 1; true", 4, "expected another name for a variable: 'len' has a meaning already"),
+        ("let now = 1; true", 4, "expected another name for a variable: 'now' has a meaning already"),
         ("let x = 1; let x = 2; true", 15, "expected another name for a variable: 'x' has a meaning already"),
         ("(let x = 1; true) and x == 1", 22, "the name 'x' is not known"),
         ("let x = 1", 9, "expected ';' after the value of 'x', found the end"),

@@ -146,7 +146,14 @@ class Parser:
         name = str(token.value)
         if token.kind != "name":
             self._fail(f"expected the name of a variable after 'let', found {token}", token)
-        if is_reserved(name) or name in (*self._variables, *self._constants, *FUNCTIONS, *LOOPS, *NOT_YET):
+        if is_reserved(name) or name in (
+            *self._variables,
+            *self._constants,
+            *FUNCTIONS,
+            *LOOPS,
+            *NOT_YET,
+            "now",
+        ):
             self._fail(f"expected another name for a variable: {name!r} has a meaning already", token)
         self._expect("=", f" after the variable {name!r}")
         value = self._expression()
@@ -212,15 +219,25 @@ class Parser:
                 left = self._logical(left, token, strength)
             elif operator in COMPARISONS:
                 left = self._comparison(left, token, strength)
+            elif operator in _FROM_THE_RIGHT:
+                left = self._binary(left, token, self._deeper(strength, token))
             else:
-                right = self._operators(strength if operator in _FROM_THE_RIGHT else strength + 1)
-                left = self._binary(left, token, right)
+                left = self._binary(left, token, self._operators(strength + 1))
             if is_negated:
                 left = negated(left, token)
             before = operator
         if self._is("="):
             self._fail("'=' is not known here (== compares)")
         return left
+
+    def _deeper(self, precedence: int, token: Token) -> Node:
+        """The same, where a condition may have any number of these in one another."""
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            too_deep(token, MAX_NESTING)
+        node = self._operators(precedence)
+        self._depth -= 1
+        return node
 
     def _piped(self, value: Node) -> Node:
         """``x | f(y)`` is ``f(x, y)``."""
@@ -252,17 +269,10 @@ class Parser:
 
     def _operand(self) -> Node:
         token = self._token
-        if self._is("!", "not", "-", "+"):
-            self._depth += 1
-            if self._depth > MAX_NESTING:
-                too_deep(token, MAX_NESTING)
-            self._next()
-            if token.value in ("!", "not"):
-                node = negated(self._operators(_NOT), token)
-            else:
-                node = signed(self._operators(_MINUS), token)
-            self._depth -= 1
-            return node
+        if self._is("!", "not"):
+            return negated(self._deeper(_NOT, self._next()), token)
+        if self._is("-", "+"):
+            return signed(self._deeper(_MINUS, self._next()), token)
         if self._is("("):
             self._next()
             node = self._expression()
@@ -392,7 +402,7 @@ class Parser:
             self._fail(f"{name}: {_LATER}", token)
         if name == "now":
             self._check_count(token, "0", given + self._arguments(), 0, 0)
-            return evolve(self._from(names.NOW, token), position=token.position)
+            return self._from(names.NOW, token)
         if name not in FUNCTIONS:
             known = ", ".join((*FUNCTIONS, *LOOPS, "now"))
             self._fail(f"the function {short(name)} is not known, expected one of {known}", token)
