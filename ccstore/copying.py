@@ -46,6 +46,8 @@ class Options(usage.Options):
         "where it was. The exit status is 0 if TO has what FROM has."
     )
 
+    optFlags = [["lenient", None, "Only warn of keys in a configuration file that are not known."]]
+
     def parseArgs(self, *words: str) -> None:
         if len(words) != 2:
             raise usage.UsageError("it takes two stores, FROM and TO")
@@ -74,7 +76,7 @@ def main(words: Sequence[str]) -> int:
 
     async def run(reactor: Any) -> None:
         try:
-            where, into = place(options["from"]), place(options["to"])
+            where, into = (place(options[word], lenient=bool(options["lenient"])) for word in ("from", "to"))
             if where == into:
                 raise StoreError("FROM and TO are the same store")
             copied.append(await Copy(where, into, reactor, sys.stderr).run())
@@ -88,7 +90,7 @@ def main(words: Sequence[str]) -> int:
     return 0 if copied == [True] else 1
 
 
-def place(word: str) -> tuple[BackendConfig, float]:
+def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
     """What a word of the command means, and the retention time (s) that belongs to it.
 
     Raises :class:`StoreError` or :class:`ConfigError`.
@@ -108,7 +110,7 @@ def place(word: str) -> tuple[BackendConfig, float]:
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\0":
             raise StoreError(f"{word}: this is a database, write sqlite:{word}")
-    storage = load_config(path, cwd=Path.cwd(), environ=os.environ).storage
+    storage = load_config(path, cwd=Path.cwd(), environ=os.environ, lenient=lenient).storage
     return storage.backend, storage.retention_time
 
 

@@ -71,6 +71,8 @@ class Options(GoOptions):
     optFlags = [
         ["logdate", None, "Date and time in each line of the log, in systemd's journal too."],
         ["check", None, "Read the configuration, say what is wrong with it, and exit."],
+        ["lenient", None, "Only warn of keys in the configuration that are not known."],
+        ["strict", None, "Take warnings about the configuration for problems."],
     ]
 
     config: Config
@@ -85,13 +87,17 @@ class Options(GoOptions):
             raise SystemExit(1)
         path = self.config_path = None if self["config"] is None else Path(self["config"]).absolute()
         try:
-            self.config = load_config(path, cwd=Path.cwd(), environ=os.environ)
+            self.config = load_config(path, cwd=Path.cwd(), environ=os.environ, lenient=bool(self["lenient"]))
         except ConfigError as error:
             print(error, file=sys.stderr)
             raise SystemExit(1) from None
-        if self["check"]:
+        is_refused = bool(self["strict"] and self.config.warnings)
+        if self["check"] or is_refused:
             for warning in self.config.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
+        if is_refused:
+            raise SystemExit(1)
+        if self["check"]:
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
             raise SystemExit(0)
 

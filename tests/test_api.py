@@ -648,7 +648,7 @@ class StatsTests(ApiTestCase):
             self.assertLessEqual(expected, set(stats["manager"]["status"]))
             self.assertLessEqual({"active_tables", "writes", "deletes"}, set(stats["backend"]["status"]))
             self.assertEqual(
-                stats["info"], {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "86400s"}
+                stats["info"], {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "24h"}
             )
             self.assertEqual(set(stats["receivers"]), {"tcp", "udp", "http", "api"})
         self.assertEqual(stats["manager"]["status"]["processed"], 1)

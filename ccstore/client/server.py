@@ -32,9 +32,9 @@ from zope.interface import implementer
 
 from ccstore import __version__
 from ccstore.client.command import ClientError, CommandOptions
-from ccstore.config import parse_duration
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
+from ccstore.durations import parse_duration
 
 DEFAULT_URL: Final = "http://127.0.0.1:8088"
 #: Bytes of an answer that are shown if it is none of ccstore's.

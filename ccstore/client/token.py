@@ -20,7 +20,7 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.command import DONE, FAILED, ClientError, CommandOptions, parse, print_json
 from ccstore.client.server import read
-from ccstore.client.times import parse_span
+from ccstore.durations import parse_duration
 
 _ROLES: Final = ("read", "write")
 
@@ -59,7 +59,7 @@ class Options(CommandOptions):
         if self["new-key"] is not None and (self["subject"] or self["roles"]):
             raise UsageError("--subject and --roles: only with --key")
         try:
-            self.expires = parse_span(self["expires"])
+            self.expires = parse_duration(self["expires"])
         except ValueError:
             raise UsageError(
                 f"--expires: expected a duration such as 12h or 30d, got {self['expires']!r}"

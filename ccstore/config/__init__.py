@@ -9,7 +9,6 @@ Where what is: `values` has what comes out, `load` the central file and its part
 
 from __future__ import annotations
 
-from .kinds import parse_duration
 from .load import known_keys, load_config
 from .storage import missing_folder
 from .values import (
@@ -53,5 +52,4 @@ __all__ = [
     "known_keys",
     "load_config",
     "missing_folder",
-    "parse_duration",
 ]

@@ -31,7 +31,7 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         query_timeout=section.take("query_timeout", _QUERY_TIMEOUT, 10.0),
         access_log=section.take("access_log", kinds.boolean, False),
     )
-    section.finish()
+    section.finish(is_guarded=True)
     return api
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from attrs import Factory, evolve, frozen
 
@@ -13,14 +14,22 @@ from .document import Object, read_text, reason
 from .kinds import Kind, Unfit, file_path, near, text
 from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
 
+#: What is in the names of keys that have to do with security.
+_SECURITY: Final = re.compile("tls|ssl|cert|passw|secret|token|jwt|auth|cred|nkey|login|verify")
+
 T = TypeVar("T")
 Position = tuple[int, ...]
 
 
 @frozen
 class Report:
-    """What was found wrong or doubtful so far, each with its position, for the order of the file."""
+    """
+    What was found wrong or doubtful so far, each with its position, for the order of the file.
 
+    With ``is_lenient``, whatever key is not known is only warned of.
+    """
+
+    is_lenient: bool = False
     _problems: list[tuple[Position, Problem]] = Factory(list)
     _warnings: list[tuple[Position, str]] = Factory(list)
 
@@ -95,8 +104,8 @@ class Section:
     """
     One object of the configuration, read key by key without regard to case.
 
-    A value that is wrong is written down and replaced by the default, so that reading goes on. `finish` warns
-    of all keys that nobody asked for; ``known`` has those that somebody did.
+    A value that is wrong is written down and replaced by the default, so that reading goes on. `finish`
+    complains of all keys that nobody asked for; ``known`` has those that somebody did.
     """
 
     def __init__(self, here: Place, data: Object, surroundings: Surroundings) -> None:
@@ -166,11 +175,22 @@ class Section:
         if key in self._found:
             self.place(key).warn(f"ignored: {why}")
 
-    def finish(self) -> None:
-        """Warn of each key that nobody asked for."""
+    def finish(self, *, is_guarded: bool = False) -> None:
+        """
+        Complain of each key that nobody asked for.
+
+        It is a problem if it is much like a known one, so that somebody meant that, or has to do with who may
+        come in: such a key that has no effect leaves a door open. With ``is_guarded``, any is.
+        """
         for key, (index, written, _) in self._found.items():
-            if key not in self.known and key not in self._excused:
-                self.here.inside(written, index).warn(f"unknown key, ignored{near(key, self.known)}")
+            if key in self.known or key in self._excused:
+                continue
+            place, hint = self.here.inside(written, index), near(key, self.known)
+            if self.here.report.is_lenient or not (hint or is_guarded or _SECURITY.search(key)):
+                place.warn(f"unknown key, ignored{hint}")
+            else:
+                known = f"a known one{hint}" if hint else f"one of {', '.join(sorted(self.known))}"
+                place.problem(Words("an unknown key"), f"{known}; --lenient ignores such keys")
 
     def readable_file(self, key: str) -> Path | None:
         """Give the path of a file that exists and can be opened; None if none is given, or it cannot."""

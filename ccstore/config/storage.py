@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from ccstore.durations import Duration
+
 from . import kinds
 from .document import Object, reason
 from .kinds import Unfit, near
@@ -22,6 +24,7 @@ _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
+_RETENTION_DEFAULT: float = Duration.of("24h")
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
@@ -70,7 +73,7 @@ def read_storage(section: Section) -> StorageConfig:
     backend = _read_backend(section)
     storage = StorageConfig(
         backend=backend,
-        retention_time=section.take("retention_time", _RETENTION, 86400.0),
+        retention_time=section.take("retention_time", _RETENTION, _RETENTION_DEFAULT),
         flush_time=section.take("flush_time", _FLUSH, 1.0),
         batch_size=section.take("batch_size", kinds.integer(1, 10**6), 8192),
         max_waiting=section.take("max_waiting", kinds.integer(1, 10**8), 200000),

@@ -63,6 +63,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         "--config", "-c", type=Path, metavar="FILE", help="the configuration of the daemon; see `ccstore run`"
     )
     parser.add_argument(
+        "--lenient", action="store_true", help="only warn of keys in the configuration that are not known"
+    )
+    parser.add_argument(
         "--cluster", type=_cluster, metavar="NAME", help="the cluster of lines that do not name one"
     )
     parser.add_argument(
@@ -88,7 +91,7 @@ def _cluster(name: str) -> str:
 
 
 def _import(options: argparse.Namespace, progress: Progress) -> int:
-    config = _load(options.config)
+    config = _load(options.config, lenient=options.lenient)
     for name in options.sources:
         # Before anything is done, as far as can be seen.
         if name != "-" and not os.access(name, os.R_OK):
@@ -108,8 +111,9 @@ def _import(options: argparse.Namespace, progress: Progress) -> int:
     return REJECTED if rejected else DONE
 
 
-def _load(path: Path | None) -> Config:
-    config = load_config(None if path is None else path.absolute(), cwd=Path.cwd(), environ=os.environ)
+def _load(path: Path | None, *, lenient: bool) -> Config:
+    given = None if path is None else path.absolute()
+    config = load_config(given, cwd=Path.cwd(), environ=os.environ, lenient=lenient)
     for warning in config.warnings:
         _warn(warning)
     return config

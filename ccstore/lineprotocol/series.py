@@ -11,11 +11,11 @@ from ccstore.lineprotocol.grammar import (
     KEY_ESCAPE,
     MEASUREMENT,
     MEASUREMENT_ESCAPE,
+    Missing,
     Wrong,
     match_end,
     short,
     token,
-    what,
 )
 from ccstore.message import STORED_KINDS, Kind, Series
 
@@ -166,25 +166,25 @@ def _decode_slowly(head: bytes) -> tuple[str, dict[str, str]]:
     end = len(head)
     position = match_end(MEASUREMENT, head, 0, end)
     if position == 0:
-        raise Wrong(0, f"expected a measurement name, found {what(head, 0, end)}")
+        raise Missing(0, "a measurement name")
     name = token(head, 0, position, MEASUREMENT_ESCAPE)
     tags: dict[str, str] = {}
+    key = ""  # of the last tag
     while position < end:
         if head[position] != 0x2C:
-            raise Wrong(position, f"expected ',' or a space, found {what(head, position, end)}")
+            before = f"tag {short(key)}" if tags else f"measurement {short(name)}"
+            raise Missing(position, f"',' or a space after the {before}")
         position += 1
         key_end = match_end(KEY, head, position, end)
         if key_end == position:
-            raise Wrong(position, f"expected a tag key after ',', found {what(head, position, end)}")
+            raise Missing(position, "a tag key after ','")
         key = token(head, position, key_end, KEY_ESCAPE)
         if key_end == end or head[key_end] != 0x3D:
-            found = what(head, key_end, end)
-            raise Wrong(key_end, f"expected '=' after the tag key {short(key)}, found {found}")
+            raise Missing(key_end, f"'=' after the tag key {short(key)}")
         position = key_end + 1
         value_end = match_end(KEY, head, position, end)
         if value_end == position:
-            found = what(head, position, end)
-            raise Wrong(position, f"expected a value for the tag {short(key)}, found {found}")
+            raise Missing(position, f"a value for the tag {short(key)}")
         tags[key] = token(head, position, value_end, KEY_ESCAPE)
         position = value_end
     return name, tags

@@ -6,7 +6,9 @@ import binascii
 import hmac
 from base64 import b64decode
 from collections.abc import Callable
+from posixpath import normpath
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -29,6 +31,26 @@ from ccstore.writing import write_body
 _DRAIN = 5.0
 
 
+class _Paths:
+    """The paths that a receiver takes, as in Go: one that ends in a slash has all that is below it.
+
+    Where Go sends the client elsewhere (``/a`` to ``/a/``, ``/a//b`` or ``/a/./b`` to ``/a/b``), the
+    request is taken at once: senders of line protocol do not follow.
+
+    :param path: as it is configured; empty for every path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path.rstrip("/").encode()
+        self._has_below = path.endswith("/")
+
+    def __contains__(self, path: bytes) -> bool:
+        if not self._path or path.rstrip(b"/") == self._path:
+            return True
+        clean = normpath(b"/" + unquote_to_bytes(path).lstrip(b"/"))
+        return clean == self._path or (self._has_below and clean.startswith(self._path + b"/"))
+
+
 class _WriteResource(Resource):
     """Takes POST requests on one path, or on every path; and those of InfluxDB's clients on theirs."""
 
@@ -40,7 +62,7 @@ class _WriteResource(Resource):
         self._config = config
         self._intake = intake
         self._influx = Influx(config, intake)
-        self._path = config.path.rstrip("/").encode()
+        self._paths = _Paths(config.path)
         self._credentials: bytes | None = None
         if config.username is not None and config.password is not None:
             self._credentials = f"{config.username}:{config.password}".encode()
@@ -61,7 +83,7 @@ class _WriteResource(Resource):
         return NOT_DONE_YET
 
     def _check(self, request: Request) -> None:
-        if self._path and request.path.rstrip(b"/") != self._path:
+        if request.path not in self._paths:
             raise WebError(404, f"nothing here, lines go to {self._config.path}")
         if self._credentials is not None and not self._is_authorized(request, self._credentials):
             raise WebError(

@@ -13,6 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ccstore.durations import show_duration
 from ccstore.interfaces import (
     CommitUnknown,
     IBackend,
@@ -283,8 +284,8 @@ class StorageService(Service):
             },
             "info": {
                 "backend_type": self._backend.name,
-                "flush_time": f"{self._flush_time:.12g}s",
-                "retention_time": f"{self._retention:.12g}s",
+                "flush_time": show_duration(self._flush_time),
+                "retention_time": show_duration(self._retention),
             },
         }
 
