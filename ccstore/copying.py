@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Any, Final, TextIO, TypeVar, cast
 from uuid import uuid4
@@ -112,9 +113,11 @@ def place(word: str) -> tuple[BackendConfig, float]:
     return storage.backend, storage.retention_time
 
 
-def _source(config: BackendConfig) -> Source:
+def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
-        return SqliteSource(config.database_path)
+        # Where all of it has to fit in any case, if that is a file.
+        scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
+        return SqliteSource(config.database_path, scratch)
     _needs_packages()
     from ccstore.storage.postgres.export import PostgresSource
 
@@ -143,7 +146,7 @@ class Copy:
         reactor: Any,
         out: TextIO,
     ) -> None:
-        self._source = _source(where[0])
+        self._source = _source(where[0], into[0])
         self._reactor = reactor
         self._out = out
         if isinstance(into[0], PostgresConfig):

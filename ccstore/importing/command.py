@@ -98,7 +98,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> int:
     rejected = 0
     with _open(config) as target:
         for name in options.sources:
-            with _sources(name, options, progress) as sources:
+            with _sources(name, target.folder, options, progress) as sources:
                 outcomes = []
                 for source in sources:
                     outcomes.append((source, _run(source, target, config, options, progress)))
@@ -146,14 +146,16 @@ def _sqlite(backend: object) -> SqliteConfig:
 
 
 @contextmanager
-def _sources(name: str, options: argparse.Namespace, progress: Progress) -> Iterator[Sequence[Source]]:
+def _sources(
+    name: str, scratch: Path, options: argparse.Namespace, progress: Progress
+) -> Iterator[Sequence[Source]]:
     precision = cast(Precision, options.precision)
     if name == "-":
         yield [Lines(None, precision, now=time.time_ns, stream=sys.stdin.buffer)]
     elif not _is_database(Path(name)):
         yield [Lines(Path(name), precision, now=time.time_ns)]
     else:
-        with open_database(Path(name)) as database:
+        with open_database(Path(name), scratch) as database:
             for other in database.others:
                 progress.say(
                     f"{name}: left out the table {other!r}, which has no events or logs of a cluster"

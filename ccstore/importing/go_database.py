@@ -9,14 +9,16 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
+from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
+from ccstore.storage.sqlite.snapshot import snapshot
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
 #: What a row must have, and what else it may have; the order is that in which columns are read.
@@ -61,16 +63,21 @@ class GoDatabase:
 
 
 @contextmanager
-def open_database(path: Path) -> Iterator[GoDatabase]:
-    """Open a file, and see it as it is now until the end; raises :class:`SourceError`."""
-    with _reading(str(path)):
-        connection = _connect(path)
-    with closing(connection):
+def open_database(path: Path, scratch: Path, *, wait: float = 10.0) -> Iterator[GoDatabase]:
+    """Open a file, and see it as it is now until the end; raises :class:`SourceError`.
+
+    :param scratch: a folder for a copy, if one is needed.
+    :param wait: seconds for which others may have the file locked.
+    """
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(snapshot(path, scratch, wait=wait))
+        except StoreError as error:
+            raise SourceError(f"{path}: {error}") from None
         with _reading(str(path)):
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application == APPLICATION_ID:
                 raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
-            connection.execute("BEGIN")
             database = GoDatabase(path, connection)
         yield database
 
@@ -81,27 +88,6 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise SourceError(f"{name}: cannot be read: {error}") from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, also where nothing can be changed."""
-    for option in ("mode=ro", "immutable=1"):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{option}", uri=True, isolation_level=None)
-        try:
-            connection.execute("PRAGMA busy_timeout = 10000")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            # A write-ahead log needs a file beside it. If there is none, or nothing in it, it is not missed.
-            log = path.with_name(path.name + "-wal")
-            if option != "mode=ro" or (log.exists() and log.stat().st_size):
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError("the last way returns or raises")
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
