@@ -20,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
+from ccstore.flags import GoOptions
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
@@ -35,7 +36,7 @@ _SQLITE: Final = "sqlite:"
 _T = TypeVar("_T")
 
 
-class Options(usage.Options):
+class Options(GoOptions):
     """The arguments of ``ccstore copy``."""
 
     synopsis = "FROM TO"

@@ -32,6 +32,20 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out == f"ccstore {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    "command", [command.name for command in COMMANDS if command.arguments], ids=lambda name: name
+)
+def test_one_dash_is_as_good_as_two(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for words in (["--help"], ["-help"], ["--version"], ["-version"]):
+        with pytest.raises(SystemExit) as ended:
+            main([command, *words])
+        assert not ended.value.code
+        said[words[0]] = capsys.readouterr().out
+    assert said["--help"] == said["-help"]
+    assert said["--version"] == said["-version"] == f"ccstore {__version__}\n"
+
+
 def test_what_is_no_command_is_answered_with_the_help_text(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (["nope"], "ccstore: unknown command 'nope'\n"),
