@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -276,7 +277,7 @@ def _checked_url(url: str) -> str:
 
 def _token(path: str | None, environ: Mapping[str, str]) -> str | None:
     if path is None:
-        token = environ.get("CCSTORE_TOKEN", "").strip()
+        token = environ.get("CCSTORE_TOKEN", "").removeprefix("\ufeff").strip()
         where = "$CCSTORE_TOKEN"
         if not token:
             return None
@@ -323,8 +324,8 @@ def _as_openssl(certificate: Any) -> Any:
 
 
 def read(path: Path, option: str) -> bytes:
-    """The content of a file that an option names. Raises :class:`ClientError`."""
+    """The content of a file that an option names, without a byte order mark. Raises :class:`ClientError`."""
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(BOM_UTF8)
     except OSError as error:
         raise ClientError(f"{option}: cannot read {path}: {(error.strerror or '').lower()}") from None

@@ -84,7 +84,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         type=_missing_time,
         default=_ROW,
         metavar="row|file|now|TIME",
-        help="the time of a database's rows that have none: that of the row before (the default), that of the "
+        help="the time of rows of a database that have none: that of the row before (the default), of the "
         "file, now, or one such as 2026-01-31T12:00:00Z",
     )
     parser.add_argument("--version", action="version", version=f"ccstore {__version__}")

@@ -21,6 +21,8 @@ NANOSECONDS: Final[Mapping[str, int]] = {
     "us": 10**3,
     "ns": 1,
 }
+#: What some editors write at the beginning of a file in UTF-8.
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: How much of a rejected line is kept, in characters.
 TEXT_LIMIT: Final = 200
 
