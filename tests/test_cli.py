@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from ccstore import __version__
-from ccstore.cli import COMMANDS, main
+from ccstore.cli import COMMANDS, Command, main
 from tests.daemon import environment
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_there_and_in_the_help_text(
-    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, function, arguments, text = command
+    name, function, arguments, text, _ = command
     module, _, attribute = function.partition(":")
     assert callable(getattr(import_module(module), attribute))
     assert main(["help"]) == 0

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import treq
 from attrs import frozen
+from hyperlink import URL
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import ssl
@@ -106,6 +107,16 @@ def _start(body: bytes) -> str:
     return " ".join(body[:_SHOWN].decode(errors="replace").split())
 
 
+class _Url(URL):
+    """A URL whose host may be an address of IPv6, which hyperlink would encode as if it were a name."""
+
+    def to_uri(self) -> URL:
+        """See :class:`hyperlink.URL`."""
+        if ":" not in self.host:
+            return super().to_uri()
+        return self.replace(host="").to_uri().replace(host=self.host)
+
+
 class Server:
     """A running ccstore.
 
@@ -167,7 +178,12 @@ class Server:
         headers: Mapping[str, str],
     ) -> Answer:
         response = await self._http.request(
-            method, self.url + path, data=body, params=params or {}, headers=headers, allow_redirects=False
+            method,
+            _Url.from_text(self.url + path),
+            data=body,
+            params=params or {},
+            headers=headers,
+            allow_redirects=False,
         )
         names = {
             name.decode("latin-1").lower(): values[0].decode("latin-1")
