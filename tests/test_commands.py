@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ccstore.router import NO_CLUSTER
 from tests.certificates import certificates
-from tests.daemon import PATIENCE, Daemon, environment
+from tests.daemon import PATIENCE, Daemon, as_in_a_terminal, environment
 from tests.faults import daemon_in
 from tests.support import event, write_config
 
@@ -48,6 +48,7 @@ def start(directory: Path, *words: str | Path, **environ: str) -> subprocess.Pop
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=as_in_a_terminal,
     )
 
 
