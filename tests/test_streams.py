@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,20 +126,24 @@ def test_standard_input_that_cannot_be_read(site: Path) -> None:
 
 
 def test_the_daemon_runs_without_room_for_its_log(tmp_path: Path) -> None:
-    path = write_config(tmp_path)
+    place = tmp_path / "rest"
+    path = write_config(tmp_path, api={"endpoint": f"unix:{place}", "address": None, "port": None})
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen(
-            start(["run", "--config", str(path)]), cwd=tmp_path, env=environment(), stdout=full, stderr=full
-        )
-        try:
-            lock = tmp_path / "ccstore.db.lock"
-            while not lock.exists() or not lock.read_text():
+        words = start(["run", "--config", str(path)])
+        process = subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=full, stderr=full)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        with socket.socket(socket.AF_UNIX) as wire:
+            while wire.connect_ex(str(place)):
                 assert process.poll() is None
-            process.terminate()
-            assert process.wait(PATIENCE) == -15
-        finally:
-            process.kill()
-            process.wait()
+                assert time.monotonic() < deadline
+            wire.sendall(b"GET /ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert wire.recv(1000).startswith(b"HTTP/1.1 200 ")
+        process.terminate()
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_what_the_terminal_has_no_letters_for(tmp_path: Path) -> None:
