@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Any, Final, TextIO, TypeVar, cast
 from uuid import uuid4
@@ -19,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
+from ccstore.flags import GoOptions
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
@@ -34,7 +36,7 @@ _SQLITE: Final = "sqlite:"
 _T = TypeVar("_T")
 
 
-class Options(usage.Options):
+class Options(GoOptions):
     """The arguments of ``ccstore copy``."""
 
     synopsis = "FROM TO"
@@ -114,9 +116,11 @@ def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
     return storage.backend, storage.retention_time
 
 
-def _source(config: BackendConfig) -> Source:
+def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
-        return SqliteSource(config.database_path)
+        # Where all of it has to fit in any case, if that is a file.
+        scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
+        return SqliteSource(config.database_path, scratch)
     _needs_packages()
     from ccstore.storage.postgres.export import PostgresSource
 
@@ -145,7 +149,7 @@ class Copy:
         reactor: Any,
         out: TextIO,
     ) -> None:
-        self._source = _source(where[0])
+        self._source = _source(where[0], into[0])
         self._reactor = reactor
         self._out = out
         if isinstance(into[0], PostgresConfig):

@@ -163,7 +163,7 @@ class EventStoreService(MultiService):
             if account.received:
                 self.log.info("{summary}", summary=account.summary())
             if not account.is_balanced:
-                self.log.error("{name}: the books do not balance", name=account.name)
+                self.log.error("{name}: the counters do not add up", name=account.name)
         self.log.info("stopped")
 
     def _say(self, lines: Sequence[str]) -> None:

@@ -196,7 +196,7 @@ class CopyTests(TestCase):
         with closing(sqlite3.connect(self.path)) as connection:
             (rows,) = connection.execute("SELECT max(row_count) FROM segment WHERE kind = 'log'").fetchone()
         self.assertEqual(rows, 8000)
-        source = SqliteSource(self.path)
+        source = SqliteSource(self.path, self.directory)
         source.open()
         self.addCleanup(source.close)
         found = [text for page in source.pages("log", 0) for text in page.messages.texts]
@@ -212,7 +212,7 @@ class CopyTests(TestCase):
         good = f"sqlite:{self.path}"
         for words, expected, says in (
             ((good, f"sqlite:{foreign}"), 1, "it has tables, but ccstore did not make it"),
-            ((f"sqlite:{foreign}", f"sqlite:{missing}"), 1, "it is no ccstore store"),
+            ((f"sqlite:{foreign}", f"sqlite:{missing}"), 1, "is no ccstore store"),
             ((f"sqlite:{missing}", good), 1, f"there is no file {missing}"),
             ((good, good), 1, "FROM and TO are the same store"),
             ((good,), 2, "it takes two stores"),

@@ -185,7 +185,7 @@ def test_a_rule_that_fails(tmp_path: Path) -> None:
         check(
             site.run("doctor"),
             "sender 127.0.0.1 (host a0112): 1 lines are dropped, since a rule of process_messages fails on",
-            "mend the rule, or the sender",
+            "correct the rule, or the sender",
         )
 
 

@@ -87,6 +87,12 @@ def test_the_words_are_the_same_for_the_other_ways_to_start(tmp_path: Path) -> N
         assert done == (0, f"{path}: the configuration is good\n")
 
 
+def test_the_file_in_the_working_directory_is_also_the_one_to_check(tmp_path: Path) -> None:
+    path = four_files(tmp_path)
+    done = run(tmp_path, "-check", command=CCSTORE)
+    assert done == (0, f"{path}: the configuration is good\n")
+
+
 def test_the_log_level_of_the_go_daemon(tmp_path: Path) -> None:
     status, said = run(tmp_path, "-loglevel", "loud", "-config", four_files(tmp_path), command=CCSTORE)
     assert status == 1

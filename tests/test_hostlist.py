@@ -98,7 +98,7 @@ def test_a_moment_without_an_offset_is_local() -> None:
     ["", "yesterday", "1h", "-1", "-", "2023-13-01T00:00:00Z", "2023-11-14T22", "1e9", "-1x", "9" * 13],
 )
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a moment"):
+    with pytest.raises(ValueError, match="expected a time"):
         parse_moment(text, NOW)
 
 

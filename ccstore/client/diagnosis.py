@@ -140,10 +140,10 @@ def _verdict(
         return (
             True,
             f"are dropped, since a rule of process_messages fails on them ({sample['detail']})",
-            "mend the rule, or the sender",
+            "correct the rule, or the sender",
         )
     if reason == "refused_by_store":
-        return True, f"are refused by the database ({sample['detail']})", "mend them at the sender"
+        return True, f"are refused by the database ({sample['detail']})", "correct them at the sender"
     return _without_samples(reason, sample["outcome"] == "rejected")
 
 
@@ -187,7 +187,7 @@ _WORDS: Final = {
     "hung_up": (
         True,
         "were not looked at, since there was no time for all connections with mistakes",
-        "mend the senders of malformed lines",
+        "correct the senders of malformed lines",
     ),
     "store_unavailable": (
         True,
@@ -204,7 +204,7 @@ def _without_samples(reason: str, is_rejected: bool) -> tuple[bool, str, str]:
         return (
             True,
             "are dropped, since a rule of process_messages fails on them",
-            "see the log, mend the rule",
+            "see the log, correct the rule",
         )
     return is_rejected, f"were {'rejected' if is_rejected else 'dropped'}: {reason.replace('_', ' ')}", ""
 
@@ -303,7 +303,7 @@ def _malformed(sample: Mapping[str, Any], receiver: str) -> tuple[bool, str, str
             "were cut off by the end of their connection",
             "let the sender end its last line with a newline, and close the connection properly",
         )
-    return True, f"are no line protocol: {detail}; the first was {text!r}", "mend them at the sender"
+    return True, f"are no line protocol: {detail}; the first was {text!r}", "correct them at the sender"
 
 
 def _dominating(

@@ -10,7 +10,7 @@ from ccstore.durations import parse_duration
 
 #: Seconds since the epoch that a moment may have: up to the year 9999.
 _MOST: Final = 253402300799
-_EXPECTED: Final = "a moment: -1h (ago), -2d, now, 2026-01-31T12:00:00Z, or Unix seconds"
+_EXPECTED: Final = "a time: -1h (ago), -2d, now, 2026-01-31T12:00:00Z, or Unix seconds"
 _STAMP: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d)?(?:\.\d+)?)?\s?([Zz]|[+-]\d\d:?\d\d)?"
 )

@@ -257,7 +257,8 @@ class Section:
             return None
 
     def _variable(self, name: str) -> str:
-        value = self.surroundings.environ.get(name, "")
+        # As a file, it may have been written with a byte order mark.
+        value = self.surroundings.environ.get(name, "").removeprefix("\ufeff")
         if not value:
             raise Unfit("the name of an environment variable that is set and not empty")
         return value

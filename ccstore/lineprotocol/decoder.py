@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from ccstore.lineprotocol.grammar import (
+    BYTE_ORDER_MARK,
     COMMENT,
     HEAD,
     INTEGER,
@@ -307,7 +308,8 @@ class StreamDecoder:
         try:
             end = yield from self._find_newline(data, start, start)
             resume = end + 1
-            position, last = trim(data, start, end)
+            is_marked = line == 1 and data.startswith(BYTE_ORDER_MARK, start)
+            position, last = trim(data, start + len(BYTE_ORDER_MARK) if is_marked else start, end)
             if position == last:
                 return min(resume, len(data))
             if data[position] == 0x23:

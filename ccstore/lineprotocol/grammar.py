@@ -23,6 +23,8 @@ NANOSECONDS: Final[Mapping[str, int]] = {
 }
 #: Characters that are hard to see.
 _NAMES: Final = {" ": "a space", "\t": "a tab", "\0": "a NUL byte"}
+#: What some editors write at the beginning of a file in UTF-8.
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: How much of a rejected line is kept, in characters.
 TEXT_LIMIT: Final = 200
 

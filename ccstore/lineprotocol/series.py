@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ccstore.lineprotocol.grammar import (
+    BYTE_ORDER_MARK,
     KEY,
     KEY_ESCAPE,
     MEASUREMENT,
@@ -25,9 +26,11 @@ _FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
 
 _PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
 _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+_MARK: Final = BYTE_ORDER_MARK.decode()
 #: What the fast way takes for a key, and those of them that are as usual: such series are storable.
 KEY_PATTERN: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]* (?:event|log)="
-_KEY: Final = re.compile(KEY_PATTERN)
+#: One that begins with a byte order mark is none: at the beginning of a stream, the mark has to go.
+_KEY: Final = re.compile(rf"(?!{_MARK}){KEY_PATTERN}")
 _USUAL_TOKEN: Final = r"[!-+\--<>-\[\]-~]+"
 _USUAL_KEY: Final = re.compile(
     rf"(?!fleet,|#){_USUAL_TOKEN}(?:,{_USUAL_TOKEN}={_USUAL_TOKEN})* (?:event|log)="
@@ -121,7 +124,8 @@ class SeriesCache:
         return self._storable.get(key) or self._others.get(key)
 
     def _keep(self, key: str, series: Series) -> Series:
-        if len(key) <= _LONG_HEAD:
+        # The fast way must not find one with a byte order mark, and take it at the beginning of a stream.
+        if len(key) <= _LONG_HEAD and not key.startswith(_MARK):
             (self._storable if series.is_storable else self._others).keep(key, series)
         return series
 

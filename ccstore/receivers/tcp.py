@@ -417,7 +417,7 @@ class TcpReceiver(Service):
         self.intake.warn(
             "hung up",
             connection.address,
-            f"hung up: too many senders make mistakes, and this one has in {connection.mistakes} of"
+            f"connection closed: too many senders make mistakes, and this one has in {connection.mistakes} of"
             f" {connection.decoder.lines} lines",
         )
         connection.is_wrong = connection.is_behind = False

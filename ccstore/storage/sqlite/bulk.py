@@ -55,6 +55,11 @@ class BulkWriter:
             raise StoreError(f"cannot open the database {self._path}: {error}") from None
 
     @property
+    def folder(self) -> Path:
+        """Where the file is."""
+        return self._path.parent
+
+    @property
     def connection(self) -> sqlite3.Connection:
         """The open connection, for what goes into no batch."""
         assert self._connection is not None, "not open"

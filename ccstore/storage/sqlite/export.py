@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ccstore.interfaces import StoreError
@@ -13,13 +14,18 @@ from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Strea
 from ccstore.storage.query import STREAM_COLUMNS
 from ccstore.storage.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.snapshot import snapshot
 
 
 class SqliteSource:
     """See :class:`ccstore.storage.export.Source`. It is only read; no daemon may have it open meanwhile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, scratch: Path, *, wait: float = 10.0) -> None:
+        """See :func:`ccstore.storage.sqlite.snapshot.snapshot`."""
         self._path = path
+        self._scratch = scratch
+        self._wait = wait
+        self._opened = ExitStack()
         self._lock = FileLock(path, "database")
         self._connection: sqlite3.Connection | None = None
 
@@ -28,28 +34,24 @@ class SqliteSource:
             raise StoreError(f"there is no file {self._path}")
         self._lock.share()
         try:
-            connection = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+            connection = self._opened.enter_context(snapshot(self._path, self._scratch, wait=self._wait))
             self._connection = connection
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
-                raise StoreError("it is no ccstore store")
+                raise StoreError("is no ccstore store")
             if version != SCHEMA_VERSION:
                 raise StoreError(
-                    f"its schema has version {version}, and this ccstore reads {SCHEMA_VERSION}: "
+                    f"has a schema of version {version}, and this ccstore reads {SCHEMA_VERSION}: "
                     "start the daemon on it once, which brings an older one up to date"
                 )
-            connection.execute("BEGIN")
         except (sqlite3.Error, StoreError) as error:
             self.close()
-            raise StoreError(f"cannot read {self._path}: {error}") from None
+            raise StoreError(f"{self._path}: {error}") from None
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection = None
+        self._opened.close()
         self._lock.release()
 
     def _all(self, statement: str, *parameters: object) -> list[tuple[int | str | None, ...]]:
