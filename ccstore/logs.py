@@ -21,6 +21,8 @@ from twisted.logger import (
 )
 from twisted.python.logfile import LogFile
 
+from ccstore.permissions import PRIVATE
+
 #: Names of levels, as the Go daemon has them, and what they mean here.
 LEVELS: Final = {
     "debug": LogLevel.debug,
@@ -74,19 +76,20 @@ class RateLimit:
         return suppressed
 
 
-def make_observer(level: str, path: str, *, with_date: bool = False) -> ILogObserver:
+def make_observer(level: str, path: str, *, with_date: bool = False, mode: int = PRIVATE) -> ILogObserver:
     """The observer that writes the log.
 
     Each line has date and time. In systemd's journal, which has them itself, it has its priority instead.
 
     :param path: a file, rotated at SIGUSR1 and when it is large, or ``-`` for standard output.
     :param with_date: date and time in the journal, too.
+    :param mode: of the file.
     """
     stream: TextIO
     if path == "-":
         stream = sys.stdout
     else:
-        log_file = LogFile.fromFullPath(path, rotateLength=100_000_000, maxRotatedFiles=10)
+        log_file = LogFile.fromFullPath(path, rotateLength=100_000_000, maxRotatedFiles=10, defaultMode=mode)
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda number, frame: log_file.rotate())
         stream = log_file

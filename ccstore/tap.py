@@ -111,7 +111,12 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
     observer = None
     if twistd and not twistd.get("logger") and not twistd.get("syslog"):
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-        observer = make_observer(options["loglevel"].lower(), log_file, with_date=bool(options["logdate"]))
+        observer = make_observer(
+            options["loglevel"].lower(),
+            log_file,
+            with_date=bool(options["logdate"]),
+            mode=options.config.storage.file_mode,
+        )
     pidfile = twistd.get("pidfile")
     process = Process(
         pidfile=Path(pidfile).absolute() if pidfile else None,
@@ -151,7 +156,7 @@ def build(
         flush_time=storage_config.flush_time,
         batch_size=storage_config.batch_size,
         max_waiting=storage_config.max_waiting,
-        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor),
+        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
     )
     router = Router(
         storage,
@@ -214,6 +219,7 @@ def make_backend(
             now=now,
             reactor=reactor,
             is_apart=is_apart,
+            mode=config.file_mode,
         )
     # It needs packages that not every installation has; the configuration has seen to it that they are there.
     from ccstore.storage.postgres import PostgresBackend

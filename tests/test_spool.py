@@ -469,7 +469,7 @@ class RestartTests(_SpoolTests):
         await self.stop()
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("PRAGMA user_version = 2")
-        self.assert_refused("it was written by a newer ccstore")
+        self.assert_refused(".*written by a newer ccstore")
 
     async def test_a_damaged_file(self) -> None:
         self.start()
