@@ -682,8 +682,8 @@ class StorageService(Service):
         return True
 
     def _warn_of(self, what: str, error: Exception) -> None:
-        if self._warnings.check(what) is None:
-            return
+        if str(error) == self._failure or self._warnings.check(what) is None:
+            return  # it has been said
         if isinstance(error, StoreError):
             self.log.warn("{what}, will try again: {reason}", what=what, reason=error)
         else:

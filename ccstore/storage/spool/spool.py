@@ -186,6 +186,8 @@ class Spool:
         try:
             result: _Result = await self._pool.runWithConnection(self._watched, needs_place, work, *arguments)
         except sqlite3.Error as error:
+            if needs_place:
+                self._watch.check()  # what it says explains anything
             reason = f"the spool {self._path}: {explain(error, self._path)}"
             if is_damage(error):
                 self._watch.condemn(reason)

@@ -436,8 +436,12 @@ class SqliteBackend:
         if isinstance(error, _REFUSED):
             return Failure(StoreError(f"{error}"))
         if isinstance(error, sqlite3.Error):
+            try:
+                self._watch.check()
+            except FileChanged as changed:
+                return Failure(changed)
             reason = f"the database {self._path}: {explain(error, self._path)}"
-            if is_damage(error) and self._watch.is_good:
+            if is_damage(error):
                 self._watch.condemn(reason)
             return Failure(StoreUnavailable(reason))
         return failure
