@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from ccstore.permissions import PRIVATE
+
 #: Bytes of a file, above which it is renamed to ``PATH.1`` and the next one begun, and how many of those are
 #: kept. Where logrotate looks after it, it does not get so large.
 _MOST: Final = 100_000_000
@@ -26,6 +28,7 @@ class LogFile:
     stays in use. What is cut by logrotate's ``copytruncate`` goes on from its new end.
 
     :param path: raises :class:`OSError` if it cannot be opened.
+    :param mode: of a file that is not there yet.
     :param clock: gives seconds.
     """
 
@@ -33,6 +36,7 @@ class LogFile:
         self,
         path: str,
         *,
+        mode: int = PRIVATE,
         most: int = _MOST,
         kept: int = _KEPT,
         clock: Callable[[], float] = time.monotonic,
@@ -45,7 +49,7 @@ class LogFile:
         self._lock = threading.Lock()
         self._looked_at = clock()
         self._is_torn = False  # the last line has no end
-        self._file = self._opened()
+        self._file = self._opened(mode)
 
     def write(self, text: str) -> None:
         """See :class:`ccstore.logs.Target`."""
@@ -85,14 +89,13 @@ class LogFile:
         except OSError:
             return False
 
-    def _opened(self, mode: int | None = None) -> int:
+    def _opened(self, mode: int) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         try:
-            made = os.open(self._path, flags | os.O_EXCL, 0o666)
+            made = os.open(self._path, flags | os.O_EXCL, mode)
         except FileExistsError:
             return os.open(self._path, flags)
-        if mode is not None:
-            os.fchmod(made, mode)
+        os.fchmod(made, mode)
         return made
 
     def _open_again(self) -> None:

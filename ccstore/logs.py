@@ -20,6 +20,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from ccstore.logfile import LogFile, OpenFile
+from ccstore.permissions import PRIVATE
 
 #: Names of levels, as the Go daemon has them, and what they mean here.
 LEVELS: Final = {
@@ -147,14 +148,17 @@ class Log:
         return f"{prefix}{time}{word}: {indented}\n"
 
 
-def make_log(level: str, path: str, reactor: Any, *, with_date: bool = False) -> Log:
+def make_log(
+    level: str, path: str, reactor: Any, *, with_date: bool = False, mode: int = PRIVATE
+) -> Log:
     """The log of the daemon; see :class:`Log`.
 
     :param path: a file, begun anew at SIGUSR1 and when it is large, or ``-`` for standard output. Raises
         :class:`OSError` if it cannot be opened.
+    :param mode: of the file.
     """
     if path != "-":
-        file = LogFile(path)
+        file = LogFile(path, mode=mode)
         file.reopen_at_signal(reactor)
         return Log(level, file)
     # Python has none if it was closed; its number may be that of any file by now.

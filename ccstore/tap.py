@@ -122,7 +122,13 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
         level = options["loglevel"].lower()
         try:
-            observer = make_log(level, log_file, reactor, with_date=bool(options["logdate"]))
+            observer = make_log(
+                level,
+                log_file,
+                reactor,
+                with_date=bool(options["logdate"]),
+                mode=options.config.storage.file_mode,
+            )
         except OSError as error:
             print(
                 f"cannot write the log {log_file}: {(error.strerror or str(error)).lower()}", file=sys.stderr
@@ -174,7 +180,7 @@ def build(
         flush_time=storage_config.flush_time,
         batch_size=storage_config.batch_size,
         max_waiting=storage_config.max_waiting,
-        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor),
+        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
     )
     router = Router(
         storage,
@@ -243,6 +249,7 @@ def make_backend(
             now=now,
             reactor=reactor,
             is_apart=is_apart,
+            mode=config.file_mode,
         )
     # It needs packages that not every installation has; the configuration has seen to it that they are there.
     from ccstore.storage.postgres import PostgresBackend

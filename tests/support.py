@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from ccstore.message import Batch, Message
 
 #: A moment for clocks that are set by hand, in seconds since the epoch.
 NOW = 1_700_000_000
+_NOBODY = 65534
 
 
 def scratch(case: SynchronousTestCase) -> Path:
@@ -34,6 +37,18 @@ def scratch(case: SynchronousTestCase) -> Path:
     case.addCleanup(shutil.rmtree, directory)
     directory.chmod(0o755)
     return directory
+
+
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """As a user whom file permissions bind, which they do not if the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def event(text: str, *, host: str = "a0101", cluster: str | None = "alex", time: int | str = "") -> bytes:

@@ -25,11 +25,12 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
+from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterProcess
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.file import prepare_file
 from ccstore.storage.sqlite.lock import FileLock, InUse
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 from tests.backends import NOW, SECOND, message, messages
 from tests.daemon import database
@@ -72,9 +73,9 @@ def test_what_is_begun_and_undone_leaves_no_trace(steps: list[tuple[str, list[tu
     """The writer knows of the file what another one finds in it, and the file has what was written."""
     with (
         TemporaryDirectory() as directory,
-        closing(sqlite3.connect(Path(directory, "x.db"), isolation_level=None)) as connection,
+        closing(sqlite3.connect(path := Path(directory, "x.db"), isolation_level=None)) as connection,
     ):
-        prepare_file(connection)
+        DATABASE.prepare(connection, path, PRIVATE, print)
         writer = Writer(10**12, lambda: NOW, print)
         writer.load(connection)
         begun: list[str] = []
@@ -400,7 +401,7 @@ class StartTests(_Apart, TestCase):
     def test_a_file_that_is_no_database(self) -> None:
         backend = self.make_backend()
         self.path.write_bytes(b"no database" * 100)
-        with self.assertRaisesRegex(StoreError, f"^cannot open the database {self.path}: .*not a database$"):
+        with self.assertRaisesRegex(StoreError, f"^cannot open the database {self.path}: .*not a database: "):
             backend.open()
 
 

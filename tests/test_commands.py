@@ -365,8 +365,8 @@ def test_keys_and_tokens(tmp_path: Path) -> None:
     done = start(tmp_path, "token", "--new-key", "key").communicate(timeout=PATIENCE)[0].decode()
     found = re.fullmatch(r'jwt_public_key: "([A-Za-z0-9+/=]{44})"\n', done)
     assert found is not None, done
-    for name in ("key", "key.pub"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    for name, mode in (("key", 0o600), ("key.pub", 0o644)):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
     assert (tmp_path / "key.pub").read_text() == found[1] + "\n"
     before = (tmp_path / "key").read_bytes()
     process = start(tmp_path, "token", "--new-key", "key")

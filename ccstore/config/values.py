@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
 
@@ -170,6 +171,7 @@ class SqliteConfig:
 
     database_path: Path
     pragmas: Mapping[str, str]
+    file_mode: int = PRIVATE
 
 
 @frozen
@@ -195,6 +197,7 @@ class SpoolConfig:
 
     path: Path
     max_size: int
+    file_mode: int = PRIVATE
 
 
 @frozen
@@ -205,7 +208,7 @@ class StorageConfig:
     ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
-    None.
+    None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
     """
 
     backend: BackendConfig
@@ -216,6 +219,7 @@ class StorageConfig:
     store_logs: bool
     store_heartbeats: bool
     spool: SpoolConfig | None = None
+    file_mode: int = PRIVATE
 
 
 @frozen

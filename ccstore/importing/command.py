@@ -157,7 +157,11 @@ def _open(config: Config) -> Iterator[BulkWriter]:
     if missing is not None:
         raise StoreError(f"storage.backend.database_path: {missing}")
     target = BulkWriter(
-        backend.database_path, backend.pragmas, retention=config.storage.retention_time, say=_warn
+        backend.database_path,
+        backend.pragmas,
+        retention=config.storage.retention_time,
+        say=_warn,
+        mode=backend.file_mode,
     )
     try:
         target.open()

@@ -91,6 +91,10 @@ class Forwarder:
         await self._spool.append(messages, batch_id)
         self.start()
 
+    async def check(self) -> None:
+        """Whether the spool can be relied on, see :meth:`Spool.check`."""
+        await self._spool.check()
+
     def start(self) -> None:
         """Begin, unless it is at it already."""
         if not self._is_working and not self._is_stopping:

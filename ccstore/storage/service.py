@@ -18,6 +18,7 @@ from ccstore.interfaces import (
     CommitUnknown,
     IBackend,
     IMessageStore,
+    QueryTimeout,
     Refusal,
     StoreError,
     StoreUnavailable,
@@ -135,6 +136,7 @@ class StorageService(Service):
         self._linger: IDelayedCall | None = None
         self._idle: list[Deferred[None]] = []
         self._failure: str | None = None
+        self._spool_failure: str | None = None  # what is wrong with its file
         self._retry: IDelayedCall | None = None
         self._stopping = False
         self._has_given_up = False
@@ -265,13 +267,17 @@ class StorageService(Service):
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
-        return self._failure
+        return self._failure or self._spool_failure
 
     def stats(self) -> Mapping[str, object]:
         """See :meth:`IMessageStore.stats`."""
         return {
             "manager": {
-                "errors": {} if self._failure is None else {"unavailable": self._failure},
+                "errors": {
+                    name: reason
+                    for name, reason in (("unavailable", self._failure), ("spool", self._spool_failure))
+                    if reason is not None
+                },
                 "status": {
                     **self._counts,
                     "waiting": self._waiting,
@@ -463,12 +469,17 @@ class StorageService(Service):
         try:
             await forwarder.append(_together(offers), batch_id)
         except StoreUnavailable as error:
-            self._count_error("spool_failed")
-            if self._warnings.check("spool") is not None:
-                self.log.error("cannot spool, so streams have to wait: {reason}", reason=error)
+            self._cannot_spool(error)
             return False
         self._release(offers)
         return True
+
+    def _cannot_spool(self, error: StoreUnavailable) -> None:
+        self._count_error("spool_failed")
+        if self._warnings.check(("spool", type(error))) is not None:
+            self.log.error(
+                "cannot spool, so streams have to wait while the database is away: {reason}", reason=error
+            )
 
     def _give_up(self, offers: list[_Offer], error: StoreUnavailable) -> None:
         """Give up, which happens only at the stop: what waits is lost with the process, and the log says so.
@@ -560,7 +571,7 @@ class StorageService(Service):
     def _is_unavailable(self, error: StoreUnavailable) -> None:
         self._count_error("write_unavailable")
         self._failure = str(error)
-        if self._warnings.check("unavailable") is not None:
+        if self._warnings.check(("unavailable", self._failure)) is not None:
             self.log.error(
                 "cannot write: {reason}; {waiting} messages are waiting, trying again{spooling}",
                 reason=error,
@@ -593,7 +604,16 @@ class StorageService(Service):
         self._counts["queries"] += len(queries)
         await self._catch_up()
         cutoff = int((self._clock.seconds() - self._retention) * 1e9)
-        return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
+        try:
+            return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
+        except QueryTimeout:
+            raise
+        except StoreError as error:
+            self._count_error("query_exec_failed")
+            # What keeps messages from being written has been said.
+            if str(error) != self._failure and self._warnings.check(("query", str(error))) is not None:
+                self.log.error("a query failed: {reason}", reason=error)
+            raise
 
     async def _catch_up(self) -> None:
         """Wait until what is accepted now is committed.
@@ -643,11 +663,28 @@ class StorageService(Service):
             await self._backend.tend(int(self._clock.seconds() * 1e9))
         except Exception as error:
             self._count_error("tend_failed")
-            self._warn_of("cannot tidy up", error)
+            if not isinstance(error, StoreUnavailable) or await self._can_write():
+                self._warn_of("cannot tidy up", error)
+        if self._forwarder is not None:
+            try:
+                await self._forwarder.check()
+            except StoreUnavailable as error:
+                self._spool_failure = str(error)
+                self._cannot_spool(error)
+            else:
+                self._spool_failure = None
+
+    async def _can_write(self) -> bool:
+        """Whether writing works; if it does not, that is known and said from now on, until it does."""
+        try:
+            await self.accept(Batch(), urgent=True)
+        except StoreUnavailable:
+            return False
+        return True
 
     def _warn_of(self, what: str, error: Exception) -> None:
-        if self._warnings.check(what) is None:
-            return
+        if str(error) == self._failure or self._warnings.check(what) is None:
+            return  # it has been said
         if isinstance(error, StoreError):
             self.log.warn("{what}, will try again: {reason}", what=what, reason=error)
         else:

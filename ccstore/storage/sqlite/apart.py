@@ -72,6 +72,11 @@ class WriterProcess:
         self.state = State()
         self.starts = 0
 
+    @property
+    def is_running(self) -> bool:
+        """It was started, and has not ended as far as is known."""
+        return self._channel is not None
+
     def start(self) -> None:
         """Start it if it does not run, and open the file.
 
@@ -138,6 +143,12 @@ class WriterProcess:
 
     def rollback(self) -> None:
         """For adbapi, as above."""
+
+    def kill(self) -> None:
+        """End it at once, so that it does not close the file."""
+        if self._process is not None:
+            self._process.kill()
+        self.close()
 
     def close(self) -> int | None:
         """Let it end, after what it is doing now; returns its exit status."""
@@ -209,6 +220,15 @@ class WriterApart:
         self._doubtful: tuple[Batch, Mapping[str, int]] | None = None
         self._announced = _Announced()
         self._unlucky = 0  # times that nothing is announced, since something else was written the last time
+
+    @property
+    def is_running(self) -> bool:
+        """See :attr:`WriterProcess.is_running`."""
+        return self._process.is_running
+
+    def kill(self) -> None:
+        """See :meth:`WriterProcess.kill`."""
+        self._process.kill()
 
     def prepare(self, messages: Batch) -> None:
         """Pack messages; called in the reactor's thread, as is :meth:`announce`; all else in the writer's."""

@@ -17,19 +17,17 @@ from zope.interface import implementer
 
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
+from ccstore.permissions import PRIVATE, make_empty
 from ccstore.query import Page, Query
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
-from ccstore.storage.sqlite.file import (
-    PRAGMAS,
-    STATEMENTS_HELD,
-    WRITER_PRAGMAS,
-    prepare_file,
-    set_pragmas,
-)
+from ccstore.storage.sqlite.explain import explain, is_damage
+from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
+from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
+from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
@@ -58,6 +56,7 @@ class SqliteBackend:
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
+    :param mode: of the file and those beside it.
     """
 
     name = "sqlite"
@@ -74,8 +73,12 @@ class SqliteBackend:
         now: Callable[[], int],
         reactor: Any,
         is_apart: bool = False,
+        mode: int = PRIVATE,
+        schema: Schema = DATABASE,
     ) -> None:
         self._path = path
+        self._mode = mode
+        self._schema = schema
         self._pragmas = {**PRAGMAS, **pragmas}
         self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
         wait = int(self._writer_pragmas["busy_timeout"])
@@ -84,9 +87,12 @@ class SqliteBackend:
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
         self._reader = Reader()
-        self._reserve = Reserve(path)
+        self._reserve = Reserve(path, mode)
         # What the writer knows of the file would be wrong with two daemons.
-        self._lock = FileLock(path, "database")
+        self._lock = FileLock(path, "database", mode)
+        self._watch = Watch(path, "database")
+        # What was committed, but to a file that is not at the path: if that is put back, it is there.
+        self._misplaced: list[Batch] = []
         self._now = now
         self._reactor = reactor
         self._writing: ConnectionPool | None = None
@@ -108,6 +114,7 @@ class SqliteBackend:
     def open(self) -> None:
         """See :meth:`IBackend.open`."""
         self._lock.take()
+        make_empty(self._path, self._mode)
         try:
             try:
                 self._load()
@@ -116,21 +123,25 @@ class SqliteBackend:
                 if not self._reserve.release():
                     raise
                 self._load()
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self._watch.end()
             self._lock.release()
-            raise StoreError(f"cannot open the database {self._path}: {error}") from None
+            raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
         if self._writing is None:
-            self._writing = self._pool(str(self._path), 1, self._prepare_writer, STATEMENTS_HELD)
-        name = f"{self._path.as_uri()}?mode=ro"
-        self._reading = self._pool(name, _READERS, self._prepare, PREPARED)
+            self._writing = self._pool("rw", 1, self._prepare_writer, STATEMENTS_HELD)
+        self._start_reading()
 
     def _load(self) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            self._prepare(connection)
+            self._schema.prepare(connection, self._path, self._mode, self._say)
+        give_mode(self._path, self._mode)
+        self._watch.begin()
         if self._is_apart and self._start_process():
             return
         writer = self._writer = Writer(self._retention, self._now, self._say)
         with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             self._prepare(connection)
-            prepare_file(connection)
             writer.load(connection)
             self._figures = writer.figures(connection)
 
@@ -160,28 +171,48 @@ class SqliteBackend:
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
-        if self._writing is None or self._reading is None:
+        if self._writing is None:
             return
-        self._reader.close()
-        self._reading.close()
+        self._stop_reading()
         # So that the file is complete without its write-ahead log. If not, that is read at the next start.
         with suppress(StoreError):
             await self._run(self._writer.checkpoint)
-        self._writing.close()
-        self._reading = self._writing = None
+        writing, self._writing = self._writing, None
+        if self._watch.is_damaged:
+            # At its close, SQLite would write the log into what somebody has put in the file's place.
+            if isinstance(self._writer, WriterApart):
+                self._writer.kill()
+            else:
+                await writing.runWithConnection(leave_log)
+        writing.close()
+        self._watch.end()
         self._lock.release()
+
+    def _start_reading(self) -> ConnectionPool:
+        if self._reading is None:
+            self._reader = Reader()
+            self._reading = self._pool("ro", _READERS, self._prepare, PREPARED)
+        return self._reading
+
+    def _stop_reading(self) -> None:
+        """End the queries that run, and close their connections."""
+        self._reader.close()
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.close()
 
     def _pool(
         self,
-        database: str,
+        access: str,
         connections: int,
         prepare: Callable[[sqlite3.Connection], None],
         statements: int,
     ) -> ConnectionPool:
         return ConnectionPool(
             "sqlite3",
-            database,
-            uri=database.startswith("file:"),
+            # It must not make a file where there is none any more.
+            f"{self._path.as_uri()}?mode={access}",
+            uri=True,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=statements,
@@ -231,24 +262,53 @@ class SqliteBackend:
         if self._has_failed:
             raise sqlite3.OperationalError("a batch that was to be written before this one was not")
         try:
+            if self._misplaced:
+                messages = self._without_misplaced(messages)
             self._reserve.keep()
             self._writer.write(connection, messages)
+            try:
+                self._watch.check()
+            except FileChanged:
+                self._misplaced += _parts(messages)
+                raise
+            if messages:
+                self._misplaced.clear()
         except BaseException:
             self._has_failed = True
             raise
+
+    def _without_misplaced(self, messages: Batch) -> Batch:
+        """What is not in the file already."""
+        parts = [part for part in _parts(messages) if not any(part is each for each in self._misplaced)]
+        return Batch.together(parts) if parts else Batch()
 
     def query(
         self, queries: Sequence[Query], *, cutoff: int, max_rows: int, timeout: float
     ) -> Deferred[Sequence[Page]]:
         """See :meth:`IBackend.query`."""
-        if self._reading is None:
-            return fail(StoreUnavailable(CLOSED))
+        return Deferred.fromCoroutine(self._query(list(queries), cutoff, max_rows, timeout))
+
+    async def _query(
+        self, queries: Sequence[Query], cutoff: int, max_rows: int, timeout: float
+    ) -> Sequence[Page]:
+        if self._writing is None:
+            raise StoreUnavailable(CLOSED)
         self._queries += len(queries)
         deadline = time.monotonic() + timeout
-        running: Deferred[Sequence[Page]] = self._reading.runWithConnection(
-            self._reader.query, list(queries), cutoff, max_rows, deadline
-        )
-        return running.addErrback(_translate)
+        try:
+            self._watch.check()
+            reading = self._start_reading()
+            pages: Sequence[Page] = await reading.runWithConnection(
+                self._reader.query, queries, cutoff, max_rows, deadline
+            ).addErrback(self._translate)
+            # It may have been read from another file that was put there meanwhile.
+            self._watch.check()
+        except StoreUnavailable:
+            if not self._watch.is_good:
+                # A connection that is made now may be to another file.
+                self._stop_reading()
+            raise
+        return pages
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """See :meth:`IBackend.expire`."""
@@ -257,6 +317,8 @@ class SqliteBackend:
     async def _expire(self, cutoff: int) -> int:
         try:
             expired = await self._run(self._writer.expire, cutoff)
+        except FileChanged:
+            raise
         except StoreUnavailable:
             if not self._reserve.release():
                 raise
@@ -342,13 +404,55 @@ class SqliteBackend:
         if self._writing is None:
             return fail(StoreUnavailable(CLOSED))
         self._running += 1
-        running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
+        running: Deferred[_Result] = self._writing.runWithConnection(self._watched, work, *arguments)
         running.addBoth(self._ran)
-        return running.addErrback(_translate)
+        return running.addErrback(self._translate)
+
+    def _watched(self, connection: Any, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do something while the file is the one that is open, before and after it."""
+        try:
+            self._watch.look()
+        except FileChanged as error:
+            if not error.is_content:
+                self._complete(connection)
+            raise
+        try:
+            return work(connection, *arguments)
+        finally:
+            self._watch.leave()  # what it says, if anything, explains any other failure
+
+    def _complete(self, connection: Any) -> None:
+        """Bring all that is stored into the file that is open, wherever that is now.
+
+        Left in the write-ahead log, it would be lost, and spoil the file that is at the path by then.
+        """
+        if not isinstance(self._writer, WriterApart) or self._writer.is_running:
+            with suppress(sqlite3.Error):
+                self._writer.checkpoint(connection)
+
+    def _translate(self, failure: Failure) -> Failure:
+        """Errors of sqlite3 as errors of the store."""
+        error = failure.value
+        if isinstance(error, _REFUSED):
+            return Failure(StoreError(f"{error}"))
+        if isinstance(error, sqlite3.Error):
+            try:
+                self._watch.check()
+            except FileChanged as changed:
+                return Failure(changed)
+            reason = f"the database {self._path}: {explain(error, self._path)}"
+            if is_damage(error):
+                self._watch.condemn(reason)
+            return Failure(StoreUnavailable(reason))
+        return failure
 
     def _ran(self, result: _Result | Failure) -> _Result | Failure:
         self._running -= 1
         return result
+
+
+def _parts(messages: Batch) -> Sequence[Batch]:
+    return messages.parts or (messages,)
 
 
 def _make_copied(connection: sqlite3.Connection) -> None:
@@ -367,13 +471,3 @@ def _count(connection: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
         )
         found.update({(cluster, kind): count for cluster, count in rows})
     return found
-
-
-def _translate(failure: Failure) -> Failure:
-    """Errors of sqlite3 as errors of the store."""
-    error = failure.value
-    if isinstance(error, _REFUSED):
-        return Failure(StoreError(f"{error}"))
-    if isinstance(error, sqlite3.Error):
-        return Failure(StoreUnavailable(f"{error}"))
-    return failure

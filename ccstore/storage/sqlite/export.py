@@ -12,9 +12,11 @@ from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.query import STREAM_COLUMNS
-from ccstore.storage.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from ccstore.storage.sqlite.explain import explain
+from ccstore.storage.sqlite.file import APPLICATION_ID
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.snapshot import snapshot
+from ccstore.storage.sqlite.versions import DATABASE
 
 
 class SqliteSource:
@@ -40,14 +42,14 @@ class SqliteSource:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
                 raise StoreError("is no ccstore store")
-            if version != SCHEMA_VERSION:
+            if version != DATABASE.version:
                 raise StoreError(
-                    f"has a schema of version {version}, and this ccstore reads {SCHEMA_VERSION}: "
+                    f"has a schema of version {version}, and this ccstore reads {DATABASE.version}: "
                     "start the daemon on it once, which brings an older one up to date"
                 )
         except (sqlite3.Error, StoreError) as error:
             self.close()
-            raise StoreError(f"{self._path}: {error}") from None
+            raise StoreError(f"{self._path}: {explain(error, self._path)}") from None
 
     def close(self) -> None:
         self._connection = None

@@ -13,11 +13,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ccstore.message import Batch, Series, Source
 from ccstore.storage.sqlite.channel import NUMBERS, Channel, unpack
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, prepare_file, set_pragmas
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, set_pragmas
 from ccstore.storage.sqlite.writer import Writer
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -36,11 +37,18 @@ class _Server:
     def run(self) -> None:
         (path, pragmas, retention, self._now), _ = self._channel.receive()
         writer = Writer(retention, lambda: self._now, self._said.append)
-        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)) as there:
+        with closing(
+            # Started again, it must not make a file where there is none any more.
+            sqlite3.connect(
+                f"{Path(path).as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                cached_statements=STATEMENTS_HELD,
+            )
+        ) as there:
 
             def load() -> None:
                 set_pragmas(there, pragmas)
-                prepare_file(there)
                 writer.load(there)
 
             if not self._answer(writer, load):

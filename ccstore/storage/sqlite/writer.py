@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.storage.sqlite.file import PAGE_SIZE, SCHEMA_VERSION, Say, checkpoint, transaction
+from ccstore.storage.sqlite.file import APPLICATION_ID, PAGE_SIZE, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger, index_in_order
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.streams import Streams
@@ -143,7 +143,7 @@ class Writer:
         if not parts and self._before is None:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 also(connection)
             return
         with self._transaction(connection):

@@ -1,0 +1,190 @@
+"""Whether the files that are open are still those at their paths.
+
+Whatever is done to a path, SQLite goes on with the file that it has opened, and what it commits there is gone
+with the process. So it is looked at before and after each thing that is done.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from stat import S_IMODE
+from typing import Final
+
+from ccstore.errors import StoreUnavailable
+from ccstore.storage.sqlite.explain import may_not
+from ccstore.storage.sqlite.file import beside
+
+#: The beginning of a file, with its size and the count of its changes, see https://sqlite.org/fileformat.html.
+_HEADER: Final = 100
+#: In the index of the write-ahead log: which log it is (two salts), and how many of its pages have come into
+#: the file or are on their way there. See https://sqlite.org/walformat.html#the_wal_index_file_format.
+_INDEX: Final = 136
+_SALTS: Final = slice(32, 40)
+_BACKFILLED: Final = slice(96, 100)
+_BACKFILL_ATTEMPTED: Final = slice(128, 132)
+
+
+class FileChanged(StoreUnavailable):
+    """A file that is open was removed, replaced, overwritten, or may not be used any more.
+
+    :ivar is_content: what is in it was changed, and not just its path.
+    """
+
+    def __init__(self, reason: str, *, is_content: bool = False) -> None:
+        super().__init__(reason)
+        self.is_content = is_content
+
+
+class Watch:
+    """Watches the file at a path, and those that SQLite keeps beside it.
+
+    Costs a few calls of stat(2). All but :meth:`check` and :meth:`condemn` is called in one thread.
+
+    :param what: the file is, for people.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path = path
+        self._name = f"the {what} {path}"
+        # Open until the end: to close it would take the locks from the connections of this process.
+        self._descriptor: int | None = None
+        self._index: int | None = None
+        self._inode = (0, 0)
+        self._access = (0, 0, 0)
+        self._beside: dict[str, tuple[int, int]] = {}
+        self._stamp = (0, 0)  # size and time of the last change, as it was left
+        self._header = b""
+        self._checkpoints = b""
+        self._overwritten: str | None = None
+        self._damage: str | None = None
+
+    def begin(self) -> None:
+        """The file at the path is the one that is opened now; raises OSError."""
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        there = os.fstat(self._descriptor)
+        self._inode = (there.st_dev, there.st_ino)
+        self._access = (there.st_mode, there.st_uid, there.st_gid)
+        self._note(there)
+
+    def end(self) -> None:
+        """No connection of this process has it open any more."""
+        for descriptor in (self._descriptor, self._index):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._index = None
+        self._beside = {}
+        self._overwritten = self._damage = None
+
+    @property
+    def is_damaged(self) -> bool:
+        """What is in the file is not what was written."""
+        return bool(self._overwritten or self._damage)
+
+    @property
+    def is_good(self) -> bool:
+        """The file at the path is the one that is open, and nobody has overwritten it."""
+        try:
+            self.check()
+        except FileChanged:
+            return False
+        return True
+
+    def check(self) -> os.stat_result:
+        """Raises :class:`FileChanged` if the files at the paths are not those that are open."""
+        if self._overwritten is not None:
+            raise FileChanged(self._overwritten, is_content=True)
+        try:
+            there = os.stat(self._path)
+        except OSError as error:
+            raise FileChanged(self._gone(error)) from None
+        if (there.st_dev, there.st_ino) != self._inode:
+            raise FileChanged(
+                f"{self._name} was replaced by another file while it was open: put the right one back, or"
+                " restart ccstore to go on with the one that is there"
+            )
+        access = (there.st_mode, there.st_uid, there.st_gid)
+        if access != self._access:
+            if not os.access(self._path, os.R_OK | os.W_OK, effective_ids=True):
+                raise FileChanged(
+                    f"{self._name} may not be used any more: {may_not(self._path, 'read and write')}; give it"
+                    f" back its owner and its mode {S_IMODE(self._access[0]):04o}"
+                )
+            self._access = access
+        for path, inode in self._beside.items():
+            try:
+                found = os.stat(path)
+                is_same = (found.st_dev, found.st_ino) == inode
+            except OSError:
+                is_same = False
+            if not is_same:
+                raise FileChanged(
+                    f"{path}, which belongs to {self._name}, was removed or replaced while it was open:"
+                    " restart ccstore"
+                )
+        return there
+
+    def look(self) -> None:
+        """The same before something is done, and whether what is in the file is still what was left there."""
+        if self._damage is not None:
+            raise FileChanged(self._damage, is_content=True)
+        there = self.check()
+        if not self._beside or (there.st_size, there.st_mtime_ns) == self._stamp:
+            return  # opened, and nothing done yet; or nothing has happened since
+        # SQLite writes into the file at a checkpoint only, and somebody else's is as good as ours.
+        if self._read_checkpoints() == self._checkpoints:
+            size, _ = self._stamp
+            if (there.st_size, self._read_header()) != (size, self._header):
+                sizes = f"; it had {size} bytes, and has {there.st_size} now" if size != there.st_size else ""
+                self._overwritten = (
+                    f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore,"
+                    f" put the right file there (if it is a backup, remove {self._path.name}-wal and"
+                    f" {self._path.name}-shm), and start ccstore"
+                )
+                self.check()
+        self._note(there)
+
+    def leave(self) -> None:
+        """The same after something was done; what is in the file now is as it should be."""
+        there = self.check()
+        if not self._beside:
+            self._find_others()
+        if (there.st_size, there.st_mtime_ns) != self._stamp:
+            self._note(there)
+        self._checkpoints = self._read_checkpoints()
+
+    def condemn(self, reason: str) -> None:
+        """SQLite has found the file damaged: nothing is written to it any more, until it is opened anew."""
+        self._damage = self._damage or reason
+
+    def _find_others(self) -> None:
+        for path in beside(self._path):
+            there = os.stat(path)
+            self._beside[path] = (there.st_dev, there.st_ino)
+        self._index = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _gone(self, error: OSError) -> str:
+        if not isinstance(error, FileNotFoundError):
+            return f"{self._name} cannot be reached any more: {error.strerror}"
+        assert self._descriptor is not None
+        how = "moved away" if os.fstat(self._descriptor).st_nlink else "removed"
+        return (
+            f"{self._name} was {how} while it was open: put it back, or restart ccstore to begin with what is"
+            " there then"
+        )
+
+    def _note(self, there: os.stat_result) -> None:
+        self._stamp = (there.st_size, there.st_mtime_ns)
+        self._header = self._read_header()
+        self._checkpoints = self._read_checkpoints()
+
+    def _read_header(self) -> bytes:
+        assert self._descriptor is not None
+        return os.pread(self._descriptor, _HEADER, 0)
+
+    def _read_checkpoints(self) -> bytes:
+        """Different after each checkpoint that has written something."""
+        if self._index is None:
+            return b""
+        index = os.pread(self._index, _INDEX, 0)
+        return index[_SALTS] + index[_BACKFILLED] + index[_BACKFILL_ATTEMPTED]
