@@ -360,7 +360,7 @@ def test_what_depends_on_more_than_the_series(source: str, is_of_series: bool) -
         " ?? ".join(["tag.a"] * 2000) + " == 'a'",
         "1 == 1" + " == true" * 2000,
         "2 ** " * 3000 + "2 == 2",
-        "let a = " * 3000,
+        "let a = " * 2000,
         "name" + " | upper()" * 1500 + " == 'X'",
         "{a: " * 3000,
         "any([" * 3000,
