@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
+from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
 from tests.backends import NOW, messages
@@ -175,16 +176,18 @@ class _WatchTests:
 
     async def test_a_write_that_went_elsewhere_is_not_acknowledged_and_comes_once(self: Any) -> None:
         away = self.path.with_name("away.db")
-        keep = self.backend._reserve.keep
+        write = self.backend._writer.write
 
-        def move() -> None:
-            keep()
+        def move(connection: Any, batch: Batch) -> None:
+            write(connection, batch)
             self.path.rename(away)
+            if self.is_apart:  # the process looks at it between these two
+                raise apart._exception("FileChanged", f"{self.path} was moved", False, True)
 
-        self.backend._reserve.keep = move
+        self.backend._writer.write = move
         parts = [messages("c", NOW + 10), messages("d", NOW + 20)]
         await self.refused(self.backend.write(Batch.together(parts)))
-        self.backend._reserve.keep = keep
+        self.backend._writer.write = write
         await self.refused(self.backend.tend(NOW))
         self.assertEqual(rows(away), list("abcd"))
         away.rename(self.path)

@@ -24,6 +24,7 @@ from ccstore.interfaces import CommitUnknown, StoreError
 from ccstore.message import Batch, Series, Source
 from ccstore.storage.sqlite import channel
 from ccstore.storage.sqlite.file import Say
+from ccstore.storage.sqlite.watch import FileChanged
 from ccstore.storage.sqlite.writer import State
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -170,8 +171,10 @@ def connect(process: WriterProcess) -> WriterProcess:
     return process
 
 
-def _exception(name: str, text: str) -> Exception:
+def _exception(name: str, text: str, *flags: bool) -> Exception:
     """An exception like one in the other process."""
+    if name == "FileChanged":
+        return FileChanged(text, *flags)
     kind = StoreError if name == "StoreError" else getattr(sqlite3, name, getattr(builtins, name, None))
     with suppress(TypeError):
         if isinstance(kind, type) and issubclass(kind, Exception):

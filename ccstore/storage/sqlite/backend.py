@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -160,6 +161,7 @@ class SqliteBackend:
         except ProcessEnded as error:
             self.log.warn("a thread writes instead of a process: {why}", why=error)
             return False
+        self._watch.leave()
         self._writer = WriterApart(process)
         self._figures = self._writer.figures(process)
         self._writing = ConnectionPool(
@@ -176,7 +178,7 @@ class SqliteBackend:
         self._stop_reading()
         # So that the file is complete without its write-ahead log. If not, that is read at the next start.
         with suppress(StoreError):
-            await self._run(self._writer.checkpoint)
+            await self._do(self._writer.checkpoint)
         writing, self._writing = self._writing, None
         if self._watch.is_damaged:
             # At its close, SQLite would write the log into what somebody has put in the file's place.
@@ -255,7 +257,7 @@ class SqliteBackend:
             self._writes_begun -= 1
         if self._writer.state.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
-            sealing = self._run(self._writer.tend, self._now())
+            sealing = self._do(self._writer.tend, self._now())
             sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
 
     def _write_now(self, connection: Any, messages: Batch) -> None:
@@ -265,15 +267,12 @@ class SqliteBackend:
             if self._misplaced:
                 messages = self._without_misplaced(messages)
             self._reserve.keep()
-            self._writer.write(connection, messages)
-            try:
-                self._watch.check()
-            except FileChanged:
-                self._misplaced += _parts(messages)
-                raise
+            self._watched(connection, self._writer.write, connection, messages)
             if messages:
                 self._misplaced.clear()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, FileChanged) and error.is_done:
+                self._misplaced += _parts(messages)
             self._has_failed = True
             raise
 
@@ -316,17 +315,17 @@ class SqliteBackend:
 
     async def _expire(self, cutoff: int) -> int:
         try:
-            expired = await self._run(self._writer.expire, cutoff)
+            expired = await self._do(self._writer.expire, cutoff)
         except FileChanged:
             raise
         except StoreUnavailable:
             if not self._reserve.release():
                 raise
-            expired = await self._run(self._writer.expire, cutoff)
-        while await self._run(self._writer.give_back):
+            expired = await self._do(self._writer.expire, cutoff)
+        while await self._do(self._writer.give_back):
             pass  # each a transaction of its own, with room for writes between them
         if not self._reserve.is_kept:
-            await self._run(self._writer.checkpoint)
+            await self._do(self._writer.checkpoint)
         return expired
 
     def tend(self, now: int) -> Deferred[None]:
@@ -334,15 +333,15 @@ class SqliteBackend:
         return Deferred.fromCoroutine(self._tend(now))
 
     async def _tend(self, now: int) -> None:
-        await self._run(self._writer.tend, now)
+        await self._do(self._writer.tend, now)
         end = time.monotonic() + _MERGING_TIME[self._is_idle]
-        while await self._run(self._writer.merge) and time.monotonic() < end:
+        while await self._do(self._writer.merge) and time.monotonic() < end:
             pass  # as above
         if self._is_idle and self._log_size():
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):
-                await self._run(self._writer.checkpoint)
-        self._figures = await self._run(self._writer.figures)
+                await self._do(self._writer.checkpoint)
+        self._figures = await self._do(self._writer.figures)
 
     @property
     def _is_idle(self) -> bool:
@@ -359,7 +358,7 @@ class SqliteBackend:
 
     def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
         """See :meth:`ICopyTarget.prepare_copy`."""
-        return self._run(_make_copied)
+        return self._do(_make_copied)
 
     def copied(self, source: str) -> Deferred[Mapping[str, int]]:
         """See :meth:`ICopyTarget.copied`."""
@@ -367,7 +366,7 @@ class SqliteBackend:
         def find(connection: sqlite3.Connection) -> Mapping[str, int]:
             return dict(connection.execute("SELECT kind, last FROM copied WHERE source = ?", (source,)))
 
-        return self._run(find)
+        return self._do(find)
 
     def copy_in(self, messages: Batch, source: str, last: int) -> Deferred[None]:
         """See :meth:`ICopyTarget.copy_in`."""
@@ -382,11 +381,11 @@ class SqliteBackend:
             if self._writer.state.is_full:
                 self._writer.tend(connection, self._now())
 
-        return self._run(write)
+        return self._do(write)
 
     def count(self) -> Deferred[Mapping[tuple[str, str], int]]:
         """See :meth:`ICopyTarget.count`."""
-        return self._run(_count)
+        return self._do(_count)
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IBackend.status`."""
@@ -399,42 +398,36 @@ class SqliteBackend:
             **self._figures,
         }
 
+    def _do(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
+        """Do something with the file, in the writer's thread."""
+        return self._run(lambda connection: self._watched(connection, work, connection, *arguments))
+
     def _run(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something in the writer's thread."""
         if self._writing is None:
             return fail(StoreUnavailable(CLOSED))
         self._running += 1
-        running: Deferred[_Result] = self._writing.runWithConnection(self._watched, work, *arguments)
+        running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
         running.addBoth(self._ran)
         return running.addErrback(self._translate)
 
     def _watched(self, connection: Any, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """Do something while the file is the one that is open, before and after it."""
-        try:
-            self._watch.look()
-        except FileChanged as error:
-            if not error.is_content:
-                self._complete(connection)
-            raise
-        try:
-            return work(connection, *arguments)
-        finally:
-            self._watch.leave()  # what it says, if anything, explains any other failure
-
-    def _complete(self, connection: Any) -> None:
-        """Bring all that is stored into the file that is open, wherever that is now.
-
-        Left in the write-ahead log, it would be lost, and spoil the file that is at the path by then.
-        """
-        if not isinstance(self._writer, WriterApart) or self._writer.is_running:
-            with suppress(sqlite3.Error):
-                self._writer.checkpoint(connection)
+        if not isinstance(self._writer, WriterApart):
+            return self._watch.guard(partial(self._writer.checkpoint, connection), work, *arguments)
+        # The process sees to it itself. Started again, it could not know which file it is to be.
+        self._watch.check_content()
+        if not self._writer.is_running:
+            self._watch.check()
+        return work(*arguments)
 
     def _translate(self, failure: Failure) -> Failure:
         """Errors of sqlite3 as errors of the store."""
         error = failure.value
         if isinstance(error, _REFUSED):
             return Failure(StoreError(f"{error}"))
+        if isinstance(error, FileChanged) and error.is_content:
+            self._watch.overwritten(str(error))
         if isinstance(error, sqlite3.Error):
             try:
                 self._watch.check()

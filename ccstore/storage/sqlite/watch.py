@@ -7,9 +7,12 @@ with the process. So it is looked at before and after each thing that is done.
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from ccstore.errors import StoreUnavailable
 from ccstore.storage.sqlite.explain import may_not
@@ -23,23 +26,28 @@ _INDEX: Final = 136
 _SALTS: Final = slice(32, 40)
 _BACKFILLED: Final = slice(96, 100)
 _BACKFILL_ATTEMPTED: Final = slice(128, 132)
+_Result = TypeVar("_Result")
 
 
 class FileChanged(StoreUnavailable):
     """A file that is open was removed, replaced, overwritten, or may not be used any more.
 
     :ivar is_content: what is in it was changed, and not just its path.
+    :ivar is_done: what was to be done was done, to the file that is open.
     """
 
-    def __init__(self, reason: str, *, is_content: bool = False) -> None:
+    def __init__(self, reason: str, is_content: bool = False, is_done: bool = False) -> None:
         super().__init__(reason)
         self.is_content = is_content
+        self.is_done = is_done
 
 
 class Watch:
     """Watches the file at a path, and those that SQLite keeps beside it.
 
-    Costs a few calls of stat(2). All but :meth:`check` and :meth:`condemn` is called in one thread.
+    Costs a few calls of stat(2). They are made where the file is written, which is mostly a process of its
+    own: in a thread, each would wait for the interpreter lock. What looks and leaves is for one thread, all
+    else for any.
 
     :param what: the file is, for people.
     """
@@ -124,10 +132,40 @@ class Watch:
                 )
         return there
 
+    def check_content(self) -> None:
+        """Raises :class:`FileChanged` if it is known that what is in the file is not what was written."""
+        reason = self._overwritten or self._damage
+        if reason is not None:
+            raise FileChanged(reason, is_content=True)
+
+    def guard(self, complete: Callable[[], object], work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do something while the file is the one that is open, before and after it.
+
+        :param complete: brings what is in the write-ahead log into the file that is open, wherever that is
+            now. Left in the log, it would be lost, and spoil the file that is at the path by then.
+        """
+        try:
+            self.look()
+        except FileChanged as error:
+            if not error.is_content:
+                with suppress(sqlite3.Error):
+                    complete()
+            raise
+        try:
+            result = work(*arguments)
+        except BaseException:
+            self.leave()  # what it says, if anything, explains any other failure
+            raise
+        try:
+            self.leave()
+        except FileChanged as error:
+            error.is_done = True
+            raise
+        return result
+
     def look(self) -> None:
         """The same before something is done, and whether what is in the file is still what was left there."""
-        if self._damage is not None:
-            raise FileChanged(self._damage, is_content=True)
+        self.check_content()
         there = self.check()
         if not self._beside or (there.st_size, there.st_mtime_ns) == self._stamp:
             return  # opened, and nothing done yet; or nothing has happened since
@@ -156,6 +194,10 @@ class Watch:
     def condemn(self, reason: str) -> None:
         """SQLite has found the file damaged: nothing is written to it any more, until it is opened anew."""
         self._damage = self._damage or reason
+
+    def overwritten(self, reason: str) -> None:
+        """Another program has overwritten the file; whoever writes to it has noticed."""
+        self._overwritten = self._overwritten or reason
 
     def _find_others(self) -> None:
         for path in beside(self._path):
