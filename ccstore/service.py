@@ -57,6 +57,7 @@ class EventStoreService(MultiService):
         self._reactor = reactor
         self._receivers: list[IReceiver] = []
         self._accounts: list[Account] = []
+        self._api: ApiService | None = None
         self._listeners: list[tuple[str, Any]] = []  # and where the configuration has them
         self._instance = instance
         self._database_key = database_key
@@ -77,6 +78,7 @@ class EventStoreService(MultiService):
     def set_api(self, api: ApiService, account: Account) -> None:
         self._listeners.append(("api", api))
         self._accounts.append(account)
+        self._api = api
         api.setServiceParent(self)
 
     # -- IService
@@ -164,8 +166,9 @@ class EventStoreService(MultiService):
             receiver.account.name: {**receiver.account.as_json(), **receiver.figures()}
             for receiver in self._receivers
         }
-        for account in self._accounts[len(self._receivers) :]:
-            receivers[account.name] = account.as_json()
+        if self._api is not None:
+            account = self._accounts[-1]
+            receivers[account.name] = {**account.as_json(), **self._api.figures()}
         return {
             "receivers": receivers,
             "ccstore": {

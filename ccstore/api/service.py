@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
-from ccstore.listening import listen, where
+from ccstore.listening import listen, tls_failures, where
 from ccstore.web import LimitedSite, Room
 
 _DRAIN = 5.0
@@ -32,12 +32,14 @@ class ApiService(Service):
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             ApiResource(api),
+            intake=api.intake,
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
+            limits=config.limits,
         )
 
     def listen(self) -> str:
@@ -52,6 +54,7 @@ class ApiService(Service):
             port=config.port,
             tls=config.tls,
         )
+        self._site.listens_on(self._port)
         place = where(self._port)
         if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
             self.log.warn(
@@ -64,6 +67,10 @@ class ApiService(Service):
         if self._port is not None:
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
+
+    def figures(self) -> dict[str, object]:
+        """Figures besides the books."""
+        return {**self._site.figures(), "tls_failures": tls_failures(self._port)}
 
     async def drain(self) -> None:
         """Answer the requests in hand."""

@@ -143,12 +143,14 @@ class HttpReceiver(Service):
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
+            intake=intake,
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
+            limits=config.limits,
         )
 
     def listen(self) -> str:
@@ -163,6 +165,7 @@ class HttpReceiver(Service):
             port=config.port,
             tls=config.tls,
         )
+        self._site.listens_on(self._port)
         return f"{self.what} over HTTP on {where(self._port)}{config.path}"
 
     async def stop_listening(self) -> None:
@@ -177,8 +180,4 @@ class HttpReceiver(Service):
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "refused_bodies": self._site.refused_bodies,
-            "requests_in_flight": self._site.in_flight,
-            "tls_failures": tls_failures(self._port),
-        }
+        return {**self._site.figures(), "tls_failures": tls_failures(self._port)}
