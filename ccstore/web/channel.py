@@ -115,8 +115,13 @@ class Channel(HTTPChannel):
         self._look()
 
     def lineReceived(self, line: bytes) -> None:
-        self._line = line
-        super().lineReceived(line)
+        if not self._is_deaf:
+            self._line = line
+            super().lineReceived(line)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._is_deaf:
+            super().rawDataReceived(data)
 
     def headerReceived(self, line: bytes) -> bool:
         self._line = line

@@ -123,7 +123,7 @@ class LimitedRequest(Request):
                 # Whatever it sends besides would be read as its next request.
                 cast("Channel", self.channel).end_after_answer()
                 self.setHeader(b"connection", b"close")
-                raise WebError(411, "a body needs a Content-Length, or to come with Transfer-Encoding: chunked")
+                raise WebError(411, "a body needs a Content-Length, or Transfer-Encoding: chunked")
             unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
             if not self._limited_site.room.take(self, len(unpacked) - len(packed)):
                 raise later(_NO_ROOM)
