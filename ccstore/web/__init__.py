@@ -7,6 +7,7 @@ and `packing` about its body; `answers` has JSON and errors, `accesslog` the lin
 
 from __future__ import annotations
 
+from .accesslog import without_secrets
 from .answers import WebError, answer, error_body, from_json, internal_error, later, to_json
 from .channel import Patience
 from .packing import unpack
@@ -30,4 +31,5 @@ __all__ = [
     "later",
     "to_json",
     "unpack",
+    "without_secrets",
 ]
