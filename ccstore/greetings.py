@@ -12,7 +12,7 @@ _OTHERS: Final = (
     (re.compile(rb"SSH-[12]"), "SSH"),
     (re.compile(rb"PRI \* HTTP/2"), "HTTP/2 without TLS"),
     (re.compile(rb"PROXY (?:TCP|UNKNOWN)|\r\n\r\n\x00\r\nQUIT\n"), "the PROXY protocol of a load balancer"),
-    (re.compile(rb"\*[0-9]+\r\n\$|(?:PING|AUTH|HELLO|INFO)\b", re.IGNORECASE), "Redis"),
+    (re.compile(rb"\*[0-9]+(?:\r|\Z)|(?:PING|AUTH|HELLO|INFO)\b", re.IGNORECASE), "Redis"),
     (re.compile(rb"\x00\x00.{2}(?:\x04\xd2\x16[\x2e-\x30]|\x00\x03\x00\x00)", re.DOTALL), "PostgreSQL"),
     (re.compile(rb"(?:EHLO|HELO) ", re.IGNORECASE), "SMTP"),
     (re.compile(rb"CONNECT \{"), "NATS"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
@@ -150,6 +150,13 @@ class Loopback(MemoryReactorClock):
     def seconds(self) -> float:
         self.rightNow += self.passes
         return float(self.rightNow)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen on an address as a real reactor does; the one of Twisted takes all for 0.0.0.0."""
+        listening: Any = super().listenTCP(port, factory, backlog, interface)
+        kind = IPv6Address if ":" in interface else IPv4Address
+        listening._hostAddress = kind("TCP", interface or "0.0.0.0", port)
+        return listening
 
     def turn(self) -> None:
         """Call what is due now, and not what that calls later."""

@@ -15,7 +15,7 @@ _SECRET: Final = re.compile(
     rb"(?:u|p|jwt|user|user-?name|login|pass|pwd|sig|signature|.*(?:token|passw|secret|auth|credential|api.?key).*)",
     re.IGNORECASE | re.DOTALL,
 )
-_PARAMETER: Final = re.compile(rb"(?<=[?&;])([^=&;#]+)=([^&;#]*)")
+_PARAMETER: Final = re.compile(rb"(?<=[?&;#])([^=&;#]+)=([^&;#]*)")
 _USER: Final = re.compile(rb"(?<=://)[^/?#\s]*@")
 _HIDDEN: Final = b"***"
 

@@ -7,7 +7,6 @@ import re
 import struct
 import termios
 from collections.abc import Callable
-from enum import Enum
 from typing import Any, Final
 
 from attrs import frozen
@@ -20,6 +19,7 @@ from ccstore.greetings import is_http, is_tls, spoken
 from ccstore.listening import address_of
 
 from .answers import WebError
+from .connections import Waiting
 from .request import READ, LimitedRequest
 
 #: How the first line of a request may begin; RFC 9112, 3.
@@ -53,15 +53,6 @@ class Patience:
     sign_of_life: float = 1.0
 
 
-class _Phase(Enum):
-    """What a connection waits for."""
-
-    HEAD = "head"
-    BODY = "body"
-    ANSWER = "answer"
-    REQUEST = "request"
-
-
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
     """A connection of a client."""
@@ -71,9 +62,9 @@ class Channel(HTTPChannel):
     host = ""
     _command: bytes
     _path: bytes
-    _phase = _Phase.HEAD
+    _phase: Waiting | None = Waiting.HEAD
     _is_read_out = False  # the client sends no more, but may wait for an answer
-    _has_last_answer = False
+    _is_ending = False  # it has its last answer, or is over
     _is_deaf = False  # what comes is not looked at
     _ends_after_answer = False
     _line = b""  # that was read last
@@ -135,19 +126,19 @@ class Channel(HTTPChannel):
 
     def _look(self) -> None:
         """See what the connection waits for now."""
-        if self._busyReceiving or self._has_last_answer:
+        if self._busyReceiving or self._is_ending:
             return
         if self._handlingRequest:
-            self._enter(_Phase.ANSWER)
+            self._enter(Waiting.ANSWER if self._waitingForTransport else None)
         elif self._is_read_out:
             self._has_sent_all()
         elif not self.line_mode:
-            self._enter(_Phase.BODY)
+            self._enter(Waiting.BODY)
         elif self.requests or self._buffer:
-            self._enter(_Phase.HEAD)
+            self._enter(Waiting.HEAD)
             self._look_at_half_a_line()
         else:
-            self._enter(_Phase.REQUEST)
+            self._enter(Waiting.ANSWER if self._waitingForTransport else Waiting.REQUEST)
 
     def _look_at_half_a_line(self) -> None:
         """Do not wait for the end of what will never be the line of a request."""
@@ -165,7 +156,7 @@ class Channel(HTTPChannel):
     def readConnectionLost(self) -> None:
         """The client sends no more. It may have gone, or wait for what it has asked for."""
         self._is_read_out = True
-        if self._has_last_answer:
+        if self._is_ending:
             self.loseConnection()
             return
         self._look()
@@ -206,23 +197,20 @@ class Channel(HTTPChannel):
         call: IDelayedCall = self.site.reactor.callLater(seconds, function, *arguments)
         return call
 
-    def _enter(self, phase: _Phase) -> None:
+    def _enter(self, phase: Waiting | None) -> None:
+        """Wait for something of the client; with None, it is the client who waits for an answer."""
+        if phase is self._phase and phase is not Waiting.BODY:
+            return
+        self.site.connections.waits(self, phase)
         if phase is self._phase:
             return
         self._phase = phase
         self._stop_waiting()
-        connections = self.site.connections
-        if phase is _Phase.HEAD:
-            connections.is_arriving(self)
+        if phase is Waiting.HEAD:
             self._wait(self._patience.head)
-        elif phase is _Phase.BODY:
-            connections.has_request(self)
+        elif phase is Waiting.BODY:
             self._received_before = self._received
             self._wait(self._patience.body)
-        elif phase is _Phase.ANSWER:
-            connections.has_request(self)
-        else:
-            connections.is_idle(self)
 
     def _wait(self, seconds: float) -> None:
         grace = self._patience.grace
@@ -240,7 +228,7 @@ class Channel(HTTPChannel):
     def _time_is_up(self) -> None:
         self._deadline = None
         patience = self._patience
-        if self._phase is _Phase.BODY:
+        if self._phase is Waiting.BODY:
             received = self._received - self._received_before
             if received >= patience.least:
                 self._received_before = self._received
@@ -269,10 +257,12 @@ class Channel(HTTPChannel):
     def pauseProducing(self) -> None:
         super().pauseProducing()
         self._wait_for_taking()
+        self._look()
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
         self._stop_waiting_for_taking()
+        self._look()
 
     def _wait_for_taking(self) -> None:
         if self._taking is None:
@@ -334,9 +324,9 @@ class Channel(HTTPChannel):
 
     def say_last(self, error: WebError) -> None:
         """Answer for the last time, and give the client time to read that while it still sends."""
-        if self._has_last_answer:
+        if self._is_ending:
             return
-        self._has_last_answer = True
+        self._is_ending = True
         self._stop_waiting()
         for request in self.requests:
             request.let_go()
@@ -367,8 +357,8 @@ class Channel(HTTPChannel):
         self.loseConnection()
 
     def loseConnection(self) -> None:
-        if self._ends_after_answer and not self._has_last_answer:
-            self._has_last_answer = True
+        if self._ends_after_answer and not self._is_ending:
+            self._is_ending = True
             self._stop_waiting()
             self._deadline = self._call_later(self._patience.last_answer, self._hang_up)
             self._end_softly()
@@ -380,7 +370,7 @@ class Channel(HTTPChannel):
 
     def make_room(self) -> None:
         """See :class:`ccstore.web.connections.Connection`."""
-        if self._phase is _Phase.HEAD:
+        if self._phase is Waiting.HEAD:
             self.site.cut(
                 self.sender, "the head of a request had not come when there were too many connections"
             )
@@ -390,6 +380,7 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(reason)
+        self._is_ending = True
         self.site.connections.remove(self)
         self._stop_waiting()
         self._stop_waiting_for_taking()

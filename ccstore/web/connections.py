@@ -5,7 +5,10 @@ from __future__ import annotations
 import resource
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 from typing import Final, Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 #: Of the open files of the process, one part in so many is for the connections of one HTTP port.
 _PART_OF_FILES: Final = 4
@@ -33,28 +36,41 @@ def open_files() -> int:
     return 1 << 30 if soft == resource.RLIM_INFINITY else soft
 
 
+class Waiting(Enum):
+    """What a connection waits for, and for how many seconds it must have before it has to make room.
+
+    In the order in which they have to.
+    """
+
+    HEAD = 0.0
+    REQUEST = 0.01  # after another one
+    BODY = 1.0
+    ANSWER = 5.0  # to be taken by the client
+
+
 class Connections:
     """
     The connections of a port, of which there is a limit.
 
-    When it is reached, whoever has waited longest without a request goes, at first of those whose request has
-    not arrived yet, then of those between two requests. So whoever opens connections and says nothing keeps
-    nobody out.
+    When it is reached, one that waits for its client makes room for the next one, see :class:`Waiting`. So
+    whoever opens connections and says nothing keeps nobody out.
 
     :param most: connections; 0 for as many as there are files for.
     :param per_address: connections of one address; 0 for no limit.
     :param files: tells how many files may be open.
     """
 
-    def __init__(self, most: int, per_address: int, files: Callable[[], int] = open_files) -> None:
+    def __init__(
+        self, clock: IReactorTime, most: int, per_address: int, files: Callable[[], int] = open_files
+    ) -> None:
+        self._clock = clock
         self._most = most
         self._per_address = per_address
         self._files = files
-        self._all: set[Connection] = set()
+        self._all: dict[Connection, Waiting | None] = {}
         self._by_host: Counter[str] = Counter()
-        # In the order in which they began to wait.
-        self._arriving: dict[Connection, None] = {}
-        self._idle: dict[Connection, None] = {}
+        # Since when, in the order in which they began to wait.
+        self._waiting: dict[Waiting, dict[Connection, float]] = {kind: {} for kind in Waiting}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -69,43 +85,46 @@ class Connections:
         if host and self._per_address and self._by_host[host] >= self._per_address:
             return f"there are {self._per_address} of this address already"
         most = self.most
-        if len(self._all) >= most:
-            for waiting in (self._arriving, self._idle):
-                if waiting:
-                    next(iter(waiting)).make_room()
+        if len(self._all) < most or self._make_room():
+            return None
+        return f"there are {most} already, and all of them are busy"
+
+    def _make_room(self) -> bool:
+        now = self._clock.seconds()
+        for kind, waiting in self._waiting.items():
+            for connection, since in waiting.items():
+                if now - since < kind.value:
                     break
-            else:
-                return f"there are {most} already, and all of them have requests"
-        return None
+                self.remove(connection)
+                connection.make_room()
+                return True
+        return False
 
     def add(self, connection: Connection) -> None:
-        self._all.add(connection)
+        """A new connection, which waits for the head of its first request."""
+        self._all[connection] = None
         self._by_host[connection.host] += 1
-        self._arriving[connection] = None
+        self.waits(connection, Waiting.HEAD)
 
     def remove(self, connection: Connection) -> None:
+        """A connection is over, or about to be."""
+        if connection in self._all:
+            self.waits(connection, None)
+            del self._all[connection]
+            self._by_host[connection.host] -= 1
+            if not self._by_host[connection.host]:
+                del self._by_host[connection.host]
+
+    def waits(self, connection: Connection, kind: Waiting | None) -> None:
+        """A connection begins to wait for its client, or with None no longer does."""
         if connection not in self._all:
-            return
-        self._all.discard(connection)
-        self._by_host[connection.host] -= 1
-        if not self._by_host[connection.host]:
-            del self._by_host[connection.host]
-        self.has_request(connection)
-
-    def is_arriving(self, connection: Connection) -> None:
-        """A request has begun to arrive."""
-        self._idle.pop(connection, None)
-        self._arriving.setdefault(connection)
-
-    def has_request(self, connection: Connection) -> None:
-        """A request has arrived, or its body is on the way: this one does not have to make room."""
-        self._arriving.pop(connection, None)
-        self._idle.pop(connection, None)
-
-    def is_idle(self, connection: Connection) -> None:
-        """A request is answered, and there is no other yet."""
-        self._arriving.pop(connection, None)
-        self._idle[connection] = None
+            return  # it has made room already
+        before = self._all[connection]
+        if before is not None:
+            del self._waiting[before][connection]
+        if kind is not None:
+            self._waiting[kind][connection] = self._clock.seconds()
+        self._all[connection] = kind
 
     def all(self) -> list[Connection]:
         return list(self._all)

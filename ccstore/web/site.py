@@ -67,7 +67,7 @@ class LimitedSite(Site):
         self.patience = patience or Patience()
         self.allowed_hosts = limits.allowed_hosts
         self.is_local = False
-        self.connections = Connections(limits.max_connections, limits.max_connections_per_address)
+        self.connections = Connections(reactor, limits.max_connections, limits.max_connections_per_address)
         self.in_flight = 0
         self.refused_bodies = 0
         self._refused_connections = 0
