@@ -236,7 +236,7 @@ class NoRequestTests(RequestTestCase):
             connection.dataReceived(b"GET / HTTP/1.1\r\n\r\n" * 3)
             self.clock.advance(3)
             self.assertFalse(self.wire.connected)
-            self.assertEqual(self.wire.value().count(b"HTTP/1.1 "), 1)
+            self.assertEqual(self.wire.value().count(b"HTTP/1.1 4"), 1)
             self.assertEqual(self.figure("bad_requests"), 1)
             self.assertEqual(len(self.sampled("bad_requests")), 1)
 
