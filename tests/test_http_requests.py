@@ -382,6 +382,12 @@ class CallerTests(RequestTestCase):
             self.start(address=address)
             self.assertEqual(self.status(host="events.example.org"), 200, address)
 
+    def test_behind_a_load_balancer_that_says_whose_a_connection_is_every_host_is_good(self) -> None:
+        self.start(endpoint="haproxy:tcp:8080:interface=127.0.0.1")
+        self.assertFalse(self.receiver._site.is_local)
+        self.start(endpoint="tcp:8080:interface=127.0.0.1")
+        self.assertTrue(self.receiver._site.is_local)
+
     def test_a_host_that_is_none(self) -> None:
         for host in ("a..b", "a b", "a/b", "x\r\nHost: y", "\xff"):
             self.assertEqual(self.status(host=host), 400, host)

@@ -54,7 +54,7 @@ class ApiService(Service):
             port=config.port,
             tls=config.tls,
         )
-        self._site.listens_on(self._port)
+        self._site.listens_on(self._port, config.endpoint)
         place = where(self._port)
         if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
             self.log.warn(

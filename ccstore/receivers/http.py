@@ -165,7 +165,7 @@ class HttpReceiver(Service):
             port=config.port,
             tls=config.tls,
         )
-        self._site.listens_on(self._port)
+        self._site.listens_on(self._port, config.endpoint)
         return f"{self.what} over HTTP on {where(self._port)}{config.path}"
 
     async def stop_listening(self) -> None:

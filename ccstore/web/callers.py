@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from twisted.internet.interfaces import IListeningPort
@@ -35,30 +36,28 @@ def check_caller(
     :param allowed: names of hosts, in lower case, by which the port is reached; ``*`` is any.
     """
     hosts = headers.getRawHeaders(b"host", [])
-    if len(hosts) > 1 or (hosts and _HOST.fullmatch(hosts[0]) is None):
+    if len(hosts) > 1 or (hosts and not _is_host(hosts[0])):
         raise WebError(400, "the header Host has to be there once, with a host and perhaps a port")
     # A target with a host is what proxies get, and nothing that a page makes a browser send here.
-    if is_local and hosts and authority is None:
-        name, _ = _split(hosts[0])
-        if not (_is_local(name) or name in allowed or "*" in allowed):
-            raise WebError(
-                421,
-                f"the host {name[:60]!r} is not served here, since this port listens for this machine only:"
-                " put it into allowed_hosts if the port is reached by that name",
-            )
+    if is_local and hosts and authority is None and not _is_ours(hosts[0], allowed):
+        raise WebError(
+            421,
+            f"the host {_split(hosts[0])[0][:60]!r} is not served here, since this port listens for this"
+            " machine only: put it into allowed_hosts if the port is reached by that name",
+        )
     if method not in _SAFE:
-        own = [hosts[0] if authority is None and hosts else authority or b""]
-        # Which pages cannot add.
-        own += headers.getRawHeaders(b"x-forwarded-host", [])
-        _check_origin(headers, own, allowed)
+        site = headers.getRawHeaders(b"sec-fetch-site", [b""])[0].decode("latin-1").lower()
+        origin = headers.getRawHeaders(b"origin", [b""])[0]
+        if site or origin:
+            # Which pages cannot add.
+            forwarded = headers.getRawHeaders(b"x-forwarded-host", [])
+            _check_origin(site, origin, [authority or b"".join(hosts), *forwarded], allowed)
 
 
-def _check_origin(headers: Headers, own: Sequence[bytes], allowed: frozenset[str]) -> None:
+def _check_origin(site: str, origin: bytes, own: Sequence[bytes], allowed: frozenset[str]) -> None:
     """As Go's ``http.CrossOriginProtection`` does."""
-    site = headers.getRawHeaders(b"sec-fetch-site", [b""])[0].decode("latin-1").lower()
-    origin = headers.getRawHeaders(b"origin", [b""])[0]
     # What the browser itself finds counts first: behind a proxy, Host may be another than the page's.
-    if site in ("same-origin", "none") or not (site or origin):
+    if site in ("same-origin", "none"):
         return
     scheme, is_url, place = origin.partition(b"://")
     default = _PORTS.get(scheme.decode("latin-1").lower())
@@ -66,16 +65,27 @@ def _check_origin(headers: Headers, own: Sequence[bytes], allowed: frozenset[str
     if is_url and (name in allowed or "*" in allowed):
         return
     # Not by the scheme, too: a proxy may have taken TLS off.
-    if (
-        is_url
-        and not site
-        and (name, port or default) in [(each, number or default) for each, number in map(_split, own)]
-    ):
+    ours = [(each, number or default) for each, number in map(_split, own)]
+    if is_url and not site and (name, port or default) in ours:
         return
     whose = f"of {origin[:80].decode('latin-1')!r}" if origin else "of another site"
     raise WebError(
         403, f"a page {whose} may not change anything here: put its host into allowed_hosts if it may"
     )
+
+
+# The same few come again with each request.
+
+
+@lru_cache(maxsize=256)
+def _is_host(given: bytes) -> bool:
+    return _HOST.fullmatch(given) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_ours(given: bytes, allowed: frozenset[str]) -> bool:
+    name, _ = _split(given)
+    return _is_local(name) or name in allowed or "*" in allowed
 
 
 def _split(place: bytes) -> tuple[str, int | None]:

@@ -68,6 +68,7 @@ class Channel(HTTPChannel):
     _is_deaf = False  # what comes is not looked at
     _ends_after_answer = False
     _line = b""  # that was read last
+    _has_wrong_length = False
     _received = 0  # bytes
     _received_before = 0
     _deadline: IDelayedCall | None = None  # for a head, or for bytes of a body
@@ -114,9 +115,10 @@ class Channel(HTTPChannel):
         if not self._is_deaf:
             super().rawDataReceived(data)
 
-    def headerReceived(self, line: bytes) -> bool:
-        self._line = line
-        return bool(super().headerReceived(line))
+    def _failChooseTransferDecoder(self) -> bool:
+        """There are several lengths of a body, or none that can be read; called by its super class."""
+        self._has_wrong_length = True
+        return bool(super()._failChooseTransferDecoder())
 
     def lineLengthExceeded(self, line: bytes) -> None:
         if self.requests:
@@ -309,7 +311,7 @@ class Channel(HTTPChannel):
                 return "this is no request of HTTP/1.1 that can be read"
         if b"\n" in line:
             return "the lines of a request end with CR and LF, these with LF alone"
-        if line.partition(b":")[0].strip().lower() in (b"content-length", b"transfer-encoding"):
+        if self._has_wrong_length:
             return "a body has to have one Content-Length, which is a number, or else to come in chunks"
         return "a header of the request cannot be read"
 

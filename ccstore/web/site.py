@@ -78,9 +78,14 @@ class LimitedSite(Site):
         self._access_log = access_log
         self._over: Deferred[None] | None = None
 
-    def listens_on(self, port: IListeningPort) -> None:
-        """The port is open."""
-        self.is_local = is_for_this_machine(port)
+    def listens_on(self, port: IListeningPort, endpoint: str | None) -> None:
+        """The port is open.
+
+        :param endpoint: as it is configured.
+        """
+        # Behind a load balancer, of which no page can make a browser speak the protocol, Host is the balancer's.
+        is_balanced = endpoint is not None and endpoint.lower().startswith("haproxy:")
+        self.is_local = is_for_this_machine(port) and not is_balanced
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         refusal = self.connections.refusal(str(getattr(addr, "host", "")))
