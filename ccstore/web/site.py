@@ -83,7 +83,7 @@ class LimitedSite(Site):
 
         :param endpoint: as it is configured.
         """
-        # Behind a load balancer, of which no page can make a browser speak the protocol, Host is the balancer's.
+        # A load balancer passes on the Host that it has; and no page makes a browser speak as it does.
         is_balanced = endpoint is not None and endpoint.lower().startswith("haproxy:")
         self.is_local = is_for_this_machine(port) and not is_balanced
 
