@@ -6,14 +6,12 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import twisted
 
 from ccstore import __version__
 from ccstore.config import Config
-
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+from ccstore.durations import show_duration
 
 
 def introduce(config_path: Path | None) -> Sequence[str]:
@@ -36,13 +34,3 @@ def settings(config: Config) -> Sequence[str]:
         f"at most {storage.max_waiting:,} messages wait in memory to be stored"
         + (f", and {spool.max_size >> 20:,} MiB in the spool {spool.path}" if spool is not None else ""),
     ]
-
-
-def show_duration(seconds: float) -> str:
-    """A duration as the configuration may have it, exactly."""
-    shown = ""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            shown += f"{seconds // size:.0f}{unit}"
-            seconds %= size
-    return shown + (f"{seconds:.12g}s" if seconds or not shown else "")

@@ -11,7 +11,7 @@ from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorCore
+from twisted.internet.interfaces import IListeningPort, IReactorCore, ITransport
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.logger import Logger
@@ -24,6 +24,7 @@ from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
+from ccstore.greetings import is_http
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.openfiles import AdmittingFactory, OpenFiles
 from ccstore.proxied import PREFIX, ProxiedFactory
@@ -218,8 +219,21 @@ class _Opener:
         return self.listenTCP(port, cast(Any, tls), backlog=backlog, interface=interface)
 
 
+#: For who speaks HTTP where TLS has to come first.
+_NOT_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Connection: close\r\n\r\nthis port speaks TLS: use https://\n"
+)
+
+
 class _TlsConnection(BufferingTLSTransport):
     """A connection that tells if there was no talking TLS with the other side."""
+
+    def dataReceived(self, bytes: bytes) -> None:
+        if not self._handshakeDone and is_http(bytes):
+            # Below TLS; what OpenSSL says of it, and the end, are as for any other that speaks none.
+            cast(ITransport, self.transport).write(_NOT_TLS)
+        super().dataReceived(bytes)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         # The first is what OpenSSL said, and what the protocol above is told.

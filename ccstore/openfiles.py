@@ -48,7 +48,7 @@ class OpenFiles:
         lowest: Callable[[], int | None] | None = None,
     ) -> None:
         self.clock = clock
-        self._limit = limit or _limit
+        self._limit = limit or file_limit
         self._lowest = lowest or _lowest
         self._short_at: float | None = None
 
@@ -102,7 +102,8 @@ class OpenFiles:
         )
 
 
-def _limit() -> int:
+def file_limit() -> int:
+    """How many files the process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if soft != resource.RLIM_INFINITY else 1 << 30
 

@@ -92,6 +92,7 @@ class EventStoreService(MultiService):
         self._api = api
         self._listeners.append(("api", api))
         self._accounts.append(account)
+        self._api = api
         api.setServiceParent(self)
 
     # -- IService

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
@@ -166,11 +166,13 @@ class Loopback(MemoryReactorClock):
         self.rightNow += self.passes
         return float(self.rightNow)
 
-    def listenTCP(self, *args: Any, **keys: Any) -> Any:
-        """A port that knows its factory, as a real one does."""
-        port: Any = super().listenTCP(*args, **keys)
-        port.factory = self.tcpServers[-1][1]
-        return port
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen on an address as a real reactor does; the one of Twisted takes all for 0.0.0.0."""
+        listening: Any = super().listenTCP(port, factory, backlog, interface)
+        kind = IPv6Address if ":" in interface else IPv4Address
+        listening._hostAddress = kind("TCP", interface or "0.0.0.0", port)
+        listening.factory = factory  # as a real port knows it
+        return listening
 
     def turn(self) -> None:
         """Call what is due now, and not what that calls later."""

@@ -25,6 +25,7 @@ from ccstore.config import (
     Config,
     ConfigError,
     EecptReceiverConfig,
+    HttpLimits,
     HttpReceiverConfig,
     NatsReceiverConfig,
     PostgresConfig,
@@ -736,6 +737,21 @@ def test_what_is_said_of_wrong_influx_keys(load: Load, key: str, value: object, 
     said = problem(load, receiver(type="http", **{key: value}))
     assert f".{key}: " in said
     assert expected in said
+
+
+def test_limits_of_ports_over_http(load: Load) -> None:
+    limits = {"max_connections": 5, "max_connections_per_address": 2}
+    limits |= {"allowed_hosts": ["Events.example.org.", "[::1]", "*"]}
+    wanted = HttpLimits(5, 2, frozenset({"events.example.org", "::1", "*"}))
+    for kind in ("http", "eecpt"):
+        config = load(complete(receivers={"r": {"type": kind, **limits}}, api=limits))
+        assert getattr(config.receivers[0], "limits", None) == config.api.limits == wanted
+    assert load(complete(api={"allowed_hosts": "h"})).api.limits == HttpLimits(10_000, 0, frozenset({"h"}))
+
+
+@pytest.mark.parametrize("given", [["http://h"], ["h:80"], [1], "", ["*.example.org"], {"h": 1}])
+def test_wrong_allowed_hosts(load: Load, given: object) -> None:
+    assert "such as [events.example.org]" in problem(load, complete(api={"allowed_hosts": given}))
 
 
 @pytest.mark.parametrize(("given", "path"), [("", ""), ("/", ""), ("write", "/write"), ("/api/", "/api/")])

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from ccstore.introduction import show_duration
 from tests.daemon import PATIENCE, RUN, TWISTD, Daemon, environment, run
 from tests.support import event, ports_in, write_config
 
@@ -82,14 +81,6 @@ def test_without_a_configuration_it_says_so(tmp_path: Path) -> None:
         _, second = process.stdout.readline(), process.stdout.readline()
         process.kill()
     assert second.endswith(" info: configuration: none, so it serves only this machine\n")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.0, "0s"), (0.25, "0.25s"), (90.0, "1m30s"), (86400.0, "1d"), (604800.0, "7d"), (90000.0, "1d1h")],
-)
-def test_durations(seconds: float, shown: str) -> None:
-    assert show_duration(seconds) == shown
 
 
 class _Logging:

@@ -38,7 +38,8 @@ def stream(site: Site, data: bytes) -> None:
     with socket.create_connection(("127.0.0.1", site.daemon.ports["TCP"]), PATIENCE) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
-        assert connection.recv(1) == b""
+        while connection.recv(1000):
+            pass
 
 
 def datagram(site: Site, data: bytes) -> None:
@@ -256,6 +257,9 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
         ({"figures": {"no_proxy_header": 5}}, "send-proxy"),
         ({"figures": {"tls_failures": 5}}, "before TLS was agreed on"),
         ({"figures": {"refused_bodies": 5}}, "smaller batches"),
+        ({"figures": {"bad_requests": 5}}, "5 connections brought what is no request over HTTP"),
+        ({"figures": {"cut_connections": 5}}, "5 connections were closed, since a request did not come"),
+        ({"figures": {"foreign_requests": 5}}, "5 requests were refused, since their host"),
         ({"figures": {"dropped": {"overload": 5}}}, "5 lines came faster than they could be stored"),
         ({"figures": {"dropped": {"store_unavailable": 5}}}, "5 lines could not be stored"),
         ({"figures": {"rejected": {"hung_up": 5}}}, "5 lines were not looked at"),
@@ -269,6 +273,18 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
     (finding,) = found(figures={"dropped": {"rule": 5}})
     assert not finding.is_problem
     assert found(figures={"kernel_drops": None, "refused_connections": 0}) == []
+
+
+def test_who_was_refused_is_named_with_what_it_did() -> None:
+    samples = [
+        sample("bad_requests", f"10.0.0.{number}", outcome="refused", detail=detail, count=90)
+        for number, detail in enumerate(("it speaks TLS", "this is SSH", "it speaks TLS"))
+    ]
+    (finding,) = found(*samples, figures={"bad_requests": 270, "received": 0, "rejected": {}})
+    assert str(finding).startswith(
+        "senders 10.0.0.0, 10.0.0.1, 10.0.0.2: 270 connections brought what is no request over HTTP (it"
+        " speaks TLS; this is SSH): "
+    )
 
 
 def test_many_senders_with_one_mistake_are_one_finding() -> None:

@@ -165,7 +165,7 @@ class WhereTests(TestCase):
             self.backend(),
             Spool(self.path, 10**9, reactor),
             BulkWriter(self.path, {}, retention=1600, say=print),
-            SqliteSource(self.path),
+            SqliteSource(self.path, self.path.parent),
         ):
             with self.assertRaisesRegex(StoreError, f"{self.path}: file is not a database: it is no SQLite"):
                 it.open()

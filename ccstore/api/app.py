@@ -43,7 +43,7 @@ _SWAGGER_FILES = {
 }
 _PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javascript; charset=utf-8"}
 #: The page loads nothing from anywhere else, and this makes the browser see to it.
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 def _authorized(handler: _Handler[_P], access: Access = "read") -> _Handler[_P]:
@@ -85,7 +85,7 @@ class Api:
     ) -> None:
         self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
         self._config = config
-        self._intake = intake
+        self.intake = intake
         self._store = store
         self._clock = clock
         self._figures = figures
@@ -120,7 +120,7 @@ class Api:
         sender = address_of(request.getClientAddress())
         try:
             with body_of(request, 2 * self._config.max_body) as body:
-                await write_body(self._intake, body, sender, cluster, precision)
+                await write_body(self.intake, body, sender, cluster, precision)
         except WebError as error:
             # With its traceback, it would keep the body in memory until Python looks for cycles.
             return error.with_traceback(None)

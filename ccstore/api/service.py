@@ -36,13 +36,14 @@ class ApiService(Service):
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             ApiResource(api),
+            intake=api.intake,
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
-            name=self.name,
+            limits=config.limits,
         )
 
     def listen(self) -> str:
@@ -59,6 +60,7 @@ class ApiService(Service):
             files=self._files,
             for_questions=True,
         )
+        self._site.listens_on(self._port, config.endpoint)
         place = where(self._port)
         if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
             self.log.warn(
@@ -77,7 +79,7 @@ class ApiService(Service):
 
     def figures(self) -> dict[str, object]:
         """Figures besides the books."""
-        return figures_of(self._port)
+        return {**self._site.figures(), **figures_of(self._port)}
 
     async def drain(self) -> None:
         """Answer the requests in hand."""

@@ -93,7 +93,10 @@ def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
 def _receiver(
     name: str, figures: Mapping[str, Any], sampled: Mapping[str, Any], now: float
 ) -> Iterator[Finding]:
-    samples: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
+    sampled_in_all: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
+    # Of connections and requests that were refused, which have no lines that could be counted.
+    refused = [sample for sample in sampled_in_all if sample["outcome"] == "refused"]
+    samples = [sample for sample in sampled_in_all if sample["outcome"] != "refused"]
     precision = sampled.get("precision", "auto")
     counted: dict[str, int] = {**figures["rejected"], **figures["dropped"]}
     for reason in dict.fromkeys([*counted, *(sample["reason"] for sample in samples)]):
@@ -112,7 +115,7 @@ def _receiver(
             how_many = f"{known:,} lines " if known else "lines "
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
     yield from _dominating(name, figures, samples)
-    yield from _figures(name, figures)
+    yield from _figures(name, figures, refused)
 
 
 def _shown(sample: Mapping[str, Any]) -> str:
@@ -331,7 +334,9 @@ def _dominating(
     )
 
 
-def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
+def _figures(
+    name: str, figures: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
     """What receivers count besides lines."""
     if figures.get("connected") is False:
         yield Finding(
@@ -379,7 +384,28 @@ def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
             "requests were refused for their size",
             "let the sender make smaller batches, or raise max_body",
         ),
+        (
+            "bad_requests",
+            "connections brought what is no request over HTTP",
+            "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
+            " speaks TLS",
+        ),
+        (
+            "cut_connections",
+            "connections were closed, since a request did not come or an answer was not taken in time",
+            "look at the sender, and at what is between it and the daemon; it may only be a scanner",
+        ),
+        (
+            "foreign_requests",
+            "requests were refused, since their host or the page that made them is a foreign one",
+            "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
+            " page that means no good",
+        ),
     ):
         count = figures.get(key)
         if isinstance(count, int) and count > 0:
-            yield Finding(True, name, f"{count:,} {says}", do, reason=key)
+            samples = [sample for sample in refused if sample["reason"] == key]
+            details = dict.fromkeys(str(sample["detail"]) for sample in samples)
+            what = f" ({'; '.join([*details][:_NAMED])})" if details else ""
+            senders = [*dict.fromkeys(map(_shown, samples))]
+            yield Finding(True, name, f"{count:,} {says}{what}", do, senders, reason=key)

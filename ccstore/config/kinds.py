@@ -216,6 +216,19 @@ def _is_host(value: str) -> bool:
     return _HOST.fullmatch(value) is not None and re.fullmatch(r"[0-9.]+", value) is None
 
 
+def host_names(value: object) -> frozenset[str]:
+    """A list of names of hosts, in any case and without ports; ``*`` is any."""
+    names = []
+    for name in value if isinstance(value, list) else [value]:
+        bare = name.strip("[]").removesuffix(".").lower() if isinstance(name, str) else ""
+        if not (bare == "*" or _is_ip(bare) or _is_host(bare)):
+            raise Unfit(
+                'a list of host names without ports, such as [events.example.org], or "*" for any', name
+            )
+        names.append(bare)
+    return frozenset(names)
+
+
 def url_path(value: object) -> str:
     """The path of a URL, empty for every path; a missing first slash is added."""
     if not isinstance(value, str) or re.search(r"[?#\s\0]|://", value):

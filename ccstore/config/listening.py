@@ -1,4 +1,7 @@
-"""Where a server listens: an endpoint, or an address, a port and TLS; and that no two want the same port."""
+"""Where a server listens: an endpoint, or an address, a port and TLS; and that no two want the same port.
+
+And, of those over HTTP, who may connect there.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .document import reason
 from .endpoints import endpoint as endpoint_kind
 from .kinds import Unfit
 from .section import Section
-from .values import TlsConfig
+from .values import HttpLimits, TlsConfig
 
 _TLS_KEYS = ("tls_certificate", "tls_key", "tls_client_ca")
 
@@ -78,6 +81,18 @@ def read_listening(section: Section, ports: Ports, *, address: str, port: int) -
     if not section.has("endpoint"):
         ports.claim(section, "TCP", chosen.address, chosen.port)
     return chosen
+
+
+def read_limits(section: Section) -> HttpLimits:
+    """Read what all servers over HTTP have in common."""
+    default, connections = HttpLimits(), kinds.integer(0, 10**6)
+    return HttpLimits(
+        max_connections=section.take("max_connections", connections, default.max_connections),
+        max_connections_per_address=section.take(
+            "max_connections_per_address", connections, default.max_connections_per_address
+        ),
+        allowed_hosts=section.take("allowed_hosts", kinds.host_names, default.allowed_hosts),
+    )
 
 
 def _read_tls(section: Section) -> TlsConfig | None:

@@ -64,6 +64,20 @@ class UdpReceiverConfig:
 
 
 @frozen
+class HttpLimits:
+    """
+    Who may use a port over HTTP, and how many at a time.
+
+    0 is no limit. ``allowed_hosts`` are names, in lower case and without ports, by which the port is reached,
+    besides those of this machine; ``*`` is any.
+    """
+
+    max_connections: int = 10000
+    max_connections_per_address: int = 0
+    allowed_hosts: frozenset[str] = frozenset()
+
+
+@frozen
 class HttpReceiverConfig:
     """
     Line protocol as the body of HTTP POST requests.
@@ -96,6 +110,7 @@ class HttpReceiverConfig:
     cluster_from_database: bool
     databases: Mapping[str, str]
     rules: tuple[Rule, ...] = ()
+    limits: HttpLimits = HttpLimits()
 
 
 @frozen(kw_only=True)
@@ -247,6 +262,7 @@ class ApiConfig:
     max_rows: int
     query_timeout: float
     access_log: bool
+    limits: HttpLimits = HttpLimits()
 
 
 @frozen

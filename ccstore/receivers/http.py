@@ -174,13 +174,14 @@ class HttpReceiver(Service):
         self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
+            intake=intake,
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
-            name=config.name,
+            limits=config.limits,
         )
 
     def listen(self) -> str:
@@ -196,6 +197,7 @@ class HttpReceiver(Service):
             tls=config.tls,
             files=self._files,
         )
+        self._site.listens_on(self._port, config.endpoint)
         place = f"{where(self._port)}{config.path}{protection(config.endpoint, config.tls)}"
         credentials = "" if config.username is None else ", user name and password are required"
         return f"{self.what} over HTTP on {place}{credentials}"
@@ -212,8 +214,4 @@ class HttpReceiver(Service):
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "refused_bodies": self._site.refused_bodies,
-            "requests_in_flight": self._site.in_flight,
-            **figures_of(self._port),
-        }
+        return {**self._site.figures(), **figures_of(self._port)}

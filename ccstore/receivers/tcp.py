@@ -19,14 +19,17 @@ from zope.interface import implementer
 from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
 from ccstore.gathering import plain_together
+from ccstore.greetings import is_http, is_tls
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
-from ccstore.lineprotocol import Decoded
+from ccstore.lineprotocol import Decoded, LineError
 from ccstore.listening import address_of, figures_of, listen, protection, where
 from ccstore.message import Batch
 from ccstore.openfiles import OpenFiles
 from ccstore.pace import LEAST_PIECE
 from ccstore.receivers.door import Door
+from ccstore.samples import TEXT_LIMIT
+from ccstore.web import WebError, without_secrets
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.
 _QUIET = 0.1
@@ -69,6 +72,8 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.is_complete = False  # a last line without newline counts
         self._is_paused = False
         self.has_been_read = False
+        self._has_begun = False
+        self._is_refused = False  # what it has sent, and still may send, are no lines
 
     def connectionMade(self) -> None:
         self.setTimeout(self._receiver.idle_timeout)
@@ -78,7 +83,12 @@ class LineProtocol(Protocol, TimeoutMixin):
     def dataReceived(self, data: bytes) -> None:
         self.resetTimeout()
         self.has_been_read = True
-        self._receiver.take(data, self)
+        if not self._has_begun:
+            self._has_begun = True
+            if is_tls(data) or is_http(data):
+                self._refuse(data)
+        if not self._is_refused:
+            self._receiver.take(data, self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
@@ -93,6 +103,23 @@ class LineProtocol(Protocol, TimeoutMixin):
 
     def timeoutConnection(self) -> None:
         self._receiver.intake.warn("idle", self.address, "connection was idle for too long, and is closed")
+        self.cut_off()
+
+    def _refuse(self, data: bytes) -> None:
+        """Tell at once who would wait for an answer to what are no lines."""
+        self._is_refused = True
+        lines = [data]
+        reason = "TLS, and this port has no tls_certificate"
+        if is_http(data):
+            lines = data.split(b"\n")
+            reason = "HTTP, and this port takes lines as they are: POST them to a receiver of type http"
+            self.transport.write(WebError(400, f"this is {reason}").as_bytes())  # type: ignore[union-attr]
+        errors = [
+            LineError(number, 1, reason, without_secrets(line)[:TEXT_LIMIT].decode(errors="replace").rstrip())
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
+        self._receiver.intake.reject(errors, self.address)
         self.cut_off()
 
     def cut_off(self) -> None:
