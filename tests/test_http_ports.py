@@ -7,8 +7,9 @@ import re
 import resource
 import socket
 import ssl
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -142,24 +143,39 @@ def test_http_to_a_port_with_tls(tmp_path: Path) -> None:
             assert daemon.account(name)["tls_failures"] == 1
 
 
-def test_half_a_thousand_half_open_requests_keep_nobody_out(tmp_path: Path) -> None:
-    """With as few files, which is what a thousand are with the usual limit of 1024."""
+@pytest.mark.parametrize("where", ["REST", "HTTP"])
+@pytest.mark.parametrize(
+    "data", [b"", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n"]
+)
+def test_half_open_requests_keep_nobody_out(tmp_path: Path, where: str, data: bytes) -> None:
+    """550 of them, and no more than 512 files: as 1,100 are with the usual limit of 1,024."""
     count, files = 550, 512
     raise_file_limit(count + 200)
     receivers = {"http": RECEIVERS["http"]}
     with WatchedDaemon(tmp_path, "--config", write_config(tmp_path, receivers=receivers)) as daemon:
         for pid in daemon.pids:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (files, files))
-        for where in ("REST", "HTTP"):
-            for data in (b"", b"POST / HTTP/1.1\r\n", post("/", b"")[:-4] + b"0\r\n\r\n"):
-                with ExitStack() as stack:
-                    for _ in range(count):
-                        address = ("127.0.0.1", daemon.ports[where])
-                        connection = stack.enter_context(socket.create_connection(address, PATIENCE))
-                        connection.sendall(data)
-                    assert daemon.ask("GET", "/health")[0] == 200
-                    assert daemon.ask("POST", "/", line("a"), line="HTTP")[0] == 200
-        assert daemon.account("http")["cut_connections"] > 0
+        with ExitStack() as stack:
+            for _ in range(count):
+                address = ("127.0.0.1", daemon.ports[where])
+                connection = stack.enter_context(socket.create_connection(address, PATIENCE))
+                with suppress(ConnectionError):
+                    connection.sendall(data)
+            deadline = time.monotonic() + 5
+            while not is_served(daemon):
+                # Only bodies that have just begun may be waited for.
+                assert data.endswith(b"\r\n\r\n")
+                assert time.monotonic() < deadline
+        assert daemon.account("api" if where == "REST" else "http")["cut_connections"] > 0
+
+
+def is_served(daemon: WatchedDaemon) -> bool:
+    """Whether others are, who ask and who write."""
+    try:
+        asked = daemon.ask("GET", "/health")[0]
+        return asked == daemon.ask("POST", "/", line("a"), line="HTTP")[0] == 200
+    except (ConnectionError, http.client.RemoteDisconnected):
+        return False
 
 
 def test_connections_are_read_from_the_configuration(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class LengthTests(RequestTestCase):
                     self.assertIn(b"Content-Length", answer.body)
                     self.assertEqual(self.wire.value().count(b"HTTP/1."), 1)
         self.assertEqual(self.sink.texts, [])
+        self.assertEqual(self.figure("bad_requests"), 20)
 
     def test_what_follows_on_the_connection_is_read_and_dropped_and_then_it_ends(self) -> None:
         connection = self.connect()
@@ -256,8 +257,22 @@ class NoRequestTests(RequestTestCase):
         with capturedLogs() as logs:
             for _ in range(100):
                 self.raw(b"PING\r\n")
-        self.assertEqual(len(logs), 1)
-        self.assertEqual(self.figure("bad_requests"), 100)
+                self.raw(b"SSH-2.0-x\r\n")
+        self.assertEqual(len(logs), 2)
+        self.assertEqual(self.figure("bad_requests"), 200)
+
+    def test_whatever_is_sent_there_are_few_kinds_of_it(self) -> None:
+        with capturedLogs() as logs:
+            for number in range(50):
+                self.raw(head("POST", f"ftp://{number}/", length=0))
+                self.raw(head(length=0, origin=f"http://{number}.example"))
+                self.raw(head(length=0).replace(b"Host: x", b"Host: %d.example" % number))
+                self.connect().dataReceived(head(length=1000) + b"#" * number)
+                self.wire.protocol.readConnectionLost()
+        self.assertEqual(len(logs), 4)
+        samples = self.receiver.account.samples.as_json()["samples"]
+        assert isinstance(samples, list)
+        self.assertEqual(len(samples), 4)
 
     def test_the_beginning_of_any_request_is_waited_for(self) -> None:
         for request in (head(length=0), head("GET", "/ping"), head("M-SEARCH", "http://h/%7Ex?y=z;[]")):

@@ -47,7 +47,7 @@ class Patience:
     head: float = 10.0
     body: float = 10.0
     least: int = 1000
-    answer: float = 60.0
+    answer: float = 30.0
     last_answer: float = 2.0
     grace: float = 1.0
     sign_of_life: float = 1.0
@@ -170,13 +170,12 @@ class Channel(HTTPChannel):
 
     def _has_sent_all(self) -> None:
         if self.requests or self._buffer:
-            what = "head"
-            if not self.line_mode:
+            text = f"the request ended in the middle of its {'head' if self.line_mode else 'body'}"
+            self.site.bad_request(self.sender, text)
+            if not self.line_mode and self.length is not None:
                 request: LimitedRequest = self.requests[-1]
-                what = (
-                    "body" if self.length is None else f"body, after {request.taken} of {self.length} bytes"
-                )
-            self._refuse(WebError(400, f"the request ended in the middle of its {what}"))
+                text += f", after {request.taken} of {self.length} bytes"
+            self._say_last_and_end(WebError(400, text))
         self.loseConnection()
 
     def _ask_later(self) -> None:
@@ -236,7 +235,7 @@ class Channel(HTTPChannel):
                 self._received_before = self._received
                 self._wait(patience.body)
                 return
-            text = f"only {received} bytes of the body of a request came in {patience.body:g} s"
+            text = f"less than {patience.least} bytes of the body of a request came in {patience.body:g} s"
         else:
             text = f"the head of a request did not come within {patience.head:g} s"
         self.site.cut(self.sender, text)
@@ -372,13 +371,12 @@ class Channel(HTTPChannel):
 
     def make_room(self) -> None:
         """See :class:`ccstore.web.connections.Connection`."""
-        if self._phase is Waiting.HEAD:
-            self.site.cut(
-                self.sender, "the head of a request had not come when there were too many connections"
-            )
-        self.site.connections.remove(self)
         self._is_deaf = True
-        self.loseConnection()
+        if self._phase is Waiting.REQUEST:
+            self.loseConnection()
+        else:
+            self.site.cut(self.sender, "it kept the daemon waiting when there were too many connections")
+            self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(reason)

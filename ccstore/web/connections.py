@@ -39,7 +39,7 @@ class Waiting(Enum):
 
     HEAD = 0.0
     REQUEST = 0.01  # after another one
-    BODY = 1.0
+    BODY = 0.1
     ANSWER = 5.0  # to be taken by the client
 
 

@@ -120,10 +120,12 @@ class LimitedRequest(Request):
         try:
             packed = cast(BytesIO, self.content).getvalue()
             if not packed and self.method not in _NO_BODY and not self._has_length():
+                error = WebError(411, "a body needs a Content-Length, or Transfer-Encoding: chunked")
+                self._limited_site.refused(error, self)
                 # Whatever it sends besides would be read as its next request.
                 cast("Channel", self.channel).end_after_answer()
                 self.setHeader(b"connection", b"close")
-                raise WebError(411, "a body needs a Content-Length, or Transfer-Encoding: chunked")
+                raise error
             unpacked = unpack(packed, header(self, "content-encoding"), max_unpacked)
             if not self._limited_site.room.take(self, len(unpacked) - len(packed)):
                 raise later(_NO_ROOM)

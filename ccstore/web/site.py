@@ -126,7 +126,12 @@ class LimitedSite(Site):
         self._tell("cut_connections", sender, f"closed the connection: {text}", text)
 
     def _tell(self, reason: str, sender: str, text: str, detail: str) -> None:
-        self._intake.warn(reason, sender, text)
+        """Say so in the log now and then, and to the doctor.
+
+        :param detail: one of a few, as far as it is not in quotes.
+        """
+        # But for what is quoted, which others choose.
+        self._intake.warn(f"{reason}: {detail.partition(chr(39))[0]}", sender, text)
         samples, now = self._intake.account.samples, self._intake.now()
         if samples.wants(reason, now):
             samples.add("refused", reason, sender.rpartition(":")[0] or sender, now, detail=detail)
