@@ -236,11 +236,11 @@ class ThreadTests(_WatchTests, TestCase):
         with as_somebody_else():
             self.backend.open()
             await self.backend.write(messages("c", NOW + 10))
-            path.chmod(0o400)
-            await self.check_refused(
-                "may not be used any more: the user", "mode 0400); give it back its owner"
-            )
-            path.chmod(0o600)
+            for suffix in BESIDE:
+                each = Path(f"{path}{suffix}")
+                each.chmod(0o400)
+                await self.check_refused("may not be used any more: the user", f"write {each} (owner ")
+                each.chmod(0o600)
             await self.backend.write(messages("d", NOW + 20))
             self.assertEqual(await self.texts(), list("abcd"))
             await self.backend.close()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
@@ -47,7 +48,7 @@ class GoDatabase:
             if not name.startswith("sqlite_")
         ]
         self.tables = [
-            Table(connection, name, match[1], match[2])  # type: ignore[arg-type]
+            Table(path, connection, name, match[1], match[2])  # type: ignore[arg-type]
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
         ]
@@ -63,10 +64,10 @@ class GoDatabase:
 @contextmanager
 def open_database(path: Path) -> Iterator[GoDatabase]:
     """Open a file, and see it as it is now until the end; raises :class:`SourceError`."""
-    with _reading(str(path)):
+    with _reading(str(path), path):
         connection = _connect(path)
     with closing(connection):
-        with _reading(str(path)):
+        with _reading(str(path), path):
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application == APPLICATION_ID:
                 raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
@@ -76,11 +77,11 @@ def open_database(path: Path) -> Iterator[GoDatabase]:
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SourceError(f"{name}: cannot be read: {error}") from None
+        raise SourceError(f"{name}: cannot be read: {explain(error, path)}") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -119,9 +120,12 @@ class Table:
 
     unit = "row"
 
-    def __init__(self, connection: sqlite3.Connection, name: str, cluster: str, kind: Kind) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, name: str, cluster: str, kind: Kind
+    ) -> None:
         self.name = name
         self.key = name
+        self._path = path
         self._connection = connection
         self._cluster = cluster
         self._kind = kind
@@ -132,7 +136,7 @@ class Table:
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
         """See :meth:`Source.find`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             for mark in sorted(marks, key=lambda each: each.position, reverse=True):
                 rows = [*self._rows("WHERE rowid = ?", mark.position)]
                 if rows and _digest(rows[0][0]) == mark.digest:
@@ -141,7 +145,7 @@ class Table:
 
     def pieces(self, after: Mark | None) -> Iterator[Piece]:
         """See :meth:`Source.pieces`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             low, high = self._ends()
             if after is not None:
                 low = after.position + 1

@@ -59,7 +59,7 @@ class Watch:
         self._descriptor: int | None = None
         self._index: int | None = None
         self._inode = (0, 0)
-        self._access = (0, 0, 0)
+        self._access: dict[str, tuple[int, int, int]] = {}
         self._beside: dict[str, tuple[int, int]] = {}
         self._stamp = (0, 0)  # size and time of the last change, as it was left
         self._header = b""
@@ -72,7 +72,7 @@ class Watch:
         self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         there = os.fstat(self._descriptor)
         self._inode = (there.st_dev, there.st_ino)
-        self._access = (there.st_mode, there.st_uid, there.st_gid)
+        self._check_access(str(self._path), there)
         self._note(there)
 
     def end(self) -> None:
@@ -82,6 +82,7 @@ class Watch:
                 os.close(descriptor)
         self._descriptor = self._index = None
         self._beside = {}
+        self._access = {}
         self._overwritten = self._damage = None
 
     @property
@@ -111,14 +112,7 @@ class Watch:
                 f"{self._name} was replaced by another file while it was open: put the right one back, or"
                 " restart ccstore to go on with the one that is there"
             )
-        access = (there.st_mode, there.st_uid, there.st_gid)
-        if access != self._access:
-            if not os.access(self._path, os.R_OK | os.W_OK, effective_ids=True):
-                raise FileChanged(
-                    f"{self._name} may not be used any more: {may_not(self._path, 'read and write')}; give it"
-                    f" back its owner and its mode {S_IMODE(self._access[0]):04o}"
-                )
-            self._access = access
+        self._check_access(str(self._path), there)
         for path, inode in self._beside.items():
             try:
                 found = os.stat(path)
@@ -130,7 +124,19 @@ class Watch:
                     f"{path}, which belongs to {self._name}, was removed or replaced while it was open:"
                     " restart ccstore"
                 )
+            self._check_access(path, found)
         return there
+
+    def _check_access(self, path: str, there: os.stat_result) -> None:
+        access = (there.st_mode, there.st_uid, there.st_gid)
+        known = self._access.setdefault(path, access)
+        if access != known:
+            if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise FileChanged(
+                    f"{self._name} may not be used any more: {may_not(path, 'read and write')}; give it back"
+                    f" its owner and its mode {S_IMODE(known[0]):04o}"
+                )
+            self._access[path] = access
 
     def check_content(self) -> None:
         """Raises :class:`FileChanged` if it is known that what is in the file is not what was written."""
@@ -203,6 +209,7 @@ class Watch:
         for path in beside(self._path):
             there = os.stat(path)
             self._beside[path] = (there.st_dev, there.st_ino)
+            self._check_access(path, there)
         self._index = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _gone(self, error: OSError) -> str:
