@@ -211,6 +211,21 @@ class _WatchTests:
         await self.backend.write(messages("last", NOW + 100))
         self.assertEqual(await self.texts(), [*"ab0123", *"last"])
 
+    async def test_a_backup_restored_by_sqlite(self: Any) -> None:
+        """With the shell's ``.restore``: the file is the same, and what the writer knew of it is wrong."""
+        backup = back_up(self.path)
+        for number in range(3):
+            await self.backend.write(messages(str(number), NOW + 10, hostname=f"new {number}"))
+            await self.backend.write(messages("log", NOW, kind="log", hostname=f"new {number}"))
+        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(self.path)) as target:
+            source.backup(target)
+        self.assertEqual(await self.texts(), ["a", "b"])
+        await self.backend.write(messages("c", NOW + 20, hostname="new 2"))
+        await self.backend.write(messages("d", NOW + 30))
+        self.assertEqual(await self.texts(), list("abcd"))
+        await self.backend.close()
+        self.assertEqual(rows(self.path), list("abcd"))
+
     async def test_damage_that_a_query_finds(self: Any) -> None:
         await self.backend.write(messages([str(number) * 100 for number in range(999)]))
         await self.backend._run(self.backend._writer.checkpoint)
