@@ -206,7 +206,7 @@ class Spool:
             return work(connection, *arguments)
         finally:
             with suppress(FileChanged):
-                self._watch.leave()
+                self._watch.look(is_used=True)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

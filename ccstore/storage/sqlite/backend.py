@@ -161,7 +161,7 @@ class SqliteBackend:
         except ProcessEnded as error:
             self.log.warn("a thread writes instead of a process: {why}", why=error)
             return False
-        self._watch.leave()
+        self._watch.look(is_used=True)
         self._writer = WriterApart(process)
         self._figures = self._writer.figures(process)
         self._writing = ConnectionPool(

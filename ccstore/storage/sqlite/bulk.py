@@ -63,7 +63,7 @@ class BulkWriter:
             self._writer.load(self._connection)
             give_mode(self._path, self._mode)
             self._watch.begin()
-            self._watch.leave()
+            self._watch.look(is_used=True)
         except (sqlite3.Error, OSError, StoreError) as error:
             self.close()
             raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
@@ -87,7 +87,7 @@ class BulkWriter:
                 self._writer.tend(self.connection, time.time_ns())
                 while self._writer.merge(self.connection):
                     pass
-            self._watch.leave()
+            self._watch.look(is_used=True)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

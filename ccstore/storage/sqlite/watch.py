@@ -61,8 +61,8 @@ class Watch:
         self._inode = (0, 0)
         self._access: dict[str, tuple[int, int, int]] = {}
         self._beside: dict[str, tuple[int, int]] = {}
-        self._stamp = (0, 0)  # size and time of the last change, as it was left
-        self._header = b""
+        self._stamp = (0, 0)  # size and time of the last change
+        self._content = (0, b"")  # size and header
         self._checkpoints = b""
         self._overwritten: str | None = None
         self._damage: str | None = None
@@ -73,7 +73,6 @@ class Watch:
         there = os.fstat(self._descriptor)
         self._inode = (there.st_dev, there.st_ino)
         self._check_access(str(self._path), there)
-        self._note(there)
 
     def end(self) -> None:
         """No connection of this process has it open any more."""
@@ -160,42 +159,41 @@ class Watch:
         try:
             result = work(*arguments)
         except BaseException:
-            self.leave()  # what it says, if anything, explains any other failure
+            self.look(is_used=True)  # what it says, if anything, explains any other failure
             raise
         try:
-            self.leave()
+            self.look(is_used=True)
         except FileChanged as error:
             error.is_done = True
             raise
         return result
 
-    def look(self) -> None:
-        """The same before something is done, and whether what is in the file is still what was left there."""
+    def look(self, *, is_used: bool = False) -> None:
+        """As :meth:`check`, and whether another program has written into the file since the last time.
+
+        :param is_used: something was done with the file, so that SQLite has made what it keeps beside it.
+        """
         self.check_content()
         there = self.check()
-        if not self._beside or (there.st_size, there.st_mtime_ns) == self._stamp:
-            return  # opened, and nothing done yet; or nothing has happened since
-        # SQLite writes into the file at a checkpoint only, and somebody else's is as good as ours.
-        if self._read_checkpoints() == self._checkpoints:
-            size, _ = self._stamp
-            if (there.st_size, self._read_header()) != (size, self._header):
+        if not self._beside:
+            if is_used:
+                self._find_others()
+                self._note(there)
+            return
+        checkpoints = self._read_checkpoints()
+        if (there.st_size, there.st_mtime_ns) != self._stamp:
+            # SQLite itself writes into it at a checkpoint only, whoever makes that.
+            if checkpoints == self._checkpoints and (there.st_size, self._read_header()) != self._content:
+                size, _ = self._content
                 sizes = f"; it had {size} bytes, and has {there.st_size} now" if size != there.st_size else ""
-                self._overwritten = (
+                self.overwritten(
                     f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore,"
                     f" put the right file there (if it is a backup, remove {self._path.name}-wal and"
                     f" {self._path.name}-shm), and start ccstore"
                 )
-                self.check()
-        self._note(there)
-
-    def leave(self) -> None:
-        """The same after something was done; what is in the file now is as it should be."""
-        there = self.check()
-        if not self._beside:
-            self._find_others()
-        if (there.st_size, there.st_mtime_ns) != self._stamp:
+                self.check_content()
             self._note(there)
-        self._checkpoints = self._read_checkpoints()
+        self._checkpoints = checkpoints
 
     def condemn(self, reason: str) -> None:
         """SQLite has found the file damaged: nothing is written to it any more, until it is opened anew."""
@@ -224,7 +222,7 @@ class Watch:
 
     def _note(self, there: os.stat_result) -> None:
         self._stamp = (there.st_size, there.st_mtime_ns)
-        self._header = self._read_header()
+        self._content = (there.st_size, self._read_header())
         self._checkpoints = self._read_checkpoints()
 
     def _read_header(self) -> bytes:
