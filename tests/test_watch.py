@@ -21,6 +21,7 @@ from ccstore.query import Query
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.lock import FileLock, InUse
 from tests.backends import NOW, messages
 from tests.faults import Stream, WatchedDaemon, daemon_in, line, stored, write
 from tests.support import as_somebody_else, scratch
@@ -210,6 +211,23 @@ class _WatchTests:
         os.utime(self.path, (0, 0))
         await self.backend.write(messages("last", NOW + 100))
         self.assertEqual(await self.texts(), [*"ab0123", *"last"])
+
+    async def test_its_lock_is_removed(self: Any) -> None:
+        """Nobody else may open the file, and if somebody has, only one of them goes on."""
+        lock = self.path.with_name("events.db.lock")
+        lock.unlink()
+        await self.backend.tend(NOW)
+        other = FileLock(self.path, "database")
+        self.assertRaises(InUse, other.take)
+        await self.backend.write(messages("c", NOW + 10))
+        lock.unlink()
+        other.take()
+        self.addCleanup(other.release)
+        for _ in range(2):
+            said = await self.refused(self.backend.tend(NOW))
+            self.assertIn("is in use by another ccstore, which was started while the lock was removed", said)
+            self.assertEqual(await self.refused(self.backend.write(messages("d"))), said)
+        self.assertEqual(await self.texts(), list("abc"))
 
     async def test_a_backup_restored_by_sqlite(self: Any) -> None:
         """With the shell's ``.restore``: the file is the same, and what the writer knew of it is wrong."""
