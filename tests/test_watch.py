@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import StoreUnavailable
@@ -208,9 +209,15 @@ class _WatchTests:
                 other.execute("PRAGMA wal_checkpoint").fetchall()
             os.utime(self.path, (number, number))
             await self.backend.write(messages(str(number), NOW + 10 * number + 10))
-        os.utime(self.path, (0, 0))
-        await self.backend.write(messages("last", NOW + 100))
-        self.assertEqual(await self.texts(), [*"ab0123", *"last"])
+        with capturedLogs() as logs:
+            for _ in range(2):
+                await self.backend.write(messages("x", NOW + 90))
+            os.utime(self.path, (0, 0))
+            for _ in range(2):
+                await self.backend.write(messages("y", NOW + 100))
+        (said,) = [str(formatEvent(event)) for event in logs]
+        self.assertIn(f"another program has written into the database {self.path} while it was open", said)
+        self.assertEqual(await self.texts(), list("ab0123xxyy"))
 
     async def test_its_lock_is_removed(self: Any) -> None:
         """Nobody else may open the file, and if somebody has, only one of them goes on."""

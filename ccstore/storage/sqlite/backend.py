@@ -91,7 +91,7 @@ class SqliteBackend:
         self._reserve = Reserve(path, mode)
         # What the writer knows of the file would be wrong with two daemons.
         self._lock = FileLock(path, "database", mode)
-        self._watch = Watch(path, "database")
+        self._watch = Watch(path, "database", self._say)
         # What was committed, but to a file that is not at the path: if that is put back, it is there.
         self._misplaced: list[Batch] = []
         self._now = now

@@ -46,7 +46,7 @@ class BulkWriter:
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
         self._lock = FileLock(path, "database", mode)
         self._reserve = Reserve(path, mode)
-        self._watch = Watch(path, "database")
+        self._watch = Watch(path, "database", say)
         self._writer = Writer(int(retention * 1e9), time.time_ns, say)
         self._connection: sqlite3.Connection | None = None
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ccstore.errors import StoreUnavailable
 from ccstore.storage.sqlite.explain import may_not
-from ccstore.storage.sqlite.file import beside
+from ccstore.storage.sqlite.file import Say, beside
 
 #: The beginning of a file, with its size and the count of its changes, see https://sqlite.org/fileformat.html.
 _HEADER: Final = 100
@@ -46,14 +46,15 @@ class Watch:
     """Watches the file at a path, and those that SQLite keeps beside it.
 
     Costs a few calls of stat(2). They are made where the file is written, which is mostly a process of its
-    own: in a thread, each would wait for the interpreter lock. What looks and leaves is for one thread, all
-    else for any.
+    own: in a thread, each would wait for the interpreter lock. What looks is for one thread, what only checks
+    for any.
 
     :param what: the file is, for people.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, say: Say) -> None:
         self._path = path
+        self._say = say
         self._name = f"the {what} {path}"
         # Open until the end: to close it would take the locks from the connections of this process.
         self._descriptor: int | None = None
@@ -183,17 +184,26 @@ class Watch:
         checkpoints = self._read_checkpoints()
         if (there.st_size, there.st_mtime_ns) != self._stamp:
             # SQLite itself writes into it at a checkpoint only, whoever makes that.
-            if checkpoints == self._checkpoints and (there.st_size, self._read_header()) != self._content:
-                size, _ = self._content
-                sizes = f"; it had {size} bytes, and has {there.st_size} now" if size != there.st_size else ""
-                self.overwritten(
-                    f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore,"
-                    f" put the right file there (if it is a backup, remove {self._path.name}-wal and"
-                    f" {self._path.name}-shm), and start ccstore"
-                )
-                self.check_content()
+            if checkpoints == self._checkpoints:
+                self._check_content_is(there.st_size, self._read_header())
             self._note(there)
         self._checkpoints = checkpoints
+
+    def _check_content_is(self, size: int, header: bytes) -> None:
+        before, _ = self._content
+        if (size, header) == self._content:
+            self._say(
+                f"another program has written into {self._name} while it was open, or set its time: whether"
+                f" it is damaged, says sqlite3 {self._path} 'PRAGMA quick_check'"
+            )
+            return
+        sizes = f"; it had {before} bytes, and has {size} now" if size != before else ""
+        self.overwritten(
+            f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore, put the"
+            f" right file there (if it is a backup, remove {self._path.name}-wal and {self._path.name}-shm),"
+            " and start ccstore"
+        )
+        self.check_content()
 
     def condemn(self, reason: str) -> None:
         """SQLite has found the file damaged: nothing is written to it any more, until it is opened anew."""
