@@ -226,6 +226,16 @@ class CopyTests(TestCase):
         with closing(sqlite3.connect(foreign)) as connection:
             self.assertEqual(connection.execute("SELECT name FROM sqlite_schema").fetchall(), [("precious",)])
 
+    async def test_a_damaged_file(self) -> None:
+        await self.fill(5000)
+        with self.path.open("r+b") as file:
+            file.seek(20 * 8192)
+            file.write(b"\xff" * 8192 * 5)
+        status, _, said = copy(f"sqlite:{self.path}", f"sqlite:{self.directory / 'x.db'}")
+        self.assertEqual(status, 1)
+        self.assertIn(f"cannot read {self.path}: database disk image is malformed: the file is damaged", said)
+        self.assertNotIn("Traceback", said)
+
     async def test_a_database_that_is_no_store(self) -> None:
         with a_database() as url:
             status, _, said = copy(url, f"sqlite:{self.directory / 'x.db'}")

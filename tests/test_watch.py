@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import StoreUnavailable
@@ -21,6 +22,7 @@ from ccstore.query import Query
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.lock import FileLock, InUse
 from tests.backends import NOW, messages
 from tests.faults import Stream, WatchedDaemon, daemon_in, line, stored, write
 from tests.support import as_somebody_else, scratch
@@ -207,9 +209,47 @@ class _WatchTests:
                 other.execute("PRAGMA wal_checkpoint").fetchall()
             os.utime(self.path, (number, number))
             await self.backend.write(messages(str(number), NOW + 10 * number + 10))
-        os.utime(self.path, (0, 0))
-        await self.backend.write(messages("last", NOW + 100))
-        self.assertEqual(await self.texts(), [*"ab0123", *"last"])
+        with capturedLogs() as logs:
+            for _ in range(2):
+                await self.backend.write(messages("x", NOW + 90))
+            os.utime(self.path, (0, 0))
+            for _ in range(2):
+                await self.backend.write(messages("y", NOW + 100))
+        (said,) = [str(formatEvent(event)) for event in logs]
+        self.assertIn(f"another program has written into the database {self.path} while it was open", said)
+        self.assertEqual(await self.texts(), list("ab0123xxyy"))
+
+    async def test_its_lock_is_removed(self: Any) -> None:
+        """Nobody else may open the file, and if somebody has, only one of them goes on."""
+        lock = self.path.with_name("events.db.lock")
+        lock.unlink()
+        await self.backend.tend(NOW)
+        other = FileLock(self.path, "database")
+        self.assertRaises(InUse, other.take)
+        await self.backend.write(messages("c", NOW + 10))
+        lock.unlink()
+        other.take()
+        self.addCleanup(other.release)
+        for _ in range(2):
+            said = await self.refused(self.backend.tend(NOW))
+            self.assertIn("is in use by another ccstore, which was started while the lock was removed", said)
+            self.assertEqual(await self.refused(self.backend.write(messages("d"))), said)
+        self.assertEqual(await self.texts(), list("abc"))
+
+    async def test_a_backup_restored_by_sqlite(self: Any) -> None:
+        """With the shell's ``.restore``: the file is the same, and what the writer knew of it is wrong."""
+        backup = back_up(self.path)
+        for number in range(3):
+            await self.backend.write(messages(str(number), NOW + 10, hostname=f"new {number}"))
+            await self.backend.write(messages("log", NOW, kind="log", hostname=f"new {number}"))
+        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(self.path)) as target:
+            source.backup(target)
+        self.assertEqual(await self.texts(), ["a", "b"])
+        await self.backend.write(messages("c", NOW + 20, hostname="new 2"))
+        await self.backend.write(messages("d", NOW + 30))
+        self.assertEqual(await self.texts(), list("abcd"))
+        await self.backend.close()
+        self.assertEqual(rows(self.path), list("abcd"))
 
     async def test_damage_that_a_query_finds(self: Any) -> None:
         await self.backend.write(messages([str(number) * 100 for number in range(999)]))
@@ -236,11 +276,11 @@ class ThreadTests(_WatchTests, TestCase):
         with as_somebody_else():
             self.backend.open()
             await self.backend.write(messages("c", NOW + 10))
-            path.chmod(0o400)
-            await self.check_refused(
-                "may not be used any more: the user", "mode 0400); give it back its owner"
-            )
-            path.chmod(0o600)
+            for suffix in BESIDE:
+                each = Path(f"{path}{suffix}")
+                each.chmod(0o400)
+                await self.check_refused("may not be used any more: the user", f"write {each} (owner ")
+                each.chmod(0o600)
             await self.backend.write(messages("d", NOW + 20))
             self.assertEqual(await self.texts(), list("abcd"))
             await self.backend.close()

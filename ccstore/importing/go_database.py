@@ -17,6 +17,7 @@ from typing import Any, Final
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
 from ccstore.storage.sqlite.snapshot import snapshot
 
@@ -52,7 +53,9 @@ class GoDatabase:
             if not name.startswith("sqlite_")
         ]
         self.tables = [
-            Table(connection, name, match[1], match[2], missing_time, path.stat().st_mtime_ns)  # type: ignore[arg-type]
+            Table(
+                path, connection, name, match[1], match[2], missing_time, path.stat().st_mtime_ns  # type: ignore[arg-type]
+            )
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
         ]
@@ -80,7 +83,7 @@ def open_database(
             connection = stack.enter_context(snapshot(path, scratch, wait=wait))
         except StoreError as error:
             raise SourceError(f"{path}: {error}") from None
-        with _reading(str(path)):
+        with _reading(str(path), path):
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application == APPLICATION_ID:
                 raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
@@ -89,11 +92,11 @@ def open_database(
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SourceError(f"{name}: cannot be read: {error}") from None
+        raise SourceError(f"{name}: cannot be read: {explain(error, path)}") from None
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
@@ -117,6 +120,7 @@ class Table:
 
     def __init__(
         self,
+        path: Path,
         connection: sqlite3.Connection,
         name: str,
         cluster: str,
@@ -126,6 +130,7 @@ class Table:
     ) -> None:
         self.name = name
         self.key = name
+        self._path = path
         self._connection = connection
         self._cluster = cluster
         self._kind = kind
@@ -139,7 +144,7 @@ class Table:
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
         """See :meth:`Source.find`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             for mark in sorted(marks, key=lambda each: each.position, reverse=True):
                 rows = [*self._rows("WHERE rowid = ?", mark.position)]
                 if rows and _digest(rows[0][0]) == mark.digest:
@@ -148,7 +153,7 @@ class Table:
 
     def pieces(self, after: Mark | None) -> Iterator[Piece]:
         """See :meth:`Source.pieces`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             low, high = self._ends()
             if after is not None:
                 low = after.position + 1

@@ -51,7 +51,7 @@ class Spool:
         self._mode = mode
         self._schema = schema
         self._lock = FileLock(path, "spool", mode)
-        self._watch = Watch(path, "spool")
+        self._watch = Watch(path, "spool", self._say)
         self._pool: ConnectionPool | None = None
         self._coming = 0  # batches that are being put in
         self.failure: str | None = None
@@ -206,7 +206,7 @@ class Spool:
             return work(connection, *arguments)
         finally:
             with suppress(FileChanged):
-                self._watch.leave()
+                self._watch.look(is_used=True)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -24,7 +24,7 @@ from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
 from ccstore.storage.sqlite.explain import explain, is_damage
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
-from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.lock import FileLock, InUse
 from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
@@ -91,7 +91,7 @@ class SqliteBackend:
         self._reserve = Reserve(path, mode)
         # What the writer knows of the file would be wrong with two daemons.
         self._lock = FileLock(path, "database", mode)
-        self._watch = Watch(path, "database")
+        self._watch = Watch(path, "database", self._say)
         # What was committed, but to a file that is not at the path: if that is put back, it is there.
         self._misplaced: list[Batch] = []
         self._now = now
@@ -161,7 +161,7 @@ class SqliteBackend:
         except ProcessEnded as error:
             self.log.warn("a thread writes instead of a process: {why}", why=error)
             return False
-        self._watch.leave()
+        self._watch.look(is_used=True)
         self._writer = WriterApart(process)
         self._figures = self._writer.figures(process)
         self._writing = ConnectionPool(
@@ -332,8 +332,16 @@ class SqliteBackend:
         """See :meth:`IBackend.tend`."""
         return Deferred.fromCoroutine(self._tend(now))
 
+    def _keep_lock(self, connection: Any) -> None:
+        try:
+            self._lock.keep()
+        except InUse as error:
+            self._watch.condemn(f"{error}, which was started while the lock was removed: stop one of them")
+            self._watch.check_content()
+
     async def _tend(self, now: int) -> None:
         await self._do(self._writer.tend, now)
+        await self._run(self._keep_lock)
         end = time.monotonic() + _MERGING_TIME[self._is_idle]
         while await self._do(self._writer.merge) and time.monotonic() < end:
             pass  # as above
@@ -426,7 +434,7 @@ class SqliteBackend:
         error = failure.value
         if isinstance(error, _REFUSED):
             return Failure(StoreError(f"{error}"))
-        if isinstance(error, FileChanged) and error.is_content:
+        if isinstance(error, FileChanged) and error.is_content and not self._watch.is_damaged:
             self._watch.overwritten(str(error))
         if isinstance(error, sqlite3.Error):
             try:

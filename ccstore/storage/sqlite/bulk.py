@@ -46,7 +46,7 @@ class BulkWriter:
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
         self._lock = FileLock(path, "database", mode)
         self._reserve = Reserve(path, mode)
-        self._watch = Watch(path, "database")
+        self._watch = Watch(path, "database", say)
         self._writer = Writer(int(retention * 1e9), time.time_ns, say)
         self._connection: sqlite3.Connection | None = None
 
@@ -63,7 +63,7 @@ class BulkWriter:
             self._writer.load(self._connection)
             give_mode(self._path, self._mode)
             self._watch.begin()
-            self._watch.leave()
+            self._watch.look(is_used=True)
         except (sqlite3.Error, OSError, StoreError) as error:
             self.close()
             raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
@@ -92,7 +92,7 @@ class BulkWriter:
                 self._writer.tend(self.connection, time.time_ns())
                 while self._writer.merge(self.connection):
                     pass
-            self._watch.leave()
+            self._watch.look(is_used=True)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

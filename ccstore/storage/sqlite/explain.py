@@ -6,6 +6,7 @@ import errno
 import os
 import pwd
 from collections.abc import Callable
+from contextlib import ExitStack
 from grp import getgrgid
 from pathlib import Path
 from stat import S_IMODE
@@ -15,6 +16,8 @@ from ccstore.storage.sqlite.file import beside
 
 #: Its words for a file that is damaged, and stays so.
 DAMAGED: Final = ("database disk image is malformed", "file is not a database")
+#: Files that SQLite may open at a time for a connection.
+_FILES_NEEDED: Final = 8
 _TOO_MANY_FILES: Final = "raise the limit of open files (LimitNOFILE= in the unit, or ulimit -n)"
 
 
@@ -76,7 +79,9 @@ def _obstacle(path: Path) -> str | None:
     """What is in the way of reading and writing the file, if anything is."""
     folder = path.parent
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        with ExitStack() as opened:
+            for _ in range(_FILES_NEEDED):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
             return f"the file system of {folder} is mounted read-only"
         if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ccstore.interfaces import StoreError
@@ -58,7 +58,16 @@ class SqliteSource:
 
     def _all(self, statement: str, *parameters: object) -> list[tuple[int | str | None, ...]]:
         assert self._connection is not None
-        return self._connection.execute(statement, parameters).fetchall()
+        with self._errors():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of sqlite3 as those of the store."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {self._path}: {explain(error, self._path)}") from None
 
     def identity(self) -> str:
         # The first log segment is made with the file, and what it is merged into keeps its time.
@@ -91,8 +100,12 @@ class SqliteSource:
                 f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE id > ? ORDER BY id",
                 (after,),
             )
-            while rows := cursor.fetchmany(PAGE_ROWS):
+            while rows := self._fetch(cursor):
                 yield rows
+
+    def _fetch(self, cursor: sqlite3.Cursor) -> Sequence[StoredRow]:
+        with self._errors():
+            return cursor.fetchmany(PAGE_ROWS)
 
     def _streams(self, numbers: set[int]) -> Mapping[int, Stream]:
         return {

@@ -57,6 +57,22 @@ class FileLock:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
+    def keep(self) -> None:
+        """Take it again if its file was removed; raises :class:`InUse` if another process was faster."""
+        with suppress(OSError):
+            there = os.stat(self._path.with_name(self._path.name + ".lock"))
+            if os.path.samestat(there, os.fstat(self.descriptor)):
+                return
+        before, self._descriptor = self._descriptor, None
+        try:
+            self.take()
+        except StoreError:
+            self._descriptor, before = before, None
+            raise
+        finally:
+            if before is not None:
+                os.close(before)
+
     @staticmethod
     def _wait_for(descriptor: int) -> None:
         """Take the lock; raises OSError if somebody has it who will not give it up."""

@@ -38,7 +38,7 @@ class _Server:
     def run(self) -> None:
         (path, pragmas, retention, self._now), _ = self._channel.receive()
         writer = Writer(retention, lambda: self._now, self._said.append)
-        self._watch = Watch(Path(path), "database")
+        self._watch = Watch(Path(path), "database", self._said.append)
         with closing(
             # Started again, it must not make a file where there is none any more.
             sqlite3.connect(

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ccstore.errors import StoreUnavailable
 from ccstore.storage.sqlite.explain import may_not
-from ccstore.storage.sqlite.file import beside
+from ccstore.storage.sqlite.file import Say, beside
 
 #: The beginning of a file, with its size and the count of its changes, see https://sqlite.org/fileformat.html.
 _HEADER: Final = 100
@@ -46,23 +46,24 @@ class Watch:
     """Watches the file at a path, and those that SQLite keeps beside it.
 
     Costs a few calls of stat(2). They are made where the file is written, which is mostly a process of its
-    own: in a thread, each would wait for the interpreter lock. What looks and leaves is for one thread, all
-    else for any.
+    own: in a thread, each would wait for the interpreter lock. What looks is for one thread, what only checks
+    for any.
 
     :param what: the file is, for people.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, say: Say) -> None:
         self._path = path
+        self._say = say
         self._name = f"the {what} {path}"
         # Open until the end: to close it would take the locks from the connections of this process.
         self._descriptor: int | None = None
         self._index: int | None = None
         self._inode = (0, 0)
-        self._access = (0, 0, 0)
+        self._access: dict[str, tuple[int, int, int]] = {}
         self._beside: dict[str, tuple[int, int]] = {}
-        self._stamp = (0, 0)  # size and time of the last change, as it was left
-        self._header = b""
+        self._stamp = (0, 0)  # size and time of the last change
+        self._content = (0, b"")  # size and header
         self._checkpoints = b""
         self._overwritten: str | None = None
         self._damage: str | None = None
@@ -72,8 +73,7 @@ class Watch:
         self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         there = os.fstat(self._descriptor)
         self._inode = (there.st_dev, there.st_ino)
-        self._access = (there.st_mode, there.st_uid, there.st_gid)
-        self._note(there)
+        self._check_access(str(self._path), there)
 
     def end(self) -> None:
         """No connection of this process has it open any more."""
@@ -82,6 +82,7 @@ class Watch:
                 os.close(descriptor)
         self._descriptor = self._index = None
         self._beside = {}
+        self._access = {}
         self._overwritten = self._damage = None
 
     @property
@@ -111,14 +112,7 @@ class Watch:
                 f"{self._name} was replaced by another file while it was open: put the right one back, or"
                 " restart ccstore to go on with the one that is there"
             )
-        access = (there.st_mode, there.st_uid, there.st_gid)
-        if access != self._access:
-            if not os.access(self._path, os.R_OK | os.W_OK, effective_ids=True):
-                raise FileChanged(
-                    f"{self._name} may not be used any more: {may_not(self._path, 'read and write')}; give it"
-                    f" back its owner and its mode {S_IMODE(self._access[0]):04o}"
-                )
-            self._access = access
+        self._check_access(str(self._path), there)
         for path, inode in self._beside.items():
             try:
                 found = os.stat(path)
@@ -130,7 +124,19 @@ class Watch:
                     f"{path}, which belongs to {self._name}, was removed or replaced while it was open:"
                     " restart ccstore"
                 )
+            self._check_access(path, found)
         return there
+
+    def _check_access(self, path: str, there: os.stat_result) -> None:
+        access = (there.st_mode, there.st_uid, there.st_gid)
+        known = self._access.setdefault(path, access)
+        if access != known:
+            if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise FileChanged(
+                    f"{self._name} may not be used any more: {may_not(path, 'read and write')}; give it back"
+                    f" its owner and its mode {S_IMODE(known[0]):04o}"
+                )
+            self._access[path] = access
 
     def check_content(self) -> None:
         """Raises :class:`FileChanged` if it is known that what is in the file is not what was written."""
@@ -154,42 +160,50 @@ class Watch:
         try:
             result = work(*arguments)
         except BaseException:
-            self.leave()  # what it says, if anything, explains any other failure
+            self.look(is_used=True)  # what it says, if anything, explains any other failure
             raise
         try:
-            self.leave()
+            self.look(is_used=True)
         except FileChanged as error:
             error.is_done = True
             raise
         return result
 
-    def look(self) -> None:
-        """The same before something is done, and whether what is in the file is still what was left there."""
+    def look(self, *, is_used: bool = False) -> None:
+        """As :meth:`check`, and whether another program has written into the file since the last time.
+
+        :param is_used: something was done with the file, so that SQLite has made what it keeps beside it.
+        """
         self.check_content()
         there = self.check()
-        if not self._beside or (there.st_size, there.st_mtime_ns) == self._stamp:
-            return  # opened, and nothing done yet; or nothing has happened since
-        # SQLite writes into the file at a checkpoint only, and somebody else's is as good as ours.
-        if self._read_checkpoints() == self._checkpoints:
-            size, _ = self._stamp
-            if (there.st_size, self._read_header()) != (size, self._header):
-                sizes = f"; it had {size} bytes, and has {there.st_size} now" if size != there.st_size else ""
-                self._overwritten = (
-                    f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore,"
-                    f" put the right file there (if it is a backup, remove {self._path.name}-wal and"
-                    f" {self._path.name}-shm), and start ccstore"
-                )
-                self.check()
-        self._note(there)
-
-    def leave(self) -> None:
-        """The same after something was done; what is in the file now is as it should be."""
-        there = self.check()
         if not self._beside:
-            self._find_others()
+            if is_used:
+                self._find_others()
+                self._note(there)
+            return
+        checkpoints = self._read_checkpoints()
         if (there.st_size, there.st_mtime_ns) != self._stamp:
+            # SQLite itself writes into it at a checkpoint only, whoever makes that.
+            if checkpoints == self._checkpoints:
+                self._check_content_is(there.st_size, self._read_header())
             self._note(there)
-        self._checkpoints = self._read_checkpoints()
+        self._checkpoints = checkpoints
+
+    def _check_content_is(self, size: int, header: bytes) -> None:
+        before, _ = self._content
+        if (size, header) == self._content:
+            self._say(
+                f"another program has written into {self._name} while it was open, or set its time: whether"
+                f" it is damaged, says sqlite3 {self._path} 'PRAGMA quick_check'"
+            )
+            return
+        sizes = f"; it had {before} bytes, and has {size} now" if size != before else ""
+        self.overwritten(
+            f"{self._name} was overwritten by another program while it was open{sizes}: stop ccstore, put the"
+            f" right file there (if it is a backup, remove {self._path.name}-wal and {self._path.name}-shm),"
+            " and start ccstore"
+        )
+        self.check_content()
 
     def condemn(self, reason: str) -> None:
         """SQLite has found the file damaged: nothing is written to it any more, until it is opened anew."""
@@ -203,6 +217,7 @@ class Watch:
         for path in beside(self._path):
             there = os.stat(path)
             self._beside[path] = (there.st_dev, there.st_ino)
+            self._check_access(path, there)
         self._index = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _gone(self, error: OSError) -> str:
@@ -217,7 +232,7 @@ class Watch:
 
     def _note(self, there: os.stat_result) -> None:
         self._stamp = (there.st_size, there.st_mtime_ns)
-        self._header = self._read_header()
+        self._content = (there.st_size, self._read_header())
         self._checkpoints = self._read_checkpoints()
 
     def _read_header(self) -> bytes:
