@@ -74,7 +74,27 @@ class RateLimit:
         return suppressed
 
 
-def make_observer(level: str, path: str, *, with_date: bool = False) -> ILogObserver:
+class Threshold:
+    """From which level on the log has something.
+
+    :param level: a name, see :data:`LEVELS`.
+    """
+
+    def __init__(self, level: str) -> None:
+        self.predicate = LogLevelFilterPredicate()
+        self.set(level)
+
+    def set(self, level: str) -> None:
+        """Another level from now on."""
+        self.predicate.clearLogLevels()
+        self.predicate.setLogLevelForNamespace("", LEVELS[level])
+        if level == "info":
+            # That idle clients are let go is no problem, and there may be thousands of them every other
+            # minute.
+            self.predicate.setLogLevelForNamespace("twisted.web.http.HTTPChannel", LogLevel.warn)
+
+
+def make_observer(threshold: Threshold, path: str, *, with_date: bool = False) -> ILogObserver:
     """The observer that writes the log.
 
     Each line has date and time. In systemd's journal, which has them itself, it has its priority instead.
@@ -90,14 +110,10 @@ def make_observer(level: str, path: str, *, with_date: bool = False) -> ILogObse
         if not signal.getsignal(signal.SIGUSR1):
             signal.signal(signal.SIGUSR1, lambda number, frame: log_file.rotate())
         stream = log_file
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
-    if level == "info":
-        # That idle clients are let go is no problem, and there may be thousands of them every other minute.
-        predicate.setLogLevelForNamespace("twisted.web.http.HTTPChannel", LogLevel.warn)
     observer: ILogObserver = textFileLogObserver(stream)
     if path == "-" and is_journal(stream, os.environ):
         observer = FileLogObserver(stream, lambda event: journal_lines(event, with_date))
-    return FilteringLogObserver(observer, [predicate])
+    return FilteringLogObserver(observer, [threshold.predicate])
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

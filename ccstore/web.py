@@ -305,16 +305,23 @@ class LimitedSite(Site):
         access_log: bool,
         room: Room,
     ) -> None:
-        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
+        super().__init__(resource, reactor=reactor)
         self.displayTracebacks = False
-        self.max_body = max_body
-        self.keep_alive = keep_alive
         self.room = room
         self.in_flight = 0
         self.refused_bodies = 0
         self.channels: WeakSet[HTTPChannel] = WeakSet()
-        self._access_log = access_log
         self._over: Deferred[None] | None = None
+        self.reconfigure(
+            max_body=max_body, idle_timeout=idle_timeout, keep_alive=keep_alive, access_log=access_log
+        )
+
+    def reconfigure(self, *, max_body: int, idle_timeout: float, keep_alive: bool, access_log: bool) -> None:
+        """Go on with other limits; connections that there are keep their ``idle_timeout``."""
+        self.max_body = max_body
+        self.timeOut = idle_timeout or None
+        self.keep_alive = keep_alive
+        self._access_log = access_log
 
     def log(self, request: Any) -> None:
         if self._access_log:

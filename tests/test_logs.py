@@ -18,7 +18,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, LogLevel, capturedLogs
 from twisted.web.http import HTTPChannel
 
-from ccstore.logs import LEVELS, RateLimit, is_journal, make_observer
+from ccstore.logs import LEVELS, RateLimit, Threshold, is_journal, make_observer
 
 # Not saying the same thing too often
 
@@ -120,7 +120,7 @@ def no_signal_handler() -> Iterator[None]:
 
 
 def log_at_every_level(level: str, path: str) -> None:
-    log = Logger(namespace="test", observer=make_observer(level, path))
+    log = Logger(namespace="test", observer=make_observer(Threshold(level), path))
     for each in LogLevel.iterconstants():
         log.emit(each, "said at {name}", name=each.name)
 
@@ -153,7 +153,7 @@ def test_idle_clients_fill_no_log(level: str, lines: int, tmp_path: Path) -> Non
         channel.timeoutConnection()
     (event,) = events
     path = tmp_path / "log"
-    make_observer(level, str(path))(event)
+    make_observer(Threshold(level), str(path))(event)
     assert len(path.read_text().splitlines()) == lines
 
 
@@ -186,7 +186,7 @@ def test_the_journal_gets_priorities_and_has_the_time_itself(capfd: pytest.Captu
 
 @pytest.mark.usefixtures("journal")
 def test_the_journal_gets_the_time_too_if_it_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
-    Logger(namespace="test", observer=make_observer("info", "-", with_date=True)).info("a\nb")
+    Logger(namespace="test", observer=make_observer(Threshold("info"), "-", with_date=True)).info("a\nb")
     first, second = capfd.readouterr().out.splitlines()
     assert re.fullmatch(r"<6>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \[test#info\] a", first)
     assert second == "<6>\tb"
@@ -214,7 +214,7 @@ def test_a_log_file_is_continued(tmp_path: Path) -> None:
 
 def test_the_file_is_rotated_at_a_signal(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    log = Logger(observer=make_observer("info", str(path)))
+    log = Logger(observer=make_observer(Threshold("info"), str(path)))
     log.info("before")
     os.kill(os.getpid(), signal.SIGUSR1)
     log.info("after")
@@ -225,5 +225,5 @@ def test_the_file_is_rotated_at_a_signal(tmp_path: Path) -> None:
 
 def test_a_handler_of_that_signal_is_kept(tmp_path: Path) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    make_observer("info", str(tmp_path / "log"))
+    make_observer(Threshold("info"), str(tmp_path / "log"))
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN

@@ -81,13 +81,17 @@ class Api:
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
     ) -> None:
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
-        self._config = config
+        self.reconfigure(config)
         self._intake = intake
         self._store = store
         self._clock = clock
         self._figures = figures
         self._samples = samples
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
+        self._config = config
 
     # Each with and without the last slash, and no redirect between them.
 

@@ -94,6 +94,7 @@ class Condition:
     source: str
     is_of_series: bool = field(eq=False)
     _run: Run = field(eq=False, repr=False)
+    _constants: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)
 
     @classmethod
     def of(cls, source: str, constants: Mapping[str, Any] | None = None) -> Condition:
@@ -107,7 +108,7 @@ class Condition:
         node = _always if source.strip() == "*" else parser.read()
         if node.kind not in (_BOOLEAN, _UNKNOWN):
             raise ExpressionError(node.position, f"expected what is true or false, found {node.kind}")
-        return cls(source, node.is_of_series, node.run)
+        return cls(source, node.is_of_series, node.run, constants or {})
 
     def holds(self, subject: Subject) -> bool:
         """Whether it is true for a message; raises :class:`ConditionFailed`."""

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource
@@ -19,8 +18,8 @@ from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.interfaces import IReceiver, Limits
+from ccstore.listening import ServerPort, address_of
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
@@ -137,10 +136,9 @@ class HttpReceiver(Service):
 
     def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any, room: Room) -> None:
         self.setName(config.name)
+        self.intake = intake
         self.account = intake.account
         self._config = config
-        self._reactor = reactor
-        self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
             reactor=reactor,
@@ -150,26 +148,31 @@ class HttpReceiver(Service):
             access_log=config.access_log,
             room=room,
         )
+        self._port = ServerPort(reactor, self._site, f"receiver {config.name!r}")
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
-        config = self._config
-        self._port = listen(
-            self._reactor,
-            self._site,
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
+        return f"{self.what} over HTTP on {self._port.open(self._config)}{self._config.path}"
+
+    def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: whoever waits for an answer has no limits of this kind."""
+        self._config = config
+        self._site.resource = _WriteResource(config, self.intake)
+        self._site.reconfigure(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
         )
-        return f"{self.what} over HTTP on {where(self._port)}{config.path}"
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -180,5 +183,5 @@ class HttpReceiver(Service):
         return {
             "refused_bodies": self._site.refused_bodies,
             "requests_in_flight": self._site.in_flight,
-            "tls_failures": tls_failures(self._port),
+            **self._port.figures(),
         }

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -20,9 +20,9 @@ from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
+from ccstore.interfaces import IReceiver, Limits
 from ccstore.lineprotocol import Decoded
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.listening import ServerPort, address_of
 from ccstore.message import Batch
 from ccstore.pace import LEAST_PIECE
 from ccstore.receivers.door import Door
@@ -111,6 +111,11 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.piece = size
         self.transport.bufferSize = size  # type: ignore[union-attr]
 
+    def set_timeout(self) -> None:
+        """Begin to wait anew, for as long as the receiver says by now."""
+        if not (self.is_over or self._is_paused):
+            self.setTimeout(self._receiver.idle_timeout)
+
     def set_pace(self) -> None:
         """Read on, or not for the time being."""
         if self.is_over:
@@ -170,7 +175,6 @@ class TcpReceiver(Service):
         self.account = intake.account
         self.idle_timeout = config.idle_timeout or None
         self._config = config
-        self._reactor = reactor
         self._backlog = Backlog(
             intake,
             max_waiting=max_waiting,
@@ -193,7 +197,7 @@ class TcpReceiver(Service):
         self._turn: IDelayedCall | None = None
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
-        self._port: IListeningPort | None = None
+        self._port = ServerPort(reactor, _LineFactory(self), f"receiver {config.name!r}")
         self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
@@ -208,27 +212,36 @@ class TcpReceiver(Service):
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
-        config = self._config
-        self._port = listen(
-            self._reactor,
-            _LineFactory(self),
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-        )
-        self._door = Door(self.intake.clock, self._port)
-        return f"line protocol over TCP on {where(self._port)}"
+        place = self._port.open(self._config)
+        assert self._port.port is not None
+        self._remove_door()
+        self._door = Door(self.intake.clock, self._port.port)
+        return f"line protocol over TCP on {place}"
 
-    async def stop_listening(self) -> None:
-        """See :meth:`IReceiver.stop_listening`."""
+    def _remove_door(self) -> None:
         if self._door is not None:
             self._door.remove()
             self._door = None
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+
+    def reconfigure(self, config: TcpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`."""
+        self._config = config
+        self._backlog.limit(limits.messages, limits.size)
+        self.intake.set_decoder(self._decoder)
+        self.idle_timeout = config.idle_timeout or None
+        for connection in self._connections:
+            self.intake.set_decoder(connection.decoder)
+            connection.set_timeout()
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
+    async def stop_listening(self) -> None:
+        """See :meth:`IReceiver.stop_listening`."""
+        self._remove_door()
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -257,7 +270,7 @@ class TcpReceiver(Service):
             "refused_connections": self._refused,
             "hung_up_connections": self._hung_up,
             "pauses": self._backlog.pauses,
-            "tls_failures": tls_failures(self._port),
+            **self._port.figures(),
         }
 
     # -- for the connections
