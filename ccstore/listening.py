@@ -61,6 +61,16 @@ class ListenError(Exception):
                 return "address"
         return "port"
 
+    @property
+    def is_taken(self) -> bool:
+        """Somebody listens there already, who may be ourselves."""
+        cause = self.__context__
+        if not isinstance(cause, CannotListenError):
+            return False
+        # A socket in the file system has a lock beside it, and no error of the system.
+        is_error = isinstance(cause.socketError, Exception)
+        return not is_error or getattr(cause.socketError, "errno", None) == errno.EADDRINUSE
+
     def at(self, part: str) -> str:
         """The text, with the place in the configuration.
 

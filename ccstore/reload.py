@@ -158,6 +158,7 @@ class _Move:
     stay: Callable[[], object] | None = None
     place: str = ""
     error: ListenError | None = None
+    _has_made_way: bool = False
 
     def listen(self) -> None:
         try:
@@ -170,18 +171,19 @@ class _Move:
         await (self.listener.leave() if self.rival is None else self.rival.stop_listening())
 
     async def make_way(self) -> None:
-        """Close whatever is open, so that all ports can be opened that were."""
+        """Close whatever is open, so that it can be opened anew."""
+        self._has_made_way = True
         await self.listener.stop_listening()
         if self.rival_listens:
             await self.rival.stop_listening()
 
-    def go_back(self) -> None:
-        """Listen on the former port again; raises :class:`ListenError`."""
+    def go_back(self) -> str | None:
+        """Listen on the former port again, and say where if it was closed; raises :class:`ListenError`."""
         if self.stay is not None:
             self.stay()
-            self.listener.listen()
-        elif self.rival_listens:
-            self.rival.listen()
+        who = self.listener if self.stay is not None else self.rival
+        has_port = self.stay is not None or self.rival_listens
+        return who.listen() if self._has_made_way and has_port else None
 
 
 class Reloader:
@@ -325,28 +327,30 @@ class Reloader:
             if move.error is None:
                 await move.leave()
         # The others may want what is only now free, or what they or others of them have themselves.
-        late = [move for move in moves if move.error is not None and move.error.key in _PLACE]
+        late = [move for move in moves if move.error is not None and move.error.is_taken]
         for move in late:
             await move.make_way()
         for move in late:
             move.listen()
         try:
-            for move in late:
+            for move in moves:
                 if move.error is not None:
-                    move.go_back()
+                    self._go_back(move)
         except ListenError as error:
-            # Another one has its former port now: then they all go back.
+            # Another one has its former port by now: then they all go back.
             for move in late:
                 await move.make_way()
-            for move in late:
                 move.error = move.error or error
-                self._go_back(move)
+            for move in late:
+                try:
+                    self._go_back(move)
+                except ListenError as failed:
+                    self.log.critical("nobody listens any more: {problem}", problem=failed.at(move.part))
 
     def _go_back(self, move: _Move) -> None:
-        try:
-            move.go_back()
-        except ListenError as error:
-            self.log.critical("nobody listens any more: {problem}", problem=error.at(move.part))
+        place = move.go_back()
+        if place is not None:
+            self.log.info("{place}", place=place)
 
     def _tell(self, done: Plan, moves: Sequence[_Move], restart: Sequence[str]) -> None:
         """Say in a few lines what came of it."""

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
@@ -18,6 +19,10 @@ from ccstore.listening import ListenError
 from ccstore.process import Process
 from ccstore.reload import Reloader
 from ccstore.storage.service import StorageService
+
+#: Seconds that what a receiver has taken in may wait to be stored before it is told of as gone, and between
+#: two looks at that.
+_COMMITTED, _LOOK = 5.0, 0.05
 
 
 class StartError(SystemExit):
@@ -120,6 +125,10 @@ class EventStoreService(MultiService):
     async def see_off(self, receiver: IReceiver) -> None:
         await _all([receiver.drain()])
         receiver.intake.flush()
+        for _ in range(round(_COMMITTED / _LOOK)):
+            if not receiver.account.waiting:
+                break
+            await deferLater(self._reactor, _LOOK)
         if receiver.account.name in self._former:
             self.log.info("{summary}; this receiver is gone", summary=receiver.account.summary())
 
@@ -169,9 +178,10 @@ class EventStoreService(MultiService):
         """From now on, a signal leads to an orderly stop; whoever reads this in the log may rely on it."""
         self.log.info("ccstore {version} runs", version=__version__)
         if self._process is not None:
-            self._process.is_running(lambda: self._reactor.callFromThread(self._reload))
+            self._process.is_running(lambda: self._reactor.callFromThread(self.reload))
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Read the configuration again."""
         if self._reloader is not None:
             self._reloader.reload()
 
@@ -187,7 +197,7 @@ class EventStoreService(MultiService):
         # What has arrived may wait for earlier lines to be committed, which goes on meanwhile.
         await _all([listener.drain() for _, listener in self._listeners])
         await self._storage.stop()
-        for account in self._accounts:
+        for account in [*self._accounts, *self._former.values()]:
             if account.received:
                 self.log.info("{summary}", summary=account.summary())
             if not account.is_balanced:
