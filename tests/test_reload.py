@@ -18,7 +18,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from ccstore.config import Config, ConfigError
 from ccstore.reload import Plan
 from ccstore.tap import build
-from tests.backends import ScriptedBackend
 from tests.support import Client, event, load, ports_in, scratch
 
 _PATIENCE = 30.0
@@ -377,8 +376,3 @@ class ReloadTests(_ReloadTests):
         self.addCleanup(logs.__exit__, None, None, None)
         build(load(scratch(self)), reactor).reload()
         self.assertEqual(formatEvent(found[-1]), "there is no configuration file to read again")
-
-
-class BackendTests(SynchronousTestCase):
-    def test_a_scripted_backend_takes_another_retention(self) -> None:
-        self.successResultOf(ScriptedBackend().retain(5.0))

@@ -282,7 +282,7 @@ class WriterApart:
             raise
 
     def retain(self, process: WriterProcess, retention: int) -> None:
-        process.retention = retention  # the next one that is started has it in any case
+        self._process.retention = retention  # the next one that is started has it in any case
         self._request(process, "retain", retention)
 
     def tend(self, process: WriterProcess, now: int) -> None:
