@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -124,6 +125,9 @@ class IBackend(Interface):
     def tend(now: int) -> Deferred[None]:
         """Housekeeping, called about once a second with the time in ns."""
 
+    def retain(retention: float) -> Deferred[None]:
+        """From now on, events expire after so many seconds."""
+
     def close() -> Deferred[None]:
         """Close the database, after what was begun has ended."""
 
@@ -153,13 +157,35 @@ class ICopyTarget(Interface):
         """How many messages there are, by cluster and kind."""
 
 
+@frozen
+class Limits:
+    """How much of one receiver may wait to be stored: messages, and bytes."""
+
+    messages: int
+    size: int
+
+
 class IReceiver(Interface):
     """Lets line protocol in. A service; its order of life is kept by whoever owns it."""
 
     account = Attribute("The books, an :class:`ccstore.accounting.Account`.")
+    intake = Attribute("The way of its lines, an :class:`ccstore.intake.Intake`.")
 
     def listen() -> str:
-        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`."""
+        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`.
+
+        A port that is open already stays so beside it, until :meth:`leave`.
+        """
+
+    def reconfigure(config: Any, limits: Limits) -> bool:
+        """Go on with another configuration of the same type; connections stay, and have its limits.
+
+        Files for TLS are read again, whatever has changed. False if the port that is open will not do: then
+        the next :meth:`listen` opens the other one.
+        """
+
+    def leave() -> Awaitable[None]:
+        """Close the port that was open before the last :meth:`listen`; connections stay."""
 
     def stop_listening() -> Awaitable[None]:
         """Let nobody new in."""

@@ -18,6 +18,13 @@ from ccstore.openfiles import raise_limit
 #: 5 ms each time.
 _SWITCH_INTERVAL = 0.0001
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+#: The configuration is to be read again.
+_RELOADING = signal.SIGHUP
+
+
+def hold_reloads() -> None:
+    """From now on the signal to reload waits until the daemon runs, instead of ending the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [_RELOADING])
 
 
 class Process:
@@ -50,9 +57,13 @@ class Process:
         # The reactor installs its handlers when it runs. A signal that comes between the first open port and
         # that moment waits, since it would end the process without an orderly stop.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        hold_reloads()
 
-    def is_running(self) -> None:
-        """The reactor runs, and stops at a signal: let those in that came meanwhile."""
+    def is_running(self, reload: Callable[[], None]) -> None:
+        """The reactor runs, and stops at a signal: let those in that came meanwhile.
+
+        :param reload: called at a signal to reload, in the middle of whatever the reactor is doing.
+        """
         handlers = {int(number): signal.getsignal(number) for number in _STOPPING}
         is_stopping = False
 
@@ -70,7 +81,9 @@ class Process:
                 handler
             ):  # otherwise it is ignored, as it is for what a shell has put to the background
                 signal.signal(number, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        # Also where it was ignored, as nohup has it: to reload is harmless, and to be ended is not.
+        signal.signal(_RELOADING, lambda number, frame: reload())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, _RELOADING))
 
     def fail(self, reasons: Sequence[str]) -> None:
         """Leave nothing behind, and tell whoever waits in the foreground."""

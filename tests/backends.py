@@ -59,6 +59,9 @@ class MemoryBackend:
     def open(self) -> None:
         self.is_open = True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
     def close(self) -> Deferred[None]:
         self.is_open = False
         return succeed(None)
@@ -186,6 +189,9 @@ class ScriptedBackend:
 
     def open(self) -> None:
         self.is_open = True
+
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
 
     def close(self) -> Deferred[None]:
         self.is_open = False

@@ -56,7 +56,7 @@ def test_the_log_of_a_start_a_few_requests_and_a_stop(config: Path) -> None:
             rf"info: receiver web: line protocol over HTTP on {port}, user name and password are required",
             rf"info: REST on {port}, no token is required",
             rf"info: storing in {re.escape(str(config.parent))}/ccstore\.db \(SQLite \S+\)",
-            r"info: events are kept for 1d12h, logs for ever",
+            r"info: events are kept for 36h, logs for ever",
             r"info: at most 200,000 messages wait in memory to be stored",
             r"info: at most [\d,]+ files may be open",
             r"info: ccstore \S+ runs",

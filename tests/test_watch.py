@@ -317,7 +317,7 @@ def test_an_import_into_a_file_that_is_moved_away(tmp_path: Path) -> None:
 
 
 def errors(daemon: WatchedDaemon) -> list[str]:
-    return [text for text in daemon.log if "#error]" in text or "#critical]" in text]
+    return [text for text in daemon.log if " error: " in text or " critical: " in text]
 
 
 def test_a_daemon_whose_file_is_removed_says_so_by_itself(tmp_path: Path) -> None:

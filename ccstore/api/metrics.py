@@ -11,7 +11,9 @@ from typing import Any, Final
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 #: Figures of receivers that are no counters; all others are.
-_GAUGES: Final = frozenset(("connections", "connected", "pending", "requests_in_flight"))
+_GAUGES: Final = frozenset(
+    ("certificate_expires", "connections", "connected", "pending", "requests_in_flight")
+)
 #: What the storage shows that only ever grows while the daemon runs.
 _COUNTERS: Final = frozenset(
     (

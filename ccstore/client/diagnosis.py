@@ -21,6 +21,8 @@ _UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds"
 #: How far a factor between two times may be from a thousand, a million or a thousand million.
 _NEAR: Final = 1.25
 _YEAR: Final = 365.25 * 86400
+#: Seconds before its end in which a certificate is worth a word, as at the start of the daemon.
+_ENDS_SOON: Final = 14 * 86400
 
 
 @frozen
@@ -116,6 +118,7 @@ def _receiver(
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
     yield from _dominating(name, figures, samples)
     yield from _figures(name, figures, refused)
+    yield from _certificate(name, figures, now)
 
 
 def _shown(sample: Mapping[str, Any]) -> str:
@@ -332,6 +335,20 @@ def _dominating(
         "begin with it",
         [sender],
     )
+
+
+def _certificate(name: str, figures: Mapping[str, Any], now: float) -> Iterator[Finding]:
+    """Whether those who connect with TLS will still be able to."""
+    ends = figures.get("certificate_expires")
+    if isinstance(ends, int) and ends - now < _ENDS_SOON:
+        when = f"expires in {show_span(ends - now)}" if ends > now else "has expired"
+        yield Finding(
+            True,
+            name,
+            f"the certificate {when}, at {show_moment(ends)}",
+            "renew it; the new one is used within a minute",
+            reason="certificate_expires",
+        )
 
 
 def _figures(

@@ -11,8 +11,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource
@@ -21,8 +20,8 @@ from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, figures_of, listen, protection, where
+from ccstore.interfaces import IReceiver, Limits
+from ccstore.listening import ServerPort, address_of, protection
 from ccstore.openfiles import OpenFiles
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
@@ -167,11 +166,9 @@ class HttpReceiver(Service):
         files: OpenFiles | None = None,
     ) -> None:
         self.setName(config.name)
+        self.intake = intake
         self.account = intake.account
         self._config = config
-        self._reactor = reactor
-        self._files = files or OpenFiles(reactor)
-        self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
             intake=intake,
@@ -183,30 +180,39 @@ class HttpReceiver(Service):
             room=room,
             limits=config.limits,
         )
+        self._port = ServerPort(
+            reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor)
+        )
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            self._site,
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-            files=self._files,
-        )
-        self._site.listens_on(self._port, config.endpoint)
-        place = f"{where(self._port)}{config.path}{protection(config.endpoint, config.tls)}"
+        place = f"{self._port.open(config)}{config.path}{protection(config.endpoint, config.tls)}"
+        assert self._port.port is not None
+        self._site.listens_on(self._port.port, config.endpoint)
         credentials = "" if config.username is None else ", user name and password are required"
         return f"{self.what} over HTTP on {place}{credentials}"
 
+    def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: whoever waits for an answer has no limits of this kind."""
+        self._config = config
+        self._site.resource = _WriteResource(config, self.intake)
+        self._site.reconfigure(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+            limits=config.limits,
+        )
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -214,4 +220,4 @@ class HttpReceiver(Service):
 
     def figures(self) -> dict[str, object]:
         """See :meth:`IReceiver.figures`."""
-        return {**self._site.figures(), **figures_of(self._port)}
+        return {**self._site.figures(), **self._port.figures()}

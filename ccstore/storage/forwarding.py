@@ -60,6 +60,12 @@ class Forwarder:
         self._refused_now: set[int] = set()
         self._counts = {"sent": 0, "expired": 0, "refused": 0}
 
+    def reconfigure(self, *, retention: float, most: int, max_size: int) -> None:
+        """Go on with other settings."""
+        self._retention = retention
+        self._most = most
+        self._spool.limit(max_size)
+
     @property
     def is_idle(self) -> bool:
         """Nothing is spooled, nor about to be."""

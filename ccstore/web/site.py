@@ -61,13 +61,10 @@ class LimitedSite(Site):
         limits: HttpLimits,
         patience: Patience | None = None,
     ) -> None:
-        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
+        super().__init__(resource, reactor=reactor)
         self.displayTracebacks = False
-        self.max_body = max_body
-        self.keep_alive = keep_alive
         self.room = room
         self.patience = patience or Patience()
-        self.allowed_hosts = limits.allowed_hosts
         self.is_local = False
         self.connections = Connections(reactor, limits.max_connections, limits.max_connections_per_address)
         self.in_flight = 0
@@ -77,8 +74,25 @@ class LimitedSite(Site):
         self._bad_requests = 0
         self._foreign_requests = 0
         self._intake = intake
-        self._access_log = access_log
         self._over: Deferred[None] | None = None
+        self.reconfigure(
+            max_body=max_body,
+            idle_timeout=idle_timeout,
+            keep_alive=keep_alive,
+            access_log=access_log,
+            limits=limits,
+        )
+
+    def reconfigure(
+        self, *, max_body: int, idle_timeout: float, keep_alive: bool, access_log: bool, limits: HttpLimits
+    ) -> None:
+        """Go on with other limits; connections that there are keep their ``idle_timeout``."""
+        self.max_body = max_body
+        self.timeOut = idle_timeout or None
+        self.keep_alive = keep_alive
+        self.allowed_hosts = limits.allowed_hosts
+        self.connections.set_limits(limits.max_connections, limits.max_connections_per_address)
+        self._access_log = access_log
 
     def listens_on(self, port: IListeningPort, endpoint: str | None) -> None:
         """The port is open.

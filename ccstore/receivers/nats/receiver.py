@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from OpenSSL import SSL, crypto
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
@@ -24,7 +23,7 @@ from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, read_credentials
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver, Refusal
+from ccstore.interfaces import IReceiver, Limits, Refusal
 from ccstore.listening import ListenError
 from ccstore.listening import why as why_not
 from ccstore.logs import RateLimit
@@ -32,7 +31,8 @@ from ccstore.message import Batch
 from ccstore.receivers.nats.connection import CLOSED, PATIENCE, Connection, Introduction, NatsError, why
 from ccstore.receivers.nats.framing import Delivery
 from ccstore.receivers.nats.jetstream import MESSAGES, Consumer
-from ccstore.receivers.nats.tls import client_options
+from ccstore.receivers.nats.tls import client_material
+from ccstore.renewal import UNUSABLE, Renewal
 
 #: Seconds between two attempts to connect: at first, and at most. Each is cut by up to a half, at random.
 _FIRST_DELAY: Final = 1.0
@@ -93,6 +93,7 @@ class NatsReceiver(Service):
         self._chance = random.SystemRandom() if chance is None else chance
         self._credentials: Credentials | None = None
         self._introduction: Introduction | None = None
+        self._renewal: Renewal | None = None  # of what TLS needs, if it is to be used in any case
         self._backlog = Backlog(
             intake, max_waiting=max_waiting, max_waiting_size=max_waiting_size, changed=self._set_pace
         )
@@ -133,8 +134,14 @@ class NatsReceiver(Service):
             except (OSError, Unfit) as error:
                 raise ListenError(f"receiver {config.name!r}: {_said(error)}", "nkey_file") from None
         try:
-            tls = client_options(config.tls, config.address) if config.tls.is_required else None
-        except (Unfit, OSError, TypeError, ValueError, SSL.Error, crypto.Error) as error:
+            if config.tls.is_required:
+                self._renewal = Renewal(
+                    lambda: client_material(config.tls, config.address),
+                    self.intake.clock,
+                    f"receiver {config.name!r}",
+                    why_not,
+                )
+        except UNUSABLE as error:
             key = "tls_ca" if config.tls.certificate is None else "tls_certificate"
             raise ListenError(f"receiver {config.name!r}: {why_not(error)}", key) from None
         self._introduction = Introduction(
@@ -142,17 +149,31 @@ class NatsReceiver(Service):
             user=config.user,
             password=config.password,
             credentials=self._current_credentials,
-            tls=tls,
-            default_tls=lambda: client_options(config.tls, config.address),
+            tls=None if self._renewal is None else self._current_tls,
+            default_tls=lambda: client_material(config.tls, config.address).options,
             is_tls_first=config.tls.is_first,
             max_payload=config.max_payload,
         )
         by = "" if config.stream is None else f", by JetStream's stream {config.stream}"
         return f"line protocol from NATS at {self._server}, subject {config.subject}{by}"
 
+    def reconfigure(self, config: NatsReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: for another server or subject it takes another receiver."""
+        self._config = config
+        self._backlog.limit(limits.messages, limits.size)
+        self.intake.set_decoder(self._decoder)
+        if self._renewal is not None:
+            self._renewal.look()
+        return True
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`; there is no port."""
+
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`: take no more than what is on its way."""
         self._is_stopping = True
+        if self._renewal is not None:
+            self._renewal.stop()
         if self._running is not None and self._connection is None:
             running, self._running = self._running, None
             running.cancel()
@@ -196,6 +217,8 @@ class NatsReceiver(Service):
             "slow_consumer": self._slow_consumer,
             "pauses": self._backlog.pauses,
         }
+        if self._renewal is not None:
+            found["certificate_expires"] = self._renewal.material.ends_at
         if self._consumer is not None:
             found["acknowledged"] = self._consumer.acknowledged
             found["redelivered"] = self._consumer.redelivered
@@ -207,6 +230,8 @@ class NatsReceiver(Service):
     def startService(self) -> None:
         """Begin to connect, and never give up."""
         super().startService()
+        if self._renewal is not None:
+            self._renewal.start()
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._running.addErrback(lambda failure: self.log.failure("the NATS receiver has ended", failure))
@@ -220,6 +245,12 @@ class NatsReceiver(Service):
 
     def _token(self) -> str:
         return f"{self._chance.getrandbits(96):024x}"
+
+    def _current_tls(self) -> Any:
+        """What TLS needs by what the files have, which may have been renewed."""
+        assert self._renewal is not None
+        self._renewal.look()
+        return self._renewal.material.options
 
     def _current_credentials(self) -> Credentials | None:
         """Those in the file, which may have been renewed; the last ones that were good if it is not."""

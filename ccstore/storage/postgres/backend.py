@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg2
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -134,6 +134,13 @@ class PostgresBackend:
         await self._views.load(session)
         # Whether it is writable at all.
         await session.execute("BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (0, ''); ROLLBACK")
+
+    def retain(self, retention: float) -> Deferred[None]:
+        """See :meth:`IBackend.retain`; missing partitions are made in a moment, as after a start."""
+        self._retention = int(retention * 1e9)
+        self._partitions = Partitions(self._retention)
+        self._streams.retain(max(self._retention, _LEAST_NOTED))
+        return succeed(None)
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""

@@ -57,6 +57,10 @@ class Spool:
         self.failure: str | None = None
         self.added = 0
 
+    def limit(self, max_size: int) -> None:
+        """Another size from now on; what is there stays, even if it is more."""
+        self._max_size = self._file.max_size = max_size
+
     # -- life
 
     def open(self) -> None:

@@ -169,6 +169,11 @@ class SqliteBackend:
         )
         return True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        """See :meth:`IBackend.retain`."""
+        self._retention = int(retention * 1e9)
+        return self._run(self._writer.retain, self._retention)
+
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
 
