@@ -247,6 +247,7 @@ def test_each_unit_that_is_taken_for_another(precision: str, factor: int, said: 
 def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"stats": {"manager": {"errors": {"unavailable": "database is locked"}}}}, "database is locked"),
+        ({"stats": {"manager": {"errors": {"spool": "it was removed"}}}}, "be spooled: it was removed"),
         ({"stats": {"backend": {"errors": {"delete_sql_exec_failed": 2}}}}, "could not be deleted 2 times"),
         ({"figures": {"connected": False}}, "there is no connection to the NATS server"),
         ({"figures": {"slow_consumer": 5}}, "5 times the NATS server closed the connection"),

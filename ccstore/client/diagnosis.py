@@ -79,14 +79,10 @@ def diagnose(stats: Mapping[str, Any], sampled: Mapping[str, Any]) -> list[Findi
 
 
 def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
-    reason = stats["manager"]["errors"].get("unavailable")
-    if reason:
-        yield Finding(
-            True,
-            None,
-            f"the store cannot write: {reason}",
-            "make room on the disk, or end what has the database locked; what waits is written then",
-        )
+    for name, what in (("unavailable", "the store cannot write"), ("spool", "nothing can be spooled")):
+        reason = stats["manager"]["errors"].get(name)
+        if reason:
+            yield Finding(True, None, f"{what}: {reason}", "see to that; what waits is written then")
     refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
     if refused:
         yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")

@@ -308,9 +308,12 @@ class SqliteBackend:
             # It may have been read from another file that was put there meanwhile.
             self._watch.check()
         except StoreUnavailable:
-            if not self._watch.is_good:
+            try:
+                self._watch.check()
+            except FileChanged:
                 # A connection that is made now may be to another file.
                 self._stop_reading()
+                raise
             raise
         return pages
 

@@ -90,15 +90,6 @@ class Watch:
         """What is in the file is not what was written."""
         return bool(self._overwritten or self._damage)
 
-    @property
-    def is_good(self) -> bool:
-        """The file at the path is the one that is open, and nobody has overwritten it."""
-        try:
-            self.check()
-        except FileChanged:
-            return False
-        return True
-
     def check(self) -> os.stat_result:
         """Raises :class:`FileChanged` if the files at the paths are not those that are open."""
         if self._overwritten is not None:
