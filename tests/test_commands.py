@@ -155,7 +155,8 @@ def test_at_the_port_of_a_receiver(old_site: Site, line: str) -> None:
         says = (
             f"{url} says 405: lines are sent by POST; {hint}"
             if line == "HTTP"
-            else f"no answer from {url} within 0.5 s: {hint}"
+            else f"{url} says 400: this is HTTP, and this port takes lines as they are: POST them to a"
+            " receiver of type http"
         )
         assert done == (2, "", f"ccstore {command[0]}: {says}\n")
     done = old_site.run("send", *words, "--cluster", "alex", "--event", "x", "--json")
@@ -166,7 +167,7 @@ def test_at_the_port_of_a_receiver(old_site: Site, line: str) -> None:
     else:
         # A body would be taken for lines, and stored by somebody who cannot say so.
         assert (done.status, done.json["failed"]) == (2, 0)
-        assert f"no answer from {url} within 0.5 s: {hint}; nothing was sent" in done.err
+        assert done.err == f"ccstore send: {says}\n"
         assert after["tcp"]["stored"] == before["tcp"]["stored"]
 
 

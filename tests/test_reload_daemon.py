@@ -134,11 +134,11 @@ def test_a_signal_while_it_starts_and_while_it_stops(config: Path, line: str) ->
         with connect(daemon) as connection:
             connection.sendall(event("a") + b"\n")
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait_for(r"#info\] stopping$")
+            daemon.wait_for("info: stopping")
             assert daemon.stop(signal.SIGHUP) == -signal.SIGTERM
         daemon.wait_for("not read again: the daemon is stopping")
         daemon.wait_for(r"tcp: 1 received, 1 stored")
-        daemon.wait_for(r"#info\] stopped$")
+        daemon.wait_for("info: stopped")
 
 
 def test_a_signal_while_the_configuration_is_read_for_the_first_time(tmp_path: Path) -> None:

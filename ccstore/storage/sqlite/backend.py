@@ -433,9 +433,13 @@ class SqliteBackend:
             return self._watch.guard(partial(self._writer.checkpoint, connection), work, *arguments)
         # The process sees to it itself. Started again, it could not know which file it is to be.
         self._watch.check_content()
-        if not self._writer.is_running:
-            self._watch.check()
-        return work(*arguments)
+        if self._writer.is_running:
+            return work(*arguments)
+        self._watch.forget_others()
+        self._watch.check()
+        result = work(*arguments)
+        self._watch.look(is_used=True)
+        return result
 
     def _translate(self, failure: Failure) -> Failure:
         """Errors of sqlite3 as errors of the store."""

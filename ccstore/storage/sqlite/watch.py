@@ -85,6 +85,14 @@ class Watch:
         self._access = {}
         self._overwritten = self._damage = None
 
+    def forget_others(self) -> None:
+        """The process that writes has ended: whoever closed the file last has removed what is beside it."""
+        if self._index is not None:
+            os.close(self._index)
+        self._index = None
+        self._access = {path: access for path, access in self._access.items() if path not in self._beside}
+        self._beside = {}
+
     @property
     def is_damaged(self) -> bool:
         """What is in the file is not what was written."""
