@@ -203,6 +203,15 @@ class ReloadTests(_ReloadTests):
             connectProtocol(HostnameEndpoint(reactor, "127.0.0.1", before), Client()), Exception
         )
 
+    async def test_who_waits_at_the_former_port_is_let_in(self) -> None:
+        self.start(receivers={"t": TCP}, storage={"flush_time": 0})
+        waiting = [socket.create_connection(("127.0.0.1", self.ports["TCP"])) for _ in range(100)]
+        for number, each in enumerate(waiting):
+            self.addCleanup(each.close)
+            each.sendall(event(f"{number}") + b"\n")
+        await self.reload(receivers={"t": {**TCP, "address": "localhost"}}, storage={"flush_time": 0})
+        await self.until(lambda: self.figures()["stored"] == 100)
+
     async def test_the_same_port_at_another_address(self) -> None:
         self.start(receivers={"t": TCP, "h": {**TCP, "type": "http"}, "u": {**TCP, "type": "udp"}})
         ports = self.ports
