@@ -31,6 +31,8 @@ from ccstore.proxied import PREFIX, ProxiedFactory
 from ccstore.renewal import UNUSABLE, Material, Renewal, material_of, material_of_endpoint
 
 _WARN_EVERY = 10.0
+#: Newcomers that the system keeps waiting at a port.
+_BACKLOG = 1024
 
 #: What OpenSSL says of a handshake that failed, and what it comes from.
 _HANDSHAKES = {
@@ -119,9 +121,9 @@ def listen(
     host = "127.0.0.1" if address == "localhost" else address
     try:
         if tls is None:
-            return opener.listenTCP(port, factory, backlog=1024, interface=host)
+            return opener.listenTCP(port, factory, backlog=_BACKLOG, interface=host)
         renewal = Renewal(lambda: material_of(tls), cast(Any, reactor), what, why)
-        return opener.listen_tls(port, factory, renewal, backlog=1024, interface=host)
+        return opener.listen_tls(port, factory, renewal, backlog=_BACKLOG, interface=host)
     except CannotListenError as error:
         raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {why(error)}") from None
     except UNUSABLE as error:
@@ -432,6 +434,7 @@ class ServerPort:
         """Close what was open before the last :meth:`open`."""
         former, self._former = self._former, []
         for port in former:
+            _let_in(port)
             self._figures.update(figures_of(port))
         await gatherResults([maybeDeferred(port.stopListening) for port in former])
 
@@ -456,6 +459,13 @@ class ServerPort:
         if self._renewal is not None:
             found["certificate_expires"] = self._renewal.material.ends_at
         return found
+
+
+def _let_in(port: Any) -> None:
+    """Let those in who wait at a port that is about to be closed: they may have sent something already."""
+    if hasattr(port, "numberAccepts"):  # a plugin of Twisted may open ports of any kind
+        port.numberAccepts = _BACKLOG
+        port.doRead()
 
 
 def _kind_of(place: Place) -> tuple[object, ...]:

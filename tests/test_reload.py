@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -18,6 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from ccstore.config import Config, ConfigError
 from ccstore.reload import Plan
 from ccstore.tap import build
+from tests.certificates import certificates
+from tests.nats import Server
 from tests.support import Client, event, load, ports_in, scratch
 
 _PATIENCE = 30.0
@@ -199,6 +203,15 @@ class ReloadTests(_ReloadTests):
             connectProtocol(HostnameEndpoint(reactor, "127.0.0.1", before), Client()), Exception
         )
 
+    async def test_who_waits_at_the_former_port_is_let_in(self) -> None:
+        self.start(receivers={"t": TCP}, storage={"flush_time": 0})
+        waiting = [socket.create_connection(("127.0.0.1", self.ports["TCP"])) for _ in range(100)]
+        for number, each in enumerate(waiting):
+            self.addCleanup(each.close)
+            each.sendall(event(f"{number}") + b"\n")
+        await self.reload(receivers={"t": {**TCP, "address": "localhost"}}, storage={"flush_time": 0})
+        await self.until(lambda: self.figures()["stored"] == 100)
+
     async def test_the_same_port_at_another_address(self) -> None:
         self.start(receivers={"t": TCP, "h": {**TCP, "type": "http"}, "u": {**TCP, "type": "udp"}})
         ports = self.ports
@@ -369,6 +382,80 @@ class ReloadTests(_ReloadTests):
             "b: 1 received, 1 stored, 0 rejected, 0 dropped, 0 waiting; this receiver is gone", said
         )
         self.assertEqual(said[-1], "the configuration is not read again: the daemon is stopping")
+
+    async def test_datagrams_of_both_ports_are_taken(self) -> None:
+        self.start(receivers={"u": {**TCP, "type": "udp"}}, storage={"flush_time": 0})
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sender.close)
+        for here, elsewhere in (("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")):
+            for number in range(5):
+                sender.sendto(event(f"{number}"), (here, self.ports["UDP"]))
+            # What the kernel holds of the former port is read before that is closed.
+            keys = {**TCP, "type": "udp", "address": elsewhere}
+            await self.reload(receivers={"u": keys}, storage={"flush_time": 0})
+        await self.until(lambda: self.figures("u")["stored"] == 10)
+
+    async def test_tls_from_now_on_on_the_same_port(self) -> None:
+        self.start(receivers={"t": TCP}, storage={"flush_time": 0})
+        certificates(self.directory)
+        client = await self.connect()
+        keys = {"port": self.ports["TCP"], "tls_certificate": "server.pem", "tls_key": "server.key"}
+        await self.reload(receivers={"t": {**TCP, **keys}}, storage={"flush_time": 0})
+        await self.send(client, "a")  # whoever was connected stays so
+        trusted = Certificate.loadPEM((self.directory / "ca.pem").read_bytes())
+        there = HostnameEndpoint(reactor, "127.0.0.1", keys["port"])
+        other = await connectProtocol(
+            wrapClientTLS(optionsForClientTLS("127.0.0.1", trusted), there), Client()
+        )
+        await self.send(other, "b")
+        other.transport.loseConnection()
+        await other.closed
+
+    async def test_phases_go_on_with_other_settings(self) -> None:
+        keys = {**TCP, "type": "eecpt", "analysis_interval": "1h"}
+        self.start(receivers={"e": keys}, storage={"flush_time": 0})
+
+        async def report(*values: int) -> None:
+            # One process whose steps are 1, and then one of 100.
+            body = b"".join(b"m,cluster=alex,jobid=7,rank=0 value=%d\n" % value for value in values)
+            client = await self.connect("HTTP")
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            client.transport.write(head % len(body) + body)
+            await client.closed
+
+        await report(1)
+        self.assertEqual(self.figures("e")["jobs"], 0)  # the metric has another name
+        await self.reload(receivers={"e": {**keys, "analysis_metric": "m"}}, storage={"flush_time": 0})
+        await report(1, 2, 3, 4)
+        self.assertEqual(self.figures("e")["processes"], 1)
+        shorter = {**keys, "analysis_metric": "m", "analysis_interval": "1s", "analysis_buffer_size": 5}
+        await self.reload(receivers={"e": shorter}, storage={"flush_time": 0})
+        await report(104)
+        await self.until(lambda: self.figures("e")["phase_changes"] == 1)
+
+    async def test_another_nats_subject(self) -> None:
+        folder = scratch(self) / "nats"
+        folder.mkdir()
+        server = Server(folder)
+        self.addCleanup(server.kill)
+        keys = {**NATS, "port": server.port}
+        self.start(receivers={"n": keys}, storage={"flush_time": 0})
+        with server.client() as client:
+            for number, subject in enumerate(("a", "b"), 1):
+                await self.reload(receivers={"n": {**keys, "subject": subject}}, storage={"flush_time": 0})
+                await self.until(lambda: self.figures("n")["connected"])
+                client.publish(subject, event(subject))
+                client.flush()
+                await self.until(lambda number=number: self.figures("n")["stored"] == number)
+            self.assertEqual(self.summary(), "changed receivers.n (another)")
+            # Rules need no other connection.
+            rules = {"drop_messages": ["job"]}
+            changed = {**keys, "subject": "b", "process_messages": rules}
+            await self.reload(receivers={"n": changed}, storage={"flush_time": 0})
+            client.publish("b", event("c"))
+            client.flush()
+            await self.until(lambda: self.figures("n")["dropped"] == {"rule": 1})
+            self.assertEqual(self.figures("n")["reconnects"], 0)
 
     async def test_without_a_file_there_is_nothing_to_read(self) -> None:
         logs = capturedLogs()

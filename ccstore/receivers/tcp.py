@@ -258,13 +258,14 @@ class TcpReceiver(Service):
 
     def reconfigure(self, config: TcpReceiverConfig, limits: Limits) -> bool:
         """See :meth:`IReceiver.reconfigure`."""
-        self._config = config
+        before, self._config = self._config, config
         self._backlog.limit(limits.messages, limits.size)
-        self.intake.set_decoder(self._decoder)
-        self.idle_timeout = config.idle_timeout or None
-        for connection in self._connections:
-            self.intake.set_decoder(connection.decoder)
-            connection.set_timeout()
+        if config != before:
+            self.idle_timeout = config.idle_timeout or None
+            self.intake.set_decoder(self._decoder)
+            for connection in self._connections:
+                self.intake.set_decoder(connection.decoder)
+                connection.set_timeout()
         return self._port.stays(config)
 
     async def leave(self) -> None:
