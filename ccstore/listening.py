@@ -24,6 +24,7 @@ from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
+from ccstore.figures import Figures, counter
 from ccstore.greetings import is_http
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.openfiles import AdmittingFactory, OpenFiles
@@ -293,23 +294,27 @@ def _inner(endpoint: str) -> tuple[bool, str]:
     return is_proxied, endpoint[len(PREFIX) :] if is_proxied else endpoint
 
 
-def figures_of(port: IListeningPort | None) -> dict[str, object]:
-    """How many connections to a port came to nothing before anything of them was read, by reason.
-
-    ``refused_no_files``: too many files were open; ``no_proxy_header``: at a port for load balancers, it was
-    from none; ``tls_failures``: they did not agree on TLS.
-    """
-    figures: dict[str, object] = {"refused_no_files": 0, "no_proxy_header": 0, "tls_failures": 0}
+def figures_of(port: IListeningPort | None) -> Figures:
+    """How many connections to a port came to nothing before anything of them was read, by reason."""
+    refused_no_files = no_proxy_header = tls_failures = 0
     factory = getattr(port, "factory", None)
     if isinstance(factory, AdmittingFactory):
-        figures["refused_no_files"] = factory.refused
+        refused_no_files = factory.refused
         factory = factory.wrappedFactory
     if isinstance(factory, ProxiedFactory):
-        figures["no_proxy_header"] = factory.failures
+        no_proxy_header = factory.failures
         factory = factory.wrappedFactory
     if isinstance(factory, _TlsFactory):
-        figures["tls_failures"] = factory.failures
-    return figures
+        tls_failures = factory.failures
+    return Figures(
+        refused_no_files=counter(
+            refused_no_files, "Connections that were refused, since too many files were open."
+        ),
+        no_proxy_header=counter(
+            no_proxy_header, "Connections to a port for load balancers that were from none."
+        ),
+        tls_failures=counter(tls_failures, "Connections that ended before TLS was agreed on."),
+    )
 
 
 def openssl_says(error: SSL.Error) -> str:

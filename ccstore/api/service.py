@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
+from ccstore.figures import Figures
 from ccstore.listening import figures_of, listen, protection, where
 from ccstore.openfiles import OpenFiles
 from ccstore.web import LimitedSite, Room
@@ -77,9 +78,9 @@ class ApiService(Service):
             port, self._port = self._port, None
             await maybeDeferred(port.stopListening)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """Figures besides the books."""
-        return {**self._site.figures(), **figures_of(self._port)}
+        return self._site.figures() | figures_of(self._port)
 
     async def drain(self) -> None:
         """Answer the requests in hand."""

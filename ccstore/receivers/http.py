@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
+from ccstore.figures import Figures
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver
 from ccstore.listening import address_of, figures_of, listen, protection, where
@@ -212,6 +213,6 @@ class HttpReceiver(Service):
         """See :meth:`IReceiver.drain`."""
         await self._site.drain(_DRAIN)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {**self._site.figures(), **figures_of(self._port)}
+        return self._site.figures() | figures_of(self._port)

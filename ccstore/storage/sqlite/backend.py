@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty
@@ -45,6 +46,12 @@ _REFUSED: Final = (
     ValueError,
     OverflowError,
 )
+#: What :meth:`Writer.figures` has.
+_OF_THE_FILE: Final = {
+    "segments": "Segments in the database.",
+    "bytes": "Bytes of the database file.",
+    "free_bytes": "Bytes of the file that are free for new messages.",
+}
 _Result = TypeVar("_Result")
 
 
@@ -395,16 +402,16 @@ class SqliteBackend:
         """See :meth:`ICopyTarget.count`."""
         return self._do(_count)
 
-    def status(self) -> Mapping[str, object]:
+    def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._writer.state
-        return {
-            "active_tables": state.active_tables,
-            "writes": state.writes,
-            "queries": self._queries,
-            "deletes": state.deletes,
-            **self._figures,
-        }
+        return Figures(
+            active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
+            writes=counter(state.writes, "Transactions that wrote messages."),
+            queries=counter(self._queries, "Queries that were answered."),
+            deletes=counter(state.deletes, "Times that expired events were deleted."),
+            **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._figures.items()},
+        )
 
     def _do(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something with the file, in the writer's thread."""
