@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore import __version__
-from ccstore.api.metrics import render
+from ccstore.api import metrics
 from ccstore.figures import Figures, counter, counters, gauge, text
 from tests.api import ApiTestCase
 from tests.nats import Server
@@ -133,6 +133,10 @@ BACKEND = {
 }
 SQLITE = {"ccstore_backend_segments": "gauge", "ccstore_backend_free_bytes": "gauge"}
 POSTGRES = {"ccstore_backend_settled": "counter", "ccstore_backend_partitions": "gauge"}
+
+
+def render(stats: dict[str, Any]) -> bytes:
+    return "".join(metrics.render(stats)).encode()
 
 
 def read(body: bytes) -> dict[str, dict[tuple[str, ...], float]]:

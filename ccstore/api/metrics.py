@@ -15,8 +15,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _Samples = Iterable[tuple[Mapping[str, str], float]]
 
 
-def render(stats: Mapping[str, Any]) -> bytes:
-    """The metrics for what ``/api/stats`` has."""
+def render(stats: Mapping[str, Any]) -> list[str]:
+    """The metrics for what ``/api/stats`` has, in lines."""
     text = _Text()
     about = stats["ccstore"]
     labels = {"version": about["version"], "backend_type": stats["info"]["backend_type"]}
@@ -29,14 +29,14 @@ def render(stats: Mapping[str, Any]) -> bytes:
     text.figures("manager_", manager["status"])
     errors = counters(backend["errors"], "Errors of the database, by kind.", by="error")
     text.figures("backend_", backend["status"] | Figures(errors=errors))
-    return text.done()
+    return text.lines
 
 
 class _Text:
     """The text as it grows."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self.lines: list[str] = []
 
     def figures(self, prefix: str, figures: Figures) -> None:
         """Figures of which there is one set."""
@@ -65,12 +65,9 @@ class _Text:
 
     def family(self, name: str, kind: str, what: str, samples: _Samples) -> None:
         """All samples of one name; nothing if there are none."""
-        lines = [f"{name}{_labels(labels)} {_value(value)}" for labels, value in samples]
+        lines = [f"{name}{_labels(labels)} {_value(value)}\n" for labels, value in samples]
         if lines:
-            self._lines += [f"# HELP {name} {_escaped(what)}", f"# TYPE {name} {kind}", *lines]
-
-    def done(self) -> bytes:
-        return "".join(f"{line}\n" for line in self._lines).encode(errors="replace")
+            self.lines += [f"# HELP {name} {_escaped(what)}\n", f"# TYPE {name} {kind}\n", *lines]
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -81,8 +81,7 @@ def internal_error(log: Logger, failure: Failure, request: IRequest) -> WebError
 
 def to_json(value: object) -> bytes:
     """A body of JSON. Its last byte is a newline, for those who read it in a terminal."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)
-    return text.encode(errors="replace") + b"\n"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
 
 
 def from_json(body: bytes) -> object:

@@ -14,6 +14,8 @@ from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.query import Page, Query
+from ccstore.storage.cancelling import cancellable
+from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import CLOSED, Connections
 from ccstore.storage.postgres.database import (
     Address,
@@ -226,7 +228,9 @@ class PostgresBackend:
         if self._reader is None:
             return fail(StoreUnavailable(CLOSED))
         self._queries += len(queries)
-        return Deferred.fromCoroutine(self._reader.query(list(queries), cutoff, max_rows, timeout))
+        asking = Asking(self._reactor)
+        running = self._reader.query(list(queries), cutoff, max_rows, timeout, asking)
+        return cancellable(Deferred.fromCoroutine(running), asking.give_up)
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """See :meth:`IBackend.expire`."""

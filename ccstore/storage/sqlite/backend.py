@@ -21,8 +21,10 @@ from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailab
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.query import Page, Query
+from ccstore.storage.cancelling import cancellable
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.explain import explain, is_damage
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
 from ccstore.storage.sqlite.lock import FileLock, InUse
@@ -300,13 +302,13 @@ class SqliteBackend:
         if self._writing is None:
             raise StoreUnavailable(CLOSED)
         self._queries += len(queries)
-        deadline = time.monotonic() + timeout
+        asking = Asking(timeout)
         try:
             self._watch.check()
             reading = self._start_reading()
-            pages: Sequence[Page] = await reading.runWithConnection(
-                self._reader.query, queries, cutoff, max_rows, deadline
-            ).addErrback(self._translate)
+            running = reading.runWithConnection(self._reader.query, queries, cutoff, max_rows, asking)
+            running.addErrback(self._translate)
+            pages: Sequence[Page] = await cancellable(running, asking.give_up)
             # It may have been read from another file that was put there meanwhile.
             self._watch.check()
         except StoreUnavailable:
