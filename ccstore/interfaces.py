@@ -14,6 +14,7 @@ from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
+from ccstore.figures import Figures
 from ccstore.message import Batch
 from ccstore.query import Page, Query
 
@@ -72,7 +73,10 @@ class IMessageStore(Interface):
         """Why writes fail at the moment, or None."""
 
     def stats() -> Mapping[str, object]:
-        """``manager``, ``backend`` and ``info`` as the REST interface shows them."""
+        """``manager``, ``backend`` and ``info`` as the REST interface shows them.
+
+        In each of the first two, ``status`` is :class:`Figures`.
+        """
 
 
 class IBackend(Interface):
@@ -131,7 +135,7 @@ class IBackend(Interface):
     def close() -> Deferred[None]:
         """Close the database, after what was begun has ended."""
 
-    def status() -> Mapping[str, object]:
+    def status() -> Figures:
         """Figures about the database for ``backend.status``."""
 
     def describe() -> str:
@@ -193,5 +197,5 @@ class IReceiver(Interface):
     def drain() -> Awaitable[None]:
         """Take in what has arrived already, within a second or so, and close the connections."""
 
-    def figures() -> dict[str, object]:
+    def figures() -> Figures:
         """Figures besides the books."""

@@ -24,6 +24,7 @@ from ccstore.addresses import where as where
 from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
+from ccstore.figures import Figures, counter, gauge
 from ccstore.greetings import is_http
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.openfiles import AdmittingFactory, OpenFiles
@@ -338,21 +339,17 @@ def _layers(port: IListeningPort | None) -> Iterator[object]:
         factory = getattr(factory, "wrappedFactory", None)
 
 
-def figures_of(port: IListeningPort | None) -> dict[str, int]:
-    """How many connections to a port came to nothing before anything of them was read, by reason.
-
-    ``refused_no_files``: too many files were open; ``no_proxy_header``: at a port for load balancers, it was
-    from none; ``tls_failures``: they did not agree on TLS.
-    """
-    figures = {"refused_no_files": 0, "no_proxy_header": 0, "tls_failures": 0}
+def _refusals(port: IListeningPort | None) -> Counter[str]:
+    """How many connections to a port came to nothing before anything of them was read, by reason."""
+    counts: Counter[str] = Counter()
     for layer in _layers(port):
         if isinstance(layer, AdmittingFactory):
-            figures["refused_no_files"] = layer.refused
+            counts["refused_no_files"] = layer.refused
         elif isinstance(layer, ProxiedFactory):
-            figures["no_proxy_header"] = layer.failures
+            counts["no_proxy_header"] = layer.failures
         elif isinstance(layer, _TlsFactory):
-            figures["tls_failures"] = layer.failures
-    return figures
+            counts["tls_failures"] = layer.failures
+    return counts
 
 
 class Place(Protocol):
@@ -392,7 +389,7 @@ class ServerPort:
         self._former: list[IListeningPort] = []
         self._files = files
         self._for_questions = for_questions
-        self._figures: Counter[str] = Counter()  # of those that are closed
+        self._refusals: Counter[str] = Counter()  # of those that are closed
         self.port: IListeningPort | None = None
 
     def open(self, place: Place) -> str:
@@ -435,7 +432,7 @@ class ServerPort:
         former, self._former = self._former, []
         for port in former:
             _let_in(port)
-            self._figures.update(figures_of(port))
+            self._refusals.update(_refusals(port))
         await gatherResults([maybeDeferred(port.stopListening) for port in former])
 
     async def close(self) -> None:
@@ -450,15 +447,32 @@ class ServerPort:
         layers = [layer for layer in _layers(self.port) if isinstance(layer, _TlsFactory)]
         return layers[0].renewal if layers else None
 
-    def figures(self) -> dict[str, object]:
-        """What :func:`figures_of` has, and with TLS, when the certificate runs out."""
-        total = Counter(self._figures)
+    def figures(self) -> Figures:
+        """Connections that came to nothing, by reason, and with TLS, when the certificate runs out."""
+        counts = Counter(self._refusals)
         for port in (*self._former, self.port):
-            total.update(figures_of(port))
-        found: dict[str, object] = dict(total)
-        if self._renewal is not None:
-            found["certificate_expires"] = self._renewal.material.ends_at
-        return found
+            counts.update(_refusals(port))
+        found = Figures(
+            refused_no_files=counter(
+                counts["refused_no_files"], "Connections that were refused, since too many files were open."
+            ),
+            no_proxy_header=counter(
+                counts["no_proxy_header"], "Connections to a port for load balancers that were from none."
+            ),
+            tls_failures=counter(
+                counts["tls_failures"], "Connections that ended before TLS was agreed on."
+            ),
+        )
+        return found if self._renewal is None else found | expiry(self._renewal)
+
+
+def expiry(renewal: Renewal) -> Figures:
+    """When a certificate runs out."""
+    return Figures(
+        certificate_expires=gauge(
+            renewal.material.ends_at, "Unix time at which the certificate runs out."
+        )
+    )
 
 
 def _let_in(port: Any) -> None:

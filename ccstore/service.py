@@ -14,6 +14,7 @@ from twisted.python.components import Componentized
 from ccstore import __version__
 from ccstore.accounting import Account
 from ccstore.api.service import ApiService
+from ccstore.figures import Figures, gauge, text
 from ccstore.interfaces import IReceiver, StoreError
 from ccstore.listening import ListenError
 from ccstore.openfiles import OpenFiles
@@ -248,21 +249,25 @@ class EventStoreService(MultiService):
 
     def figures(self) -> Mapping[str, object]:
         """What ``/api/stats`` shows besides the storage's own."""
-        receivers: dict[str, object] = {
-            receiver.account.name: {**receiver.account.as_json(), **receiver.figures()}
+        receivers: dict[str, Figures] = {
+            receiver.account.name: receiver.account.figures() | receiver.figures()
             for receiver in self._receivers
         }
         if self._api is not None:
             api, account = self._api
-            receivers[account.name] = {**account.as_json(), **api.figures()}
+            receivers[account.name] = account.figures() | api.figures()
         return {
             "receivers": receivers,
-            "ccstore": {
-                "version": __version__,
-                "instance": self._instance,
-                "uptime": round(self._reactor.seconds() - self._started_at, 3),
-                "open_files_limit": self._files.limit,
-            },
+            "ccstore": Figures(
+                version=text(__version__),
+                instance=text(self._instance),
+                uptime=gauge(
+                    round(self._reactor.seconds() - self._started_at, 3),
+                    "Time since the start.",
+                    metric="uptime_seconds",
+                ),
+                open_files_limit=gauge(self._files.limit, "Open files that the process may have."),
+            ),
         }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query, Row
@@ -122,8 +123,8 @@ class MemoryBackend:
     def tend(self, now: int) -> Deferred[None]:
         return succeed(None)
 
-    def status(self) -> Mapping[str, object]:
-        return {"messages": sum(map(len, self._stored.values()))}
+    def status(self) -> Figures:
+        return Figures(messages=gauge(sum(map(len, self._stored.values())), "Messages."))
 
 
 def _matches(message: Message, query: Query) -> bool:
@@ -224,5 +225,5 @@ class ScriptedBackend:
         self.tended.append(now)
         return self.tending()
 
-    def status(self) -> Mapping[str, object]:
-        return {"writes": len(self.writes)}
+    def status(self) -> Figures:
+        return Figures(writes=counter(len(self.writes), "Batches."))

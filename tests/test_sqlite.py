@@ -20,8 +20,8 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
+from ccstore.storage.sqlite import asking, merging, reader, streams, views, writer
 from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import merging, reader, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.versions import DATABASE
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages
@@ -850,9 +850,8 @@ class ConnectionTests(_Files, TestCase):
         backend = self.open()
         await backend.write(messages(map(str, range(5000))))
         ticks = count()
-        for module in (backend_module, reader):
-            self.patch(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        self.patch(reader, "_PROGRESS_STEPS", 100)
+        self.patch(asking, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        self.patch(asking, "_PROGRESS_STEPS", 100)
         for _ in range(5):
             with self.assertRaises(QueryTimeout):
                 # Enough to begin with: it is the rows that take the rest.

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
+from ccstore.figures import Figures
 from ccstore.interfaces import Limits
 from ccstore.listening import ServerPort, protection, where
 from ccstore.openfiles import OpenFiles
@@ -86,9 +87,9 @@ class ApiService(Service):
         """As :meth:`IReceiver.leave`."""
         await self._port.close_former()
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """As :meth:`IReceiver.figures`."""
-        return {**self._site.figures(), **self._port.figures()}
+        return self._site.figures() | self._port.figures()
 
     async def stop_listening(self) -> None:
         await self._port.close()

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from ccstore.accounting import Origin
 from ccstore.config import EecptReceiverConfig, HttpReceiverConfig
+from ccstore.figures import Figures, counter, gauge
 from ccstore.intake import Intake
 from ccstore.interfaces import IMessageSink, IReceiver, Limits, Refusal, StoreUnavailable
 from ccstore.logs import RateLimit, more_like_it
@@ -166,15 +167,20 @@ class EecptReceiver(HttpReceiver):
             self._loop.stop()
         await super().drain()
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            **super().figures(),
-            "jobs": len(self._jobs),
-            "processes": self._jobs.tasks,
-            "jobs_crowded_out": self._jobs.crowded_out,
-            "phase_changes": self._changes,
-        }
+        return super().figures() | Figures(
+            jobs=gauge(
+                len(self._jobs),
+                "Jobs whose metrics are analysed at the moment.",
+                former="receiver_jobs_total",
+            ),
+            processes=gauge(self._jobs.tasks, "Processes of these jobs.", former="receiver_processes_total"),
+            jobs_crowded_out=counter(
+                self._jobs.crowded_out, "Jobs that were forgotten, since there were too many processes."
+            ),
+            phase_changes=counter(self._changes, "Phase changes that were found."),
+        )
 
     def _analyse_or_log(self) -> Deferred[None]:
         # A loop whose body fails ends for ever.

@@ -19,6 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
+from ccstore.figures import Figures
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits
 from ccstore.listening import ServerPort, address_of, protection
@@ -218,6 +219,6 @@ class HttpReceiver(Service):
         """See :meth:`IReceiver.drain`."""
         await self._site.drain(_DRAIN)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {**self._site.figures(), **self._port.figures()}
+        return self._site.figures() | self._port.figures()

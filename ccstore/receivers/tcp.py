@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
+from ccstore.figures import Figures, counter, gauge
 from ccstore.gathering import plain_together
 from ccstore.greetings import is_http, is_tls
 from ccstore.intake import Intake
@@ -297,15 +298,18 @@ class TcpReceiver(Service):
             connection.abort()
         self.hand_over(_CLOSE)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "connections": len(self._connections),
-            "refused_connections": self._refused,
-            "hung_up_connections": self._hung_up,
-            "pauses": self._backlog.pauses,
-            **self._port.figures(),
-        }
+        return Figures(
+            connections=gauge(len(self._connections), "Connections that are open."),
+            refused_connections=counter(
+                self._refused, "Connections that were refused, since there were too many already."
+            ),
+            hung_up_connections=counter(
+                self._hung_up, "Connections that were closed, since too much of what they sent was wrong."
+            ),
+            pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+        ) | self._port.figures()
 
     # -- for the connections
 

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import UdpReceiverConfig
+from ccstore.figures import Figures, counter
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits
@@ -186,11 +187,15 @@ class UdpReceiver(Service):
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`; nothing is left to do."""
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
         if self._port is not None:
             self._look_at_kernel(self._port)
-        return {"kernel_drops": self._kernel_drops}
+        return Figures(
+            kernel_drops=counter(
+                self._kernel_drops, "Datagrams that the kernel dropped, since the receive buffer was full."
+            )
+        )
 
     def _look_at_kernel(self, port: Port) -> None:
         """See what the kernel had no room for, and say so."""

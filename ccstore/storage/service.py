@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.durations import show_duration
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import (
     CommitUnknown,
     IBackend,
@@ -309,15 +310,12 @@ class StorageService(Service):
                     for name, reason in (("unavailable", self._failure), ("spool", self._spool_failure))
                     if reason is not None
                 },
-                "status": {
-                    **self._counts,
-                    "waiting": self._waiting,
-                    **({} if self._forwarder is None else self._forwarder.status()),
-                },
+                "status": self._status(),
             },
             "backend": {
                 "errors": dict(self._errors),
-                "status": {**self._backend.status(), "expired": self._expired},
+                "status": self._backend.status()
+                | Figures(expired=counter(self._expired, "Events that expired.")),
             },
             "info": {
                 "backend_type": self._backend.name,
@@ -325,6 +323,21 @@ class StorageService(Service):
                 "retention_time": show_duration(self._retention),
             },
         }
+
+    def _status(self) -> Figures:
+        counts = self._counts
+        status = Figures(
+            processed=counter(counts["processed"], "Messages that were taken in, to be written."),
+            flushed=counter(counts["flushed"], "Messages that were committed."),
+            write_batch=counter(counts["write_batch"], "Batches that were committed."),
+            timer_flushes=counter(
+                counts["timer_flushes"], "Times when flush_time was over, and all was written."
+            ),
+            query_flushes=counter(counts["query_flushes"], "Times when a query had to wait for a commit."),
+            queries=counter(counts["queries"], "Queries that were asked."),
+            waiting=gauge(self._waiting, "Messages that wait to be committed."),
+        )
+        return status if self._forwarder is None else status | self._forwarder.status()
 
     # -- writing
 

@@ -21,10 +21,11 @@ from ccstore.backlog import Backlog
 from ccstore.config import NatsReceiverConfig
 from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, read_credentials
+from ccstore.figures import Figures, counter, gauge
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits, Refusal
-from ccstore.listening import ListenError
+from ccstore.listening import ListenError, expiry
 from ccstore.listening import why as why_not
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
@@ -209,21 +210,30 @@ class NatsReceiver(Service):
             connection.fail("closed")
         self._hand_over(_READ_OUT)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        found: dict[str, object] = {
-            "connected": self._connection is not None,
-            "reconnects": max(0, self._connects - 1),
-            "slow_consumer": self._slow_consumer,
-            "pauses": self._backlog.pauses,
-        }
+        found = Figures(
+            connected=gauge(
+                self._connection is not None, "Whether there is a connection to the NATS server."
+            ),
+            reconnects=counter(max(0, self._connects - 1), "Connections to the NATS server after the first."),
+            slow_consumer=counter(
+                self._slow_consumer, "Times the server closed the connection, since too little was read."
+            ),
+            pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+        )
         if self._renewal is not None:
-            found["certificate_expires"] = self._renewal.material.ends_at
-        if self._consumer is not None:
-            found["acknowledged"] = self._consumer.acknowledged
-            found["redelivered"] = self._consumer.redelivered
-            found["pending"] = self._consumer.pending
-        return found
+            found = found | expiry(self._renewal)
+        consumer = self._consumer
+        if consumer is None:
+            return found
+        return found | Figures(
+            acknowledged=counter(consumer.acknowledged, "Messages of the stream that were acknowledged."),
+            redelivered=counter(
+                consumer.redelivered, "Messages that came again although they were here, and were left alone."
+            ),
+            pending=gauge(consumer.pending, "Messages that the stream still has for this consumer."),
+        )
 
     # -- IService
 

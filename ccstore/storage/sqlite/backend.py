@@ -16,12 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.query import Page, Query
+from ccstore.storage.cancelling import cancellable
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.explain import explain, is_damage
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
 from ccstore.storage.sqlite.lock import FileLock, InUse
@@ -45,6 +48,12 @@ _REFUSED: Final = (
     ValueError,
     OverflowError,
 )
+#: What :meth:`Writer.figures` has.
+_OF_THE_FILE: Final = {
+    "segments": "Segments in the database.",
+    "bytes": "Bytes of the database file.",
+    "free_bytes": "Bytes of the file that are free for new messages.",
+}
 _Result = TypeVar("_Result")
 
 
@@ -298,13 +307,13 @@ class SqliteBackend:
         if self._writing is None:
             raise StoreUnavailable(CLOSED)
         self._queries += len(queries)
-        deadline = time.monotonic() + timeout
+        asking = Asking(timeout)
         try:
             self._watch.check()
             reading = self._start_reading()
-            pages: Sequence[Page] = await reading.runWithConnection(
-                self._reader.query, queries, cutoff, max_rows, deadline
-            ).addErrback(self._translate)
+            running = reading.runWithConnection(self._reader.query, queries, cutoff, max_rows, asking)
+            running.addErrback(self._translate)
+            pages: Sequence[Page] = await cancellable(running, asking.give_up)
             # It may have been read from another file that was put there meanwhile.
             self._watch.check()
         except StoreUnavailable:
@@ -403,16 +412,16 @@ class SqliteBackend:
         """See :meth:`ICopyTarget.count`."""
         return self._do(_count)
 
-    def status(self) -> Mapping[str, object]:
+    def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._writer.state
-        return {
-            "active_tables": state.active_tables,
-            "writes": state.writes,
-            "queries": self._queries,
-            "deletes": state.deletes,
-            **self._figures,
-        }
+        return Figures(
+            active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
+            writes=counter(state.writes, "Transactions that wrote messages."),
+            queries=counter(self._queries, "Queries that were answered."),
+            deletes=counter(state.deletes, "Times that expired events were deleted."),
+            **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._figures.items()},
+        )
 
     def _do(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something with the file, in the writer's thread."""
