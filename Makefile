@@ -2,7 +2,7 @@
 .PHONY: run test
 
 run:
-	python3 -m venv --without-pip .venv && python3 -m pip --python .venv install . && .venv/bin/ccstore run
+	python3 -m venv --without-pip .venv && pip --python .venv install . && .venv/bin/ccstore run
 
 test:
 	python3 -m tests

@@ -306,7 +306,7 @@ def _complaints(daemon: Daemon) -> list[str]:
     """Mistakes in the daemon's log."""
     log = daemon.log()
     mistakes = [
-        line for line in log.splitlines() if "Traceback" in line or re.search(r"#(error|critical)", line)
+        line for line in log.splitlines() if "Traceback" in line or re.search(r" (error|critical): ", line)
     ]
     return [f"the log has: {line[:300]}" for line in shortened(mistakes)]
 

@@ -13,7 +13,9 @@ from benchmarks.lines import block, stamped
 from benchmarks.report import progress
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, prepare_file, set_pragmas
+from ccstore.permissions import PRIVATE
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, set_pragmas
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 
 _PIECE = 65536
@@ -42,7 +44,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
             sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)
         ) as connection:
             set_pragmas(connection, WRITER_PRAGMAS)
-            prepare_file(connection)
+            DATABASE.prepare(connection, path, PRIVATE, progress)
             writer = Writer(int(retention * 1e9), time.time_ns, progress)
             writer.load(connection)
             looked = begun = time.perf_counter()

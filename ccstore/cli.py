@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from ccstore import __version__
 from ccstore.start import GO_CONFIG, run_as_go
+from ccstore.streams import CarefulStreams
 
 
 class Command(NamedTuple):
@@ -18,23 +19,35 @@ class Command(NamedTuple):
     :ivar function: ``module:name``, imported when the command is given. It is called with the words behind
         the command, and returns the exit status.
     :ivar arguments: how the help text shows them.
+    :ivar failed: its exit status if it could not do its work.
     """
 
     name: str
     function: str
     arguments: str
     help: str
+    failed: int = 1
 
 
 COMMANDS: Final = (
     Command("run", "ccstore.start:run", "[OPTION ...]", "start the daemon, as `twistd -n ccstore` does"),
     Command("check", "ccstore.start:check", "[OPTION ...]", "say what is wrong with the configuration"),
     Command(
-        "send", "ccstore.client.send:main", "[OPTION ...]", "send an event, or lines from standard input"
+        "send",
+        "ccstore.client.send:main",
+        "[OPTION ...]",
+        "send an event, or lines from standard input",
+        failed=2,
     ),
-    Command("query", "ccstore.client.query:main", "[OPTION ...]", "show events or logs"),
-    Command("stats", "ccstore.client.stats:main", "[OPTION ...]", "show the counters"),
-    Command("doctor", "ccstore.client.doctor:main", "[OPTION ...]", "say which senders are misconfigured"),
+    Command("query", "ccstore.client.query:main", "[OPTION ...]", "show events or logs", failed=2),
+    Command("stats", "ccstore.client.stats:main", "[OPTION ...]", "show the counters", failed=2),
+    Command(
+        "doctor",
+        "ccstore.client.doctor:main",
+        "[OPTION ...]",
+        "say which senders are misconfigured",
+        failed=2,
+    ),
     Command(
         "import",
         "ccstore.importing.command:main",
@@ -42,7 +55,7 @@ COMMANDS: Final = (
         "bring in a database of cc-event-store, or files of line protocol",
     ),
     Command("copy", "ccstore.copying:main", "FROM TO", "copy a store into another one"),
-    Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens"),
+    Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens", failed=2),
     Command("version", "ccstore.cli:version", "", "print the version"),
     Command("help", "ccstore.cli:usage", "", "print this text"),
 )
@@ -59,23 +72,26 @@ _SYNONYMS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and give the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if _is_start(words):
-        return run_as_go(words)
-    if words:
-        name = _SYNONYMS.get(words[0], words[0])
-        for command in COMMANDS:
-            if command.name != name:
-                continue
-            if words[1:] and not command.arguments:
-                print(f"ccstore: {words[0]} takes no arguments", file=sys.stderr)
-                break
+    command = _find(words)
+    name = "ccstore" if command is None else f"ccstore {command.name}"
+    with CarefulStreams(name, 1 if command is None else command.failed):
+        if _is_start(words):
+            return run_as_go(words)
+        if command is not None and (command.arguments or not words[1:]):
             module, _, function = command.function.partition(":")
             status: int = getattr(import_module(module), function)(words[1:])
             return status
-        else:
+        if command is not None:
+            print(f"ccstore: {words[0]} takes no arguments", file=sys.stderr)
+        elif words:
             print(f"ccstore: unknown command {words[0]!r}", file=sys.stderr)
-    print(_usage(), end="", file=sys.stderr)
-    return 2
+        print(_usage(), end="", file=sys.stderr)
+        return 2
+
+
+def _find(words: Sequence[str]) -> Command | None:
+    name = _SYNONYMS.get(words[0], words[0]) if words else None
+    return next((command for command in COMMANDS if command.name == name), None)
 
 
 def _is_start(words: Sequence[str]) -> bool:

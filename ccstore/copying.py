@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 from types import MappingProxyType
 from typing import Any, Final, TextIO, TypeVar, cast
 from uuid import uuid4
@@ -19,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
+from ccstore.flags import GoOptions
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
@@ -34,7 +36,7 @@ _SQLITE: Final = "sqlite:"
 _T = TypeVar("_T")
 
 
-class Options(usage.Options):
+class Options(GoOptions):
     """The arguments of ``ccstore copy``."""
 
     synopsis = "FROM TO"
@@ -45,6 +47,8 @@ class Options(usage.Options):
         "made if it is not there, and what it has is kept. If it is interrupted, the same command goes on "
         "where it was. The exit status is 0 if TO has what FROM has."
     )
+
+    optFlags = [["lenient", None, "Only warn of keys in a configuration file that are not known."]]
 
     def parseArgs(self, *words: str) -> None:
         if len(words) != 2:
@@ -74,7 +78,7 @@ def main(words: Sequence[str]) -> int:
 
     async def run(reactor: Any) -> None:
         try:
-            where, into = place(options["from"]), place(options["to"])
+            where, into = (place(options[word], lenient=bool(options["lenient"])) for word in ("from", "to"))
             if where == into:
                 raise StoreError("FROM and TO are the same store")
             copied.append(await Copy(where, into, reactor, sys.stderr).run())
@@ -88,7 +92,7 @@ def main(words: Sequence[str]) -> int:
     return 0 if copied == [True] else 1
 
 
-def place(word: str) -> tuple[BackendConfig, float]:
+def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
     """What a word of the command means, and the retention time (s) that belongs to it.
 
     Raises :class:`StoreError` or :class:`ConfigError`.
@@ -108,13 +112,15 @@ def place(word: str) -> tuple[BackendConfig, float]:
     with path.open("rb") as file:
         if file.read(16) == b"SQLite format 3\0":
             raise StoreError(f"{word}: this is a database, write sqlite:{word}")
-    storage = load_config(path, cwd=Path.cwd(), environ=os.environ).storage
+    storage = load_config(path, cwd=Path.cwd(), environ=os.environ, lenient=lenient).storage
     return storage.backend, storage.retention_time
 
 
-def _source(config: BackendConfig) -> Source:
+def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
-        return SqliteSource(config.database_path)
+        # Where all of it has to fit in any case, if that is a file.
+        scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
+        return SqliteSource(config.database_path, scratch)
     _needs_packages()
     from ccstore.storage.postgres.export import PostgresSource
 
@@ -143,7 +149,7 @@ class Copy:
         reactor: Any,
         out: TextIO,
     ) -> None:
-        self._source = _source(where[0])
+        self._source = _source(where[0], into[0])
         self._reactor = reactor
         self._out = out
         if isinstance(into[0], PostgresConfig):

@@ -24,18 +24,27 @@ class GoOptions(usage.Options):
         super().parseOptions(two_dashes(options or (), parameters, flags))
 
 
-def two_dashes(words: Sequence[str], parameters: Collection[str], flags: Collection[str]) -> list[str]:
+def two_dashes(
+    words: Sequence[str],
+    parameters: Collection[str],
+    flags: Collection[str],
+    *,
+    is_mixed: bool = False,
+) -> list[str]:
     """The same options, each with two dashes.
 
     :param parameters: names of options with a value, which is left alone whatever it looks like.
     :param flags: names of options without one.
+    :param is_mixed: options may stand behind other words.
     """
     out: list[str] = []
     rest = iter(words)
     for word in rest:
         name, equals, value = word.lstrip("-").partition("=")
         if word in ("-", "--") or not word.startswith("-") or word.startswith("---"):
-            out += [word, *rest]
+            out.append(word)
+            if not is_mixed or word == "--":
+                out += rest
         elif name in parameters:
             out.append(f"--{name}{equals}{value}")
             if not equals:

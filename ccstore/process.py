@@ -11,11 +11,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from ccstore.openfiles import raise_limit
+
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
 #: briefly: half a dozen times for a body of a thousand lines. It would otherwise wait for the busy reactor
 #: 5 ms each time.
 _SWITCH_INTERVAL = 0.0001
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+#: The configuration is to be read again.
+_RELOADING = signal.SIGHUP
+
+
+def hold_reloads() -> None:
+    """From now on the signal to reload waits until the daemon runs, instead of ending the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [_RELOADING])
 
 
 class Process:
@@ -24,6 +33,7 @@ class Process:
     :param pidfile: what twistd wrote, and leaves behind if the start fails.
     :param status_pipe: gives the pipe at whose other end, in the background, the process waits that was
         started; twistd itself writes to it when all is well, or at an exception.
+    :ivar stopped_by: the name of the signal that ends the daemon.
     """
 
     def __init__(
@@ -31,9 +41,11 @@ class Process:
     ) -> None:
         self._pidfile = pidfile
         self._status_pipe = status_pipe
+        self.stopped_by: str | None = None
 
     def prepare(self) -> None:
         """Get ready to listen, with everything loaded; called in the process that will go on."""
+        raise_limit()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # The messages in hand are many, live shortly, and form no cycles, but the collector looks through
         # them and all that is loaded again and again: with 10,000 connections that was a quarter of the
@@ -45,9 +57,13 @@ class Process:
         # The reactor installs its handlers when it runs. A signal that comes between the first open port and
         # that moment waits, since it would end the process without an orderly stop.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        hold_reloads()
 
-    def is_running(self) -> None:
-        """The reactor runs, and stops at a signal: let those in that came meanwhile."""
+    def is_running(self, reload: Callable[[], None]) -> None:
+        """The reactor runs, and stops at a signal: let those in that came meanwhile.
+
+        :param reload: called at a signal to reload, in the middle of whatever the reactor is doing.
+        """
         handlers = {int(number): signal.getsignal(number) for number in _STOPPING}
         is_stopping = False
 
@@ -57,6 +73,7 @@ class Process:
             handler = handlers[number]
             if callable(handler) and not is_stopping:
                 is_stopping = True
+                self.stopped_by = signal.Signals(number).name
                 handler(number, frame)
 
         for number, handler in handlers.items():
@@ -64,7 +81,9 @@ class Process:
                 handler
             ):  # otherwise it is ignored, as it is for what a shell has put to the background
                 signal.signal(number, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        # Also where it was ignored, as nohup has it: to reload is harmless, and to be ended is not.
+        signal.signal(_RELOADING, lambda number, frame: reload())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, _RELOADING))
 
     def fail(self, reasons: Sequence[str]) -> None:
         """Leave nothing behind, and tell whoever waits in the foreground."""

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting import Account, Origin
+from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
 from ccstore.message import STORED_KINDS, Batch, Message, Series, is_cluster
@@ -49,12 +50,17 @@ class Router:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._retention = int(retention * 1e9)
-        self._store_logs = store_logs
-        self._store_heartbeats = store_heartbeats
+        self.reconfigure(retention=retention, store_logs=store_logs, store_heartbeats=store_heartbeats)
         self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._refused_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
+
+    def reconfigure(self, *, retention: float, store_logs: bool, store_heartbeats: bool) -> None:
+        """Go on with other settings."""
+        self._retention = int(retention * 1e9)
+        self._retention_shown = show_duration(retention)
+        self._store_logs = store_logs
+        self._store_heartbeats = store_heartbeats
 
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""
@@ -228,14 +234,15 @@ class Router:
         if suppressed is None:
             return
         self.log.warn(
-            "{receiver}: event {name!r} of host {host!r} from {sender} is {age:.0f} s old by its own time"
-            " {time} s, more than the retention time, and was dropped: is the clock of that host right,"
-            " and the unit of its timestamps?{more}",
+            "{receiver}: event {name!r} of host {host!r} from {sender} is {age} old by its own time"
+            " {time} s, more than the retention time of {retention}, and was dropped: is the clock of that"
+            " host right, and the unit of its timestamps?{more}",
             receiver=origin.account.name,
             name=message.name[:100],
             host=host[:100],
             sender=origin.sender_of(index),
-            age=(now - message.time) / 1e9,
+            age=show_duration((now - message.time) // 10**9),
+            retention=self._retention_shown,
             time=message.time // 10**9,
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )

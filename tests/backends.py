@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series, StreamKey
 from ccstore.query import Matcher, Page, Row, Selection
@@ -63,6 +64,9 @@ class MemoryBackend:
 
     def open(self) -> None:
         self.is_open = True
+
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
 
     def close(self) -> Deferred[None]:
         self.is_open = False
@@ -146,8 +150,8 @@ class MemoryBackend:
     def tend(self, now: int) -> Deferred[None]:
         return succeed(None)
 
-    def status(self) -> Mapping[str, object]:
-        return {"messages": sum(map(len, self._stored.values()))}
+    def status(self) -> Figures:
+        return Figures(messages=gauge(sum(map(len, self._stored.values())), "Messages."))
 
 
 def asking(
@@ -240,6 +244,9 @@ class ScriptedBackend:
     def open(self) -> None:
         self.is_open = True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
     def close(self) -> Deferred[None]:
         self.is_open = False
         return succeed(None)
@@ -268,5 +275,5 @@ class ScriptedBackend:
         self.tended.append(now)
         return self.tending()
 
-    def status(self) -> Mapping[str, object]:
-        return {"writes": len(self.writes)}
+    def status(self) -> Figures:
+        return Figures(writes=counter(len(self.writes), "Batches."))

@@ -33,7 +33,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
-def _as_in_a_terminal() -> None:
+def as_in_a_terminal() -> None:
     """In the child: take SIGINT as usual, though whoever runs in the background inherits it ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -52,7 +52,7 @@ def run(
         text=True,
         timeout=PATIENCE,
         check=False,
-        preexec_fn=_as_in_a_terminal,
+        preexec_fn=as_in_a_terminal,
     )
     return done.returncode, done.stdout
 
@@ -94,7 +94,7 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=_as_in_a_terminal,
+            preexec_fn=as_in_a_terminal,
         )
 
     def _read(self) -> None:

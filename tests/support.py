@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
@@ -26,6 +28,7 @@ from ccstore.message import Batch, Message
 
 #: A moment for clocks that are set by hand, in seconds since the epoch.
 NOW = 1_700_000_000
+_NOBODY = 65534
 
 
 def scratch(case: SynchronousTestCase) -> Path:
@@ -34,6 +37,18 @@ def scratch(case: SynchronousTestCase) -> Path:
     case.addCleanup(shutil.rmtree, directory)
     directory.chmod(0o755)
     return directory
+
+
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """As a user whom file permissions bind, which they do not if the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def event(text: str, *, host: str = "a0101", cluster: str | None = "alex", time: int | str = "") -> bytes:
@@ -150,6 +165,14 @@ class Loopback(MemoryReactorClock):
     def seconds(self) -> float:
         self.rightNow += self.passes
         return float(self.rightNow)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen on an address as a real reactor does; the one of Twisted takes all for 0.0.0.0."""
+        listening: Any = super().listenTCP(port, factory, backlog, interface)
+        kind = IPv6Address if ":" in interface else IPv4Address
+        listening._hostAddress = kind("TCP", interface or "0.0.0.0", port)
+        listening.factory = factory  # as a real port knows it
+        return listening
 
     def turn(self) -> None:
         """Call what is due now, and not what that calls later."""

@@ -25,11 +25,12 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
+from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite import apart, lock
-from ccstore.storage.sqlite.apart import WriterProcess
+from ccstore.storage.sqlite.apart import WriterApart, WriterProcess
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.file import prepare_file
 from ccstore.storage.sqlite.lock import FileLock, InUse
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 from tests.backends import NOW, SECOND, message, messages
 from tests.daemon import database
@@ -59,6 +60,28 @@ class ApartContractTests(_Apart, StoreContract, TestCase):
         super().setUp()
 
 
+class RetentionTests(_Apart, TestCase):
+    async def test_the_process_and_its_successor_seal_by_another_retention(self) -> None:
+        backend = self.make_backend()
+        backend.open()
+        self.addCleanup(backend.close)
+        for number in range(2):
+            await backend.write(messages([f"{number}"]))
+            if not number:
+                await backend.retain(RETENTION / 100)
+            else:
+                assert isinstance(backend._writer, WriterApart)
+                backend._writer._process.close()
+            # A hundredth of the time after which it would have been sealed.
+            self.now += round(RETENTION / 1600 * SECOND)
+            await backend.tend(self.now)
+            with database(self.path) as connection:
+                (sealed,) = connection.execute(
+                    "SELECT count(*) FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL"
+                ).fetchone()
+            self.assertEqual(sealed, number + 1)
+
+
 @given(
     st.lists(
         st.tuples(
@@ -72,9 +95,9 @@ def test_what_is_begun_and_undone_leaves_no_trace(steps: list[tuple[str, list[tu
     """The writer knows of the file what another one finds in it, and the file has what was written."""
     with (
         TemporaryDirectory() as directory,
-        closing(sqlite3.connect(Path(directory, "x.db"), isolation_level=None)) as connection,
+        closing(sqlite3.connect(path := Path(directory, "x.db"), isolation_level=None)) as connection,
     ):
-        prepare_file(connection)
+        DATABASE.prepare(connection, path, PRIVATE, print)
         writer = Writer(10**12, lambda: NOW, print)
         writer.load(connection)
         begun: list[str] = []
@@ -400,7 +423,7 @@ class StartTests(_Apart, TestCase):
     def test_a_file_that_is_no_database(self) -> None:
         backend = self.make_backend()
         self.path.write_bytes(b"no database" * 100)
-        with self.assertRaisesRegex(StoreError, f"^cannot open the database {self.path}: .*not a database$"):
+        with self.assertRaisesRegex(StoreError, f"^cannot open the database {self.path}: .*not a database: "):
             backend.open()
 
 

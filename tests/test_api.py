@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.openfiles import OpenFiles
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.api import ApiTestCase
 from tests.support import event
@@ -576,6 +577,16 @@ class ErrorTests(ApiTestCase):
         self.assertEqual(answer.header("retry-after"), "5")
 
 
+class ProblemTests(ApiTestCase):
+    async def test_what_is_the_matter_besides_is_there_although_it_is_ready(self) -> None:
+        self.patch(OpenFiles, "problems", lambda files: ["too many files are open"])
+        self.start()
+        answer = await self.ask("GET", "/ready")
+        self.assertEqual(
+            (answer.status, answer.json), (200, {"status": "ok", "problems": ["too many files are open"]})
+        )
+
+
 class HealthTests(ApiTestCase):
     def setUp(self) -> None:
         self.start()
@@ -637,7 +648,7 @@ class StatsTests(ApiTestCase):
             self.assertLessEqual(expected, set(stats["manager"]["status"]))
             self.assertLessEqual({"active_tables", "writes", "deletes"}, set(stats["backend"]["status"]))
             self.assertEqual(
-                stats["info"], {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "86400s"}
+                stats["info"], {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "24h"}
             )
             self.assertEqual(set(stats["receivers"]), {"tcp", "udp", "http", "api"})
         self.assertEqual(stats["manager"]["status"]["processed"], 1)

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from ccstore import __version__
-from ccstore.cli import COMMANDS, main
+from ccstore.cli import COMMANDS, Command, main
 from tests.daemon import environment
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_there_and_in_the_help_text(
-    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, function, arguments, text = command
+    name, function, arguments, text, _ = command
     module, _, attribute = function.partition(":")
     assert callable(getattr(import_module(module), attribute))
     assert main(["help"]) == 0
@@ -30,6 +30,20 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["version"], ["--version"], ["-version"]):
         assert main(words) == 0
         assert capsys.readouterr().out == f"ccstore {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [command.name for command in COMMANDS if command.arguments], ids=lambda name: name
+)
+def test_one_dash_is_as_good_as_two(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for words in (["--help"], ["-help"], ["--version"], ["-version"]):
+        with pytest.raises(SystemExit) as ended:
+            main([command, *words])
+        assert not ended.value.code
+        said[words[0]] = capsys.readouterr().out
+    assert said["--help"] == said["-help"]
+    assert said["--version"] == said["-version"] == f"ccstore {__version__}\n"
 
 
 def test_what_is_no_command_is_answered_with_the_help_text(capsys: pytest.CaptureFixture[str]) -> None:

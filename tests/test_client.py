@@ -120,6 +120,18 @@ class ServerTests(SynchronousTestCase):
             self.assertIsInstance(found, kind)
             self.assertEqual(str(found), words)
 
+    def test_a_url_with_an_address_of_ipv6(self) -> None:
+        seen: list[Any] = []
+
+        def answers(request: Any) -> tuple[int, Any]:
+            seen.append((request.getHeader(b"host"), request.uri))
+            return 200, {}
+
+        asked = Server(StubTreq(_Anything(answers)), Clock(), "http://[::1]:9/x", token=None, timeout=30)
+        asking = Deferred.fromCoroutine(asked.ask("GET", "/api/", params={"cluster": "ä&b"}))
+        self.assertEqual(self.successResultOf(asking).status, 200)
+        self.assertEqual(seen, [(b"[::1]:9", b"/x/api/?cluster=%C3%A4%26b")])
+
     def test_an_answer_that_does_not_come_is_not_waited_for(self) -> None:
         clock = Clock()
         asked = Server(_Silent(), clock, URL, token=None, timeout=30)

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ccstore.router import NO_CLUSTER
 from tests.certificates import certificates
-from tests.daemon import PATIENCE, Daemon, environment
+from tests.daemon import PATIENCE, Daemon, as_in_a_terminal, environment
+from tests.faults import daemon_in
 from tests.support import event, write_config
 
 HERE = {"address": "127.0.0.1", "port": 0}
@@ -47,6 +48,7 @@ def start(directory: Path, *words: str | Path, **environ: str) -> subprocess.Pop
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=as_in_a_terminal,
     )
 
 
@@ -69,6 +71,17 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     with Daemon(tmp_path, "--config", write_config(tmp_path)) as daemon:
         yield Site(daemon)
+
+
+@pytest.fixture(scope="module")
+def old_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One with all receivers, and an event of two days ago."""
+    directory = tmp_path_factory.mktemp("site")
+    with daemon_in(directory, retention_time="100h") as daemon:
+        site = Site(daemon)
+        line = event("old", time=int(time.time()) - 2 * 86400)
+        assert daemon.ask("POST", "/api/write", line)[0] == 200
+        yield site
 
 
 def nothing_listens() -> str:
@@ -98,7 +111,77 @@ def test_an_event_by_the_words_of_the_event_client(site: Site) -> None:
     head, row = done.out.splitlines()
     assert head.split() == ["TIME", "HOST", "LOG"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  a0102  a log", row)
-    assert site.run("query", "-c", "fritz") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ("--cluster nope", 1, "there is no cluster 'nope'"),
+        ("--cluster Alex", 1, "there is no cluster 'Alex', but 'alex'"),
+        (
+            "--cluster alex --host a000*",
+            1,
+            "the cluster 'alex' has no event of the host 'a000*': there are no wildcards, write hosts such as"
+            " a[0001-0009]",
+        ),
+        ("--cluster alex --host A101", 1, "the cluster 'alex' has no event of the host 'A101', but 'a0101'"),
+        (
+            "--cluster alex --host a0101.hpc.example,b2",
+            1,
+            "the cluster 'alex' has no event of the host 'a0101.hpc.example' or any other of these, but"
+            " 'a0101'",
+        ),
+        ("--cluster alex --host b2", 0, "the cluster 'alex' has no event of the host 'b2'"),
+        ("--cluster alex --event Job", 1, "the cluster 'alex' has no event of the name 'Job', but 'job'"),
+        ("--cluster alex --kind log", 0, "the cluster 'alex' has no logs, only events: see --kind"),
+        ("--cluster alex --host a[0100-0102] --event job --to -1h", 0, None),
+        ("--cluster alex --json --host b2", 0, "the cluster 'alex' has no event of the host 'b2'"),
+    ],
+)
+def test_what_there_is_nothing_of_is_said(old_site: Site, words: str, status: int, says: str | None) -> None:
+    done = old_site.run("query", *words.split())
+    assert (done.status, done.err) == (status, f"ccstore query: {says}\n" if says else "")
+    assert done.out == "" or done.json["rows"] == []
+
+
+@pytest.mark.parametrize("line", ["HTTP", "TCP"])
+def test_at_the_port_of_a_receiver(old_site: Site, line: str) -> None:
+    url = f"http://127.0.0.1:{old_site.daemon.ports[line]}"
+    before = old_site.daemon.stats()["receivers"]
+    hint = "is it the REST interface, and not a receiver? See --url"
+    words = ["--url", url, "--timeout", "500ms"]
+    for command in (["query", "--cluster", "alex"], ["stats"], ["doctor"]):
+        done = old_site.run(*command, *words)
+        says = (
+            f"{url} says 405: lines are sent by POST; {hint}"
+            if line == "HTTP"
+            else f"{url} says 400: this is HTTP, and this port takes lines as they are: POST them to a"
+            " receiver of type http"
+        )
+        assert done == (2, "", f"ccstore {command[0]}: {says}\n")
+    done = old_site.run("send", *words, "--cluster", "alex", "--event", "x", "--json")
+    after = old_site.daemon.stats()["receivers"]
+    if line == "HTTP":
+        assert (done.status, done.json["accepted"]) == (0, 1)
+        assert (after["http"]["stored"], after["http"]["rejected"]) == (before["http"]["stored"] + 1, {})
+    else:
+        # A body would be taken for lines, and stored by somebody who cannot say so.
+        assert (done.status, done.json["failed"]) == (2, 0)
+        assert done.err == f"ccstore send: {says}\n"
+        assert after["tcp"]["stored"] == before["tcp"]["stored"]
+
+
+def test_at_the_port_of_something_else(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        process = start(tmp_path, "stats", "--url", url)
+        with closing(listening.accept()[0]) as connection:
+            connection.sendall(b'INFO {"server_id":"N"}\r\n')
+            _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert err.decode().startswith(
+        f"ccstore stats: what listens at {url} does not speak HTTP: is it the REST"
+    )
 
 
 def test_only_printing_needs_no_daemon(tmp_path: Path) -> None:
@@ -283,8 +366,8 @@ def test_keys_and_tokens(tmp_path: Path) -> None:
     done = start(tmp_path, "token", "--new-key", "key").communicate(timeout=PATIENCE)[0].decode()
     found = re.fullmatch(r'jwt_public_key: "([A-Za-z0-9+/=]{44})"\n', done)
     assert found is not None, done
-    for name in ("key", "key.pub"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    for name, mode in (("key", 0o600), ("key.pub", 0o644)):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode
     assert (tmp_path / "key.pub").read_text() == found[1] + "\n"
     before = (tmp_path / "key").read_bytes()
     process = start(tmp_path, "token", "--new-key", "key")

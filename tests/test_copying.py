@@ -196,7 +196,7 @@ class CopyTests(TestCase):
         with closing(sqlite3.connect(self.path)) as connection:
             (rows,) = connection.execute("SELECT max(row_count) FROM segment WHERE kind = 'log'").fetchone()
         self.assertEqual(rows, 8000)
-        source = SqliteSource(self.path)
+        source = SqliteSource(self.path, self.directory)
         source.open()
         self.addCleanup(source.close)
         found = [text for page in source.pages("log", 0) for text in page.messages.texts]
@@ -212,7 +212,7 @@ class CopyTests(TestCase):
         good = f"sqlite:{self.path}"
         for words, expected, says in (
             ((good, f"sqlite:{foreign}"), 1, "it has tables, but ccstore did not make it"),
-            ((f"sqlite:{foreign}", f"sqlite:{missing}"), 1, "it is no ccstore store"),
+            ((f"sqlite:{foreign}", f"sqlite:{missing}"), 1, "is no ccstore store"),
             ((f"sqlite:{missing}", good), 1, f"there is no file {missing}"),
             ((good, good), 1, "FROM and TO are the same store"),
             ((good,), 2, "it takes two stores"),
@@ -225,6 +225,16 @@ class CopyTests(TestCase):
         self.assertFalse(missing.exists())
         with closing(sqlite3.connect(foreign)) as connection:
             self.assertEqual(connection.execute("SELECT name FROM sqlite_schema").fetchall(), [("precious",)])
+
+    async def test_a_damaged_file(self) -> None:
+        await self.fill(5000)
+        with self.path.open("r+b") as file:
+            file.seek(20 * 8192)
+            file.write(b"\xff" * 8192 * 5)
+        status, _, said = copy(f"sqlite:{self.path}", f"sqlite:{self.directory / 'x.db'}")
+        self.assertEqual(status, 1)
+        self.assertIn(f"cannot read {self.path}: database disk image is malformed: the file is damaged", said)
+        self.assertNotIn("Traceback", said)
 
     async def test_a_database_that_is_no_store(self) -> None:
         with a_database() as url:

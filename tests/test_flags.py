@@ -32,3 +32,9 @@ from ccstore.flags import two_dashes
 )
 def test_two_dashes(given: str, expected: str) -> None:
     assert two_dashes(given.split(), ["config", "loglevel"], ["logdate"]) == expected.split()
+
+
+def test_two_dashes_behind_other_words() -> None:
+    words = ["old.db", "-config", "x", "-", "-logdate", "--", "-config"]
+    expected = ["old.db", "--config", "x", "-", "--logdate", "--", "-config"]
+    assert two_dashes(words, ["config"], ["logdate"], is_mixed=True) == expected

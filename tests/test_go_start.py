@@ -12,7 +12,7 @@ import pytest
 
 from ccstore.config import HttpReceiverConfig, load_config
 from tests.daemon import TWISTD, Daemon, run
-from tests.support import event
+from tests.support import event, write_config
 
 CCSTORE = ("-m", "ccstore")
 HERE = {"address": "127.0.0.1", "port": "0"}
@@ -87,6 +87,12 @@ def test_the_words_are_the_same_for_the_other_ways_to_start(tmp_path: Path) -> N
         assert done == (0, f"{path}: the configuration is good\n")
 
 
+def test_the_file_in_the_working_directory_is_also_the_one_to_check(tmp_path: Path) -> None:
+    path = four_files(tmp_path)
+    done = run(tmp_path, "-check", command=CCSTORE)
+    assert done == (0, f"{path}: the configuration is good\n")
+
+
 def test_the_log_level_of_the_go_daemon(tmp_path: Path) -> None:
     status, said = run(tmp_path, "-loglevel", "loud", "-config", four_files(tmp_path), command=CCSTORE)
     assert status == 1
@@ -151,3 +157,26 @@ def test_keys_that_the_go_daemon_does_not_know_any_more_are_only_warned_of(tmp_p
     (warning,) = config.warnings
     assert "api.addr: unknown key, ignored" in warning
     assert (config.api.address, config.api.port) == ("localhost", 8098)
+
+
+def test_a_misspelt_key_is_said_by_check_and_run(tmp_path: Path) -> None:
+    path = write_config(tmp_path, api={**HERE, "jwt_publickey": "abc"})
+    for command in (("-m", "ccstore", "check"), ("-m", "ccstore", "run"), (*TWISTD, "ccstore")):
+        status, said = run(tmp_path, "--config", path, command=command)
+        assert (status, said.count("\n")) == (1, 1)
+        assert "api.jwt_publickey: got an unknown key" in said
+    status, said = run(tmp_path, "--lenient", "--config", path, command=("-m", "ccstore", "check"))
+    assert status == 0
+    assert "warning: " in said
+    with Daemon(tmp_path, "--config", str(path), "--lenient") as daemon:
+        daemon.wait_for("api.jwt_publickey: unknown key, ignored")
+
+
+def test_check_exits_with_1_for_warnings_if_it_is_strict(tmp_path: Path) -> None:
+    check = ("-m", "ccstore", "check")
+    doubtful = four_files(tmp_path / "doubtful", api={**HERE, "addr": "127.0.0.1"})
+    status, said = run(tmp_path, "-strict", "-config", doubtful, command=check)
+    assert (status, said.startswith("warning: ")) == (1, True)
+    assert "is good" not in said
+    assert run(tmp_path, "-config", doubtful, command=check)[0] == 0
+    assert run(tmp_path, "-strict", "-config", four_files(tmp_path / "good"), command=check)[0] == 0

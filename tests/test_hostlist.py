@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccstore.client.hostlist import MOST, expand
 from ccstore.client.table import table
-from ccstore.client.times import parse_moment, parse_span, show_span
+from ccstore.client.times import parse_moment, show_span
 
 NOW = 1_700_000_000.5
 
@@ -73,6 +73,8 @@ def test_anything_is_a_list_or_an_error(text: str) -> None:
         ("-1h30m", 1_699_994_600),
         ("-2d", 1_699_827_200),
         ("-1d12h", 1_699_870_400),
+        ("-1w", 1_699_395_200),
+        ("-12h1d", 1_699_870_400),
         ("1700000001", 1_700_000_001),
         ("0", 0),
         ("2023-11-14T22:13:20Z", 1_700_000_000),
@@ -96,12 +98,11 @@ def test_a_moment_without_an_offset_is_local() -> None:
     ["", "yesterday", "1h", "-1", "-", "2023-13-01T00:00:00Z", "2023-11-14T22", "1e9", "-1x", "9" * 13],
 )
 def test_what_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="expected a moment"):
+    with pytest.raises(ValueError, match="expected a time"):
         parse_moment(text, NOW)
 
 
 def test_spans() -> None:
-    assert (parse_span("30d"), parse_span("1d1s"), parse_span("90m")) == (2592000.0, 86401.0, 5400.0)
     spans = (1, 119, 121, 7201, 2 * 86400, 3 * 365 * 86400)
     assert [show_span(seconds) for seconds in spans] == [
         "1 seconds",

@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import zlib
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from twisted.internet import reactor
@@ -254,14 +255,39 @@ class DoorTests(HttpTestCase):
         for path in ("/", "/a", "/a/b/?x=1", "/%ff", "//"):
             self.assertEqual(self.send(event("a"), path=path).status, 200)
 
+    def check_paths(self, configured: str, taken: Sequence[str], others: Sequence[str]) -> None:
+        self.start(path=configured)
+        for path in taken:
+            self.assertEqual(self.send(event("a"), path=path).status, 200, path)
+        for path in others:
+            self.assertEqual(self.send(event("a"), path=path).status, 404, path)
+        self.assertEqual(len(self.sink.texts), len(taken))
+
     def test_with_a_path_only_that_one_is_taken_with_or_without_the_last_slash(self) -> None:
-        for configured in ("/api/write", "/api/write/", "api/write"):
-            self.start(path=configured)
-            for path in ("/api/write", "/api/write/", "/api/write?cluster=x"):
-                self.assertEqual(self.send(event("a"), path=path).status, 200)
-            for path in ("/", "/api", "/api/write/x", "/api/writex", "/x/api/write"):
-                self.assertEqual(self.send(event("a"), path=path).status, 404)
-            self.assertEqual(len(self.sink.texts), 3)
+        for configured in ("/api/write", "api/write"):
+            self.check_paths(
+                configured,
+                ["/api/write", "/api/write/", "/api/write?cluster=x", "/api/%77rite"],
+                ["/", "/api", "/api/write/x", "/api/writex", "/x/api/write", "/api%2fwrite/x"],
+            )
+
+    def test_a_path_that_ends_in_a_slash_has_all_below_it(self) -> None:
+        self.check_paths(
+            "/api/ev/",
+            ["/api/ev", "/api/ev/", "/api/ev/x", "/api/ev/x/y/?cluster=x", "/api/ev//x"],
+            ["/", "/api", "/api/", "/api/evx", "/api/evx/x", "/x/api/ev/x", "/api/ev/../x"],
+        )
+
+    def test_paths_are_taken_as_what_they_mean(self) -> None:
+        same = [
+            "//api/write",
+            "/api//write",
+            "/api/./write",
+            "/x/../api/write",
+            "/../api/write",
+            "/api/write/.",
+        ]
+        self.check_paths("/api/write", same, ["/api/write/..", "/api/write/../x"])
 
     def test_credentials(self) -> None:
         self.start(username="node", password="a:b ä")

@@ -230,20 +230,98 @@ def test_text_that_is_no_utf_8_costs_nobody_else_anything(run: Run, tmp_path: Pa
 
 
 def test_times_that_are_none_are_rejected_by_row(run: Run, tmp_path: Path, capsys: Any) -> None:
-    wrong = [None, "yesterday", 2**62, -(2**62), 1.5, b"1", float("inf")]
+    wrong = ["yesterday", 2**62, -(2**62), 1.5, b"1", float("inf")]
     old = go_file(
         tmp_path / "old.db", alex_logs=[row("good"), *(row("bad", at) for at in wrong), row("good")]
     )
     assert run(old) == REJECTED
     said = capsys.readouterr()
-    assert table(said.out) == {"alex_logs": (9, 2, 0, 0, 7)}
-    assert "alex_logs: row 3: 'yesterday' is no time in seconds: 'bad'\n" in said.err
-    assert said.err.count("is no time in seconds") == 7
+    assert table(said.out) == {"alex_logs": (8, 2, 0, 0, 6)}
+    assert "alex_logs: row 2: 'yesterday' is no time in seconds: 'bad'\n" in said.err
+    assert said.err.count("is no time in seconds") == 6
     assert texts(tmp_path, "alex_logs") == ["good", "good"]
 
 
+#: What Go writes for a time that was never set.
+ZERO = -62135596800
+
+
+@pytest.mark.parametrize("at", [ZERO, None])
+def test_a_row_without_a_time_gets_that_of_the_row_before(
+    run: Run, tmp_path: Path, capsys: Any, at: int | None
+) -> None:
+    events = [NOW - 30, at, NOW - 20, at, at, "bad", at, NOW - 10]
+    old = go_file(
+        tmp_path / "old.db",
+        alex_events=[row(f"{place}", time) for place, time in enumerate(events)],
+        alex_logs=[row("0", at), row("1", 5)],
+        fritz_logs=[row("0", at)],
+    )
+    os.utime(old, (77, 77))
+    assert run(old) == REJECTED
+    said = capsys.readouterr()
+    assert table(said.out) == {
+        "alex_events": (8, 7, 0, 0, 1),
+        "alex_logs": (2, 2, 0, 0, 0),
+        "fritz_logs": (1, 1, 0, 0, 0),
+    }
+    assert (
+        "alex_events: 4 had no time, and were given that of the row before (see --missing-time)" in said.out
+    )
+    times = [NOW - ago for ago in (30, 30, 20, 20, 20, 20, 10)]
+    assert [time for (time,) in rows(tmp_path, "alex_events", "timestamp")] == times
+    # Where there is none before, that of the first behind; where there is none at all, that of the file.
+    assert rows(tmp_path, "alex_logs", "timestamp") == [(5,), (5,)]
+    assert rows(tmp_path, "fritz_logs", "timestamp") == [(77,)]
+
+
+@pytest.mark.parametrize(
+    ("words", "time", "says"),
+    [
+        (["--missing-time", "file"], 77, "that of the file"),
+        (["-missing-time=2026-01-31T12:00:00Z"], 1769860800, "2026-01-31 12:00:00"),
+        (["--missing-time", "1000"], 1000, "1970-01-01 00:16:40"),
+    ],
+)
+def test_the_time_of_rows_without_one_can_be_said(
+    run: Run,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    time: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    old = go_file(tmp_path / "old.db", alex_logs=[row("a", 5), row("b", ZERO)])
+    os.utime(old, (77, 77))
+    assert run(old, *words) == DONE
+    assert f"alex_logs: 1 had no time, and were given {says} (see" in capsys.readouterr().out
+    assert rows(tmp_path, "alex_logs", "timestamp") == [(5,), (time,)]
+
+
+def test_now_is_the_time_of_the_import(run: Run, tmp_path: Path) -> None:
+    old = go_file(tmp_path / "old.db", alex_events=[row("b", ZERO)])
+    assert run("-missing-time", "now", old) == DONE
+    ((found,),) = rows(tmp_path, "alex_events", "timestamp")
+    assert NOW <= found <= time.time()
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_begun_goes_on_with_the_time_of_the_row_before(
+    run: Run, tmp_path: Path, capsys: Any
+) -> None:
+    given = [7, *[ZERO] * 20, 9, ZERO, ZERO]
+    old = go_file(tmp_path / "old.db", alex_logs=[row(f"{place}", at) for place, at in enumerate(given)])
+    for pieces in (0, 1):
+        stopped(run, old, pieces)
+    assert run(old) == DONE
+    assert "alex_logs: 22 had no time" in capsys.readouterr().out
+    assert rows(tmp_path, "alex_logs", "timestamp") == [(7,)] * 21 + [(9,)] * 3
+
+
 def test_of_very_many_bad_rows_a_hundred_are_named(run: Run, tmp_path: Path, capsys: Any) -> None:
-    assert run(go_file(tmp_path / "old.db", alex_logs=[row(at=None)] * 250)) == REJECTED
+    assert run(go_file(tmp_path / "old.db", alex_logs=[row(at=b"")] * 250)) == REJECTED
     said = capsys.readouterr()
     assert said.err.count("is no time") == 100
     assert "there are more rows that are not taken" in said.err
@@ -356,7 +434,7 @@ def test_it_goes_on_where_it_was(run: Run, tmp_path: Path, capsys: Any) -> None:
 
 
 def test_the_same_twice_is_imported_once_and_what_is_new_then(run: Run, tmp_path: Path, capsys: Any) -> None:
-    old = go_file(tmp_path / "old.db", alex_events=[row("a"), row("b", None)])
+    old = go_file(tmp_path / "old.db", alex_events=[row("a"), row("b", b"")])
     for _ in range(2):
         assert run(old) == REJECTED
         # A bad row behind the last good one is not told again.
@@ -671,7 +749,10 @@ def test_a_target_that_is_none(run: Run, tmp_path: Path, capsys: Any) -> None:
     assert "ccstore.json: storage: got nothing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [[], ["--precision", "x", "a"], ["--cluster", "", "a"], ["--what", "a"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--precision", "x", "a"], ["--cluster", "", "a"], ["--what", "a"], ["-missing-time", "x", "a"]],
+)
 def test_words_that_are_wrong(run: Run, words: list[str], capsys: Any) -> None:
     with pytest.raises(SystemExit) as caught:
         run(*words)
@@ -725,6 +806,14 @@ def test_lines_now_and_then_elsewhere() -> None:
 
 
 # The command
+
+
+def test_one_dash_is_enough_wherever_it_stands(run: Run, tmp_path: Path) -> None:
+    old = go_file(tmp_path / "old.db", alex_logs=[row("a")])
+    other = configure(tmp_path).rename(tmp_path / "other.json")
+    assert main(["-config", str(other), "-precision", "s", str(old)]) == DONE
+    assert main([str(old), f"-config={other}"]) == DONE
+    assert texts(tmp_path, "alex_logs") == ["a"]
 
 
 def test_the_console_script_has_it(tmp_path: Path) -> None:

@@ -127,7 +127,10 @@ def test_decodes_as_the_reference_decoder_does() -> None:
             )
             for name, tags, fields, time in case["m"]
         )
-        messages, errors = decode(case["t"].encode("latin-1"), precision=case["p"], default_time=case["d"])
+        data = case["t"].encode("latin-1")
+        if data.startswith(grammar.BYTE_ORDER_MARK):
+            data = b"\n" + data  # at the beginning of a stream, it is left out
+        messages, errors = decode(data, precision=case["p"], default_time=case["d"])
         if plain(messages) != expected or bool(errors) != bool(case["e"]):
             differing.append((case, plain(messages), errors))
     assert not differing[:3], f"{len(differing)} of {len(cases)} cases differ"
@@ -227,6 +230,11 @@ def test_line_ends(line: bytes, end: bytes) -> None:
 
 # What is rejected
 
+NO_VALUE = "a number, a boolean or a string in double quotes"
+NO_END = "expected ',', a space or the end of the line after the field 'f'"
+NO_STAMP = "expected a timestamp (a whole number) or the end of the line"
+A_TIME = "expected a time between the years 1677 and 2262"
+
 
 @pytest.mark.parametrize(
     ("line", "column", "reason"),
@@ -235,21 +243,21 @@ def test_line_ends(line: bytes, end: bytes) -> None:
         (b"m ", 3, "expected a field key, found the end of the line"),
         (b"m,t=v", 6, "no field"),
         (b"m f", 4, "expected '=' after the field key 'f', found the end of the line"),
-        (b"m f=", 5, "no value for field 'f'"),
-        (b"m f=1,", 7, "expected a field key, found the end of the line"),
-        (b"m f=1,,g=1", 7, "expected a field key, found ','"),
+        (b"m f=", 5, "expected a value for the field 'f', found the end of the line"),
+        (b"m f=1,", 7, "expected a field key after ',', found the end of the line"),
+        (b"m f=1,,g=1", 7, "expected a field key after ',', found ','"),
         (b"m =1", 3, "expected a field key, found '='"),
         (b",t=v f=1", 1, "expected a measurement name, found ','"),
-        (b"\tm f=1", 1, "expected a measurement name, found '\\t'"),
-        (b"m, f=1", 3, "expected a tag key after ',', found the end of the line"),
+        (b"\tm f=1", 1, "expected a measurement name, found a tab"),
+        (b"m, f=1", 3, "expected a tag key after ',', found a space"),
         (b"m,=v f=1", 3, "expected a tag key after ',', found '='"),
-        (b"m,t f=1", 4, "expected '=' after the tag key 't', found the end of the line"),
-        (b"m,t= f=1", 5, "expected a value for the tag 't', found the end of the line"),
+        (b"m,t f=1", 4, "expected '=' after the tag key 't', found a space"),
+        (b"m,t= f=1", 5, "expected a value for the tag 't', found a space"),
         (b"m,t=,u=v f=1", 5, "expected a value for the tag 't', found ','"),
-        (b"m,t=v=w f=1", 6, "expected ',' or a space, found '='"),
-        (b"m f=word", 5, "the value 'word' of field 'f' is not a number, a boolean or a quoted string"),
-        (b"m f=NaN", 5, "the value 'NaN' of field 'f' is not a number, a boolean or a quoted string"),
-        (b"m f=Inf", 5, "the value 'Inf' of field 'f' is not a number, a boolean or a quoted string"),
+        (b"m,t=v=w f=1", 6, "expected ',' or a space after the tag 't', found '='"),
+        (b"m f=word", 5, f"the value 'word' of field 'f' is not {NO_VALUE}"),
+        (b"m f=NaN", 5, f"the value 'NaN' of field 'f' is not {NO_VALUE}"),
+        (b"m f=Inf", 5, f"the value 'Inf' of field 'f' is not {NO_VALUE}"),
         (b"m f=-Inf", 5, "the value '-Inf' of field 'f' is not a finite number"),
         (b"m f=1e400", 5, "the value '1e400' of field 'f' is not a finite number"),
         (b"m f=1.5i", 5, "the value '1.5i' of field 'f' is not a 64-bit integer"),
@@ -259,23 +267,33 @@ def test_line_ends(line: bytes, end: bytes) -> None:
             "the value '9223372036854775808i' of field 'f' is not a 64-bit integer",
         ),
         (b"m f=-1u", 5, "the value '-1u' of field 'f' is not an unsigned 64-bit integer"),
-        (b"m f=truth", 5, "the value 'truth' of field 'f' is not a boolean"),
+        (b"m f=truth", 5, f"the value 'truth' of field 'f' is not {NO_VALUE}"),
         (b'm f="a', 5, "the string opened here is never closed"),
-        (b'm f="a"b', 8, "unexpected 'b' after the field 'f'"),
-        (b"m f=1 1.5", 7, "invalid timestamp '1.5'"),
-        (b"m f=1 soon", 7, "invalid timestamp 'soon'"),
-        (b"m f=1 -", 7, "invalid timestamp '-'"),
-        (b"m f=1 5 6", 9, "unexpected text after the timestamp: '6'"),
-        (b"m f=1 9223372036854775808", 7, "timestamp out of range '9223372036854775808'"),
-        (b"# a\x00b", 4, "control character in a comment"),
-        (b"\xff f=1", 1, "invalid UTF-8 in '\ufffd' (invalid start byte)"),
-        (b"m,t=\xc3 f=1", 5, "invalid UTF-8 in '\ufffd' (unexpected end of data)"),
-        (b'm event="ab\xff"', 12, "invalid UTF-8 in a string (invalid start byte)"),
+        (b'm f="a"b', 8, f"{NO_END}, found 'b'"),
+        (b"m f=1 1.5", 7, f"{NO_STAMP}, found '1.5'"),
+        (b"m f=1 soon", 7, f"{NO_STAMP}, found 'soon'"),
+        (b"m f=1 -", 7, f"{NO_STAMP}, found '-'"),
+        (b"m f=1 g=2", 7, f"{NO_STAMP}, found 'g=2': between fields there is a comma and no space"),
+        (b"m f=1 # a", 7, f"{NO_STAMP}, found '# a': a comment has a line of its own"),
+        (b"m f= 1", 5, "expected a value for the field 'f', found a space"),
+        (b"m f =1", 4, "expected '=' after the field key 'f', found a space"),
+        (b"m f=1, g=2", 7, "expected a field key after ',', found a space"),
+        (b"m\tf=1", 2, "expected ',' or a space after the measurement 'm', found a tab"),
+        ("m f=„1“".encode(), 5, f"the value '„1“' of field 'f' is not {NO_VALUE}"),
+        ('m f="1"“'.encode(), 8, f"{NO_END}, found '“'"),
+        (b"m f=1.2.3", 5, f"the value '1.2.3' of field 'f' is not {NO_VALUE}"),
+        (b"m f\\ g\xff=1", 7, "expected UTF-8 in 'f\\\\ g\ufffd', found the byte 0xff (invalid start byte)"),
+        (b"m f=1 5 6", 9, "expected the end of the line after the timestamp, found '6'"),
+        (b"m f=1 9223372036854775808", 7, f"timestamp out of range '9223372036854775808': {A_TIME}"),
+        (b"# a\x00b", 4, "expected no control character in a comment, found a NUL byte"),
+        (b"\xff f=1", 1, "expected UTF-8 in '\ufffd', found the byte 0xff (invalid start byte)"),
+        (b"m,t=\xc3 f=1", 5, "expected UTF-8 in '\ufffd', found the byte 0xc3 (unexpected end of data)"),
+        (b'm event="ab\xff"', 12, "expected UTF-8 in a string, found the byte 0xff (invalid start byte)"),
         (b"m,\xe2\x82\xac=\x7f f=1", 7, "expected a value for the tag '€', found '\\x7f'"),
         (
             b"m f=" + b"y" * 50,
             5,
-            f"the value '{'y' * 40}…' of field 'f' is not a number, a boolean or a quoted string",
+            f"the value '{'y' * 40}…' of field 'f' is not {NO_VALUE}",
         ),
     ],
 )
@@ -419,7 +437,7 @@ def test_timestamps(precision: Precision, stamp: int, time: int | None) -> None:
         messages, errors = whole(b'm event="x" %d\n' % stamp, precision=precision, fast=fast)
         if time is None:
             assert not messages
-            assert errors[0].reason == f"timestamp out of range '{stamp}'"
+            assert errors[0].reason.startswith(f"timestamp out of range '{stamp}': expected a time")
         else:
             assert [message.time for message in messages] == [time]
             assert not errors

@@ -135,6 +135,16 @@ class MessageTests(_NatsTests):
         self.assertEqual(self.sink.texts, [*"abcde"])
         self.assertEqual(receiver.account.received, 5)
 
+    async def test_each_message_may_begin_with_a_byte_order_mark(self) -> None:
+        server = self.serve()
+        await self.connected(server)
+        with server.client() as client:
+            for _ in range(2):
+                client.publish("alex.events.job", b"\xef\xbb\xbf" + event("a"))
+            client.flush()
+        await self.until(lambda: len(self.sink.texts) == 2)
+        self.assertEqual([message.name for message in self.sink.messages], ["job", "job"])
+
     async def test_wildcards(self) -> None:
         server = self.serve()
         await self.connected(server, subject="*.events.*")
@@ -232,6 +242,12 @@ class MessageTests(_NatsTests):
         receiver = self.receive(server)
         await self.until_said("no connection")
         await self.end(receiver)
+
+    async def test_a_stop_while_it_connects_says_nothing_of_it(self) -> None:
+        server = self.serve()
+        receiver = self.receive(server)
+        await self.end(receiver)
+        self.assertNotIn("no connection", "\n".join(self.said()))
 
 
 class ServerTests(_NatsTests):

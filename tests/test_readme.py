@@ -58,6 +58,11 @@ def test_the_start_command_installs_and_starts(tmp_path: Path) -> None:
     venv = install.split(" && ")[0].replace("python3", str(tmp_path / "bin" / "python3"))
     run(venv, tmp_path)
     assert (tmp_path / ".venv" / "bin" / "python").exists()
+    if missing("pip"):
+        pytest.skip("no pip on this machine")
+    # Also for whoever has it first on PATH already, and the second time.
+    again = install.replace("install .", "--version")
+    assert " from " in run(f'export PATH="{tmp_path}/.venv/bin:$PATH"; {again}', tmp_path)
 
 
 def test_the_tour(tmp_path: Path) -> None:
@@ -87,6 +92,17 @@ def test_the_tour(tmp_path: Path) -> None:
     bad = next(json.loads(text) for text in said if '"rejected":2' in text)
     assert (bad["stored"], [line["line"] for line in bad["lines"]]) == (1, [1, 3])
     assert len(said[-1].splitlines()) == 4
+
+
+@pytest.mark.parametrize("netcat", ["nc.openbsd", "nc.traditional", "ncat"])
+def test_lines_are_sent_by_every_netcat(tmp_path: Path, netcat: str) -> None:
+    if missing(netcat):
+        pytest.skip(f"no {netcat} on this machine")
+    sending = [command for command in commands("A tour of two minutes") if "| nc " in command]
+    with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
+        for command, stream in zip(sending, ("TCP", "UDP"), strict=True):
+            run(command.replace("8094", str(daemon.ports[stream])).replace("| nc ", f"| {netcat} "), tmp_path)
+            daemon.arrived(stream.lower(), 1)
 
 
 def events(answer: Any) -> list[str]:

@@ -340,6 +340,22 @@ def test_rules_in_a_list_follow_one_another() -> None:
 # --- failures -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "condition", ["field.ok", "tag.debug", "field.ok && true", "tag.x == 'y' || field.ok", "value", "log"]
+)
+def test_a_condition_on_what_a_message_lacks_is_false(condition: str) -> None:
+    rules = Rules(
+        {
+            "drop_messages_if": [condition],
+            "add_tags_if": [{"if": condition, "key": "hit", "value": "1"}],
+            "rename_messages_if": {condition: "other"},
+        }
+    )
+    message = rules.one(EVENT)
+    assert (message.name, "hit" in message.tags) == ("job", False)
+    assert rules.account.dropped.total() == 0
+
+
 def test_a_rule_that_fails_drops_the_message_and_says_so() -> None:
     rules = Rules({"drop_messages_if": ["name == 'x'", "name == 'a' && tag.n < 3"]})
     with capturedLogs() as logs:

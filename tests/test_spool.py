@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.task import Clock, deferLater
@@ -18,7 +19,9 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.storage.spool import Spool, file
+from ccstore.storage.spool.file import SPOOL
 from ccstore.storage.spool.packing import pack, unpack
+from ccstore.storage.sqlite.file import checkpoint
 from tests.backends import NOW, SECOND, MemoryBackend, asking, message, messages, storage_service
 from tests.store_contract import TEXTS
 from tests.support import scratch
@@ -461,7 +464,7 @@ class RestartTests(_SpoolTests):
         await self.stop()
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("PRAGMA user_version = 2")
-        self.assert_refused("it was written by a newer ccstore")
+        self.assert_refused(".*written by a newer ccstore")
 
     async def test_a_damaged_file(self) -> None:
         self.start()
@@ -512,6 +515,112 @@ class RestartTests(_SpoolTests):
         with self.assertRaisesRegex(StoreError, "^the spool .* is in use by another ccstore$"):
             self.start()
         self.service = None
+
+
+class WatchTests(_SpoolTests):
+    """A spool whose file is moved, removed or overwritten while it is open."""
+
+    async def start_away(self) -> None:
+        self.start()
+        self.backend.is_away = True
+        await self.accept("a")
+
+    async def test_takes_nothing_while_it_is_moved_away(self) -> None:
+        await self.start_away()
+        away = self.path.rename(self.path.with_name("away.db"))
+        with capturedLogs() as logs:
+            second = self.accept("b")
+            await self.until(lambda: self.service.stats()["manager"]["errors"].get("spool"))
+        self.assertFalse(second.called)
+        reason = self.service.stats()["manager"]["errors"]["spool"]
+        self.assertIn(f"the spool {self.path} was moved away while it was open: put it back", reason)
+        said = [str(formatEvent(event)) for event in logs]
+        self.assertEqual([text for text in said if reason in text], [said[0]])
+        away.rename(self.path)
+        await self.until(lambda: second.called)
+        await self.until(lambda: "spool" not in self.service.stats()["manager"]["errors"])
+        self.backend.is_away = False
+        await self.until_sent()
+        self.assertEqual(self.stored(), ["a", "b"])
+
+    async def test_is_looked_at_while_the_database_is_there(self) -> None:
+        self.start()
+        await self.accept("a")
+        self.path.unlink()
+        await self.until(self.service.unreadiness)
+        self.assertIn(f"the spool {self.path} was removed", self.service.unreadiness())
+        self.assertEqual(list(await self.accept("b")), [])
+        self.assertEqual(list(await self.accept("c", urgent=True)), [])
+        self.assertEqual(self.stored(), list("abc"))
+
+    async def test_what_is_in_it_is_sent_when_it_was_removed(self) -> None:
+        await self.start_away()
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(f"spool.db{suffix}").unlink()
+        second = self.accept("b")
+        await self.until(lambda: self.service.stats()["manager"]["errors"].get("spool"))
+        self.backend.is_away = False
+        await self.until(lambda: second.called)
+        self.assertEqual(self.stored(), ["a", "b"])
+
+    async def test_a_batch_that_went_elsewhere_is_not_acknowledged_and_comes_once(self) -> None:
+        await self.start_away()
+        away = self.path.with_name("away.db")
+        append = self.spool._file.append
+
+        def move(*arguments: Any) -> int:
+            number = append(*arguments)
+            if self.path.exists():
+                self.path.rename(away)
+            return number
+
+        self.patch(self.spool._file, "append", move)
+        second = self.accept("b")
+        await self.until(lambda: self.service.stats()["backend"]["errors"].get("spool_failed"))
+        self.assertFalse(second.called)
+        self.assertEqual(self.figures["messages"], 1)
+        self.patch(self.spool._file, "append", append)
+        away.rename(self.path)
+        await self.until(lambda: second.called)
+        self.backend.is_away = False
+        await self.until_sent()
+        self.assertEqual(self.stored(), ["a", "b"])
+
+    async def test_overwritten(self) -> None:
+        await self.start_away()
+        await self.spool._run(checkpoint)
+        self.path.write_bytes(b"garbage")
+        second = self.accept("b")
+        await self.until(lambda: self.service.stats()["manager"]["errors"].get("spool"))
+        self.assertIn(
+            "was overwritten by another program", self.service.stats()["manager"]["errors"]["spool"]
+        )
+        self.assertFalse(second.called)
+        self.backend.is_away = False
+        await self.stop()
+        self.failureResultOf(second, StoreUnavailable)
+
+
+class UpgradeTests(_SpoolTests):
+    """A spool of an older version is copied, and brought up to date."""
+
+    async def test_has_what_it_had(self) -> None:
+        self.start()
+        self.backend.is_away = True
+        await self.accept("ab")
+        await self.stop()
+        newer = evolve(SPOOL, scripts=(*SPOOL.scripts, "CREATE TABLE newer (x); ALTER TABLE sending ADD y;"))
+        self.spool = Spool(self.path, 10**9, reactor, schema=newer)
+        with capturedLogs() as logs:
+            self.spool.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.spool.close()))
+        self.assertEqual(self.spool.messages, 2)
+        copy = self.path.with_name("spool.db.v1")
+        self.assertIn(f"the file is copied to {copy}", str(formatEvent(logs[0])))
+        for path, version in ((self.path, 2), (copy, 1)):
+            with closing(sqlite3.connect(path)) as connection:
+                self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (version,))
+                self.assertEqual(connection.execute("SELECT sum(messages) FROM batch").fetchone(), (2,))
 
 
 class BoundTests(_SpoolTests):

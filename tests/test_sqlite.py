@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,12 +21,13 @@ from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import file, merging, reader, streams, views, writer
+from ccstore.storage.sqlite import merging, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.versions import DATABASE
 from tests.backends import NOW, SECOND, MemoryBackend, ask, asking, message, messages
 from tests.store_contract import CLUSTERS, StoreContract
-from tests.support import scratch
+from tests.support import as_somebody_else, scratch
 
 RETENTION = 1600  # seconds
 #: Age at which a segment of events is sealed.
@@ -47,8 +46,6 @@ HISTORICAL = [
 ]
 #: What a test that commits a thousand times does without.
 NO_SYNC = {"synchronous": "OFF"}
-
-_NOBODY = 65534
 
 
 class _Files:
@@ -718,17 +715,6 @@ class WrongFileTests(_Files, TestCase):
             for statement in statements:
                 connection.execute(statement)
 
-    @contextmanager
-    def as_somebody_else(self) -> Iterator[None]:
-        """As a user whom file permissions bind, which they do not if the tests run as root."""
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(_NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(user)
-
     async def test_in_use(self) -> None:
         first = self.open()
         self.assertIn("in use by another ccstore", self.refused())
@@ -737,9 +723,9 @@ class WrongFileTests(_Files, TestCase):
 
     async def test_of_a_newer_version(self) -> None:
         await self.open().close()
-        self.make_file(f"PRAGMA user_version = {file.SCHEMA_VERSION + 1}")
-        self.assertIn(f"version {file.SCHEMA_VERSION + 1}, written by a newer ccstore", self.refused())
-        self.assertEqual(self.value("PRAGMA user_version"), file.SCHEMA_VERSION + 1)
+        self.make_file(f"PRAGMA user_version = {DATABASE.version + 1}")
+        self.assertIn(f"version {DATABASE.version + 1}, written by a newer ccstore", self.refused())
+        self.assertEqual(self.value("PRAGMA user_version"), DATABASE.version + 1)
 
     def test_of_somebody_else(self) -> None:
         self.make_file(
@@ -766,7 +752,7 @@ class WrongFileTests(_Files, TestCase):
 
     def test_in_a_directory_that_cannot_be_written(self) -> None:
         self.path.parent.chmod(0o555)
-        with self.as_somebody_else():
+        with as_somebody_else():
             self.assertIn("Permission denied", self.refused())
 
     async def test_that_cannot_be_written(self) -> None:
@@ -774,7 +760,7 @@ class WrongFileTests(_Files, TestCase):
         self.path.chmod(0o444)
         self.path.with_name("events.db.lock").chmod(0o666)
         self.path.parent.chmod(0o777)
-        with self.as_somebody_else():
+        with as_somebody_else():
             self.assertIn("readonly", self.refused())
 
     async def test_may_be_opened_once_it_is_right(self) -> None:
@@ -865,16 +851,15 @@ class ConnectionTests(_Files, TestCase):
         with capturedLogs() as logs:
             await backend.write(messages("a"))
             await backend.write(messages("b"))
-        self.assertEqual(formatEvent(logs[0]), "cannot seal now: disk is full")
+        self.assertEqual(formatEvent(logs[0]), f"cannot seal now: the database {self.path}: disk is full")
         self.assertEqual(await texts(backend), ["a", "b"])
 
     async def test_a_query_that_takes_too_long_is_ended_in_the_middle(self) -> None:
         backend = self.open()
         await backend.write(messages(map(str, range(5000))))
         ticks = count()
-        for module in (backend_module, reader):
-            self.patch(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        self.patch(reader, "_PROGRESS_STEPS", 100)
+        self.patch(asking_module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        self.patch(asking_module, "_PROGRESS_STEPS", 100)
         for _ in range(5):
             with self.assertRaises(QueryTimeout):
                 # Enough to begin with: it is the rows that take the rest.

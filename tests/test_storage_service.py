@@ -533,6 +533,24 @@ class UnavailableTests(_ServiceTests):
         self.lock()
         return offer
 
+    def test_a_query_that_fails_is_said_in_the_log_unless_it_has_been(self) -> None:
+        def fail_query(error: StoreError) -> None:
+            asked = self.query()
+            self.backend.queries[-1].fail(error)
+            self.failureResultOf(asked, type(error))
+
+        with capturedLogs() as logs:
+            for _ in range(3):
+                fail_query(StoreUnavailable("it is damaged"))
+                fail_query(QueryTimeout("too long"))
+            self.accept("a")
+            self.lock()
+            fail_query(StoreUnavailable(LOCKED))
+        said = [formatEvent(event) for event in logs]
+        self.assertEqual(said[0], "a query failed: it is damaged")
+        self.assertEqual(len(said), 2)
+        self.assertEqual(self.service.stats()["backend"]["errors"]["query_exec_failed"], 4)
+
 
 class LimitTests(_ServiceTests):
     """Memory is not without end."""
@@ -833,6 +851,41 @@ class HousekeepingTests(_ServiceTests):
         said = [formatEvent(event) for event in logs if "log_failure" not in event]
         self.assertEqual(said, [f"cannot delete expired events, will try again: {LOCKED}"] * 2)
 
+    def test_trouble_that_shows_while_nothing_is_written(self) -> None:
+        """It is found out whether writing works, and known until it does again."""
+        self.backend.tending = lambda: fail(StoreUnavailable("the file is gone"))
+        with capturedLogs() as logs:
+            self.clock.advance(1)
+            self.assertEqual(self.backend.written, [[]])
+            self.backend.writes[-1].fail(StoreUnavailable("the file is gone"))
+            self.assertEqual(self.service.unreadiness(), "the file is gone")
+            self.failureResultOf(self.accept("a"), StoreUnavailable)
+            for _ in range(20):
+                self.clock.advance(1)
+                if not self.backend.writes[-1].answer.called:
+                    self.backend.writes[-1].fail(StoreUnavailable("the file is gone"))
+        self.assertEqual(
+            [formatEvent(event) for event in logs],
+            ["cannot write: the file is gone; 0 messages are waiting, trying again"],
+        )
+        self.backend.tending = lambda: succeed(None)
+        while self.backend.writes[-1].answer.called:
+            self.clock.advance(1)
+        self.commit()
+        self.assertIsNone(self.service.unreadiness())
+        self.accept("b")
+        self.assertEqual(self.backend.written[-1], ["b"])
+
+    def test_trouble_that_does_not_concern_writing_is_only_said(self) -> None:
+        self.backend.tending = lambda: fail(StoreUnavailable(LOCKED))
+        with capturedLogs() as logs:
+            self.clock.advance(1)
+            self.commit()
+        self.assertIsNone(self.service.unreadiness())
+        self.assertEqual(
+            [formatEvent(event) for event in logs], [f"cannot tidy up, will try again: {LOCKED}"]
+        )
+
     def test_the_interval_follows_the_retention_time(self) -> None:
         self.assertEqual([retention_interval(seconds) for seconds in (1, 8, 64, 86400)], [0.25, 0.25, 2, 60])
 
@@ -863,7 +916,7 @@ class StatsTests(_ServiceTests):
                     },
                 },
                 "backend": {"errors": {}, "status": {"writes": 0, "expired": 0}},
-                "info": {"backend_type": "scripted", "flush_time": "1s", "retention_time": "3200s"},
+                "info": {"backend_type": "scripted", "flush_time": "1s", "retention_time": "53m20s"},
             },
         )
 
@@ -879,7 +932,7 @@ class StatsTests(_ServiceTests):
     def test_durations_are_never_rounded(self) -> None:
         self.start(retention=30 * 86400.0 + 1, flush_time=0.25)
         info = self.service.stats()["info"]
-        self.assertEqual((info["retention_time"], info["flush_time"]), ("2592001s", "0.25s"))
+        self.assertEqual((info["retention_time"], info["flush_time"]), ("30d1s", "250ms"))
 
 
 class StartTests(_ServiceTests):

@@ -70,6 +70,7 @@ class SwaggerTests(ApiTestCase):
         directives = {part.split()[0]: part.split()[1:] for part in policy.split(";")}
         self.assertEqual(directives["default-src"], ["'self'"])
         self.assertNotIn("script-src", directives)
+        self.assertEqual(directives.pop("frame-ancestors"), ["'none'"])
         for name, sources in directives.items():
             self.assertLessEqual(set(sources), {"'self'", "'unsafe-inline'", "data:"}, name)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import resources
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -29,9 +30,26 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import WebError, answer, argument, body_of, internal_error, later, to_json
+from ccstore.query import Page
+from ccstore.web import (
+    JSON,
+    Outgoing,
+    WebError,
+    answer,
+    argument,
+    body_of,
+    bytes_pieces,
+    internal_error,
+    json_pieces,
+    later,
+    stream,
+    text_pieces,
+    to_json,
+)
 from ccstore.writing import write_body
 
+#: Rows whose texts are measured in one go.
+_COUNTED = 5000
 _P = ParamSpec("_P")
 _Handler = Callable[Concatenate["Api", IRequest, _P], Coroutine[Any, Any, bytes]]
 
@@ -43,7 +61,7 @@ _SWAGGER_FILES = {
 }
 _PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javascript; charset=utf-8"}
 #: The page loads nothing from anywhere else, and this makes the browser see to it.
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
 def _authorized(handler: _Handler[_P], access: Access = "read") -> _Handler[_P]:
@@ -67,6 +85,7 @@ class Api:
 
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
+    :param problems: gives what is the matter although messages are stored.
     """
 
     app = Klein()
@@ -80,14 +99,21 @@ class Api:
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
+        problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
-        self._config = config
-        self._intake = intake
+        self.reconfigure(config)
+        self.intake = intake
         self._store = store
         self._clock = clock
         self._figures = figures
         self._samples = samples
+        self._problems = problems
+        self._outgoing = Outgoing()
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
+        self._config = config
 
     # Each with and without the last slash, and no redirect between them.
 
@@ -117,7 +143,7 @@ class Api:
         sender = address_of(request.getClientAddress())
         try:
             with body_of(request, 2 * self._config.max_body) as body:
-                await write_body(self._intake, body, sender, cluster, precision)
+                await write_body(self.intake, body, sender, cluster, precision)
         except WebError as error:
             # With its traceback, it would keep the body in memory until Python looks for cycles.
             return error.with_traceback(None)
@@ -142,30 +168,45 @@ class Api:
             ) from None
         except StoreError as error:
             raise later(f"the query failed: {error}") from None
-        return answer(request, 200, to_json(asked.answer(pages, config.max_rows)))
+        with self._outgoing.hold(await self._size_of(pages)):
+            return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
+
+    async def _size_of(self, pages: Sequence[Page]) -> int:
+        """Characters of their texts."""
+        sizes = (len(row.text) for page in pages for row in page.rows)
+        size = 0
+        while some := [*islice(sizes, _COUNTED)]:
+            size += sum(some)
+            if len(some) == _COUNTED:
+                await self.intake.pace.turn()
+        return size
+
+    def _stream(
+        self, request: IRequest, pieces: Iterator[bytes], content_type: bytes = JSON
+    ) -> Coroutine[Any, Any, bytes]:
+        return stream(request, pieces, turn=self.intake.pace.turn, content_type=content_type)
 
     @app.route("/api/stats", methods=["GET"])
     @app.route("/api/stats/", methods=["GET"])
     @_authorized
     async def stats(self, request: IRequest) -> bytes:
         """Counters and figures."""
-        return answer(request, 200, to_json({**self._store.stats(), **self._figures()}))
+        return await self._stream(request, json_pieces({**self._store.stats(), **self._figures()}))
 
     @app.route("/api/samples", methods=["GET"])
     @app.route("/api/samples/", methods=["GET"])
     @_authorized
     async def samples(self, request: IRequest) -> bytes:
         """A few of the lines that were not stored, with their senders and reasons."""
-        return answer(request, 200, to_json(self._samples()))
+        return await self._stream(request, json_pieces(self._samples()))
 
     @app.route("/metrics", methods=["GET"])
     @app.route("/metrics/", methods=["GET"])
     @_authorized
     async def metrics(self, request: IRequest) -> bytes:
         """The counters for Prometheus."""
-        body = answer(request, 200, render({**self._store.stats(), **self._figures()}))
-        request.setHeader(b"content-type", CONTENT_TYPE.encode())
-        return body
+        lines = render({**self._store.stats(), **self._figures()})
+        return await self._stream(request, text_pieces(lines), CONTENT_TYPE.encode())
 
     @app.route("/health", methods=["GET"])
     @app.route("/health/", methods=["GET"])
@@ -180,13 +221,14 @@ class Api:
         reason = self._store.unreadiness()
         if reason is not None:
             raise later(f"cannot store: {reason}")
-        return answer(request, 200, to_json({"status": "ok"}))
+        problems = self._problems()
+        return answer(request, 200, to_json({"status": "ok", **({"problems": problems} if problems else {})}))
 
     @app.route("/api/openapi.json", methods=["GET"])
     @app.route("/api/openapi.json/", methods=["GET"])
     async def openapi(self, request: IRequest) -> bytes:
         """The description of all this."""
-        return answer(request, 200, to_json(openapi_document()))
+        return await self._stream(request, json_pieces(openapi_document()))
 
     @app.route("/swagger", methods=["GET"])
     @app.route("/swagger/", methods=["GET"])
@@ -203,9 +245,8 @@ class Api:
             kind = _SWAGGER_FILES[file]
         else:
             raise WebError(404, "nothing here")
-        request.setHeader(b"content-type", kind.encode())
         request.setHeader(b"content-security-policy", _POLICY.encode())
-        return content
+        return await self._stream(request, bytes_pieces(content), kind.encode())
 
     # -- errors
 

@@ -87,7 +87,6 @@ def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
         nonlocal is_over, status
         try:
             status = await main(reactor)
-            flush()
         except ClientError as error:
             print(f"ccstore {options.command}: {error}", file=sys.stderr)
         is_over = True
@@ -99,22 +98,11 @@ def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
             return status
         if ended.code:
             return FAILED  # a mistake in the program; Twisted has logged it
-    except BrokenPipeError:
-        pass
     # Somebody stopped it. Whoever waits sees by what.
     print(f"ccstore {options.command}: interrupted", file=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     return FAILED
-
-
-def flush() -> None:
-    """Write out what was printed. Whoever reads it may have gone, as ``head`` does when it has enough."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would try again at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def print_json(value: object, stream: TextIO | None = None) -> None:

@@ -21,6 +21,8 @@ _UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds"
 #: How far a factor between two times may be from a thousand, a million or a thousand million.
 _NEAR: Final = 1.25
 _YEAR: Final = 365.25 * 86400
+#: Seconds before its end in which a certificate is worth a word, as at the start of the daemon.
+_ENDS_SOON: Final = 14 * 86400
 
 
 @frozen
@@ -77,14 +79,10 @@ def diagnose(stats: Mapping[str, Any], sampled: Mapping[str, Any]) -> list[Findi
 
 
 def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
-    reason = stats["manager"]["errors"].get("unavailable")
-    if reason:
-        yield Finding(
-            True,
-            None,
-            f"the store cannot write: {reason}",
-            "make room on the disk, or end what has the database locked; what waits is written then",
-        )
+    for name, what in (("unavailable", "the store cannot write"), ("spool", "nothing can be spooled")):
+        reason = stats["manager"]["errors"].get(name)
+        if reason:
+            yield Finding(True, None, f"{what}: {reason}", "see to that; what waits is written then")
     refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
     if refused:
         yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")
@@ -93,7 +91,10 @@ def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
 def _receiver(
     name: str, figures: Mapping[str, Any], sampled: Mapping[str, Any], now: float
 ) -> Iterator[Finding]:
-    samples: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
+    sampled_in_all: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
+    # Of connections and requests that were refused, which have no lines that could be counted.
+    refused = [sample for sample in sampled_in_all if sample["outcome"] == "refused"]
+    samples = [sample for sample in sampled_in_all if sample["outcome"] != "refused"]
     precision = sampled.get("precision", "auto")
     counted: dict[str, int] = {**figures["rejected"], **figures["dropped"]}
     for reason in dict.fromkeys([*counted, *(sample["reason"] for sample in samples)]):
@@ -112,7 +113,8 @@ def _receiver(
             how_many = f"{known:,} lines " if known else "lines "
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
     yield from _dominating(name, figures, samples)
-    yield from _figures(name, figures)
+    yield from _figures(name, figures, refused)
+    yield from _certificate(name, figures, now)
 
 
 def _shown(sample: Mapping[str, Any]) -> str:
@@ -140,10 +142,10 @@ def _verdict(
         return (
             True,
             f"are dropped, since a rule of process_messages fails on them ({sample['detail']})",
-            "mend the rule, or the sender",
+            "correct the rule, or the sender",
         )
     if reason == "refused_by_store":
-        return True, f"are refused by the database ({sample['detail']})", "mend them at the sender"
+        return True, f"are refused by the database ({sample['detail']})", "correct them at the sender"
     return _without_samples(reason, sample["outcome"] == "rejected")
 
 
@@ -187,7 +189,7 @@ _WORDS: Final = {
     "hung_up": (
         True,
         "were not looked at, since there was no time for all connections with mistakes",
-        "mend the senders of malformed lines",
+        "correct the senders of malformed lines",
     ),
     "store_unavailable": (
         True,
@@ -204,7 +206,7 @@ def _without_samples(reason: str, is_rejected: bool) -> tuple[bool, str, str]:
         return (
             True,
             "are dropped, since a rule of process_messages fails on them",
-            "see the log, mend the rule",
+            "see the log, correct the rule",
         )
     return is_rejected, f"were {'rejected' if is_rejected else 'dropped'}: {reason.replace('_', ' ')}", ""
 
@@ -303,7 +305,7 @@ def _malformed(sample: Mapping[str, Any], receiver: str) -> tuple[bool, str, str
             "were cut off by the end of their connection",
             "let the sender end its last line with a newline, and close the connection properly",
         )
-    return True, f"are no line protocol: {detail}; the first was {text!r}", "mend them at the sender"
+    return True, f"are no line protocol: {detail}; the first was {text!r}", "correct them at the sender"
 
 
 def _dominating(
@@ -331,7 +333,23 @@ def _dominating(
     )
 
 
-def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
+def _certificate(name: str, figures: Mapping[str, Any], now: float) -> Iterator[Finding]:
+    """Whether those who connect with TLS will still be able to."""
+    ends = figures.get("certificate_expires")
+    if isinstance(ends, int) and ends - now < _ENDS_SOON:
+        when = f"expires in {show_span(ends - now)}" if ends > now else "has expired"
+        yield Finding(
+            True,
+            name,
+            f"the certificate {when}, at {show_moment(ends)}",
+            "renew it; the new one is used within a minute",
+            reason="certificate_expires",
+        )
+
+
+def _figures(
+    name: str, figures: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
     """What receivers count besides lines."""
     if figures.get("connected") is False:
         yield Finding(
@@ -353,6 +371,18 @@ def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
             "raise max_connections and the limit of open files, or let senders keep their connections",
         ),
         (
+            "refused_no_files",
+            "connections were refused, since the daemon had too many files open",
+            "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
+            " connections open",
+        ),
+        (
+            "no_proxy_header",
+            "connections had no PROXY header",
+            "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
+            " balancer; the daemon's log names who did not",
+        ),
+        (
             "slow_consumer",
             "times the NATS server closed the connection, since lines were not taken fast enough",
             "use JetStream (stream and durable), or several receivers with one queue_group",
@@ -367,7 +397,28 @@ def _figures(name: str, figures: Mapping[str, Any]) -> Iterator[Finding]:
             "requests were refused for their size",
             "let the sender make smaller batches, or raise max_body",
         ),
+        (
+            "bad_requests",
+            "connections brought what is no request over HTTP",
+            "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
+            " speaks TLS",
+        ),
+        (
+            "cut_connections",
+            "connections were closed, since a request did not come or an answer was not taken in time",
+            "look at the sender, and at what is between it and the daemon; it may only be a scanner",
+        ),
+        (
+            "foreign_requests",
+            "requests were refused, since their host or the page that made them is a foreign one",
+            "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
+            " page that means no good",
+        ),
     ):
         count = figures.get(key)
         if isinstance(count, int) and count > 0:
-            yield Finding(True, name, f"{count:,} {says}", do, reason=key)
+            samples = [sample for sample in refused if sample["reason"] == key]
+            details = dict.fromkeys(str(sample["detail"]) for sample in samples)
+            what = f" ({'; '.join([*details][:_NAMED])})" if details else ""
+            senders = [*dict.fromkeys(map(_shown, samples))]
+            yield Finding(True, name, f"{count:,} {says}{what}", do, senders, reason=key)

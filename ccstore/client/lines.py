@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from twisted.internet.threads import deferToThread
 
+from ccstore.client.command import ClientError
 from ccstore.lineprotocol import Precision, StreamDecoder
 
 #: Bytes of a body, at which it is sent; a single line may be larger.
@@ -140,7 +141,7 @@ class Cutter:
 
 
 async def read(descriptor: int, size: int = 1 << 18) -> AsyncIterator[bytes | None]:
-    """What can be read, until the end; None if nothing comes for a moment.
+    """What can be read, until the end; None if nothing comes for a moment. Raises :class:`ClientError`.
 
     In a thread, since a file cannot be waited for by the reactor; never for long, since the reactor waits
     for the thread at the end.
@@ -152,7 +153,10 @@ async def read(descriptor: int, size: int = 1 << 18) -> AsyncIterator[bytes | No
 
     while True:
         reading: Any = deferToThread(some)
-        data: bytes | None = await reading
+        try:
+            data: bytes | None = await reading
+        except OSError as error:
+            raise ClientError(f"cannot read standard input: {(error.strerror or '').lower()}") from None
         if data == b"":
             return
         yield data

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from twisted.python.usage import UsageError
 
 from ccstore.client import hostlist
+from ccstore.client.absent import explain
 from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
 from ccstore.client.server import Server, ServerOptions, connect
 from ccstore.client.table import table
@@ -26,7 +27,7 @@ class Options(ServerOptions):
     """The options of ``ccstore query``."""
 
     command = "query"
-    problem = "there are more rows than it gives"
+    problem = "there are more rows than it gives, or something else was meant"
     synopsis = "--cluster NAME [options]"
     summary = "Shows events or logs, the oldest first. What is left out matches anything."
     optParameters = [
@@ -195,13 +196,29 @@ def main(words: Sequence[str]) -> int:
         return FAILED
 
     async def command(reactor: Any) -> int:
-        rows, cuts = await find(connect(options, reactor), options, reactor.seconds())
+        server = connect(options, reactor)
+        await server.must_answer_queries()
+        now = reactor.seconds()
+        rows, cuts = await find(server, options, now)
         if options["json"]:
             print_json(as_json(rows, cuts, options))
         elif rows:
             print(show(rows, options), end="")
         for cut in cuts:
             print(f"ccstore query: not all: {cut}", file=sys.stderr)
-        return NOT_AS_ASKED if cuts else DONE
+        absent = None
+        if not rows and not cuts:
+            absent = await explain(
+                server,
+                cluster=options["cluster"],
+                kind=options["kind"],
+                name=options["event"],
+                hosts=_known(options.hosts),
+                now=int(now),
+            )
+            if absent is not None:
+                print(f"ccstore query: {absent.says}", file=sys.stderr)
+        is_mistake = absent is not None and absent.is_mistake
+        return NOT_AS_ASKED if cuts or is_mistake else DONE
 
     return run(options, command)

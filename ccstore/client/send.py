@@ -177,7 +177,7 @@ class Sender:
         elif answer.status in (413, 500):
             self._fail(body, f"{answer.status}: {answer.error}")
         else:
-            raise Stopped(f"{self._server.url} says {answer.status}: {answer.error}")
+            raise Stopped(self._server.refusal(answer))
 
     def reject(self, line: int, reason: str, column: int = 1) -> None:
         """Note a bad line."""
@@ -305,6 +305,7 @@ async def _send(options: Options, server: Server, reactor: Any) -> int:
 
     interrupted = reactor.addSystemEventTrigger("before", "shutdown", interrupt)
     try:
+        await server.must_speak_http()
         if source is None:
             line = options.line(reactor.seconds())
             await sender.send(Body(1, 1, 1, line))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import treq
 from attrs import frozen
+from hyperlink import URL
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import ssl
@@ -32,13 +34,16 @@ from zope.interface import implementer
 
 from ccstore import __version__
 from ccstore.client.command import ClientError, CommandOptions
-from ccstore.config import parse_duration
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
+from ccstore.durations import parse_duration
 
 DEFAULT_URL: Final = "http://127.0.0.1:8088"
 #: Bytes of an answer that are shown if it is none of ccstore's.
 _SHOWN: Final = 200
+#: Statuses of a server that is no REST interface, such as a receiver of lines over HTTP.
+_NOT_THERE: Final = (404, 405)
+_NOT_REST: Final = "is it the REST interface, and not a receiver? See --url"
 
 
 class ServerOptions(CommandOptions):
@@ -105,6 +110,16 @@ def _start(body: bytes) -> str:
     return " ".join(body[:_SHOWN].decode(errors="replace").split())
 
 
+class _Url(URL):
+    """A URL whose host may be an address of IPv6, which hyperlink would encode as if it were a name."""
+
+    def to_uri(self) -> URL:
+        """See :class:`hyperlink.URL`."""
+        if ":" not in self.host:
+            return super().to_uri()
+        return self.replace(host="").to_uri().replace(host=self.host)
+
+
 class Server:
     """A running ccstore.
 
@@ -146,7 +161,7 @@ class Server:
             raise
         except Exception as error:
             if is_late:
-                hint = "does it talk TLS?" if self.url.startswith("https:") else "is it the REST interface?"
+                hint = "does it talk TLS?" if self.url.startswith("https:") else _NOT_REST
                 raise Vanished(f"no answer from {self.url} within {self._timeout:g} s: {hint}") from None
             raise self._explained(error) from None
         finally:
@@ -154,6 +169,8 @@ class Server:
                 timer.cancel()
         if answer.status in (401, 403):
             hint = "" if self._token else "; give one by --token-file or $CCSTORE_TOKEN"
+            if answer.headers.get("www-authenticate", "").lower().startswith("basic"):
+                hint = f"; {_NOT_REST}"
             raise ClientError(f"{self.url} says {answer.status}: {answer.error}{hint}")
         return answer
 
@@ -166,7 +183,12 @@ class Server:
         headers: Mapping[str, str],
     ) -> Answer:
         response = await self._http.request(
-            method, self.url + path, data=body, params=params or {}, headers=headers, allow_redirects=False
+            method,
+            _Url.from_text(self.url + path),
+            data=body,
+            params=params or {},
+            headers=headers,
+            allow_redirects=False,
         )
         names = {
             name.decode("latin-1").lower(): values[0].decode("latin-1")
@@ -183,7 +205,29 @@ class Server:
     def check(self, answer: Answer) -> None:
         """Raises :class:`ClientError` for an answer that is an error."""
         if answer.status != 200:
-            raise ClientError(f"{self.url} says {answer.status}: {answer.error}")
+            raise ClientError(self.refusal(answer))
+
+    def refusal(self, answer: Answer) -> str:
+        """What an answer that is an error says, and by whom it may be."""
+        hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
+        return f"{self.url} says {answer.status}: {answer.error}{hint}"
+
+    async def must_answer_queries(self) -> None:
+        """Raises :class:`ClientError` if it does not; a receiver would take a query for line protocol."""
+        answer = await self.ask("GET", "/api/query/")
+        if answer.status in _NOT_THERE:
+            raise ClientError(self.refusal(answer))
+
+    async def must_speak_http(self) -> None:
+        """Raises :class:`ClientError` if it does not, such as a receiver that would take a body for lines."""
+        try:
+            await self.ask("GET", "/api/write/")
+        except Vanished as error:
+            raise ClientError(f"{error}; nothing was sent") from None
+        except Unreachable:
+            raise
+        except ClientError:
+            pass  # without a token; whether lines are taken will be seen
 
     def _explained(self, error: Exception) -> ClientError:
         for cause in _causes(error):
@@ -203,6 +247,8 @@ class Server:
                 return Unreachable(f"cannot connect to {self.url}: {_words(cause)}")
             if isinstance(cause, (ConnectionClosed, CancelledError)):
                 return Vanished(f"{self.url} closed the connection without an answer")
+        if isinstance(error, ResponseFailed):
+            return Vanished(f"what listens at {self.url} does not speak HTTP: {_NOT_REST}")
         return Vanished(f"the request to {self.url} failed: {error!r}")
 
 
@@ -276,7 +322,7 @@ def _checked_url(url: str) -> str:
 
 def _token(path: str | None, environ: Mapping[str, str]) -> str | None:
     if path is None:
-        token = environ.get("CCSTORE_TOKEN", "").strip()
+        token = environ.get("CCSTORE_TOKEN", "").removeprefix("\ufeff").strip()
         where = "$CCSTORE_TOKEN"
         if not token:
             return None
@@ -323,8 +369,8 @@ def _as_openssl(certificate: Any) -> Any:
 
 
 def read(path: Path, option: str) -> bytes:
-    """The content of a file that an option names. Raises :class:`ClientError`."""
+    """The content of a file that an option names, without a byte order mark. Raises :class:`ClientError`."""
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(BOM_UTF8)
     except OSError as error:
         raise ClientError(f"{option}: cannot read {path}: {(error.strerror or '').lower()}") from None

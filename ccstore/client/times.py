@@ -6,11 +6,11 @@ import re
 from datetime import datetime, timezone
 from typing import Final
 
-from ccstore.config import parse_duration
+from ccstore.durations import parse_duration
 
 #: Seconds since the epoch that a moment may have: up to the year 9999.
 _MOST: Final = 253402300799
-_EXPECTED: Final = "a moment: -1h (ago), -2d, now, 2026-01-31T12:00:00Z, or Unix seconds"
+_EXPECTED: Final = "a time: -1h (ago), -2d, now, 2026-01-31T12:00:00Z, or Unix seconds"
 _STAMP: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d)?(?:\.\d+)?)?\s?([Zz]|[+-]\d\d:?\d\d)?"
 )
@@ -28,7 +28,7 @@ def parse_moment(text: str, now: float) -> int:
         return int(word)
     if word.startswith("-"):
         try:
-            return int(now - parse_span(word[1:]))
+            return int(now - parse_duration(word[1:]))
         except ValueError:
             raise ValueError(f"expected {_EXPECTED}, got {text!r}") from None
     found = _STAMP.fullmatch(word)
@@ -43,14 +43,6 @@ def parse_moment(text: str, now: float) -> int:
         except (ValueError, OverflowError, OSError):
             pass
     raise ValueError(f"expected {_EXPECTED}, got {text!r}")
-
-
-def parse_span(text: str) -> float:
-    """Seconds of a duration as in the configuration, which may be in days here: ``1h30m``, ``2d``."""
-    found = re.fullmatch(r"([0-9]{1,6})d(.*)", text)
-    if found is None:
-        return parse_duration(text)
-    return int(found[1]) * 86400.0 + (parse_duration(found[2]) if found[2] else 0.0)
 
 
 def show_moment(seconds: float) -> str:

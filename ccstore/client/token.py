@@ -20,7 +20,8 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.command import DONE, FAILED, ClientError, CommandOptions, parse, print_json
 from ccstore.client.server import read
-from ccstore.client.times import parse_span
+from ccstore.durations import parse_duration
+from ccstore.permissions import PRIVATE, PUBLIC
 
 _ROLES: Final = ("read", "write")
 
@@ -59,7 +60,7 @@ class Options(CommandOptions):
         if self["new-key"] is not None and (self["subject"] or self["roles"]):
             raise UsageError("--subject and --roles: only with --key")
         try:
-            self.expires = parse_span(self["expires"])
+            self.expires = parse_duration(self["expires"])
         except ValueError:
             raise UsageError(
                 f"--expires: expected a duration such as 12h or 30d, got {self['expires']!r}"
@@ -80,10 +81,11 @@ def make_key(path: Path) -> tuple[Path, str]:
     beside = path.with_name(path.name + ".pub")
     made: list[Path] = []
     try:
-        for each, content in ((path, private), (beside, public.encode() + b"\n")):
-            descriptor = os.open(each, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        for each, content, mode in ((path, private, PRIVATE), (beside, public.encode() + b"\n", PUBLIC)):
+            descriptor = os.open(each, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             made.append(each)
             with open(descriptor, "wb") as file:
+                os.fchmod(descriptor, mode)
                 file.write(content)
     except OSError as error:
         for each in made:

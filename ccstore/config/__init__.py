@@ -9,7 +9,6 @@ Where what is: `values` has what comes out, `load` the central file and its part
 
 from __future__ import annotations
 
-from .kinds import parse_duration
 from .load import known_keys, load_config
 from .storage import missing_folder
 from .values import (
@@ -19,6 +18,7 @@ from .values import (
     Config,
     ConfigError,
     EecptReceiverConfig,
+    HttpLimits,
     HttpReceiverConfig,
     NatsReceiverConfig,
     PostgresConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "EecptReceiverConfig",
+    "HttpLimits",
     "HttpReceiverConfig",
     "NatsReceiverConfig",
     "PostgresConfig",
@@ -53,5 +54,4 @@ __all__ = [
     "known_keys",
     "load_config",
     "missing_folder",
-    "parse_duration",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import kinds
 from .kinds import Unfit
-from .listening import Ports, read_listening
+from .listening import Ports, read_limits, read_listening
 from .section import Section
 from .values import ApiConfig
 
@@ -30,8 +30,9 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         max_rows=section.take("max_rows", kinds.integer(1, 10**8), 100000),
         query_timeout=section.take("query_timeout", _QUERY_TIMEOUT, 10.0),
         access_log=section.take("access_log", kinds.boolean, False),
+        limits=read_limits(section),
     )
-    section.finish()
+    section.finish(is_guarded=True)
     return api
 
 

@@ -13,28 +13,16 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from fractions import Fraction
 from typing import TypeGuard, TypeVar
+
+from ccstore.durations import LONGEST, Duration, better_duration
 
 from .values import Words, show
 
 T = TypeVar("T")
 Kind = Callable[[object], T]
 
-_UNITS = {
-    "ns": Fraction(1, 10**9),
-    "us": Fraction(1, 10**6),
-    "\u00b5s": Fraction(1, 10**6),  # the micro sign
-    "\u03bcs": Fraction(1, 10**6),  # the Greek letter
-    "ms": Fraction(1, 10**3),
-    "s": Fraction(1),
-    "m": Fraction(60),
-    "h": Fraction(3600),
-}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-# Go keeps a duration in 63 bits of nanoseconds: about 292 years.
-_LONGEST = Fraction(2**63 - 1, 10**9)
-_DURATION = 'a duration such as "10s", "1h30m" or "250ms"'
+_DURATION = 'a duration such as "10s", "1h30m" or "30d"'
 
 _SIZE = re.compile(r"([0-9]{1,18}) ?(|b|k|kb|kib|m|mb|mib|g|gb|gib)", re.IGNORECASE)
 _FACTORS = {
@@ -66,39 +54,18 @@ class Unfit(Exception):
 
 def near(word: str, known: Iterable[str]) -> str:
     """Give `` (did you mean 'x'?)`` for a known word much like this one, else an empty string."""
-    found = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
+    word = word.lower()
+    found = get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    # Who writes `user` means `username` rather than `cluster`, though that has more of its letters.
+    found.sort(key=lambda each: not each.startswith(word))
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
-def parse_duration(text: str) -> float:
-    """
-    Read a duration as Go writes it, and give seconds.
-
-    Units are ``h m s ms us ns``, several may follow one another, ``0`` needs none.
-
-    :raises ValueError: where Go has no such duration, or it is negative.
-    """
-    body = text.removeprefix("+")
-    if body == "0":
-        return 0.0
-    total, position = Fraction(0), 0
-    # Nothing sensible is longer, and the time for the arithmetic grows with it.
-    while position < len(body) <= 100:
-        part = _PART.match(body, position)
-        if part is None:
-            break
-        total += Fraction(part[1]) * _UNITS[part[2]]
-        position = part.end()
-    if not body or position < len(body) or total > _LONGEST:
-        raise ValueError(f"not a duration: {show(text)}")
-    return float(total)
-
-
 def duration(value: object) -> float:
-    """A duration as text, or the number 0; gives seconds."""
+    """A duration as text, or the number 0; gives seconds, which know how they were written."""
     if isinstance(value, str):
         try:
-            return parse_duration(value)
+            return Duration.of(value)
         except ValueError:
             raise Unfit(_better_duration(value)) from None
     if is_number(value) and value == 0:
@@ -109,14 +76,12 @@ def duration(value: object) -> float:
 
 
 def _better_duration(text: str) -> str:
-    days = re.fullmatch(r"([0-9]{1,5})d", text)
-    if days is not None:
-        return f'a duration without days, "{int(days[1]) * 24}h"'
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return f'a duration with its unit, such as "{text}s"'
+    better = better_duration(text)
+    if better:
+        return f'a duration with its unit, such as "{better}"'
     if text.startswith("-"):
         return f"{_DURATION}, not negative"
-    return f"{_DURATION} (units: h m s ms us ns)"
+    return f"{_DURATION} (units: w d h m s ms us ns)"
 
 
 def duration_between(low: float, high: float, described: str) -> Kind[float]:
@@ -133,7 +98,7 @@ def duration_between(low: float, high: float, described: str) -> Kind[float]:
 
 def positive_duration(described: str) -> Kind[float]:
     """A duration of at least a nanosecond, the shortest there is."""
-    return duration_between(1e-9, float(_LONGEST), described)
+    return duration_between(1e-9, float(LONGEST), described)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -249,6 +214,19 @@ def _is_ip(value: str) -> bool:
 def _is_host(value: str) -> bool:
     # Only digits and dots: a mistyped address, not a name.
     return _HOST.fullmatch(value) is not None and re.fullmatch(r"[0-9.]+", value) is None
+
+
+def host_names(value: object) -> frozenset[str]:
+    """A list of names of hosts, in any case and without ports; ``*`` is any."""
+    names = []
+    for name in value if isinstance(value, list) else [value]:
+        bare = name.strip("[]").removesuffix(".").lower() if isinstance(name, str) else ""
+        if not (bare == "*" or _is_ip(bare) or _is_host(bare)):
+            raise Unfit(
+                'a list of host names without ports, such as [events.example.org], or "*" for any', name
+            )
+        names.append(bare)
+    return frozenset(names)
 
 
 def url_path(value: object) -> str:

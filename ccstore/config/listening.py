@@ -1,17 +1,22 @@
-"""Where a server listens: an endpoint, or an address, a port and TLS; and that no two want the same port."""
+"""Where a server listens: an endpoint, or an address, a port and TLS; and that no two want the same port.
+
+And, of those over HTTP, who may connect there.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 
 from attrs import Factory, frozen
 
 from . import kinds, pem
 from .document import reason
 from .endpoints import endpoint as endpoint_kind
+from .endpoints import tls_options_of
 from .kinds import Unfit
 from .section import Section
-from .values import TlsConfig
+from .values import HttpLimits, TlsConfig
 
 _TLS_KEYS = ("tls_certificate", "tls_key", "tls_client_ca")
 
@@ -69,6 +74,8 @@ def read_listening(section: Section, ports: Ports, *, address: str, port: int) -
         for key in ("address", "port", *_TLS_KEYS):
             if section.has(key):
                 section.fail(key, section.value(key), Unfit("nothing, since endpoint says all of this"))
+    if endpoint is not None:
+        _check_age(section, endpoint)
     chosen = Listening(
         endpoint=endpoint,
         address=section.take("address", kinds.address, address),
@@ -78,6 +85,18 @@ def read_listening(section: Section, ports: Ports, *, address: str, port: int) -
     if not section.has("endpoint"):
         ports.claim(section, "TCP", chosen.address, chosen.port)
     return chosen
+
+
+def read_limits(section: Section) -> HttpLimits:
+    """Read what all servers over HTTP have in common."""
+    default, connections = HttpLimits(), kinds.integer(0, 10**6)
+    return HttpLimits(
+        max_connections=section.take("max_connections", connections, default.max_connections),
+        max_connections_per_address=section.take(
+            "max_connections_per_address", connections, default.max_connections_per_address
+        ),
+        allowed_hosts=section.take("allowed_hosts", kinds.host_names, default.allowed_hosts),
+    )
 
 
 def _read_tls(section: Section) -> TlsConfig | None:
@@ -96,16 +115,26 @@ def _read_tls(section: Section) -> TlsConfig | None:
     return tls
 
 
+def _check_age(section: Section, endpoint: str) -> None:
+    with suppress(Exception):  # what is wrong with its files is said where it is read
+        options = tls_options_of(endpoint)
+        if options is not None:
+            own = [options.certificate, *(options.extraCertChain or ())]
+            section.warn_of_age("endpoint", [each.to_cryptography() for each in own])
+
+
 def _check_tls(section: Section, tls: TlsConfig) -> None:
     """Read the files, so that what is wrong with them shows before anything starts."""
     name = "tls_certificate"
     try:
-        own, *_ = pem.certificates(tls.certificate)
+        own, *chain = pem.certificates(tls.certificate)
         name = "tls_key" if section.has("tls_key") else name
         pem.private_key(tls.key, own)
+        authorities = []
         if tls.client_ca is not None:
             name = "tls_client_ca"
-            pem.certificates(tls.client_ca)
+            authorities = pem.certificates(tls.client_ca)
+        section.warn_of_age("tls_certificate", [own, *chain], authorities)
     except Unfit as error:
         section.fail(name, section.value(name), error)
     except OSError as error:

@@ -6,6 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from attrs import evolve
+
+from ccstore.logs import LEVELS
+
+from . import kinds
 from .api import read_api
 from .document import Object, read_object, repeated_keys
 from .kinds import Unfit
@@ -25,29 +30,40 @@ PARTS = {
 }
 
 
-def load_config(path: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Config:
+def load_config(path: Path | None, *, cwd: Path, environ: Mapping[str, str], lenient: bool = False) -> Config:
     """
     Load and check the configuration; None stands for the one that is built in.
 
     :param path: the central file, JSON or YAML; if relative, from ``cwd``.
     :param cwd: the working directory; relative paths in the files are looked up here, then beside ``path``.
     :param environ: where ``<key>_env`` finds its variable.
+    :param lenient: only warn of keys that are not known, whatever they look like; so it is in any case with
+        the four files of cc-event-store.
     :raises ConfigError: with everything that is wrong, in the order of the file.
     """
-    report = Report()
-    here = Place(report, "built-in configuration" if path is None else str(path))
+    here = Place(Report(lenient), "built-in configuration" if path is None else str(path))
     cwd = Path(os.path.abspath(cwd))
     folder = cwd if path is None else (cwd / path).parent
     central = _built_in() if path is None else _open_object(here, cwd / path)
     if central is None:
-        report.raise_problems()
+        here.report.raise_problems()
         central = Object()
+    if _is_in_four_files(central):
+        here = evolve(here, report=evolve(here.report, is_lenient=True))
     return _read_central(here, central, Surroundings(cwd, folder, environ))
+
+
+def _is_in_four_files(central: Object) -> bool:
+    """Whether the parts are all in files of their own, as in cc-event-store."""
+    names = {name for aliases in PARTS.values() for name in aliases}
+    parts = [value for key, value in central.items() if key.lower() in names and value is not None]
+    return bool(parts) and all(isinstance(part, str) for part in parts)
 
 
 def _read_central(here: Place, central: Object, surroundings: Surroundings) -> Config:
     section = Section(here, central, surroundings)
     section.ignore("main")
+    log_level = section.take("log_level", kinds.choice(*LEVELS), None)
     receivers_part = _find_part(section, "receivers", "the receivers, or {} for none")
     storage_part = _find_part(section, "storage", "the storage, with its backend")
     api_part = _find_part(section, "api", None)
@@ -61,7 +77,9 @@ def _read_central(here: Place, central: Object, surroundings: Surroundings) -> C
     # Without a part there was a problem.
     assert storage is not None
     assert api is not None
-    return Config(receivers=receivers, storage=storage, api=api, warnings=here.report.warnings())
+    return Config(
+        receivers=receivers, storage=storage, api=api, warnings=here.report.warnings(), log_level=log_level
+    )
 
 
 def _find_part(section: Section, part: str, required: str | None) -> tuple[Place, Object] | None:
@@ -157,5 +175,5 @@ def known_keys() -> dict[str, frozenset[str]]:
     for name, reader in READERS.items():
         reader(sections[name], name, Ports())
         sections[name].ignore("type")
-    central = {"main"}.union(*PARTS.values())
+    central = {"main", "log_level"}.union(*PARTS.values())
     return {"": frozenset(central), **{name: frozenset(section.known) for name, section in sections.items()}}

@@ -11,7 +11,7 @@ from .listening import Ports
 from .rules import read_rules
 from .section import Section
 from .users import read_user
-from .values import HIDDEN, NOTHING, ClientTlsConfig, NatsReceiverConfig
+from .values import NOTHING, ClientTlsConfig, NatsReceiverConfig
 
 _KIB, _MIB = 2**10, 2**20
 _TLS_FILES = ("tls_ca", "tls_certificate", "tls_key")
@@ -24,13 +24,7 @@ def read_nats(section: Section, name: str, ports: Ports) -> NatsReceiverConfig:
     section.refuse("endpoint", "address and port")
     address, is_tls = section.take("address", _server, ("localhost", False))
     subject = section.require("subject", _subject, 'the subject to subscribe to, such as "*.events.>"')
-    user, password = read_user(section, "user", str)
-    nkey_file = _read_nkey_file(section)
-    if section.has("nkey_file"):
-        for key in ("user", "password"):
-            if section.has_secret(key):
-                place = next(k for k in (f"{key}_env", f"{key}_file", key) if section.has(k))
-                section.fail(place, HIDDEN, Unfit("nothing, since nkey_file says who we are"))
+    user, password, nkey_file = _read_credentials(section)
     stream, durable = (section.take(key, _name, None) for key in ("stream", "durable"))
     for given, missing in (("stream", "durable"), ("durable", "stream")):
         if section.has(given) and not section.has(missing):
@@ -55,6 +49,20 @@ def read_nats(section: Section, name: str, ports: Ports) -> NatsReceiverConfig:
         max_payload=section.take("max_payload", kinds.size(_KIB, 64 * _MIB), 16 * _MIB),
         rules=read_rules(section),
     )
+
+
+def _read_credentials(section: Section) -> tuple[str | None, str | None, Path | None]:
+    """Give user and password, or the file of an nkey: of both, what the Go daemon takes, with a warning."""
+    given = [key for key in ("user", "password") if section.has_secret(key)]
+    has_nkey = section.value("nkey_file") not in (None, "")
+    if has_nkey and len(given) < 2:
+        for key in given:
+            for name in (key, f"{key}_env", f"{key}_file"):
+                section.discourage(name, "nkey_file says who we are")
+        return None, None, _read_nkey_file(section)
+    if has_nkey:
+        section.discourage("nkey_file", "user and password say who we are")
+    return *read_user(section, "user", str), None
 
 
 def _read_nkey_file(section: Section) -> Path | None:
@@ -82,7 +90,8 @@ def _read_tls(section: Section, is_tls: bool) -> ClientTlsConfig:
             pem.certificates(ca)
         name = "tls_certificate"
         if certificate is not None and not section.failed & {"tls_key"}:
-            own, *_ = pem.certificates(certificate)
+            own, *chain = pem.certificates(certificate)
+            section.warn_of_age("tls_certificate", [own, *chain])
             name = "tls_key" if section.has("tls_key") else name
             pem.private_key(key or certificate, own)
     except Unfit as error:

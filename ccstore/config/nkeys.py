@@ -56,7 +56,7 @@ def read_credentials(path: Path) -> Credentials:
     """
     with path.open("rb") as file:
         content = file.read(_LARGEST)
-    return parse_credentials(content.decode("utf-8", "replace"))
+    return parse_credentials(content.decode("utf-8-sig", "replace"))
 
 
 def parse_credentials(content: str) -> Credentials:

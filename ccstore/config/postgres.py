@@ -12,7 +12,7 @@ from .kinds import Unfit
 from .section import Section
 from .values import HIDDEN, PostgresConfig
 
-_TIMEOUT = kinds.positive_duration('a duration longer than 0, such as "10s"')
+_TIMEOUT = kinds.positive_duration('a duration longer than 0, such as "10s", or a whole number of seconds')
 _FLAGS = kinds.flags('a list of strings such as "sslmode=verify-full"')
 _DATABASE = "the name of the database"
 #: What the extra of that name installs.
@@ -66,12 +66,18 @@ def read_postgres(section: Section) -> PostgresConfig:
         if value is not None:
             parameters[name] = value
     parameters |= _read_flags(section)
-    timeout = section.take("connection_timeout", _TIMEOUT, 10.0)
+    timeout = section.take("connection_timeout", _timeout, 10.0)
     for key in ("retention_time", "flush_time", "store_logs"):
         section.discourage(key, "it belongs to storage, one level up")
     section.ignore("type")
     section.finish()
     return PostgresConfig(dsn or "", MappingProxyType(parameters), timeout)
+
+
+def _timeout(value: object) -> float:
+    """A duration; without a unit it is in seconds, as in cc-event-store, whose only number that is."""
+    is_plain = isinstance(value, int) and kinds.is_number(value)
+    return _TIMEOUT(f"{value}s" if is_plain else value)
 
 
 def _database(value: object) -> str:

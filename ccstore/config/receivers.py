@@ -12,7 +12,7 @@ from ccstore.message import is_cluster
 from . import kinds
 from .document import Object
 from .kinds import Unfit, near
-from .listening import Ports, read_listening
+from .listening import Ports, read_limits, read_listening
 from .nats import read_nats
 from .rules import read_rules
 from .section import Place, Section, Surroundings
@@ -97,6 +97,7 @@ def _read_http(section: Section, name: str, ports: Ports) -> HttpReceiverConfig:
         cluster_from_database=section.take("cluster_from", _cluster_from, False),
         databases=section.take("databases", _databases, _NO_DATABASES),
         rules=read_rules(section),
+        limits=read_limits(section),
     )
 
 

@@ -9,8 +9,7 @@ from attrs import frozen
 
 from ccstore.message import Kind
 from ccstore.processing.expression import Condition, ExpressionError
-from ccstore.processing.names import MESSAGE, find
-from ccstore.processing.operations import FUNCTIONS
+from ccstore.processing.parser import is_reserved
 from ccstore.processing.rules import (
     PROTECTED_FIELDS,
     STAGES,
@@ -102,7 +101,7 @@ def _read_constants(section: Section) -> Mapping[str, Any]:
     place = section.place("add_base_env")
     for index, (name, value) in enumerate(data.items()):
         inner = place.inside(name, index)
-        if find(name) is not None or name in (*MESSAGE, *FUNCTIONS, "true", "false", "nil"):
+        if is_reserved(name):
             inner.warn("ignored: this name has a meaning already")
         elif not _is_constant(value):
             inner.problem(value, "a string, a number, a truth value, or lists and objects of these")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from attrs import Factory, evolve, frozen
+from cryptography.x509 import Certificate
 
 from .document import Object, read_text, reason
 from .kinds import Kind, Unfit, file_path, near, text
+from .pem import complaint_of_age
 from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
+
+#: What is in the names of keys that have to do with security.
+_SECURITY: Final = re.compile("tls|ssl|cert|passw|secret|token|jwt|auth|cred|nkey|login|verify")
 
 T = TypeVar("T")
 Position = tuple[int, ...]
@@ -19,8 +26,13 @@ Position = tuple[int, ...]
 
 @frozen
 class Report:
-    """What was found wrong or doubtful so far, each with its position, for the order of the file."""
+    """
+    What was found wrong or doubtful so far, each with its position, for the order of the file.
 
+    With ``is_lenient``, whatever key is not known is only warned of.
+    """
+
+    is_lenient: bool = False
     _problems: list[tuple[Position, Problem]] = Factory(list)
     _warnings: list[tuple[Position, str]] = Factory(list)
 
@@ -46,11 +58,16 @@ class Report:
 
 @frozen
 class Surroundings:
-    """Where files and variables named in the configuration are looked up; both directories are absolute."""
+    """
+    Where files and variables named in the configuration are looked up; both directories are absolute.
+
+    ``now`` is in seconds since the epoch.
+    """
 
     cwd: Path
     folder: Path
     environ: Mapping[str, str]
+    now: float = Factory(time.time)
 
     def find(self, name: str) -> Path:
         """
@@ -95,8 +112,8 @@ class Section:
     """
     One object of the configuration, read key by key without regard to case.
 
-    A value that is wrong is written down and replaced by the default, so that reading goes on. `finish` warns
-    of all keys that nobody asked for; ``known`` has those that somebody did.
+    A value that is wrong is written down and replaced by the default, so that reading goes on. `finish`
+    complains of all keys that nobody asked for; ``known`` has those that somebody did.
     """
 
     def __init__(self, here: Place, data: Object, surroundings: Surroundings) -> None:
@@ -166,11 +183,22 @@ class Section:
         if key in self._found:
             self.place(key).warn(f"ignored: {why}")
 
-    def finish(self) -> None:
-        """Warn of each key that nobody asked for."""
+    def finish(self, *, is_guarded: bool = False) -> None:
+        """
+        Complain of each key that nobody asked for.
+
+        It is a problem if it is much like a known one, so that somebody meant that, or has to do with who may
+        come in: such a key that has no effect leaves a door open. With ``is_guarded``, any is.
+        """
         for key, (index, written, _) in self._found.items():
-            if key not in self.known and key not in self._excused:
-                self.here.inside(written, index).warn(f"unknown key, ignored{near(key, self.known)}")
+            if key in self.known or key in self._excused:
+                continue
+            place, hint = self.here.inside(written, index), near(key, self.known)
+            if self.here.report.is_lenient or not (hint or is_guarded or _SECURITY.search(key)):
+                place.warn(f"unknown key, ignored{hint}")
+            else:
+                known = f"a known one{hint}" if hint else f"one of {', '.join(sorted(self.known))}"
+                place.problem(Words("an unknown key"), f"{known}; --lenient ignores such keys")
 
     def readable_file(self, key: str) -> Path | None:
         """Give the path of a file that exists and can be opened; None if none is given, or it cannot."""
@@ -186,6 +214,14 @@ class Section:
         except OSError as error:
             self.fail(key, name, Unfit(f"a readable file ({reason(error)})"))
         return None
+
+    def warn_of_age(
+        self, key: str, own: Sequence[Certificate], authorities: Sequence[Certificate] = ()
+    ) -> None:
+        """Warn of certificates that are not good at this time, or soon will not be."""
+        complaint = complaint_of_age(own, authorities, self.surroundings.now)
+        if complaint is not None:
+            self.place(key).warn(complaint)
 
     def has_secret(self, key: str) -> bool:
         """Whether a secret is given in one of its three ways, right or wrong; empty inline is not given."""
@@ -237,7 +273,8 @@ class Section:
             return None
 
     def _variable(self, name: str) -> str:
-        value = self.surroundings.environ.get(name, "")
+        # As a file, it may have been written with a byte order mark.
+        value = self.surroundings.environ.get(name, "").removeprefix("\ufeff")
         if not value:
             raise Unfit("the name of an environment variable that is set and not empty")
         return value

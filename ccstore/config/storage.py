@@ -11,6 +11,9 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from ccstore.durations import Duration
+from ccstore.permissions import PRIVATE
+
 from . import kinds
 from .document import Object, reason
 from .kinds import Unfit, near
@@ -22,12 +25,14 @@ _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
+_RETENTION_DEFAULT: float = Duration.of("24h")
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
 _SPOOL_LEAST = kinds.size(64 * 2**20, 2**50)
 _DATABASE_PATH = "the path of the SQLite file"
 _BACKENDS = ("sqlite", "postgres")
+_FILE_MODES = (0o600, 0o640)
 
 
 @frozen
@@ -67,16 +72,18 @@ _DECIDED = ("_auto_vacuum", "_vacuum", "_locking", "_locking_mode", "_txlock")
 
 def read_storage(section: Section) -> StorageConfig:
     """Read the storage section; what it gives after a problem is good for nothing but going on."""
-    backend = _read_backend(section)
+    mode = section.take("file_mode", _file_mode, PRIVATE)
+    backend = _read_backend(section, mode)
     storage = StorageConfig(
         backend=backend,
-        retention_time=section.take("retention_time", _RETENTION, 86400.0),
+        retention_time=section.take("retention_time", _RETENTION, _RETENTION_DEFAULT),
         flush_time=section.take("flush_time", _FLUSH, 1.0),
         batch_size=section.take("batch_size", kinds.integer(1, 10**6), 8192),
         max_waiting=section.take("max_waiting", kinds.integer(1, 10**8), 200000),
         store_logs=section.take("store_logs", kinds.boolean, True),
         store_heartbeats=section.take("store_heartbeats", kinds.boolean, False),
-        spool=_find_spool(section, backend),
+        spool=_find_spool(section, backend, mode),
+        file_mode=mode,
     )
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
@@ -84,7 +91,7 @@ def read_storage(section: Section) -> StorageConfig:
     return storage
 
 
-def _read_backend(section: Section) -> BackendConfig:
+def _read_backend(section: Section, mode: int) -> BackendConfig:
     nowhere = SqliteConfig(Path(), MappingProxyType({}))
     data = section.require("backend", _object, 'an object with "type" and "database_path"')
     if data is None:
@@ -92,17 +99,17 @@ def _read_backend(section: Section) -> BackendConfig:
     backend = Section(section.place("backend"), data, section.surroundings)
     kind = backend.require("type", kinds.text, " or ".join(_BACKENDS))
     if kind is None or kind.lower() in ("sqlite", "sqlite3"):
-        return read_sqlite(backend)
+        return read_sqlite(backend, mode)
     if kind.lower() in ("postgres", "postgresql"):
         return read_postgres(backend)
     backend.fail("type", kind, Unfit(f"{' or '.join(_BACKENDS)}{near(kind, _BACKENDS)}"))
     return nowhere
 
 
-def _find_spool(section: Section, backend: BackendConfig) -> SpoolConfig | None:
+def _find_spool(section: Section, backend: BackendConfig, mode: int) -> SpoolConfig | None:
     data = section.take("spool", _object, Object())
     place = section.place("spool")
-    spool = read_spool(Section(place, data, section.surroundings))
+    spool = read_spool(Section(place, data, section.surroundings), mode)
     if isinstance(backend, SqliteConfig):
         # It is as near as the spool would be.
         if section.has("spool"):
@@ -111,7 +118,7 @@ def _find_spool(section: Section, backend: BackendConfig) -> SpoolConfig | None:
     return spool
 
 
-def read_spool(section: Section) -> SpoolConfig | None:
+def read_spool(section: Section, mode: int = PRIVATE) -> SpoolConfig | None:
     """Read the keys of the spool, None if its size is 0; a relative path is from the working directory."""
     name = section.take("path", _spool_path, "ccstore-spool.db")
     path = Path(os.path.abspath(section.surroundings.cwd / name))
@@ -120,7 +127,7 @@ def read_spool(section: Section) -> SpoolConfig | None:
             section.fail("path", name, Unfit(f"{_SPOOL_PATH} (this is a directory)"))
     size = section.take("max_size", _spool_size, 2**30)
     section.finish()
-    return SpoolConfig(path, size) if size else None
+    return SpoolConfig(path, size, mode) if size else None
 
 
 def _spool_path(value: object) -> str:
@@ -139,13 +146,22 @@ def _spool_size(value: object) -> int:
         raise Unfit(f"{error.expected}, or 0 for no spool") from None
 
 
+def _file_mode(value: object) -> int:
+    """As chmod(1) has it; YAML takes digits behind a zero for an octal number itself."""
+    if not isinstance(value, bool):
+        for mode in _FILE_MODES:
+            if value in (mode, int(f"{mode:o}"), f"{mode:o}", f"0{mode:o}", f"0o{mode:o}"):
+                return mode
+    raise Unfit('"0600", or "0640" for files that the group may read')
+
+
 def _object(value: object) -> Object:
     if not isinstance(value, Object):
         raise Unfit("an object")
     return value
 
 
-def read_sqlite(section: Section) -> SqliteConfig:
+def read_sqlite(section: Section, mode: int = PRIVATE) -> SqliteConfig:
     """Read the keys of the SQLite backend; a relative path is one from the working directory."""
     name = section.require("database_path", _database_path, _DATABASE_PATH)
     # Normalised as text, since a link in it may be changed while the daemon stands still.
@@ -165,7 +181,7 @@ def read_sqlite(section: Section) -> SqliteConfig:
     for key in ("retention_time", "flush_time", "store_logs"):
         section.discourage(key, "it belongs to storage, one level up")
     section.finish()
-    return SqliteConfig(path, MappingProxyType(pragmas))
+    return SqliteConfig(path, MappingProxyType(pragmas), mode)
 
 
 def _database_path(value: object) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
 
@@ -63,6 +64,20 @@ class UdpReceiverConfig:
 
 
 @frozen
+class HttpLimits:
+    """
+    Who may use a port over HTTP, and how many at a time.
+
+    0 is no limit. ``allowed_hosts`` are names, in lower case and without ports, by which the port is reached,
+    besides those of this machine; ``*`` is any.
+    """
+
+    max_connections: int = 10000
+    max_connections_per_address: int = 0
+    allowed_hosts: frozenset[str] = frozenset()
+
+
+@frozen
 class HttpReceiverConfig:
     """
     Line protocol as the body of HTTP POST requests.
@@ -95,6 +110,7 @@ class HttpReceiverConfig:
     cluster_from_database: bool
     databases: Mapping[str, str]
     rules: tuple[Rule, ...] = ()
+    limits: HttpLimits = HttpLimits()
 
 
 @frozen(kw_only=True)
@@ -170,6 +186,7 @@ class SqliteConfig:
 
     database_path: Path
     pragmas: Mapping[str, str]
+    file_mode: int = PRIVATE
 
 
 @frozen
@@ -195,6 +212,7 @@ class SpoolConfig:
 
     path: Path
     max_size: int
+    file_mode: int = PRIVATE
 
 
 @frozen
@@ -205,7 +223,7 @@ class StorageConfig:
     ``retention_time`` (of events) and ``flush_time`` are in seconds. ``batch_size`` is the most messages in
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
-    None.
+    None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
     """
 
     backend: BackendConfig
@@ -216,6 +234,7 @@ class StorageConfig:
     store_logs: bool
     store_heartbeats: bool
     spool: SpoolConfig | None = None
+    file_mode: int = PRIVATE
 
 
 @frozen
@@ -243,16 +262,22 @@ class ApiConfig:
     max_rows: int
     query_timeout: float
     access_log: bool
+    limits: HttpLimits = HttpLimits()
 
 
 @frozen
 class Config:
-    """All there is to configure; ``warnings`` are complete lines for the log."""
+    """
+    All there is to configure; ``warnings`` are complete lines for the log.
+
+    ``log_level`` is the name of a level, or None if the file leaves that to the command.
+    """
 
     receivers: tuple[ReceiverConfig, ...]
     storage: StorageConfig
     api: ApiConfig
     warnings: tuple[str, ...]
+    log_level: str | None = None
 
 
 @frozen

@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
 
+from ccstore import __version__
+from ccstore.client.times import parse_moment, show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
+from ccstore.flags import two_dashes
 from ccstore.importing.go_database import open_database
 from ccstore.importing.lines import Lines
 from ccstore.importing.progress import Progress
@@ -32,6 +35,11 @@ REJECTED: Final = 3
 _INTERRUPTED: Final = 130
 #: What is not taken is named so often for each source, and then only counted.
 _NAMED: Final = 100
+#: Options that may have one dash or two.
+_PARAMETERS: Final = ("config", "cluster", "precision", "missing-time")
+_FLAGS: Final = ("help", "version")
+#: Rows without a time get that of the row before them, or of the file.
+_ROW, _FILE = "row", "file"
 _MAGIC: Final = b"SQLite format 3\0"
 _DESCRIPTION: Final = """\
 Brings messages into the configured store while the daemon does not run: those of a database of
@@ -63,6 +71,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         "--config", "-c", type=Path, metavar="FILE", help="the configuration of the daemon; see `ccstore run`"
     )
     parser.add_argument(
+        "--lenient", action="store_true", help="only warn of keys in the configuration that are not known"
+    )
+    parser.add_argument(
         "--cluster", type=_cluster, metavar="NAME", help="the cluster of lines that do not name one"
     )
     parser.add_argument(
@@ -72,13 +83,22 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         help="what the timestamps of lines count; auto goes by their size",
     )
     parser.add_argument(
+        "--missing-time",
+        type=_missing_time,
+        default=_ROW,
+        metavar="row|file|now|TIME",
+        help="the time of rows of a database that have none: that of the row before (the default), of the "
+        "file, now, or one such as 2026-01-31T12:00:00Z",
+    )
+    parser.add_argument("--version", action="version", version=f"ccstore {__version__}")
+    parser.add_argument(
         "sources",
         nargs="+",
         metavar="SOURCE",
         help="a database of cc-event-store, a file of lines (plain or gzip), or - for lines from stdin, of"
         " which no position is remembered",
     )
-    return parser.parse_args(words)
+    return parser.parse_args(two_dashes(words, _PARAMETERS, _FLAGS, is_mixed=True))
 
 
 def _cluster(name: str) -> str:
@@ -87,8 +107,18 @@ def _cluster(name: str) -> str:
     return name
 
 
+def _missing_time(word: str) -> str | int:
+    """One of the two words, or nanoseconds since the epoch."""
+    if word in (_ROW, _FILE):
+        return word
+    try:
+        return parse_moment(word, time.time()) * 10**9
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or {_ROW}, or {_FILE}") from None
+
+
 def _import(options: argparse.Namespace, progress: Progress) -> int:
-    config = _load(options.config)
+    config = _load(options.config, lenient=options.lenient)
     for name in options.sources:
         # Before anything is done, as far as can be seen.
         if name != "-" and not os.access(name, os.R_OK):
@@ -98,18 +128,19 @@ def _import(options: argparse.Namespace, progress: Progress) -> int:
     rejected = 0
     with _open(config) as target:
         for name in options.sources:
-            with _sources(name, options, progress) as sources:
+            with _sources(name, target.folder, options, progress) as sources:
                 outcomes = []
                 for source in sources:
                     outcomes.append((source, _run(source, target, config, options, progress)))
                 progress.clear()
-                _report(name, outcomes)
+                _report(name, outcomes, options)
                 rejected += sum(outcome.books.rejected.total() for _, outcome in outcomes)
     return REJECTED if rejected else DONE
 
 
-def _load(path: Path | None) -> Config:
-    config = load_config(None if path is None else path.absolute(), cwd=Path.cwd(), environ=os.environ)
+def _load(path: Path | None, *, lenient: bool) -> Config:
+    given = None if path is None else path.absolute()
+    config = load_config(given, cwd=Path.cwd(), environ=os.environ, lenient=lenient)
     for warning in config.warnings:
         _warn(warning)
     return config
@@ -126,7 +157,11 @@ def _open(config: Config) -> Iterator[BulkWriter]:
     if missing is not None:
         raise StoreError(f"storage.backend.database_path: {missing}")
     target = BulkWriter(
-        backend.database_path, backend.pragmas, retention=config.storage.retention_time, say=_warn
+        backend.database_path,
+        backend.pragmas,
+        retention=config.storage.retention_time,
+        say=_warn,
+        mode=backend.file_mode,
     )
     try:
         target.open()
@@ -146,14 +181,21 @@ def _sqlite(backend: object) -> SqliteConfig:
 
 
 @contextmanager
-def _sources(name: str, options: argparse.Namespace, progress: Progress) -> Iterator[Sequence[Source]]:
+def _sources(
+    name: str, scratch: Path, options: argparse.Namespace, progress: Progress
+) -> Iterator[Sequence[Source]]:
     precision = cast(Precision, options.precision)
     if name == "-":
         yield [Lines(None, precision, now=time.time_ns, stream=sys.stdin.buffer)]
     elif not _is_database(Path(name)):
         yield [Lines(Path(name), precision, now=time.time_ns)]
     else:
-        with open_database(Path(name)) as database:
+        missing_time = options.missing_time
+        if missing_time == _FILE:
+            missing_time = Path(name).stat().st_mtime_ns
+        elif missing_time == _ROW:
+            missing_time = None
+        with open_database(Path(name), scratch, missing_time=missing_time) as database:
             for other in database.others:
                 progress.say(
                     f"{name}: left out the table {other!r}, which has no events or logs of a cluster"
@@ -197,7 +239,7 @@ def _run(
 _COLUMNS: Final = ("read", "stored", "expired", "not kept", "rejected")
 
 
-def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]]) -> None:
+def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]], options: argparse.Namespace) -> None:
     """What became of everything, as a table: read = stored + expired + not kept + rejected."""
     print(name)
     rows: list[tuple[str, ...]] = [("", *_COLUMNS)]
@@ -213,7 +255,7 @@ def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]]) -> None:
             books.rejected.total(),
         )
         rows.append((source.name, *map(str, figures)))
-        notes += _notes(source, outcome)
+        notes += _notes(source, outcome, options.missing_time)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *others in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
@@ -222,7 +264,7 @@ def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]]) -> None:
         print(f"  {note}")
 
 
-def _notes(source: Source, outcome: Outcome) -> Iterator[str]:
+def _notes(source: Source, outcome: Outcome, missing_time: str | int) -> Iterator[str]:
     books = outcome.books
     if outcome.finished_at is not None:
         yield f"{source.name}: nothing new, it was imported at {outcome.finished_at}"
@@ -234,5 +276,11 @@ def _notes(source: Source, outcome: Outcome) -> Iterator[str]:
     )
     for reason, count in sorted(reasons.items()):
         yield f"{source.name}: {count} {reason}"
+    if books.undated:
+        if isinstance(missing_time, int):
+            which = show_moment(missing_time / 10**9)
+        else:
+            which = "that of the file" if missing_time == _FILE else "that of the row before"
+        yield f"{source.name}: {books.undated} had no time, and were given {which} (see --missing-time)"
     if books.fields_not_stored:
         yield f"{source.name}: {books.fields_not_stored} fields besides the event or the log were not kept"

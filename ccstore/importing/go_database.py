@@ -9,14 +9,17 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
+from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
+from ccstore.storage.sqlite.snapshot import snapshot
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
 #: What a row must have, and what else it may have; the order is that in which columns are read.
@@ -28,17 +31,20 @@ _TEXT: Final = 16 * 1024 * 1024
 _ROWS_FETCHED: Final = 256
 _SECOND: Final = 10**9
 _SERIES_HELD: Final = 65536
+#: What Go writes for a time that was never set: the first second of year 1.
+_ZERO_TIME: Final = -62135596800
 _Row = tuple[Any, ...]
 
 
 class GoDatabase:
     """The file, open for reading.
 
+    :param missing_time: of rows without one, in ns; None for that of the row before.
     :ivar tables: those with messages.
     :ivar others: the names of all others.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, missing_time: int | None) -> None:
         names = [
             name
             for (name,) in connection.execute(
@@ -47,7 +53,9 @@ class GoDatabase:
             if not name.startswith("sqlite_")
         ]
         self.tables = [
-            Table(connection, name, match[1], match[2])  # type: ignore[arg-type]
+            Table(
+                path, connection, name, match[1], match[2], missing_time, path.stat().st_mtime_ns  # type: ignore[arg-type]
+            )
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
         ]
@@ -61,47 +69,34 @@ class GoDatabase:
 
 
 @contextmanager
-def open_database(path: Path) -> Iterator[GoDatabase]:
-    """Open a file, and see it as it is now until the end; raises :class:`SourceError`."""
-    with _reading(str(path)):
-        connection = _connect(path)
-    with closing(connection):
-        with _reading(str(path)):
+def open_database(
+    path: Path, scratch: Path, *, missing_time: int | None = None, wait: float = 10.0
+) -> Iterator[GoDatabase]:
+    """Open a file, and see it as it is now until the end; raises :class:`SourceError`.
+
+    :param scratch: a folder for a copy, if one is needed.
+    :param missing_time: see :class:`GoDatabase`.
+    :param wait: seconds for which others may have the file locked.
+    """
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(snapshot(path, scratch, wait=wait))
+        except StoreError as error:
+            raise SourceError(f"{path}: {error}") from None
+        with _reading(str(path), path):
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application == APPLICATION_ID:
                 raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
-            connection.execute("BEGIN")
-            database = GoDatabase(path, connection)
+            database = GoDatabase(path, connection, missing_time)
         yield database
 
 
 @contextmanager
-def _reading(name: str) -> Iterator[None]:
+def _reading(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SourceError(f"{name}: cannot be read: {error}") from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, also where nothing can be changed."""
-    for option in ("mode=ro", "immutable=1"):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{option}", uri=True, isolation_level=None)
-        try:
-            connection.execute("PRAGMA busy_timeout = 10000")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            # A write-ahead log needs a file beside it. If there is none, or nothing in it, it is not missed.
-            log = path.with_name(path.name + "-wal")
-            if option != "mode=ro" or (log.exists() and log.stat().st_size):
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError("the last way returns or raises")
+        raise SourceError(f"{name}: cannot be read: {explain(error, path)}") from None
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
@@ -115,16 +110,33 @@ def _has_columns(connection: sqlite3.Connection, table: str) -> bool:
 
 
 class Table:
-    """The events or the logs of a cluster; see :class:`ccstore.importing.source.Source`."""
+    """The events or the logs of a cluster; see :class:`ccstore.importing.source.Source`.
+
+    :param missing_time: of rows without one; None for that of the row before, or of the first row that has
+        one, or if none has, for ``file_time``. All in ns.
+    """
 
     unit = "row"
 
-    def __init__(self, connection: sqlite3.Connection, name: str, cluster: str, kind: Kind) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        name: str,
+        cluster: str,
+        kind: Kind,
+        missing_time: int | None,
+        file_time: int,
+    ) -> None:
         self.name = name
         self.key = name
+        self._path = path
         self._connection = connection
         self._cluster = cluster
         self._kind = kind
+        self._missing_time = missing_time
+        self._file_time = file_time
+        self._time_before = 0
         self._series: dict[_Row, Series] = {}
         there = _columns(connection, name)
         columns = [identifier(there[key]) if key in there else "NULL" for key in (*_NEEDED, *_HEAD)]
@@ -132,7 +144,7 @@ class Table:
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
         """See :meth:`Source.find`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             for mark in sorted(marks, key=lambda each: each.position, reverse=True):
                 rows = [*self._rows("WHERE rowid = ?", mark.position)]
                 if rows and _digest(rows[0][0]) == mark.digest:
@@ -141,11 +153,12 @@ class Table:
 
     def pieces(self, after: Mark | None) -> Iterator[Piece]:
         """See :meth:`Source.pieces`."""
-        with _reading(self.name):
+        with _reading(self.name, self._path):
             low, high = self._ends()
             if after is not None:
                 low = after.position + 1
             span = max(1, high - low + 1)
+            self._time_before = self._find_time_before(low)
             for rows in self._rows("WHERE rowid >= ? ORDER BY rowid", low):
                 yield self._piece(rows, (rows[-1][0] - low + 1) / span)
 
@@ -156,6 +169,16 @@ class Table:
             f"SELECT (SELECT min(rowid) FROM {name}), (SELECT max(rowid) FROM {name})"
         ).fetchone()
         return (0, 0) if low is None else (low, high)
+
+    def _find_time_before(self, start: int) -> int:
+        """The time of the last row before that one, or of the first behind it; of those that have one."""
+        with_time = f"SELECT timestamp FROM {identifier(self.name)} WHERE timestamp != {_ZERO_TIME} AND rowid"
+        for which in ("< ? ORDER BY rowid DESC", ">= ? ORDER BY rowid"):
+            for (timestamp,) in self._connection.execute(f"{with_time} {which}", (start,)):
+                time = _time(timestamp)
+                if time is not None:
+                    return time
+        return self._file_time
 
     def _rows(self, which: str, start: int) -> Iterator[list[_Row]]:
         """Rows from one on, in pieces."""
@@ -176,10 +199,15 @@ class Table:
     def _piece(self, rows: list[_Row], fraction: float) -> Piece:
         series, texts, times, numbers = [], [], [], []
         bad = []
+        undated = 0
         for row in rows:
             number, timestamp, field = row[:3]
-            time = _time(timestamp)
-            if time is None:
+            if timestamp is None or timestamp == _ZERO_TIME:
+                undated += 1
+                time = self._time_before if self._missing_time is None else self._missing_time
+            elif (found := _time(timestamp)) is not None:
+                time = self._time_before = found
+            else:
                 bad.append(Bad(number, f"{timestamp!r:.80} is no time in seconds", _text(field)[:200]))
                 continue
             series.append(self._series.get(row[3:]) or self._learn(row[3:]))
@@ -192,6 +220,7 @@ class Table:
             Mark(rows[-1][0], _digest(rows[-1])),
             fraction,
             lambda places: [numbers[place] for place in places],
+            undated,
         )
 
     def _learn(self, head: _Row) -> Series:

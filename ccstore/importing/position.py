@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ccstore.accounting import Account
 from ccstore.importing.source import Mark
@@ -26,6 +26,16 @@ CREATE TABLE IF NOT EXISTS ccstore_import (
 )"""
 
 
+@define(eq=False)
+class Books(Account):
+    """What became of the lines or rows of a source.
+
+    :ivar undated: how many of them had no time, and were given one.
+    """
+
+    undated: int = 0
+
+
 @frozen
 class Position:
     """How far a source was taken.
@@ -35,7 +45,7 @@ class Position:
 
     id: int
     mark: Mark
-    books: Account
+    books: Books
     is_complete: bool
     updated_at: str
 
@@ -60,7 +70,7 @@ class Positions:
 
     @staticmethod
     def note(
-        connection: sqlite3.Connection, number: int | None, source: str, key: str, mark: Mark, books: Account
+        connection: sqlite3.Connection, number: int | None, source: str, key: str, mark: Mark, books: Books
     ) -> int:
         """Note that a source was taken as far as that; inside of the transaction that has what was taken.
 
@@ -81,7 +91,7 @@ class Positions:
         )
 
 
-def _written(books: Account) -> str:
+def _written(books: Books) -> str:
     return json.dumps(
         {
             "received": books.received,
@@ -89,16 +99,18 @@ def _written(books: Account) -> str:
             "rejected": books.rejected,
             "dropped": books.dropped,
             "fields_not_stored": books.fields_not_stored,
+            "undated": books.undated,
         }
     )
 
 
-def _read(text: str) -> Account:
+def _read(text: str) -> Books:
     given = json.loads(text)
-    books = Account("import", "import")
+    books = Books("import", "import")
     books.received, books.stored = given["received"], given["stored"]
     books.rejected, books.dropped = Counter(given["rejected"]), Counter(given["dropped"])
     books.fields_not_stored = given["fields_not_stored"]
+    books.undated = given.get("undated", 0)  # earlier versions did not take such rows
     return books
 
 

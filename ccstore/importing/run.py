@@ -11,9 +11,9 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting import Origin
 from ccstore.config import StorageConfig
-from ccstore.importing.position import Position, Positions
+from ccstore.importing.position import Books, Position, Positions
 from ccstore.importing.source import Bad, Piece, Source
 from ccstore.interfaces import IMessageStore, Refusal
 from ccstore.message import Batch
@@ -30,7 +30,7 @@ class Outcome:
     :ivar finished_at: when an earlier time came to its end, if that is so and nothing was new.
     """
 
-    books: Account
+    books: Books
     earlier: int
     finished_at: str | None
 
@@ -95,7 +95,7 @@ class Importer:
     def run(self, source: Source) -> Outcome:
         """Take in all of a source that is not in the store yet."""
         begun = self._find(source)
-        books = Account("import", "import") if begun is None else begun.books
+        books = Books("import", "import") if begun is None else begun.books
         number = None if begun is None else begun.id
         earlier = books.received
         for piece in source.pieces(None if begun is None else begun.mark):
@@ -118,8 +118,9 @@ class Importer:
         mark = source.find([*known])
         return None if mark is None else known[mark]
 
-    def _take(self, source: Source, piece: Piece, books: Account, number: int | None) -> int | None:
+    def _take(self, source: Source, piece: Piece, books: Books, number: int | None) -> int | None:
         """Store a piece and the place behind it; returns the number of that position."""
+        books.undated += piece.undated
         complaints = [*piece.bad]
         if piece.bad:
             books.reject("malformed", len(piece.bad))

@@ -43,6 +43,7 @@ class Piece:
     :ivar mark: the place behind all of these.
     :ivar fraction: how much of the source that is, if it is known.
     :ivar numbers: gives for places in ``messages``, in their order, the numbers of their lines or rows.
+    :ivar undated: how many messages had no time, and were given one.
     """
 
     messages: Batch
@@ -50,6 +51,7 @@ class Piece:
     mark: Mark
     fraction: float | None
     numbers: Callable[[Sequence[int]], Sequence[int]]
+    undated: int = 0
 
 
 class Source(Protocol):

@@ -1,8 +1,9 @@
 """InfluxDB line protocol: bytes to messages and back.
 
 The grammar is that of the reference decoder (`influxdata/line-protocol`, version 2): what it accepts is
-accepted here with the same values, what it rejects is rejected, with two exceptions. A line that is wrong
-does not end the rest, and of a tag or a field given twice the last value counts.
+accepted here with the same values, what it rejects is rejected, with three exceptions. A line that is wrong
+does not end the rest, of a tag or a field given twice the last value counts, and a byte order mark at the
+beginning of a stream is no part of its first line.
 
 An *entry* is what the format calls a line. It ends at the first newline outside a quoted string, so it may
 span several physical lines. Where an entry is wrong, decoding goes on after the newline that ends it, with

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from ccstore.lineprotocol.grammar import (
+    BYTE_ORDER_MARK,
     COMMENT,
     HEAD,
     INTEGER,
@@ -17,6 +18,7 @@ from ccstore.lineprotocol.grammar import (
     STRING,
     VALUE,
     Buffer,
+    Missing,
     Precision,
     Wrong,
     integer,
@@ -33,6 +35,7 @@ from ccstore.lineprotocol.plain import Chunk, Stamps
 from ccstore.lineprotocol.series import SeriesCache
 from ccstore.message import INT64_MAX, INT64_MIN, Batch, FieldValue, Message, classify
 
+_UNITS: Final = {unit: precision for precision, unit in NANOSECONDS.items()}
 #: What is decoded in one go, in bytes: it bounds the memory that takes.
 _PIECE: Final = 1 << 18
 
@@ -96,6 +99,11 @@ class StreamDecoder:
         self._skipping = False  # inside a line that is too long
         self._complete = False
         self._out = _NOTHING
+
+    def set(self, *, precision: Precision, max_line_length: int | None) -> None:
+        """Go on with other settings, from the next entry that is decoded; see the class."""
+        self._stamps.unit = NANOSECONDS[precision]
+        self._max = max_line_length
 
     @property
     def pending(self) -> int:
@@ -305,20 +313,22 @@ class StreamDecoder:
         try:
             end = yield from self._find_newline(data, start, start)
             resume = end + 1
-            position, last = trim(data, start, end)
+            is_marked = line == 1 and data.startswith(BYTE_ORDER_MARK, start)
+            position, last = trim(data, start + len(BYTE_ORDER_MARK) if is_marked else start, end)
             if position == last:
                 return min(resume, len(data))
             if data[position] == 0x23:
                 comment = match_end(COMMENT, data, position, last)
                 if comment < last:
-                    raise Wrong(comment, "control character in a comment")
+                    raise Missing(comment, "no control character in a comment")
                 return min(resume, len(data))
             head_end = match_end(HEAD, data, position, last)
             head = bytes(data[position:head_end])
             try:
                 name, tags = self._cache.head(head)
             except Wrong as wrong:
-                raise Wrong(position + wrong.offset, wrong.reason) from None
+                wrong.offset += position
+                raise
             position = match_end(SPACES, data, head_end, last)
             if position == head_end:
                 raise Wrong(position, "no field")
@@ -326,12 +336,11 @@ class StreamDecoder:
             while True:
                 key_end = match_end(KEY, data, position, last)
                 if key_end == position:
-                    raise Wrong(position, f"expected a field key, found {what(data, position, last)}")
+                    raise Missing(position, "a field key after ','" if fields else "a field key")
                 key = token(data, position, key_end, KEY_ESCAPE)
                 position = key_end + 1
                 if key_end == last or data[key_end] != 0x3D:
-                    found = what(data, key_end, last)
-                    raise Wrong(key_end, f"expected '=' after the field key {short(key)}, found {found}")
+                    raise Missing(key_end, f"'=' after the field key {short(key)}")
                 if position < last and data[position] == 0x22:
                     quote = position
                     try:
@@ -357,8 +366,9 @@ class StreamDecoder:
                 elif after == 0x20:
                     break
                 else:
-                    found = what(data, position, last)
-                    raise Wrong(position, f"unexpected {found} after the field {short(key)}")
+                    raise Missing(
+                        position, f"',', a space or the end of the line after the field {short(key)}"
+                    )
             time = self._stamp(data, position, last)
             series = self._cache.of_kind(head.decode(), classify(tags, fields), name, tags)
             self._out.messages.append(Message.of(series, fields, time))
@@ -367,6 +377,8 @@ class StreamDecoder:
             resume = end + 1
         except Wrong as wrong:
             offset, reason = wrong.offset, wrong.reason
+            if isinstance(wrong, Missing):
+                reason += f", found {what(data, offset, last)}"
             if opening < offset < closing and (closing + 1 == last or data[closing + 1] in b", "):
                 resume = end + 1  # the string itself is wrong, but it looks as if it ends where it should
             elif opening >= 0 and offset > closing:
@@ -424,17 +436,32 @@ class StreamDecoder:
         end = match_end(STAMP, data, position, last)
         after = match_end(SPACES, data, end, last)
         if end == position or (after == end and end < last):
-            raise Wrong(position, f"invalid timestamp {short(shown(data, position, last))}")
+            raise _no_stamp(position, shown(data, position, last))
         if after < last:
-            raise Wrong(after, f"unexpected text after the timestamp: {short(shown(data, after, last))}")
+            found = short(shown(data, after, last))
+            raise Wrong(after, f"expected the end of the line after the timestamp, found {found}")
         digits = bytes(data[position:end])
+        if INTEGER.fullmatch(digits) is None:
+            raise _no_stamp(position, digits.decode())
         time = integer(digits, INT64_MIN, INT64_MAX)
         if time is not None:
             time = self._stamps.scaled(time)
         if time is None or not INT64_MIN <= time <= INT64_MAX:
-            why = "invalid timestamp" if INTEGER.fullmatch(digits) is None else "timestamp out of range"
-            raise Wrong(position, f"{why} {short(digits.decode())}")
+            unit = f" in {_UNITS[self._stamps.unit]}" if self._stamps.unit else ""
+            expected = f"expected a time{unit} between the years 1677 and 2262"
+            raise Wrong(position, f"timestamp out of range {short(digits.decode())}: {expected}")
         return time
+
+
+def _no_stamp(position: int, text: str) -> Wrong:
+    """What is said of something behind the fields that is no timestamp."""
+    hint = ""
+    if "=" in text:
+        hint = ": between fields there is a comma and no space"
+    elif text.startswith("#"):
+        hint = ": a comment has a line of its own"
+    expected = "expected a timestamp (a whole number) or the end of the line"
+    return Wrong(position, f"{expected}, found {short(text)}{hint}")
 
 
 class _TooLong(Wrong):

@@ -21,6 +21,10 @@ NANOSECONDS: Final[Mapping[str, int]] = {
     "us": 10**3,
     "ns": 1,
 }
+#: Characters that are hard to see.
+_NAMES: Final = {" ": "a space", "\t": "a tab", "\0": "a NUL byte"}
+#: What some editors write at the beginning of a file in UTF-8.
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: How much of a rejected line is kept, in characters.
 TEXT_LIMIT: Final = 200
 
@@ -58,6 +62,8 @@ _BOOLEANS: Final = {
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), False),
 }
 
+_NOT_FINITE: Final = (b"inf", b"infinity", b"nan")
+
 Buffer = bytes | bytearray
 
 
@@ -68,6 +74,13 @@ class Wrong(Exception):
         super().__init__(reason)
         self.offset = offset
         self.reason = reason
+
+
+class Missing(Wrong):
+    """Something else stands at an offset than what is expected there; what does, :func:`what` tells."""
+
+    def __init__(self, offset: int, expected: str) -> None:
+        super().__init__(offset, f"expected {expected}")
 
 
 def match_end(pattern: re.Pattern[bytes], data: Buffer, position: int, end: int) -> int:
@@ -86,12 +99,10 @@ def trim(data: Buffer, start: int, end: int) -> tuple[int, int]:
 
 def token(data: Buffer, start: int, end: int, escape: re.Pattern[bytes]) -> str:
     token = bytes(data[start:end])
-    if b"\\" in token:
-        token = escape.sub(rb"\1", token)
     try:
-        return token.decode()
-    except UnicodeDecodeError as error:
-        raise Wrong(start, f"invalid UTF-8 in {short(shown(token, 0))} ({error.reason})") from None
+        return (escape.sub(rb"\1", token) if b"\\" in token else token).decode()
+    except UnicodeDecodeError:
+        raise _no_text(token, start, short(shown(token, 0))) from None
 
 
 def unescape(raw: str) -> str:
@@ -105,38 +116,54 @@ def unescape(raw: str) -> str:
     return raw
 
 
-def string(data: Buffer, start: int, end: int) -> str:
+def _no_text(raw: bytes, start: int, where: str) -> Wrong:
+    """What is said of bytes that are no UTF-8."""
     try:
-        raw = bytes(data[start:end]).decode()
+        raw.decode()
     except UnicodeDecodeError as error:
-        raise Wrong(start + error.start, f"invalid UTF-8 in a string ({error.reason})") from None
-    return unescape(raw) if "\\" in raw else raw
+        found = f"the byte 0x{raw[error.start]:02x} ({error.reason})"
+        return Wrong(start + error.start, f"expected UTF-8 in {where}, found {found}")
+    raise AssertionError("it is UTF-8")
+
+
+def string(data: Buffer, start: int, end: int) -> str:
+    raw = bytes(data[start:end])
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise _no_text(raw, start, "a string") from None
+    return unescape(text) if "\\" in text else text
 
 
 def value_of(raw: bytes, position: int, key: str) -> FieldValue:
     """A field value that is not a string."""
     first = raw[:1]
-    value: FieldValue | None
+    value: FieldValue | None = None
     if first in (b"t", b"T", b"f", b"F"):
         value = _BOOLEANS.get(raw)
-        expected = "a boolean"
     elif first and first in b"-.0123456789":
         if raw.endswith(b"i"):
             value = integer(raw[:-1], INT64_MIN, INT64_MAX)
-            expected = "a 64-bit integer"
         elif raw.endswith(b"u"):
             value = None if first == b"-" else integer(raw[:-1], 0, UINT64_MAX)
-            expected = "an unsigned 64-bit integer"
         else:
             value = _float(raw)
-            expected = "a finite number"
-    elif raw:
-        value, expected = None, "a number, a boolean or a quoted string"
-    else:
-        raise Wrong(position, f"no value for field {short(key)}")
     if value is None:
-        raise Wrong(position, f"the value {short(shown(raw, 0))} of field {short(key)} is not {expected}")
+        raise _no_value(raw, position, key)
     return value
+
+
+def _no_value(raw: bytes, position: int, key: str) -> Wrong:
+    """What is said of a value that is none."""
+    if not raw:
+        return Missing(position, f"a value for the field {short(key)}")
+    expected = "a number, a boolean or a string in double quotes"
+    if raw[:1] in b"-.0123456789":
+        if raw.endswith((b"i", b"u")) and _FLOAT.fullmatch(raw[:-1]):
+            expected = f"{'a' if raw.endswith(b'i') else 'an unsigned'} 64-bit integer"
+        elif _FLOAT.fullmatch(raw) or _HEX_FLOAT.fullmatch(raw) or raw[1:].lower() in _NOT_FINITE:
+            expected = "a finite number"
+    return Wrong(position, f"the value {short(shown(raw, 0))} of field {short(key)} is not {expected}")
 
 
 def integer(raw: bytes, low: int, high: int) -> int | None:
@@ -174,8 +201,13 @@ def what(data: Buffer, position: int, end: int) -> str:
     """What stands at a position, for an error message."""
     if position >= end:
         return "the end of the line"
-    character = data[position]
-    return repr(chr(character)) if character < 0x80 else f"the byte 0x{character:02x}"
+    character = chr(data[position])
+    if character >= "\x80":
+        # A character has four bytes at most.
+        character = bytes(data[position : min(position + 4, end)]).decode(errors="replace")[0]
+        if character == "\ufffd":
+            return f"the byte 0x{data[position]:02x}"
+    return _NAMES.get(character) or repr(character)
 
 
 def short(text: str) -> str:

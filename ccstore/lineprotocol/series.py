@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from ccstore.lineprotocol.grammar import (
+    BYTE_ORDER_MARK,
     KEY,
     KEY_ESCAPE,
     MEASUREMENT,
     MEASUREMENT_ESCAPE,
+    Missing,
     Wrong,
     match_end,
     short,
     token,
-    what,
 )
 from ccstore.message import STORED_KINDS, Kind, Series
 
@@ -25,9 +26,11 @@ _FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
 
 _PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
 _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+_MARK: Final = BYTE_ORDER_MARK.decode()
 #: What the fast way takes for a key, and those of them that are as usual: such series are storable.
 KEY_PATTERN: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]* (?:event|log)="
-_KEY: Final = re.compile(KEY_PATTERN)
+#: One that begins with a byte order mark is none: at the beginning of a stream, the mark has to go.
+_KEY: Final = re.compile(rf"(?!{_MARK}){KEY_PATTERN}")
 _USUAL_TOKEN: Final = r"[!-+\--<>-\[\]-~]+"
 _USUAL_KEY: Final = re.compile(
     rf"(?!fleet,|#){_USUAL_TOKEN}(?:,{_USUAL_TOKEN}={_USUAL_TOKEN})* (?:event|log)="
@@ -121,7 +124,8 @@ class SeriesCache:
         return self._storable.get(key) or self._others.get(key)
 
     def _keep(self, key: str, series: Series) -> Series:
-        if len(key) <= _LONG_HEAD:
+        # The fast way must not find one with a byte order mark, and take it at the beginning of a stream.
+        if len(key) <= _LONG_HEAD and not key.startswith(_MARK):
             (self._storable if series.is_storable else self._others).keep(key, series)
         return series
 
@@ -166,25 +170,25 @@ def _decode_slowly(head: bytes) -> tuple[str, dict[str, str]]:
     end = len(head)
     position = match_end(MEASUREMENT, head, 0, end)
     if position == 0:
-        raise Wrong(0, f"expected a measurement name, found {what(head, 0, end)}")
+        raise Missing(0, "a measurement name")
     name = token(head, 0, position, MEASUREMENT_ESCAPE)
     tags: dict[str, str] = {}
+    key = ""  # of the last tag
     while position < end:
         if head[position] != 0x2C:
-            raise Wrong(position, f"expected ',' or a space, found {what(head, position, end)}")
+            before = f"tag {short(key)}" if tags else f"measurement {short(name)}"
+            raise Missing(position, f"',' or a space after the {before}")
         position += 1
         key_end = match_end(KEY, head, position, end)
         if key_end == position:
-            raise Wrong(position, f"expected a tag key after ',', found {what(head, position, end)}")
+            raise Missing(position, "a tag key after ','")
         key = token(head, position, key_end, KEY_ESCAPE)
         if key_end == end or head[key_end] != 0x3D:
-            found = what(head, key_end, end)
-            raise Wrong(key_end, f"expected '=' after the tag key {short(key)}, found {found}")
+            raise Missing(key_end, f"'=' after the tag key {short(key)}")
         position = key_end + 1
         value_end = match_end(KEY, head, position, end)
         if value_end == position:
-            found = what(head, position, end)
-            raise Wrong(position, f"expected a value for the tag {short(key)}, found {found}")
+            raise Missing(position, f"a value for the tag {short(key)}")
         tags[key] = token(head, position, value_end, KEY_ESCAPE)
         position = value_end
     return name, tags

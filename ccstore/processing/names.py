@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ccstore.processing.operations import Failed, kind_of, look_up
+from ccstore.processing.moments import Moment
+from ccstore.processing.operations import NO_TEXT, Failed, kind_of, look_up
 from ccstore.processing.subject import Subject
 
 Run = Callable[[Subject], Any]
@@ -95,9 +96,42 @@ def _of(place: str) -> Callable[[Subject, Any], Any]:
     return get
 
 
+def _text_of(place: str) -> Callable[[Subject, Any], str]:
+    get = _of(place)
+
+    def get_text(subject: Subject, key: Any) -> str:
+        value: str | None = get(subject, key)
+        return NO_TEXT if value is None else value
+
+    return get_text
+
+
 def _has(place: str) -> Callable[[Subject, Any], bool]:
     get = _of(place)
     return lambda subject, key: get(subject, key) is not None
+
+
+def _text(field: str) -> Callable[[Subject], str]:
+    """A field that is text; if it is not, an empty string, as in Go."""
+
+    def get(subject: Subject) -> str:
+        value = subject.fields.get(field)
+        return value if isinstance(value, str) else ""
+
+    return get
+
+
+def _metric_value(subject: Subject) -> Any:
+    return subject.fields.get("value") if subject.kind == "metric" else None
+
+
+def _control_method(subject: Subject) -> str:
+    return subject.tags.get("method", "") if subject.kind == "control" else ""
+
+
+def _job_event(subject: Subject) -> str:
+    is_one = subject.kind == "event" and subject.name in ("start_job", "stop_job")
+    return subject.name if is_one else ""
 
 
 def _is(kind: str) -> Callable[[Subject], bool]:
@@ -116,10 +150,14 @@ class Method:
 
 METHODS: Final[Mapping[str, Method]] = {
     "Name": Method(lambda subject: subject.name, 0, "a string"),
+    "Time": Method(lambda subject: Moment(subject.time), 0, "a time", is_of_series=False),
+    "Tags": Method(lambda subject: subject.tags, 0, "a map"),
+    "Meta": Method(lambda subject: subject.meta, 0, "a map"),
+    "Fields": Method(lambda subject: subject.fields, 0, "a map", is_of_series=False),
     "HasTag": Method(_has("tags"), 1, "a truth value"),
-    "GetTag": Method(_of("tags"), 1, "anything"),
+    "GetTag": Method(_text_of("tags"), 1, "anything"),
     "HasMeta": Method(_has("meta"), 1, "a truth value"),
-    "GetMeta": Method(_of("meta"), 1, "anything"),
+    "GetMeta": Method(_text_of("meta"), 1, "anything"),
     "HasField": Method(_has("fields"), 1, "a truth value", is_of_series=False),
     "GetField": Method(_of("fields"), 1, "anything", is_of_series=False),
     "IsEvent": Method(_is("event"), 0, "a truth value"),
@@ -127,4 +165,18 @@ METHODS: Final[Mapping[str, Method]] = {
     "IsMetric": Method(_is("metric"), 0, "a truth value"),
     "IsControl": Method(_is("control"), 0, "a truth value"),
     "IsQuery": Method(_is("query"), 0, "a truth value"),
+    "IsJobEvent": Method(_job_event, 0, "a string"),
+    "GetMetricValue": Method(_metric_value, 0, "anything", is_of_series=False),
+    "GetEventValue": Method(_text("event"), 0, "a string", is_of_series=False),
+    "GetLogValue": Method(_text("log"), 0, "a string", is_of_series=False),
+    "GetControlValue": Method(_text("control"), 0, "a string", is_of_series=False),
+    "GetControlMethod": Method(_control_method, 0, "a string"),
+    "GetQueryValue": Method(_text("query"), 0, "a string", is_of_series=False),
 }
+#: What a message has besides in Go: it would be changed, or written in another form.
+METHODS_NOT_YET: Final = (
+    *("MessageType", "GetJob", "String", "ToPoint", "ToLineProtocol", "ToJSON", "SetName", "SetTime"),
+    *("AddTag", "RemoveTag", "AddMeta", "RemoveMeta", "AddField", "RemoveField"),
+)
+#: The function that tells the time.
+NOW: Final = Known(lambda subject: Moment(int(subject.clock() * 1e9)), "a time", is_of_series=False)

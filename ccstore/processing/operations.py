@@ -1,9 +1,9 @@
 """
-What the operators and functions of conditions mean.
+What the operators of conditions mean.
 
 The values are those of a message: None for what is absent, truth values, integers, floats, strings, lists
-and mappings. The meaning is that of the language `expr` (`expr-lang`), which is strict: a number is never
-equal to its digits, and what cannot be compared is an error.
+(or ranges) and mappings; and times and durations. The meaning is that of the language `expr` (`expr-lang`),
+which is strict: a number is never equal to its digits, and what cannot be compared is an error.
 """
 
 from __future__ import annotations
@@ -15,10 +15,25 @@ from typing import Any, Final
 
 import re2
 
+from ccstore.processing import moments
+from ccstore.processing.moments import Moment, Span
+
 #: Characters of a regular expression that comes from a message.
 _MAX_PATTERN: Final = 1000
-#: Characters of a number in a string.
-_MAX_DIGITS: Final = 400
+#: Items of a list that is made for a message, and characters that a text has more than what it is made of.
+MAX_ITEMS: Final = 100_000
+MAX_GROWTH: Final = 1 << 20
+
+#: A range is a list of whole numbers that takes no memory.
+LISTS: Final = (list, range)
+
+
+class _NoText(str):
+    """See :data:`NO_TEXT`."""
+
+
+#: What ``msg.GetTag(key)`` gives where there is no such tag: an empty string as in Go, but equal to nil, too.
+NO_TEXT: Final = _NoText()
 
 
 class Failed(Exception):
@@ -35,6 +50,8 @@ def kind_of(value: object) -> str:
         return "a number"
     if isinstance(value, str):
         return "a string"
+    if isinstance(value, (Moment, Span)):
+        return "a time" if isinstance(value, Moment) else "a duration"
     return "a map" if isinstance(value, Mapping) else "a list"
 
 
@@ -42,18 +59,28 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_nil(value: Any) -> bool:
+    return value is None or value is NO_TEXT
+
+
 def truth(value: Any) -> bool:
-    """A truth value and nothing else."""
+    """Whether a condition holds; what is absent is false, and anything but a truth value an error."""
     if value is True or value is False:
         return bool(value)
+    if is_nil(value):
+        return False
     raise Failed(f"expected true or false, got {kind_of(value)}")
 
 
 def equal(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if isinstance(one, list) and isinstance(other, list):
+    if one is None or isinstance(one, (str, int, float)):
+        return bool(one == other) or (is_nil(one) and is_nil(other))
+    if isinstance(one, LISTS) and isinstance(other, LISTS):
         return len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     return bool(one == other)
 
 
@@ -62,7 +89,9 @@ def unequal(one: Any, other: Any) -> bool:
 
 
 def _ordered(one: Any, other: Any, operator: str) -> None:
-    if not (is_number(one) and is_number(other)) and not (isinstance(one, str) and isinstance(other, str)):
+    if is_number(one) and is_number(other):
+        return
+    if type(one) is not type(other) or not isinstance(one, (str, Moment, Span)):
         raise Failed(f"{kind_of(one)} {operator} {kind_of(other)} has no meaning")
 
 
@@ -93,19 +122,30 @@ def _numbers(one: Any, other: Any, operator: str) -> None:
 
 def add(one: Any, other: Any) -> Any:
     if isinstance(one, str) and isinstance(other, str):
+        check_growth(len(one) + len(other), one, other)
         return one + other
+    if isinstance(one, (Moment, Span)) and isinstance(other, (Moment, Span)):
+        return _of_times(moments.add(one, other), one, "+", other)
     _numbers(one, other, "+")
-    return _wrapped(one + other)
+    return wrapped(one + other)
 
 
 def subtract(one: Any, other: Any) -> Any:
+    if isinstance(one, (Moment, Span)) and isinstance(other, (Moment, Span)):
+        return _of_times(moments.subtract(one, other), one, "-", other)
     _numbers(one, other, "-")
-    return _wrapped(one - other)
+    return wrapped(one - other)
+
+
+def _of_times(found: Any, one: Any, operator: str, other: Any) -> Any:
+    if found is None:
+        raise Failed(f"{kind_of(one)} {operator} {kind_of(other)} has no meaning")
+    return found
 
 
 def multiply(one: Any, other: Any) -> Any:
     _numbers(one, other, "*")
-    return _wrapped(one * other)
+    return wrapped(one * other)
 
 
 def divide(one: Any, other: Any) -> float:
@@ -129,13 +169,45 @@ def _number_kind(value: object) -> str:
     return "a fraction" if isinstance(value, float) else kind_of(value)
 
 
+def power(one: Any, other: Any) -> float:
+    """Always a float, as in Go."""
+    _numbers(one, other, "**")
+    try:
+        return math.pow(one, other)
+    except OverflowError:
+        return -math.inf if one < 0 and other % 2 == 1 else math.inf
+    except ValueError:
+        return math.inf if one == 0 else math.nan
+
+
+def numbers_from(first: Any, last: Any) -> range:
+    """The whole numbers from one to another, both included."""
+    found = range(whole(first, ".."), whole(last, "..") + 1)
+    if found.stop - found.start > MAX_ITEMS:
+        raise Failed(f"a range has at most {MAX_ITEMS} numbers")
+    return found
+
+
+def whole(value: Any, what: str) -> int:
+    """A number without its fraction."""
+    if is_number(value) and -(2**63) <= value < 2**63:
+        return int(value)
+    raise Failed(f"{what} expects a whole number, got {kind_of(value)}")
+
+
+def check_growth(length: int, *parts: str) -> None:
+    """Bound the text that is made of others, so that a condition cannot double it again and again."""
+    if length > max(map(len, parts)) + MAX_GROWTH:
+        raise Failed(f"the text would be more than {MAX_GROWTH} characters longer than what it is made of")
+
+
 def negative(value: Any) -> Any:
     if not is_number(value):
         raise Failed(f"- {kind_of(value)} has no meaning")
-    return _wrapped(-value)
+    return wrapped(-value)
 
 
-def _wrapped(value: int | float) -> int | float:
+def wrapped(value: int | float) -> int | float:
     """An integer in the 64 bits that it has in Go."""
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return (value + 2**63) % 2**64 - 2**63
@@ -147,6 +219,8 @@ def is_in(one: Any, other: Any) -> bool:
         return False
     if isinstance(other, Mapping):
         return isinstance(one, str) and look_up(other, one) is not None
+    if isinstance(other, range):
+        return is_number(one) and math.isfinite(one) and one == int(one) and int(one) in other
     if isinstance(other, list):
         return any(equal(one, each) for each in other)
     raise Failed(f"in {kind_of(other)} has no meaning: expected a list or a map")
@@ -229,13 +303,20 @@ def fetch(value: Any, key: Any) -> Any:
         if not isinstance(key, str):
             raise Failed(f"expected a string as the key of a map, got {kind_of(key)}")
         return look_up(value, key)
-    if isinstance(value, list):
+    if isinstance(value, LISTS):
         if not isinstance(key, int) or isinstance(key, bool):
             raise Failed(f"expected a whole number as the index of a list, got {_number_kind(key)}")
         if not -len(value) <= key < len(value):
             raise Failed(f"the list has no index {key}, it has {len(value)} items")
         return value[key]
     raise Failed(f"there is nothing at {str(key)[:30]!r} of {kind_of(value)}")
+
+
+def part_of(value: Any, first: Any, last: Any) -> Any:
+    """``value[first:last]`` of a list or a string, counted in characters; either may be None."""
+    if not isinstance(value, (str, *LISTS)):
+        raise Failed(f"there are no parts of {kind_of(value)}")
+    return value[slice(*(None if each is None else whole(each, "[:]") for each in (first, last)))]
 
 
 def text_of(value: Any) -> str:
@@ -246,10 +327,12 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return _float_text(value)
-    if isinstance(value, list):
+    if isinstance(value, LISTS):
         return f"[{' '.join(map(text_of, value))}]"
     if isinstance(value, Mapping):
         return f"map[{' '.join(f'{key}:{text_of(each)}' for key, each in sorted(value.items()))}]"
+    if isinstance(value, (Moment, Span)):
+        raise Failed(f"{kind_of(value)} as text is part of the language, but not of ccstore yet")
     return str(value)
 
 
@@ -265,75 +348,6 @@ def _float_text(value: float) -> str:
     return f"{value:.0f}" if 1 <= abs(value) < 1e21 else text
 
 
-def length(value: Any) -> int:
-    if isinstance(value, (str, list, Mapping)):
-        return len(value)
-    raise Failed(f"{kind_of(value)} has no length")
-
-
-def _string(function: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise Failed(f"{function} expects a string, got {kind_of(value)}")
-
-
-def lower(value: Any) -> str:
-    return _string("lower", value).lower()
-
-
-def upper(value: Any) -> str:
-    return _string("upper", value).upper()
-
-
-def trim(value: Any, characters: Any = None) -> str:
-    return _string("trim", value).strip(None if characters is None else _string("trim", characters))
-
-
-def has_prefix(value: Any, prefix: Any) -> bool:
-    return _string("hasPrefix", value).startswith(_string("hasPrefix", prefix))
-
-
-def has_suffix(value: Any, suffix: Any) -> bool:
-    return _string("hasSuffix", value).endswith(_string("hasSuffix", suffix))
-
-
-def integer(value: Any) -> int:
-    if isinstance(value, str):
-        digits = value.removeprefix("+").removeprefix("-")
-        if digits.isascii() and digits.isdigit() and len(digits) <= 20 and -(2**63) <= int(value) < 2**63:
-            return int(value)
-        raise Failed(f"int: {value[:40]!r} is no whole number")
-    if is_number(value) and math.isfinite(value) and -(2**63) <= value < 2**63:
-        return int(value)
-    raise Failed(f"int expects a number or a string, got {kind_of(value)}")
-
-
-def floating(value: Any) -> float:
-    if is_number(value):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            if len(value) <= _MAX_DIGITS and value == value.strip():
-                return float(value)
-        except ValueError:
-            pass
-        raise Failed(f"float: {value[:40]!r} is no number")
-    raise Failed(f"float expects a number or a string, got {kind_of(value)}")
-
-
-#: Functions: what they do, the fewest and the most arguments, and what comes out.
-FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
-    "len": (length, 1, 1, "a number"),
-    "lower": (lower, 1, 1, "a string"),
-    "upper": (upper, 1, 1, "a string"),
-    "trim": (trim, 1, 2, "a string"),
-    "int": (integer, 1, 1, "a number"),
-    "float": (floating, 1, 1, "a number"),
-    "string": (text_of, 1, 1, "a string"),
-    "hasPrefix": (has_prefix, 2, 2, "a truth value"),
-    "hasSuffix": (has_suffix, 2, 2, "a truth value"),
-}
-
 #: Operators between two values: what they do, how strongly they bind, and what comes out.
 OPERATORS: Final[Mapping[str, tuple[Callable[[Any, Any], Any], int, str]]] = {
     "==": (equal, 20, "a truth value"),
@@ -347,9 +361,12 @@ OPERATORS: Final[Mapping[str, tuple[Callable[[Any, Any], Any], int, str]]] = {
     "contains": (contains, 20, "a truth value"),
     "startsWith": (starts_with, 20, "a truth value"),
     "endsWith": (ends_with, 20, "a truth value"),
+    "..": (numbers_from, 25, "a list"),
     "+": (add, 30, "anything"),
-    "-": (subtract, 30, "a number"),
+    "-": (subtract, 30, "anything"),
     "*": (multiply, 60, "a number"),
     "/": (divide, 60, "a number"),
     "%": (remainder, 60, "a number"),
+    "**": (power, 100, "a number"),
+    "^": (power, 100, "a number"),
 }

@@ -105,6 +105,7 @@ class RuleSink:
         self._meta = {"source": source}
         self._sink = sink
         self._clock = clock
+        self._now = clock.seconds
         self._warnings = RateLimit(clock, _WARN_EVERY)
         self._size = known
         self._known: dict[Series, _Outcome] = {}
@@ -227,7 +228,7 @@ class RuleSink:
         try:
             while isinstance(outcome, _Ask):
                 at = outcome.subject
-                subject = Subject(at.name, at.tags, at.meta, at.kind, fields, message.time)
+                subject = Subject(at.name, at.tags, at.meta, at.kind, fields, message.time, self._now)
                 holds = outcome.rule.holds(subject)
                 found = outcome.branches[holds] or self._branch(outcome, holds)
                 if not isinstance(found, (_Ask, _Rest)):
@@ -242,7 +243,7 @@ class RuleSink:
     ) -> Series | _Drop | Message:
         """Apply the rules that are left to a message itself; raises :class:`RuleFailed`."""
         at = rest.subject
-        subject = Subject(at.name, at.tags, at.meta, at.kind, fields, message.time)
+        subject = Subject(at.name, at.tags, at.meta, at.kind, fields, message.time, self._now)
         for rule in self._rules[rest.place :]:
             if rule.apply(subject):
                 return _DROP

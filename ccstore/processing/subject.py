@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from time import time as now
+from typing import Any
 
 from ccstore.message import FieldValue, Kind, classify
 
@@ -16,9 +18,25 @@ class Subject:
     :ivar meta: what is known besides the message; it ends with the rules.
     :ivar fields: with the one that is stored; empty while only the series is looked at.
     :ivar time: nanoseconds since the epoch.
+    :ivar clock: gives the seconds since the epoch now.
+    :ivar places: of the condition that is being asked: its variables, and the items that it looks at.
+    :ivar effort: that it may still make.
     """
 
-    __slots__ = ("fields", "has_new_fields", "kind", "meta", "name", "tags", "time")
+    __slots__ = (
+        "clock",
+        "effort",
+        "fields",
+        "has_new_fields",
+        "kind",
+        "meta",
+        "name",
+        "places",
+        "tags",
+        "time",
+    )
+    places: list[Any]
+    effort: int
 
     def __init__(
         self,
@@ -28,6 +46,7 @@ class Subject:
         kind: Kind,
         fields: Mapping[str, FieldValue],
         time: int,
+        clock: Callable[[], float] = now,
     ) -> None:
         self.name = name
         self.tags = tags
@@ -35,6 +54,7 @@ class Subject:
         self.kind = kind
         self.fields = fields
         self.time = time
+        self.clock = clock
         self.has_new_fields = False
 
     def set_fields(self, fields: Mapping[str, FieldValue]) -> None:

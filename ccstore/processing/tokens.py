@@ -9,14 +9,14 @@ from typing import Final, Literal, NamedTuple
 MAX_LENGTH: Final = 20_000
 
 #: Words that are operators, not names.
-WORDS: Final = frozenset(("not", "and", "or", "in", "matches", "contains", "startsWith", "endsWith"))
+WORDS: Final = frozenset(("not", "and", "or", "in", "matches", "contains", "startsWith", "endsWith", "let"))
 
 _BLANK: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NAME: Final = re.compile(r"[^\W\d][\w$]*|[$][\w$]*")
 _NUMBER: Final = re.compile(
-    r"0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?"
+    r"0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?"
 )
-_SYMBOL: Final = re.compile(r"\?\?|\?\.|==|!=|<=|>=|&&|\|\||[-+*/%!<>?:.,()\[\]]")
+_SYMBOL: Final = re.compile(r"\?\?|\?\.|\.\.|\*\*|==|!=|<=|>=|&&|\|\||[-+*/%^|!<>=?:;.,#()\[\]{}]")
 _QUOTED: Final = {
     "'": re.compile(r"'((?:[^'\\\n]|\\.)*)'"),
     '"': re.compile(r'"((?:[^"\\\n]|\\.)*)"'),
@@ -96,7 +96,7 @@ def _token(source: str, start: int) -> tuple[Token, int]:
     symbol = _SYMBOL.match(source, start)
     if symbol is not None:
         return Token("operator", symbol[0], start), symbol.end()
-    hint = {"=": " (== compares)", "&": " (&& is and)"}.get(first, "")
+    hint = " (&& is and)" if first == "&" else ""
     raise ExpressionError(start, f"{short(first)} is not known here{hint}")
 
 
@@ -117,7 +117,7 @@ def _name(source: str, start: int) -> tuple[str, int]:
 
 def _number(text: str, position: int, rest: str) -> int | float:
     digits = text.replace("_", "")
-    if re.match(r"[\w.]", rest):
+    if re.match(r"\w|\.(?!\.)", rest):
         raise ExpressionError(position, f"expected a number, found {short(text + rest[:1])}")
     try:
         value: int | float

@@ -6,11 +6,12 @@ import binascii
 import hmac
 from base64 import b64decode
 from collections.abc import Callable
+from posixpath import normpath
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource
@@ -18,14 +19,36 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
+from ccstore.figures import Figures
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.interfaces import IReceiver, Limits
+from ccstore.listening import ServerPort, address_of, protection
+from ccstore.openfiles import OpenFiles
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
+
+
+class _Paths:
+    """The paths that a receiver takes, as in Go: one that ends in a slash has all that is below it.
+
+    Where Go sends the client elsewhere (``/a`` to ``/a/``, ``/a//b`` or ``/a/./b`` to ``/a/b``), the
+    request is taken at once: senders of line protocol do not follow.
+
+    :param path: as it is configured; empty for every path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path.rstrip("/").encode()
+        self._has_below = path.endswith("/")
+
+    def __contains__(self, path: bytes) -> bool:
+        if not self._path or path.rstrip(b"/") == self._path:
+            return True
+        clean = normpath(b"/" + unquote_to_bytes(path).lstrip(b"/"))
+        return clean == self._path or (self._has_below and clean.startswith(self._path + b"/"))
 
 
 class _WriteResource(Resource):
@@ -39,7 +62,7 @@ class _WriteResource(Resource):
         self._config = config
         self._intake = intake
         self._influx = Influx(config, intake)
-        self._path = config.path.rstrip("/").encode()
+        self._paths = _Paths(config.path)
         self._credentials: bytes | None = None
         if config.username is not None and config.password is not None:
             self._credentials = f"{config.username}:{config.password}".encode()
@@ -60,7 +83,7 @@ class _WriteResource(Resource):
         return NOT_DONE_YET
 
     def _check(self, request: Request) -> None:
-        if self._path and request.path.rstrip(b"/") != self._path:
+        if request.path not in self._paths:
             raise WebError(404, f"nothing here, lines go to {self._config.path}")
         if self._credentials is not None and not self._is_authorized(request, self._credentials):
             raise WebError(
@@ -135,50 +158,67 @@ class HttpReceiver(Service):
     log = Logger()
     what = "line protocol"
 
-    def __init__(self, config: HttpReceiverConfig, intake: Intake, reactor: Any, room: Room) -> None:
+    def __init__(
+        self,
+        config: HttpReceiverConfig,
+        intake: Intake,
+        reactor: Any,
+        room: Room,
+        files: OpenFiles | None = None,
+    ) -> None:
         self.setName(config.name)
+        self.intake = intake
         self.account = intake.account
         self._config = config
-        self._reactor = reactor
-        self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
+            intake=intake,
             reactor=reactor,
             max_body=config.max_body,
             idle_timeout=config.idle_timeout,
             keep_alive=config.keep_alives_enabled,
             access_log=config.access_log,
             room=room,
+            limits=config.limits,
+        )
+        self._port = ServerPort(
+            reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor)
         )
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            self._site,
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
+        place = f"{self._port.open(config)}{config.path}{protection(config.endpoint, config.tls)}"
+        assert self._port.port is not None
+        self._site.listens_on(self._port.port, config.endpoint)
+        credentials = "" if config.username is None else ", user name and password are required"
+        return f"{self.what} over HTTP on {place}{credentials}"
+
+    def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: whoever waits for an answer has no limits of this kind."""
+        self._config = config
+        self._site.resource = _WriteResource(config, self.intake)
+        self._site.reconfigure(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+            limits=config.limits,
         )
-        return f"{self.what} over HTTP on {where(self._port)}{config.path}"
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
         await self._site.drain(_DRAIN)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "refused_bodies": self._site.refused_bodies,
-            "requests_in_flight": self._site.in_flight,
-            "tls_failures": tls_failures(self._port),
-        }
+        return self._site.figures() | self._port.figures()

@@ -55,6 +55,7 @@ _CODES: Final = {
     401: "unauthorized",
     404: "not found",
     405: "method not allowed",
+    411: "invalid",
     413: "request too large",
     415: "invalid",
     503: "unavailable",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -18,14 +18,19 @@ from zope.interface import implementer
 
 from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
+from ccstore.figures import Figures, counter, gauge
 from ccstore.gathering import plain_together
+from ccstore.greetings import is_http, is_tls
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
-from ccstore.lineprotocol import Decoded
-from ccstore.listening import address_of, listen, tls_failures, where
+from ccstore.interfaces import IReceiver, Limits
+from ccstore.lineprotocol import Decoded, LineError
+from ccstore.listening import ServerPort, address_of, protection
 from ccstore.message import Batch
+from ccstore.openfiles import OpenFiles
 from ccstore.pace import LEAST_PIECE
 from ccstore.receivers.door import Door
+from ccstore.samples import TEXT_LIMIT
+from ccstore.web import WebError, without_secrets
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.
 _QUIET = 0.1
@@ -68,6 +73,8 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.is_complete = False  # a last line without newline counts
         self._is_paused = False
         self.has_been_read = False
+        self._has_begun = False
+        self._is_refused = False  # what it has sent, and still may send, are no lines
 
     def connectionMade(self) -> None:
         self.setTimeout(self._receiver.idle_timeout)
@@ -77,7 +84,12 @@ class LineProtocol(Protocol, TimeoutMixin):
     def dataReceived(self, data: bytes) -> None:
         self.resetTimeout()
         self.has_been_read = True
-        self._receiver.take(data, self)
+        if not self._has_begun:
+            self._has_begun = True
+            if is_tls(data) or is_http(data):
+                self._refuse(data)
+        if not self._is_refused:
+            self._receiver.take(data, self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
@@ -92,6 +104,23 @@ class LineProtocol(Protocol, TimeoutMixin):
 
     def timeoutConnection(self) -> None:
         self._receiver.intake.warn("idle", self.address, "connection was idle for too long, and is closed")
+        self.cut_off()
+
+    def _refuse(self, data: bytes) -> None:
+        """Tell at once who would wait for an answer to what are no lines."""
+        self._is_refused = True
+        lines = [data]
+        reason = "TLS, and this port has no tls_certificate"
+        if is_http(data):
+            lines = data.split(b"\n")
+            reason = "HTTP, and this port takes lines as they are: POST them to a receiver of type http"
+            self.transport.write(WebError(400, f"this is {reason}").as_bytes())  # type: ignore[union-attr]
+        errors = [
+            LineError(number, 1, reason, without_secrets(line)[:TEXT_LIMIT].decode(errors="replace").rstrip())
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
+        self._receiver.intake.reject(errors, self.address)
         self.cut_off()
 
     def cut_off(self) -> None:
@@ -110,6 +139,11 @@ class LineProtocol(Protocol, TimeoutMixin):
         """How many bytes are read and decoded in one go. TLS reads as much as it likes."""
         self.piece = size
         self.transport.bufferSize = size  # type: ignore[union-attr]
+
+    def set_timeout(self) -> None:
+        """Begin to wait anew, for as long as the receiver says by now."""
+        if not (self.is_over or self._is_paused):
+            self.setTimeout(self._receiver.idle_timeout)
 
     def set_pace(self) -> None:
         """Read on, or not for the time being."""
@@ -164,13 +198,13 @@ class TcpReceiver(Service):
         *,
         max_waiting: int,
         max_waiting_size: int,
+        files: OpenFiles | None = None,
     ) -> None:
         self.setName(config.name)
         self.intake = intake
         self.account = intake.account
         self.idle_timeout = config.idle_timeout or None
         self._config = config
-        self._reactor = reactor
         self._backlog = Backlog(
             intake,
             max_waiting=max_waiting,
@@ -193,7 +227,9 @@ class TcpReceiver(Service):
         self._turn: IDelayedCall | None = None
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
-        self._port: IListeningPort | None = None
+        self._port = ServerPort(
+            reactor, _LineFactory(self), f"receiver {config.name!r}", files or OpenFiles(reactor)
+        )
         self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
@@ -209,26 +245,38 @@ class TcpReceiver(Service):
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            _LineFactory(self),
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-        )
-        self._door = Door(self.intake.clock, self._port)
-        return f"line protocol over TCP on {where(self._port)}"
+        place = f"{self._port.open(config)}{protection(config.endpoint, config.tls)}"
+        assert self._port.port is not None
+        self._remove_door()
+        self._door = Door(self.intake.clock, self._port.port)
+        most = f", at most {config.max_connections:,} connections" if config.max_connections else ""
+        return f"line protocol over TCP on {place}{most}"
 
-    async def stop_listening(self) -> None:
-        """See :meth:`IReceiver.stop_listening`."""
+    def _remove_door(self) -> None:
         if self._door is not None:
             self._door.remove()
             self._door = None
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+
+    def reconfigure(self, config: TcpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`."""
+        before, self._config = self._config, config
+        self._backlog.limit(limits.messages, limits.size)
+        if config != before:
+            self.idle_timeout = config.idle_timeout or None
+            self.intake.set_decoder(self._decoder)
+            for connection in self._connections:
+                self.intake.set_decoder(connection.decoder)
+                connection.set_timeout()
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
+    async def stop_listening(self) -> None:
+        """See :meth:`IReceiver.stop_listening`."""
+        self._remove_door()
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -250,15 +298,18 @@ class TcpReceiver(Service):
             connection.abort()
         self.hand_over(_CLOSE)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "connections": len(self._connections),
-            "refused_connections": self._refused,
-            "hung_up_connections": self._hung_up,
-            "pauses": self._backlog.pauses,
-            "tls_failures": tls_failures(self._port),
-        }
+        return Figures(
+            connections=gauge(len(self._connections), "Connections that are open."),
+            refused_connections=counter(
+                self._refused, "Connections that were refused, since there were too many already."
+            ),
+            hung_up_connections=counter(
+                self._hung_up, "Connections that were closed, since too much of what they sent was wrong."
+            ),
+            pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+        ) | self._port.figures()
 
     # -- for the connections
 
@@ -411,7 +462,7 @@ class TcpReceiver(Service):
         self.intake.warn(
             "hung up",
             connection.address,
-            f"hung up: too many senders make mistakes, and this one has in {connection.mistakes} of"
+            f"connection closed: too many senders make mistakes, and this one has in {connection.mistakes} of"
             f" {connection.decoder.lines} lines",
         )
         connection.is_wrong = connection.is_behind = False

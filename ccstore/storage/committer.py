@@ -97,12 +97,20 @@ class Committer:
         """The backend takes no writes now."""
         self.count_error("write_unavailable")
         self.failure = str(error)
-        if self.warnings.check("unavailable") is not None:
+        if self.warnings.check(("unavailable", self.failure)) is not None:
             self.log.error(
                 "cannot write: {reason}; {waiting} messages are waiting, trying again{spooling}",
                 reason=error,
                 waiting=self._waiting(),
                 spooling="" if self._spooled is None else "; streams go to the spool meanwhile",
+            )
+
+    def cannot_spool(self, error: StoreUnavailable) -> None:
+        """The spool takes nothing now."""
+        self.count_error("spool_failed")
+        if self.warnings.check(("spool", type(error))) is not None:
+            self.log.error(
+                "cannot spool, so streams have to wait while the database is away: {reason}", reason=error
             )
 
     def works_again(self) -> None:

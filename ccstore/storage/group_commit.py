@@ -209,13 +209,10 @@ class GroupCommit:
 
         :param batch_id: the id under which they may be in the database by now, if they may.
         """
-        committer = self._committer
         try:
             await forwarder.append(together(offers), batch_id)
         except StoreUnavailable as error:
-            committer.count_error("spool_failed")
-            if committer.warnings.check("spool") is not None:
-                self.log.error("cannot spool, so streams have to wait: {reason}", reason=error)
+            self._committer.cannot_spool(error)
             return False
         self._queue.release(offers)
         return True

@@ -80,6 +80,11 @@ class Queue:
         self._urgent_size = 0
         self._flushed: Offer | None = None  # up to this one all is to be written in any case
 
+    def reconfigure(self, bounds: Bounds, *, lingers: bool) -> None:
+        """Go on with other settings."""
+        self.bounds = bounds
+        self._lingers = lingers
+
     def __len__(self) -> int:
         """Offers that nobody writes yet."""
         return len(self._offers)

@@ -12,7 +12,16 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.interfaces import IBackend, IMessageStore, Refusal, StoreError, StoreUnavailable
+from ccstore.durations import show_duration
+from ccstore.figures import Figures, counter, gauge
+from ccstore.interfaces import (
+    IBackend,
+    IMessageStore,
+    QueryTimeout,
+    Refusal,
+    StoreError,
+    StoreUnavailable,
+)
 from ccstore.message import Batch
 from ccstore.query import Page, Selection
 from ccstore.storage.committer import Committer
@@ -81,13 +90,12 @@ class StorageService(Service):
             ended=self._wait_a_little,
         )
         self._linger: IDelayedCall | None = None
-        self._housekeeping = (
-            (LoopingCall(self._expire), retention_interval(retention)),
-            (LoopingCall(self._tend), _TEND_EVERY),
-        )
+        self._expiring = LoopingCall(self._expire)
+        self._housekeeping = (self._expiring, LoopingCall(self._tend))
         self._housekeeping_ends: list[Deferred[LoopingCall]] = []
         self._counts = dict.fromkeys(("processed", "timer_flushes", "query_flushes", "queries"), 0)
         self._expired = 0
+        self._spool_failure: str | None = None  # what is wrong with its file
 
     # -- life
 
@@ -99,10 +107,35 @@ class StorageService(Service):
         super().startService()
         if self._forwarder is not None:
             self._forwarder.start()
-        for call, interval in self._housekeeping:
+        for call in self._housekeeping:
             call.clock = self._clock
+            is_expiring = call is self._expiring
+            interval = retention_interval(self._retention) if is_expiring else _TEND_EVERY
             self._housekeeping_ends.append(call.start(interval))
         self.log.info("storing in {where}", where=self._backend.describe())
+
+    async def reconfigure(
+        self, *, retention: float, flush_time: float, bounds: Bounds, max_spooled: int | None
+    ) -> None:
+        """Go on with other settings. What waits is written by the new ones.
+
+        :param max_spooled: bytes that the spool may have, if there is one.
+        """
+        self._flush_time = flush_time
+        self._queue.reconfigure(bounds, lingers=flush_time > 0)
+        if self._forwarder is not None and max_spooled is not None:
+            self._forwarder.reconfigure(retention=retention, most=bounds.together, max_size=max_spooled)
+        if len(self._queue):
+            self.flush()  # it may have waited for longer than it is to wait now
+        if retention != self._retention:
+            self._retention = retention
+            try:
+                await self._backend.retain(retention)
+            except StoreError as error:
+                self.log.warn("the database takes the new retention time later: {reason}", reason=error)
+            if self._expiring.running and not self._committer.is_stopping:
+                self._expiring.interval = retention_interval(retention)
+                self._expiring.reset()
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""
@@ -115,7 +148,7 @@ class StorageService(Service):
         """
         committer = self._committer
         committer.is_stopping = True
-        for call, _ in self._housekeeping:
+        for call in self._housekeeping:
             if call.running:
                 call.stop()
         if committer.failure is not None and self._queue.waiting:
@@ -181,35 +214,43 @@ class StorageService(Service):
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
-        return self._committer.failure
+        return self._committer.failure or self._spool_failure
 
     def stats(self) -> Mapping[str, object]:
         """See :meth:`IMessageStore.stats`."""
-        committer, counts = self._committer, self._counts
+        committer = self._committer
+        failures = {"unavailable": committer.failure, "spool": self._spool_failure}
         return {
             "manager": {
-                "errors": {} if committer.failure is None else {"unavailable": committer.failure},
-                "status": {
-                    "processed": counts["processed"],
-                    "flushed": committer.flushed,
-                    "write_batch": committer.batches,
-                    "timer_flushes": counts["timer_flushes"],
-                    "query_flushes": counts["query_flushes"],
-                    "queries": counts["queries"],
-                    "waiting": self._queue.waiting,
-                    **({} if self._forwarder is None else self._forwarder.status()),
-                },
+                "errors": {name: reason for name, reason in failures.items() if reason is not None},
+                "status": self._status(),
             },
             "backend": {
                 "errors": dict(committer.errors),
-                "status": {**self._backend.status(), "expired": self._expired},
+                "status": self._backend.status()
+                | Figures(expired=counter(self._expired, "Events that expired.")),
             },
             "info": {
                 "backend_type": self._backend.name,
-                "flush_time": f"{self._flush_time:.12g}s",
-                "retention_time": f"{self._retention:.12g}s",
+                "flush_time": show_duration(self._flush_time),
+                "retention_time": show_duration(self._retention),
             },
         }
+
+    def _status(self) -> Figures:
+        counts, committer = self._counts, self._committer
+        status = Figures(
+            processed=counter(counts["processed"], "Messages that were taken in, to be written."),
+            flushed=counter(committer.flushed, "Messages that were committed."),
+            write_batch=counter(committer.batches, "Batches that were committed."),
+            timer_flushes=counter(
+                counts["timer_flushes"], "Times when flush_time was over, and all was written."
+            ),
+            query_flushes=counter(counts["query_flushes"], "Times when a query had to wait for a commit."),
+            queries=counter(counts["queries"], "Queries that were asked."),
+            waiting=gauge(self._queue.waiting, "Messages that wait to be committed."),
+        )
+        return status if self._forwarder is None else status | self._forwarder.status()
 
     # -- lingering
 
@@ -230,7 +271,18 @@ class StorageService(Service):
         self._counts["queries"] += len(selections)
         await self._catch_up()
         question = Pages(selections, self._cutoff(), limits, with_tags)
-        pages: Sequence[Page] = await self._backend.read(question, timeout=timeout)
+        committer = self._committer
+        try:
+            pages: Sequence[Page] = await self._backend.read(question, timeout=timeout)
+        except QueryTimeout:
+            raise
+        except StoreError as error:
+            committer.count_error("query_exec_failed")
+            # What keeps messages from being written has been said.
+            is_news = str(error) != committer.failure
+            if is_news and committer.warnings.check(("query", str(error))) is not None:
+                self.log.error("a query failed: {reason}", reason=error)
+            raise
         return pages
 
     async def _catch_up(self) -> None:
@@ -285,11 +337,29 @@ class StorageService(Service):
             await self._backend.tend(nanoseconds(self._clock.seconds()))
         except Exception as error:
             self._committer.count_error("tend_failed")
-            self._warn_of("cannot tidy up", error)
+            if not isinstance(error, StoreUnavailable) or await self._can_write():
+                self._warn_of("cannot tidy up", error)
+        if self._forwarder is not None:
+            try:
+                await self._forwarder.check()
+            except StoreUnavailable as error:
+                self._spool_failure = str(error)
+                self._committer.cannot_spool(error)
+            else:
+                self._spool_failure = None
+
+    async def _can_write(self) -> bool:
+        """Whether writing works; if it does not, that is known and said from now on, until it does."""
+        try:
+            await self.accept(Batch(), urgent=True)
+        except StoreUnavailable:
+            return False
+        return True
 
     def _warn_of(self, what: str, error: Exception) -> None:
-        if self._committer.warnings.check(what) is None:
-            return
+        committer = self._committer
+        if str(error) == committer.failure or committer.warnings.check(what) is None:
+            return  # it has been said
         if isinstance(error, StoreError):
             self.log.warn("{what}, will try again: {reason}", what=what, reason=error)
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link
 from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.errors import translate
@@ -28,8 +30,8 @@ class Reader:
         self._connections = connections
         self._clock = clock
 
-    async def read(self, question: Question[_T], timeout: float) -> _T:
-        """See :meth:`IBackend.read`."""
+    async def read(self, question: Question[_T], timeout: float, asking: Asking) -> _T:
+        """See :meth:`IBackend.read`; it may be given up."""
         deadline = self._clock.seconds() + timeout
         try:
             async with self._connections.connection() as link:
@@ -38,8 +40,12 @@ class Reader:
                 # A server that does not answer at all ends nothing.
                 guard = self._clock.callLater(self._left(deadline) + _GRACE, link.close)
                 try:
-                    return await self._answer(link, question, deadline)
+                    with asking.on(link):
+                        return await self._answer(link, question, deadline, asking)
                 except BaseException:
+                    if asking.is_given_up:
+                        await asking.end(link)
+                        raise CancelledError from None
                     if not guard.active():
                         raise QueryTimeout(_TOO_LONG) from None
                     raise
@@ -59,10 +65,10 @@ class Reader:
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.seconds()
 
-    async def _answer(self, link: Link, question: Question[_T], deadline: float) -> _T:
+    async def _answer(self, link: Link, question: Question[_T], deadline: float, asking: Asking) -> _T:
         try:
             await link.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._limit(deadline)}")
-            answer = await self._read(link, question, deadline)
+            answer = await self._read(link, question, deadline, asking)
             await link.execute("COMMIT")
         except Exception:
             if link.pollable() is not None and not link.closed:
@@ -73,7 +79,7 @@ class Reader:
             raise
         return answer
 
-    async def _read(self, link: Link, question: Question[_T], deadline: float) -> _T:
+    async def _read(self, link: Link, question: Question[_T], deadline: float, asking: Asking) -> _T:
         reading = question.reading(self._dialect)
         rows: Rows | None = None
         while True:
@@ -82,6 +88,7 @@ class Reader:
             except StopIteration as stop:
                 answer: _T = stop.value
                 return answer
+            asking.check()
             if rows is not None:
                 await link.execute(self._limit(deadline))
             named = {f"p{number}": value for number, value in enumerate(parameters, 1)}

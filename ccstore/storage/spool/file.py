@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from importlib import resources
 from typing import Final
 
 from attrs import frozen
@@ -14,12 +13,13 @@ from twisted.logger import Logger
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.storage.spool.packing import newest, pack, unpack
-from ccstore.storage.sqlite.file import statements, transaction
+from ccstore.storage.sqlite.file import transaction
+from ccstore.storage.sqlite.versions import Schema, scripts
 
-#: Marks a file as a spool ("ccsp"), see PRAGMA application_id.
-APPLICATION_ID: Final = 0x63637370
-SCHEMA_VERSION: Final = 1
-_PAGE_SIZE: Final = 8192
+#: The spool; its id is "ccsp".
+SPOOL: Final = Schema(
+    0x63637370, scripts("ccstore.storage.spool", 1), "it is another program's database: give another path"
+)
 #: What a row takes besides its data.
 _ROW_SIZE: Final = 64
 #: Batches of a group, and bytes of them, unless a single one has more.
@@ -53,38 +53,14 @@ class SpoolFile:
     log = Logger()
 
     def __init__(self, max_size: int) -> None:
-        self._max_size = max_size
+        self.max_size = max_size
         self._last_sent = 0  # the last batch that is being sent
         self.messages = 0
         self.size = 0
         self.unreadable = 0
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Make the file a spool if it is new, and look at what is there; raises :class:`StoreError`."""
-        application, version, objects = (
-            connection.execute(statement).fetchone()[0]
-            for statement in (
-                "PRAGMA application_id",
-                "PRAGMA user_version",
-                "SELECT count(*) FROM sqlite_schema",
-            )
-        )
-        if application != APPLICATION_ID and objects:
-            raise StoreError("it is another program's database: give another path")
-        if version > SCHEMA_VERSION:
-            raise StoreError(f"it was written by a newer ccstore, whose spool has version {version}")
-        if not objects:
-            # These have to be said before there is a table.
-            connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if not version:
-            with transaction(connection):
-                script = resources.files("ccstore.storage.spool").joinpath("schema/1.sql").read_text()
-                for statement in statements(script):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        """Look at what is there; raises :class:`StoreError` if it is damaged."""
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise StoreError(f"it is damaged ({' '.join(found.split())}): move it away, and start again")
@@ -92,19 +68,29 @@ class SpoolFile:
         self.messages, self.size = map(int, found.fetchone())
         self.unreadable = int(connection.execute("SELECT total(messages) FROM unreadable").fetchone()[0])
 
-    def append(self, connection: sqlite3.Connection, messages: Batch, batch_id: int | None) -> None:
-        """Put a batch behind the others, on disk; raises :class:`StoreUnavailable` if there is no room."""
+    def append(self, connection: sqlite3.Connection, messages: Batch, batch_id: int | None) -> int:
+        """Put a batch behind the others, on disk, and give its number.
+
+        Raises :class:`StoreUnavailable` if there is no room.
+        """
         data = pack(messages)
         size = len(data) + _ROW_SIZE
-        if self.size + size > self._max_size:
-            raise StoreUnavailable(f"the spool is full: it has {self.size} of {self._max_size} bytes")
+        if self.size + size > self.max_size:
+            raise StoreUnavailable(f"the spool is full: it has {self.size} of {self.max_size} bytes")
         with transaction(connection):
-            connection.execute(
-                "INSERT INTO batch (batch_id, messages, newest, size, data) VALUES (?, ?, ?, ?, ?)",
+            (number,) = connection.execute(
+                "INSERT INTO batch (batch_id, messages, newest, size, data) VALUES (?, ?, ?, ?, ?) "
+                "RETURNING id",
                 (batch_id, len(messages), newest(messages), len(data), data),
-            )
+            ).fetchone()
         self.messages += len(messages)
         self.size += size
+        return int(number)
+
+    def take_back(self, connection: sqlite3.Connection, number: int) -> None:
+        """Forget a batch that has just been put in."""
+        with transaction(connection):
+            self._delete(connection, "id = ?", number)
 
     # -- what is sent
 

@@ -11,11 +11,16 @@ from typing import Any, TypeVar
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.logger import Logger
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.message import Batch
-from ccstore.storage.spool.file import Group, SpoolFile
-from ccstore.storage.sqlite.file import checkpoint
+from ccstore.permissions import PRIVATE, make_empty
+from ccstore.storage.spool.file import SPOOL, Group, SpoolFile
+from ccstore.storage.sqlite.explain import explain, is_damage
+from ccstore.storage.sqlite.file import checkpoint, leave_log
 from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.versions import Schema, give_mode
+from ccstore.storage.sqlite.watch import FileChanged, Watch
 
 _PRAGMAS = {
     "busy_timeout": "1000",
@@ -31,37 +36,52 @@ class Spool:
 
     :param path: absolute.
     :param max_size: bytes of packed messages that it holds at most.
+    :param mode: of the file and those beside it.
     :ivar failure: why the last batch could not be put in, or None.
     """
 
     log = Logger()
 
-    def __init__(self, path: Path, max_size: int, reactor: Any) -> None:
+    def __init__(
+        self, path: Path, max_size: int, reactor: Any, *, mode: int = PRIVATE, schema: Schema = SPOOL
+    ) -> None:
         self._path = path
         self._max_size = max_size
         self._reactor = reactor
         self._file = SpoolFile(max_size)
-        self._lock = FileLock(path, "spool")
+        self._mode = mode
+        self._schema = schema
+        self._lock = FileLock(path, "spool", mode)
+        self._watch = Watch(path, "spool", self._say)
         self._pool: ConnectionPool | None = None
         self._coming = 0  # batches that are being put in
         self.failure: str | None = None
         self.added = 0
+
+    def limit(self, max_size: int) -> None:
+        """Another size from now on; what is there stays, even if it is more."""
+        self._max_size = self._file.max_size = max_size
 
     # -- life
 
     def open(self) -> None:
         """Open or create it; blocks. Raises :class:`StoreError` in one clear line."""
         self._lock.take()
+        make_empty(self._path, self._mode)
         try:
             with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
                 _prepare(connection)
+                self._schema.prepare(connection, self._path, self._mode, self._say)
                 self._file.load(connection)
-        except (sqlite3.Error, StoreError) as error:
+            give_mode(self._path, self._mode)
+            self._watch.begin()
+        except (sqlite3.Error, OSError, StoreError) as error:
             self._lock.release()
-            raise StoreError(f"cannot open the spool {self._path}: {error}") from None
+            raise StoreError(f"cannot open the spool {self._path}: {explain(error, self._path)}") from None
         self._pool = ConnectionPool(
             "sqlite3",
-            str(self._path),
+            f"{self._path.as_uri()}?mode=rw",
+            uri=True,
             isolation_level=None,
             check_same_thread=False,
             cp_reactor=self._reactor,
@@ -80,11 +100,15 @@ class Spool:
     async def close(self) -> None:
         if self._pool is None:
             return
-        with suppress(StoreError):
-            await self._run(checkpoint)
-        self._pool.close()
-        self._pool = None
+        pool, self._pool = self._pool, None
+        with suppress(sqlite3.Error):
+            await pool.runWithConnection(leave_log if self._watch.is_damaged else checkpoint)
+        pool.close()
+        self._watch.end()
         self._lock.release()
+
+    def _say(self, text: str) -> None:
+        self.log.warn("{text}", text=text)
 
     # -- work; all of it fails with StoreUnavailable, in one clear line
 
@@ -95,7 +119,7 @@ class Spool:
         """
         self._coming += 1
         try:
-            await self._run(self._file.append, messages, batch_id)
+            await self._run(self._append, messages, batch_id, needs_place=True)
         except StoreUnavailable as error:
             self.failure = str(error)
             raise
@@ -103,6 +127,18 @@ class Spool:
             self._coming -= 1
         self.failure = None
         self.added += len(messages)
+
+    def _append(self, connection: sqlite3.Connection, messages: Batch, batch_id: int | None) -> None:
+        number = self._file.append(connection, messages, batch_id)
+        try:
+            self._watch.check()
+        except FileChanged:
+            self._file.take_back(connection, number)  # it will come again
+            raise
+
+    async def check(self) -> None:
+        """Whether the file at the path is the one that is open."""
+        await self._run(lambda connection: None, needs_place=True)
 
     async def head(self, most: int) -> Group | None:
         """What is to be sent next, see :meth:`SpoolFile.head`."""
@@ -135,23 +171,48 @@ class Spool:
     def messages(self) -> int:
         return self._file.messages
 
-    def status(self) -> dict[str, object]:
-        return {
-            "messages": self._file.messages,
-            "bytes": self._file.size,
-            "max_bytes": self._max_size,
-            "added": self.added,
-            "unreadable": self._file.unreadable,
-        }
+    def status(self) -> Figures:
+        """Figures about the file."""
+        return Figures(
+            messages=gauge(self._file.messages, "Messages in the spool."),
+            bytes=gauge(self._file.size, "Bytes of the packed messages in the spool."),
+            max_bytes=gauge(self._max_size, "Bytes that the spool may have."),
+            added=counter(self.added, "Messages that went into the spool."),
+            unreadable=gauge(self._file.unreadable, "Messages of damaged batches, which stay in the file."),
+        )
 
-    async def _run(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+    async def _run(self, work: Callable[..., _Result], *arguments: Any, needs_place: bool = False) -> _Result:
+        """Do something in the spool's thread.
+
+        :param needs_place: it is of no use with a file that is not at the path. What is in such a file can
+            still be sent.
+        """
         if self._pool is None:
             raise StoreUnavailable("the spool is closed")
         try:
-            result: _Result = await self._pool.runWithConnection(work, *arguments)
+            result: _Result = await self._pool.runWithConnection(self._watched, needs_place, work, *arguments)
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"the spool {self._path}: {error}") from None
+            if needs_place:
+                self._watch.check()  # what it says explains anything
+            reason = f"the spool {self._path}: {explain(error, self._path)}"
+            if is_damage(error):
+                self._watch.condemn(reason)
+            raise StoreUnavailable(reason) from None
         return result
+
+    def _watched(
+        self, connection: sqlite3.Connection, needs_place: bool, work: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        try:
+            self._watch.look()
+        except FileChanged as error:
+            if needs_place or error.is_content:
+                raise
+        try:
+            return work(connection, *arguments)
+        finally:
+            with suppress(FileChanged):
+                self._watch.look(is_used=True)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

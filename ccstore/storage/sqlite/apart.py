@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from ccstore.interfaces import CommitUnknown, StoreError
 from ccstore.message import Batch, Series, Source
 from ccstore.storage.sqlite import channel
 from ccstore.storage.sqlite.file import Say
+from ccstore.storage.sqlite.watch import FileChanged
 from ccstore.storage.sqlite.writer import State
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -63,7 +65,7 @@ class WriterProcess:
     ) -> None:
         self._path = path
         self._pragmas = dict(pragmas)
-        self._retention = retention
+        self.retention = retention
         self._now = now
         self._lock = lock
         self._say = say
@@ -71,6 +73,11 @@ class WriterProcess:
         self._channel: channel.Channel | None = None
         self.state = State()
         self.starts = 0
+
+    @property
+    def is_running(self) -> bool:
+        """It was started, and has not ended as far as is known."""
+        return self._channel is not None
 
     def start(self) -> None:
         """Start it if it does not run, and open the file.
@@ -84,6 +91,8 @@ class WriterProcess:
         descriptor = self._lock()
         with theirs:
             path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+            # It inherits what this thread holds back, until it is ready to ignore it.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, channel.SIGNALS)
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "ccstore.storage.sqlite.process"],
@@ -96,10 +105,12 @@ class WriterProcess:
             except OSError as error:
                 ours.close()
                 raise ProcessEnded(f"cannot start a process that writes: {error}") from None
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._channel = channel.Channel(ours)
         self.starts += 1
         try:
-            self._ask(str(self._path), self._pragmas, self._retention, self._now())
+            self._ask(str(self._path), self._pragmas, self.retention, self._now())
         except BaseException:
             self.close()
             raise
@@ -139,6 +150,12 @@ class WriterProcess:
     def rollback(self) -> None:
         """For adbapi, as above."""
 
+    def kill(self) -> None:
+        """End it at once, so that it does not close the file."""
+        if self._process is not None:
+            self._process.kill()
+        self.close()
+
     def close(self) -> int | None:
         """Let it end, after what it is doing now; returns its exit status."""
         if self._channel is not None:
@@ -159,8 +176,10 @@ def connect(process: WriterProcess) -> WriterProcess:
     return process
 
 
-def _exception(name: str, text: str) -> Exception:
+def _exception(name: str, text: str, *flags: bool) -> Exception:
     """An exception like one in the other process."""
+    if name == "FileChanged":
+        return FileChanged(text, *flags)
     kind = StoreError if name == "StoreError" else getattr(sqlite3, name, getattr(builtins, name, None))
     with suppress(TypeError):
         if isinstance(kind, type) and issubclass(kind, Exception):
@@ -209,6 +228,15 @@ class WriterApart:
         self._doubtful: tuple[Batch, Mapping[str, int]] | None = None
         self._announced = _Announced()
         self._unlucky = 0  # times that nothing is announced, since something else was written the last time
+
+    @property
+    def is_running(self) -> bool:
+        """See :attr:`WriterProcess.is_running`."""
+        return self._process.is_running
+
+    def kill(self) -> None:
+        """See :meth:`WriterProcess.kill`."""
+        self._process.kill()
 
     def prepare(self, messages: Batch) -> None:
         """Pack messages; called in the reactor's thread, as is :meth:`announce`; all else in the writer's."""
@@ -275,6 +303,10 @@ class WriterApart:
         except BaseException:
             self._known = None  # who knows how far it got
             raise
+
+    def retain(self, process: WriterProcess, retention: int) -> None:
+        self._process.retention = retention  # the next one that is started has it in any case
+        self._request(process, "retain", retention)
 
     def tend(self, process: WriterProcess, now: int) -> None:
         self._request(process, "tend", now)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,22 +16,23 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
+from ccstore.permissions import PRIVATE, make_empty
+from ccstore.storage.cancelling import cancellable
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.file import (
-    PRAGMAS,
-    STATEMENTS_HELD,
-    WRITER_PRAGMAS,
-    prepare_file,
-    set_pragmas,
-)
-from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.explain import explain, is_damage
+from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
+from ccstore.storage.sqlite.lock import FileLock, InUse
 from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
+from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
+from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
@@ -47,6 +49,12 @@ _REFUSED: Final = (
     ValueError,
     OverflowError,
 )
+#: What :meth:`Writer.figures` has.
+_OF_THE_FILE: Final = {
+    "segments": "Segments in the database.",
+    "bytes": "Bytes of the database file.",
+    "free_bytes": "Bytes of the file that are free for new messages.",
+}
 _Result = TypeVar("_Result")
 
 
@@ -60,6 +68,7 @@ class SqliteBackend:
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     :param dialect: how it is read.
+    :param mode: of the file and those beside it.
     """
 
     name = "sqlite"
@@ -77,8 +86,13 @@ class SqliteBackend:
         reactor: Any,
         is_apart: bool = False,
         dialect: SqliteDialect | None = None,
+        mode: int = PRIVATE,
+        schema: Schema = DATABASE,
     ) -> None:
         self._path = path
+        self._mode = mode
+        self._dialect = SqliteDialect() if dialect is None else dialect
+        self._schema = schema
         self._pragmas = {**PRAGMAS, **pragmas}
         self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
         wait = int(self._writer_pragmas["busy_timeout"])
@@ -86,10 +100,13 @@ class SqliteBackend:
         self._retention = int(retention * 1e9)
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
-        self._reader = Reader(SqliteDialect() if dialect is None else dialect)
-        self._reserve = Reserve(path)
+        self._reader = Reader(self._dialect)
+        self._reserve = Reserve(path, mode)
         # What the writer knows of the file would be wrong with two daemons.
-        self._lock = FileLock(path, "database")
+        self._lock = FileLock(path, "database", mode)
+        self._watch = Watch(path, "database", self._say)
+        # What was committed, but to a file that is not at the path: if that is put back, it is there.
+        self._misplaced: list[Batch] = []
         self._now = now
         self._reactor = reactor
         self._writing: ConnectionPool | None = None
@@ -111,6 +128,7 @@ class SqliteBackend:
     def open(self) -> None:
         """See :meth:`IBackend.open`."""
         self._lock.take()
+        make_empty(self._path, self._mode)
         try:
             try:
                 self._load()
@@ -119,21 +137,25 @@ class SqliteBackend:
                 if not self._reserve.release():
                     raise
                 self._load()
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self._watch.end()
             self._lock.release()
-            raise StoreError(f"cannot open the database {self._path}: {error}") from None
+            raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
         if self._writing is None:
-            self._writing = self._pool(str(self._path), 1, self._prepare_writer, STATEMENTS_HELD)
-        name = f"{self._path.as_uri()}?mode=ro"
-        self._reading = self._pool(name, _READERS, self._prepare, PREPARED)
+            self._writing = self._pool("rw", 1, self._prepare_writer, STATEMENTS_HELD)
+        self._start_reading()
 
     def _load(self) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            self._prepare(connection)
+            self._schema.prepare(connection, self._path, self._mode, self._say)
+        give_mode(self._path, self._mode)
+        self._watch.begin()
         if self._is_apart and self._start_process():
             return
         writer = self._writer = Writer(self._retention, self._now, self._say)
         with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
             self._prepare(connection)
-            prepare_file(connection)
             writer.load(connection)
             self._figures = writer.figures(connection)
 
@@ -152,6 +174,7 @@ class SqliteBackend:
         except ProcessEnded as error:
             self.log.warn("a thread writes instead of a process: {why}", why=error)
             return False
+        self._watch.look(is_used=True)
         self._writer = WriterApart(process)
         self._figures = self._writer.figures(process)
         self._writing = ConnectionPool(
@@ -159,32 +182,57 @@ class SqliteBackend:
         )
         return True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        """See :meth:`IBackend.retain`."""
+        self._retention = int(retention * 1e9)
+        return self._run(self._writer.retain, self._retention)
+
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:
-        if self._writing is None or self._reading is None:
+        if self._writing is None:
             return
-        self._reader.close()
-        self._reading.close()
+        self._stop_reading()
         # So that the file is complete without its write-ahead log. If not, that is read at the next start.
         with suppress(StoreError):
-            await self._run(self._writer.checkpoint)
-        self._writing.close()
-        self._reading = self._writing = None
+            await self._do(self._writer.checkpoint)
+        writing, self._writing = self._writing, None
+        if self._watch.is_damaged:
+            # At its close, SQLite would write the log into what somebody has put in the file's place.
+            if isinstance(self._writer, WriterApart):
+                self._writer.kill()
+            else:
+                await writing.runWithConnection(leave_log)
+        writing.close()
+        self._watch.end()
         self._lock.release()
+
+    def _start_reading(self) -> ConnectionPool:
+        if self._reading is None:
+            self._reader = Reader(self._dialect)
+            self._reading = self._pool("ro", _READERS, self._prepare, PREPARED)
+        return self._reading
+
+    def _stop_reading(self) -> None:
+        """End the queries that run, and close their connections."""
+        self._reader.close()
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.close()
 
     def _pool(
         self,
-        database: str,
+        access: str,
         connections: int,
         prepare: Callable[[sqlite3.Connection], None],
         statements: int,
     ) -> ConnectionPool:
         return ConnectionPool(
             "sqlite3",
-            database,
-            uri=database.startswith("file:"),
+            # It must not make a file where there is none any more.
+            f"{self._path.as_uri()}?mode={access}",
+            uri=True,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=statements,
@@ -227,27 +275,56 @@ class SqliteBackend:
             self._writes_begun -= 1
         if self._writer.state.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
-            sealing = self._run(self._writer.tend, self._now())
+            sealing = self._do(self._writer.tend, self._now())
             sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
 
     def _write_now(self, connection: Any, messages: Batch) -> None:
         if self._has_failed:
             raise sqlite3.OperationalError("a batch that was to be written before this one was not")
         try:
+            if self._misplaced:
+                messages = self._without_misplaced(messages)
             self._reserve.keep()
-            self._writer.write(connection, messages)
-        except BaseException:
+            self._watched(connection, self._writer.write, connection, messages)
+            if messages:
+                self._misplaced.clear()
+        except BaseException as error:
+            if isinstance(error, FileChanged) and error.is_done:
+                self._misplaced += _parts(messages)
             self._has_failed = True
             raise
 
+    def _without_misplaced(self, messages: Batch) -> Batch:
+        """What is not in the file already."""
+        parts = [part for part in _parts(messages) if not any(part is each for each in self._misplaced)]
+        return Batch.together(parts) if parts else Batch()
+
     def read(self, question: Question[_Result], *, timeout: float) -> Deferred[_Result]:
         """See :meth:`IBackend.read`."""
-        if self._reading is None:
-            return fail(StoreUnavailable(CLOSED))
+        return Deferred.fromCoroutine(self._read(question, timeout))
+
+    async def _read(self, question: Question[_Result], timeout: float) -> _Result:
+        if self._writing is None:
+            raise StoreUnavailable(CLOSED)
         self._queries += question.count
-        deadline = time.monotonic() + timeout
-        running: Deferred[_Result] = self._reading.runWithConnection(self._reader.read, question, deadline)
-        return running.addErrback(_translate)
+        asking = Asking(timeout)
+        try:
+            self._watch.check()
+            reading = self._start_reading()
+            running = reading.runWithConnection(self._reader.read, question, asking)
+            running.addErrback(self._translate)
+            answer: _Result = await cancellable(running, asking.give_up)
+            # It may have been read from another file that was put there meanwhile.
+            self._watch.check()
+        except StoreUnavailable:
+            try:
+                self._watch.check()
+            except FileChanged:
+                # A connection that is made now may be to another file.
+                self._stop_reading()
+                raise
+            raise
+        return answer
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """See :meth:`IBackend.expire`."""
@@ -255,31 +332,41 @@ class SqliteBackend:
 
     async def _expire(self, cutoff: int) -> int:
         try:
-            expired = await self._run(self._writer.expire, cutoff)
+            expired = await self._do(self._writer.expire, cutoff)
+        except FileChanged:
+            raise
         except StoreUnavailable:
             if not self._reserve.release():
                 raise
-            expired = await self._run(self._writer.expire, cutoff)
-        while await self._run(self._writer.give_back):
+            expired = await self._do(self._writer.expire, cutoff)
+        while await self._do(self._writer.give_back):
             pass  # each a transaction of its own, with room for writes between them
         if not self._reserve.is_kept:
-            await self._run(self._writer.checkpoint)
+            await self._do(self._writer.checkpoint)
         return expired
 
     def tend(self, now: int) -> Deferred[None]:
         """See :meth:`IBackend.tend`."""
         return Deferred.fromCoroutine(self._tend(now))
 
+    def _keep_lock(self, connection: Any) -> None:
+        try:
+            self._lock.keep()
+        except InUse as error:
+            self._watch.condemn(f"{error}, which was started while the lock was removed: stop one of them")
+            self._watch.check_content()
+
     async def _tend(self, now: int) -> None:
-        await self._run(self._writer.tend, now)
+        await self._do(self._writer.tend, now)
+        await self._run(self._keep_lock)
         end = time.monotonic() + _MERGING_TIME[self._is_idle]
-        while await self._run(self._writer.merge) and time.monotonic() < end:
+        while await self._do(self._writer.merge) and time.monotonic() < end:
             pass  # as above
         if self._is_idle and self._log_size():
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):
-                await self._run(self._writer.checkpoint)
-        self._figures = await self._run(self._writer.figures)
+                await self._do(self._writer.checkpoint)
+        self._figures = await self._do(self._writer.figures)
 
     @property
     def _is_idle(self) -> bool:
@@ -296,7 +383,7 @@ class SqliteBackend:
 
     def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
         """See :meth:`ICopyTarget.prepare_copy`."""
-        return self._run(_make_copied)
+        return self._do(_make_copied)
 
     def copied(self, source: str) -> Deferred[Mapping[str, int]]:
         """See :meth:`ICopyTarget.copied`."""
@@ -304,7 +391,7 @@ class SqliteBackend:
         def find(connection: sqlite3.Connection) -> Mapping[str, int]:
             return dict(connection.execute("SELECT kind, last FROM copied WHERE source = ?", (source,)))
 
-        return self._run(find)
+        return self._do(find)
 
     def copy_in(self, messages: Batch, source: str, last: int) -> Deferred[None]:
         """See :meth:`ICopyTarget.copy_in`."""
@@ -319,22 +406,26 @@ class SqliteBackend:
             if self._writer.state.is_full:
                 self._writer.tend(connection, self._now())
 
-        return self._run(write)
+        return self._do(write)
 
     def count(self) -> Deferred[Mapping[tuple[str, str], int]]:
         """See :meth:`ICopyTarget.count`."""
-        return self._run(_count)
+        return self._do(_count)
 
-    def status(self) -> Mapping[str, object]:
+    def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._writer.state
-        return {
-            "active_tables": state.active_tables,
-            "writes": state.writes,
-            "queries": self._queries,
-            "deletes": state.deletes,
-            **self._figures,
-        }
+        return Figures(
+            active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
+            writes=counter(state.writes, "Transactions that wrote messages."),
+            queries=counter(self._queries, "Queries that were answered."),
+            deletes=counter(state.deletes, "Times that expired events were deleted."),
+            **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._figures.items()},
+        )
+
+    def _do(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
+        """Do something with the file, in the writer's thread."""
+        return self._run(lambda connection: self._watched(connection, work, connection, *arguments))
 
     def _run(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something in the writer's thread."""
@@ -343,11 +434,47 @@ class SqliteBackend:
         self._running += 1
         running: Deferred[_Result] = self._writing.runWithConnection(work, *arguments)
         running.addBoth(self._ran)
-        return running.addErrback(_translate)
+        return running.addErrback(self._translate)
+
+    def _watched(self, connection: Any, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do something while the file is the one that is open, before and after it."""
+        if not isinstance(self._writer, WriterApart):
+            return self._watch.guard(partial(self._writer.checkpoint, connection), work, *arguments)
+        # The process sees to it itself. Started again, it could not know which file it is to be.
+        self._watch.check_content()
+        if self._writer.is_running:
+            return work(*arguments)
+        self._watch.forget_others()
+        self._watch.check()
+        result = work(*arguments)
+        self._watch.look(is_used=True)
+        return result
+
+    def _translate(self, failure: Failure) -> Failure:
+        """Errors of sqlite3 as errors of the store."""
+        error = failure.value
+        if isinstance(error, _REFUSED):
+            return Failure(StoreError(f"{error}"))
+        if isinstance(error, FileChanged) and error.is_content and not self._watch.is_damaged:
+            self._watch.overwritten(str(error))
+        if isinstance(error, sqlite3.Error):
+            try:
+                self._watch.check()
+            except FileChanged as changed:
+                return Failure(changed)
+            reason = f"the database {self._path}: {explain(error, self._path)}"
+            if is_damage(error):
+                self._watch.condemn(reason)
+            return Failure(StoreUnavailable(reason))
+        return failure
 
     def _ran(self, result: _Result | Failure) -> _Result | Failure:
         self._running -= 1
         return result
+
+
+def _parts(messages: Batch) -> Sequence[Batch]:
+    return messages.parts or (messages,)
 
 
 def _make_copied(connection: sqlite3.Connection) -> None:
@@ -366,13 +493,3 @@ def _count(connection: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
         )
         found.update({(cluster, kind): count for cluster, count in rows})
     return found
-
-
-def _translate(failure: Failure) -> Failure:
-    """Errors of sqlite3 as errors of the store."""
-    error = failure.value
-    if isinstance(error, _REFUSED):
-        return Failure(StoreError(f"{error}"))
-    if isinstance(error, sqlite3.Error):
-        return Failure(StoreUnavailable(f"{error}"))
-    return failure

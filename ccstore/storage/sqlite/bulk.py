@@ -10,16 +10,20 @@ from pathlib import Path
 
 from ccstore.interfaces import StoreError
 from ccstore.message import Batch
+from ccstore.permissions import PRIVATE, make_empty
+from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import (
     STATEMENTS_HELD,
     WRITER_PRAGMAS,
     Say,
     checkpoint,
-    prepare_file,
+    leave_log,
     set_pragmas,
 )
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.reserve import Reserve
+from ccstore.storage.sqlite.versions import DATABASE, give_mode
+from ccstore.storage.sqlite.watch import Watch
 from ccstore.storage.sqlite.writer import Writer
 
 
@@ -30,29 +34,44 @@ class BulkWriter:
     :param pragmas: for the connection, besides what is always set.
     :param retention: seconds after which events expire.
     :param say: tells people what goes wrong with views and the like.
+    :param mode: of the file and those beside it.
     """
 
-    def __init__(self, path: Path, pragmas: Mapping[str, str], *, retention: float, say: Say) -> None:
+    def __init__(
+        self, path: Path, pragmas: Mapping[str, str], *, retention: float, say: Say, mode: int = PRIVATE
+    ) -> None:
         self._path = path
+        self._mode = mode
+        self._say = say
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
-        self._lock = FileLock(path, "database")
-        self._reserve = Reserve(path)
+        self._lock = FileLock(path, "database", mode)
+        self._reserve = Reserve(path, mode)
+        self._watch = Watch(path, "database", say)
         self._writer = Writer(int(retention * 1e9), time.time_ns, say)
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Open or create the file; raises :class:`StoreError` in one clear line."""
         self._lock.take()
+        make_empty(self._path, self._mode)
         try:
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, cached_statements=STATEMENTS_HELD
             )
             set_pragmas(self._connection, self._pragmas)
-            prepare_file(self._connection)
+            DATABASE.prepare(self._connection, self._path, self._mode, self._say)
             self._writer.load(self._connection)
-        except (sqlite3.Error, StoreError) as error:
+            give_mode(self._path, self._mode)
+            self._watch.begin()
+            self._watch.look(is_used=True)
+        except (sqlite3.Error, OSError, StoreError) as error:
             self.close()
-            raise StoreError(f"cannot open the database {self._path}: {error}") from None
+            raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
+
+    @property
+    def folder(self) -> Path:
+        """Where the file is."""
+        return self._path.parent
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -66,12 +85,14 @@ class BulkWriter:
         Raises :class:`StoreError`, such as when the disk is full or the file is locked.
         """
         with self.errors():
+            self._watch.look()
             self._reserve.keep()
             self._writer.write(self.connection, messages, also)
             if self._writer.state.is_full:
                 self._writer.tend(self.connection, time.time_ns())
                 while self._writer.merge(self.connection):
                     pass
+            self._watch.look(is_used=True)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -79,13 +100,16 @@ class BulkWriter:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"cannot write to the database {self._path}: {error}") from None
+            raise StoreError(
+                f"cannot write to the database {self._path}: {explain(error, self._path)}"
+            ) from None
 
     def close(self) -> None:
         """Close the file, complete without its write-ahead log."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
-                checkpoint(self._connection)
+                (leave_log if self._watch.is_damaged else checkpoint)(self._connection)
             self._connection.close()
             self._connection = None
+        self._watch.end()
         self._lock.release()

@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
-from ccstore.storage.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from ccstore.storage.sqlite.explain import explain
+from ccstore.storage.sqlite.file import APPLICATION_ID
 from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.sqlite.snapshot import snapshot
+from ccstore.storage.sqlite.versions import DATABASE
 
 
 class SqliteSource:
     """See :class:`ccstore.storage.export.Source`. It is only read; no daemon may have it open meanwhile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, scratch: Path, *, wait: float = 10.0) -> None:
+        """See :func:`ccstore.storage.sqlite.snapshot.snapshot`."""
         self._path = path
+        self._scratch = scratch
+        self._wait = wait
+        self._opened = ExitStack()
         self._lock = FileLock(path, "database")
         self._connection: sqlite3.Connection | None = None
 
@@ -28,33 +36,38 @@ class SqliteSource:
             raise StoreError(f"there is no file {self._path}")
         self._lock.share()
         try:
-            connection = sqlite3.connect(
-                f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+            connection = self._opened.enter_context(snapshot(self._path, self._scratch, wait=self._wait))
             self._connection = connection
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
-                raise StoreError("it is no ccstore store")
-            if version != SCHEMA_VERSION:
+                raise StoreError("is no ccstore store")
+            if version != DATABASE.version:
                 raise StoreError(
-                    f"its schema has version {version}, and this ccstore reads {SCHEMA_VERSION}: "
+                    f"has a schema of version {version}, and this ccstore reads {DATABASE.version}: "
                     "start the daemon on it once, which brings an older one up to date"
                 )
-            connection.execute("BEGIN")
         except (sqlite3.Error, StoreError) as error:
             self.close()
-            raise StoreError(f"cannot read {self._path}: {error}") from None
+            raise StoreError(f"{self._path}: {explain(error, self._path)}") from None
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection = None
+        self._opened.close()
         self._lock.release()
 
     def _all(self, statement: str, *parameters: object) -> list[tuple[int | str | None, ...]]:
         assert self._connection is not None
-        return self._connection.execute(statement, parameters).fetchall()
+        with self._errors():
+            return self._connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of sqlite3 as those of the store."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {self._path}: {explain(error, self._path)}") from None
 
     def identity(self) -> str:
         # The first log segment is made with the file, and what it is merged into keeps its time.
@@ -87,8 +100,12 @@ class SqliteSource:
                 f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE id > ? ORDER BY id",
                 (after,),
             )
-            while rows := cursor.fetchmany(PAGE_ROWS):
+            while rows := self._fetch(cursor):
                 yield rows
+
+    def _fetch(self, cursor: sqlite3.Cursor) -> Sequence[StoredRow]:
+        with self._errors():
+            return cursor.fetchmany(PAGE_ROWS)
 
     def _streams(self, numbers: set[int]) -> Mapping[int, Stream]:
         return {

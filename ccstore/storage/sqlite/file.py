@@ -1,16 +1,14 @@
-"""The file: whether it is ours, its schema, and what all statements on it share."""
+"""What all connections and statements share."""
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from importlib import resources
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from ccstore.errors import StoreError
-
-SCHEMA_VERSION: Final = 1
 #: Marks a file as ours ("ccst"), see PRAGMA application_id.
 APPLICATION_ID: Final = 0x63637374
 #: Larger ones are filled no faster, but a commit of one line writes a whole page, and a query reads one for
@@ -21,6 +19,7 @@ _LOG_SIZE: Final = 16 << 20
 #: Prepared statements of a connection that writes. Those that insert many rows have half a megabyte, and
 #: every segment has its own.
 STATEMENTS_HELD: Final = 32
+_NO_CHECKPOINT_ON_CLOSE: Final = 1006  # of sqlite3_db_config()
 #: Tells people, in the log.
 Say = Callable[[str], None]
 #: What every connection sets, unless the configuration has something else.
@@ -40,48 +39,18 @@ WRITER_PRAGMAS: Final = {**PRAGMAS, "cache_size": "-4096"}
 def set_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> None:
     """Set them; their values are plain words and numbers."""
     for name, value in pragmas.items():
-        # It is always WAL, but auto_vacuum has to be set before it: see prepare_file.
+        # It is always WAL, but auto_vacuum has to be set before it: see Schema.prepare.
         if name != "journal_mode":
             connection.execute(f"PRAGMA {name} = {value}")
 
 
-def prepare_file(connection: sqlite3.Connection) -> None:
-    """Make the file ours if it is new, and refuse it if it is not ours or is newer than we are."""
-    application, version, objects = (
-        connection.execute(statement).fetchone()[0]
-        for statement in (
-            "PRAGMA application_id",
-            "PRAGMA user_version",
-            "SELECT count(*) FROM sqlite_schema",
-        )
-    )
-    if application != APPLICATION_ID and objects:
-        raise StoreError(
-            "it has tables, but ccstore did not make it: give another path"
-            " (and if it is cc-event-store's, `ccstore import` takes over what it has)"
-        )
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"its schema has version {version}, written by a newer ccstore: this one knows {SCHEMA_VERSION}"
-        )
-    if not objects:
-        # These have to be said before there is a table.
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        raise StoreError(
-            f"its journal cannot be a write-ahead log (it stays {mode!r}): is it on a network file system?"
-        )
-    if version == SCHEMA_VERSION:
-        return
-    with transaction(connection):
-        for number in range(version + 1, SCHEMA_VERSION + 1):
-            script = resources.files("ccstore.storage.sqlite").joinpath(f"schema/{number}.sql").read_text()
-            for statement in statements(script):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def beside(path: Path) -> tuple[str, str]:
+    """What SQLite keeps beside a file that is open: its write-ahead log, and the index of that.
+
+    Not beside a link to the file, but where it really is.
+    """
+    there = os.path.realpath(path)
+    return f"{there}-wal", f"{there}-shm"
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
@@ -92,6 +61,12 @@ def checkpoint(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def leave_log(connection: Any) -> None:
+    """Keep the write-ahead log out of the file when this connection is closed; only Python 3.12 can."""
+    if hasattr(connection, "setconfig"):
+        connection.setconfig(_NO_CHECKPOINT_ON_CLOSE, True)
 
 
 def statements(script: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ccstore.interfaces import StoreError
+from ccstore.permissions import PRIVATE, set_mode
 
 #: Seconds that what a killed daemon has begun may take to end.
 _PATIENCE: Final = 10.0
@@ -25,10 +26,12 @@ class FileLock:
     """A lock beside a file, which goes with the process that holds it, and those that it has given it to.
 
     :param what: the file is, for people.
+    :param mode: that the lock's own file gets.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, mode: int = PRIVATE) -> None:
         self._path = path
+        self._mode = mode
         self._what = what
         self._descriptor: int | None = None
 
@@ -42,16 +45,33 @@ class FileLock:
         """Take it; raises :class:`StoreError`, which is :class:`InUse` if another process has it."""
         path = self._path.with_name(self._path.name + ".lock")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
             self._wait_for(self._descriptor)
         except OSError as error:
             self.release()
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES) and error.filename is None:
                 raise InUse(f"the {self._what} {self._path} is in use by another ccstore") from None
             raise StoreError(f"cannot write beside the {self._what} {self._path}: {error.strerror}") from None
+        set_mode(path, self._mode)
         with suppress(OSError):  # on a full disk, nobody who comes later will wait
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+
+    def keep(self) -> None:
+        """Take it again if its file was removed; raises :class:`InUse` if another process was faster."""
+        with suppress(OSError):
+            there = os.stat(self._path.with_name(self._path.name + ".lock"))
+            if os.path.samestat(there, os.fstat(self.descriptor)):
+                return
+        before, self._descriptor = self._descriptor, None
+        try:
+            self.take()
+        except StoreError:
+            self._descriptor, before = before, None
+            raise
+        finally:
+            if before is not None:
+                os.close(before)
 
     @staticmethod
     def _wait_for(descriptor: int) -> None:

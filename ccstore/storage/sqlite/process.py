@@ -1,7 +1,8 @@
 """The process that writes, on its own side: ``python -m ccstore.storage.sqlite.process``.
 
 It has the other end of its standard input's socket for a master. It ends when that does, after what it is
-doing then, and not before: signals that are meant for the daemon reach it as well.
+doing then, and not before: signals that are meant for the daemon reach it as well, see
+:data:`ccstore.storage.sqlite.channel.SIGNALS`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ccstore.message import Batch, Series, Source
-from ccstore.storage.sqlite.channel import NUMBERS, Channel, unpack
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, prepare_file, set_pragmas
+from ccstore.storage.sqlite.channel import NUMBERS, SIGNALS, Channel, unpack
+from ccstore.storage.sqlite.file import STATEMENTS_HELD, set_pragmas
+from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
-
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Server:
@@ -28,6 +28,7 @@ class _Server:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._watch: Watch
         self._now = 0
         self._series: list[Series] = []
         self._said: list[str] = []  # for the log, since the last answer
@@ -36,12 +37,21 @@ class _Server:
     def run(self) -> None:
         (path, pragmas, retention, self._now), _ = self._channel.receive()
         writer = Writer(retention, lambda: self._now, self._said.append)
-        with closing(sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_HELD)) as there:
+        self._watch = Watch(Path(path), "database", self._said.append)
+        with closing(
+            # Started again, it must not make a file where there is none any more.
+            sqlite3.connect(
+                f"{Path(path).as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                cached_statements=STATEMENTS_HELD,
+            )
+        ) as there:
 
             def load() -> None:
+                self._watch.begin()
                 set_pragmas(there, pragmas)
-                prepare_file(there)
-                writer.load(there)
+                self._watch.guard(lambda: None, writer.load, there)
 
             if not self._answer(writer, load):
                 return
@@ -54,10 +64,10 @@ class _Server:
                 if name == "announce":
                     self._announce(writer, there, pieces, *arguments)
                 elif name == "write":
-                    self._answer(writer, self._write, writer, there, pieces, *arguments)
+                    self._guard(writer, there, self._write, writer, there, pieces, *arguments)
                 else:
                     self._take_back(writer, there)
-                    self._answer(writer, partial(getattr(writer, name), there), *arguments)
+                    self._guard(writer, there, getattr(writer, name), there, *arguments)
 
     def _batch(self, pieces: Sequence[memoryview], known: int, new: Sequence[Source]) -> Batch:
         """Messages as they are sent.
@@ -115,20 +125,33 @@ class _Server:
             raise failed
         writer.write(there, batch)
 
+    def _guard(
+        self, writer: Writer, there: sqlite3.Connection, work: Callable[..., object], *arguments: Any
+    ) -> None:
+        """Answer, after something was done to the file, if it is the one at the path."""
+
+        def complete() -> None:
+            self._take_back(writer, there)
+            writer.checkpoint(there)
+
+        self._answer(writer, self._watch.guard, complete, work, *arguments)
+
     def _answer(self, writer: Writer, work: Callable[..., object], *arguments: Any) -> bool:
-        error: tuple[str, str] | None = None
+        error: tuple[Any, ...] | None = None
         result = None
         try:
             result = work(*arguments)
         except Exception as failed:
             error = (type(failed).__name__, str(failed))
+            if isinstance(failed, FileChanged):
+                error += (failed.is_content, failed.is_done)
         said, self._said[:] = [*self._said], []
         self._channel.send((error, result, tuple(writer.state), said))
         return error is None
 
 
 def main() -> None:
-    for number in _IGNORED:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=0) as end, suppress(ConnectionError):  # when the daemon is gone, so are we
         _Server(Channel(end)).run()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+from ccstore.permissions import PRIVATE, set_mode
+
 #: Bytes: what the write-ahead log has at most, and what dropping segments writes.
 _SIZE: Final = 32 * 1024 * 1024
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
@@ -18,7 +22,8 @@ class Reserve:
     it is not there nothing else is written, so that what is freed is not used up at once.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, mode: int = PRIVATE) -> None:
+        self._mode = mode
         self._path = database.with_name(database.name + ".reserve")
         self.is_kept = False
 
@@ -27,16 +32,16 @@ class Reserve:
         if self.is_kept:
             return
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
             try:
+                set_mode(self._path, self._mode)
                 os.posix_fallocate(handle, 0, _SIZE)
             finally:
                 os.close(handle)
         except OSError as error:
             self.release()
-            raise sqlite3.OperationalError(
-                f"database or disk is full: no room for {self._path}: {error.strerror}"
-            ) from None
+            what = "database or disk is full: no room for" if error.errno in _FULL else "cannot make"
+            raise sqlite3.OperationalError(f"{what} {self._path}: {error.strerror}") from None
         self.is_kept = True
 
     def release(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
-from ccstore.storage.sqlite.file import PAGE_SIZE, SCHEMA_VERSION, Say, checkpoint, transaction
+from ccstore.storage.sqlite.file import APPLICATION_ID, PAGE_SIZE, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger, index_in_order
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.streams import Streams
@@ -85,6 +85,7 @@ class Writer:
         self._merger = Merger(say)
         self._writes = 0
         self._deletes = 0
+        self._version: int | None = None  # another one after somebody else's commit
         # The open segments and the count of writes as they were before the transaction that is open.
         self._before: tuple[dict[str, _Segment], int] | None = None
 
@@ -99,6 +100,11 @@ class Writer:
             self._deletes,
             {kind: segment.first_id + segment.rows for kind, segment in self._open.items()},
         )
+
+    def _forget(self) -> None:
+        self._open.clear()
+        self._streams = Streams()
+        self._merger = Merger(self._say)
 
     # -- opening
 
@@ -143,7 +149,7 @@ class Writer:
         if not parts and self._before is None:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 also(connection)
             return
         with self._transaction(connection):
@@ -190,6 +196,15 @@ class Writer:
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
+        version = _data_version(connection)
+        if self._version not in (None, version):
+            # Somebody else has written: what is known of the file may be wrong, as after `.restore`.
+            connection.execute("ROLLBACK")
+            self._forget()
+            self.load(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            version = _data_version(connection)
+        self._version = version
         self._before = ({kind: evolve(segment) for kind, segment in self._open.items()}, self._writes)
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
@@ -232,6 +247,10 @@ class Writer:
         insert_rows(connection, table, [*columns], flat[position:])
 
     # -- segments
+
+    def retain(self, connection: sqlite3.Connection, retention: int) -> None:
+        """From now on, events expire after so many nanoseconds."""
+        self._retention = retention
 
     def tend(self, connection: sqlite3.Connection, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
@@ -334,3 +353,8 @@ class Writer:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return {"segments": segments, "bytes": pages * size, "free_bytes": free * size}
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Another number after each commit of another connection."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
