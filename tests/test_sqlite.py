@@ -21,8 +21,8 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.storage.reading.dialect import Fetching
-from ccstore.storage.sqlite import backend as backend_module
 from ccstore.storage.sqlite import asking as asking_module
+from ccstore.storage.sqlite import backend as backend_module
 from ccstore.storage.sqlite import merging, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
