@@ -348,7 +348,7 @@ class GivenUpTests(_Databases, TestCase):
                 cursor.execute("LOCK TABLE ccstore_stream IN ACCESS EXCLUSIVE MODE")
                 # Three are asked of the server, and two wait for their turn.
                 queries = [
-                    backend.query([Query("alex")] * 3, cutoff=0, max_rows=10, timeout=10**6) for _ in range(5)
+                    ask(backend, [asking("alex")] * 3, cutoff=0, max_rows=10, timeout=10**6) for _ in range(5)
                 ]
                 await self.until(3)
                 for query in queries:
@@ -362,7 +362,7 @@ class GivenUpTests(_Databases, TestCase):
 
     async def test_before_there_is_a_connection(self) -> None:
         backend = self.open()
-        query = backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=10**6)
+        query = ask(backend, [asking("alex")], cutoff=0, max_rows=10, timeout=10**6)
         query.cancel()
         with self.assertRaises(CancelledError):
             await query
