@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
@@ -323,6 +323,51 @@ class PartitionTests(_Databases, TestCase):
         await backend.write(messages("c", self.now, hostname="old"))
         self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
         self.assertEqual(self.sql("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+
+
+class GivenUpTests(_Databases, TestCase):
+    """Queries that nobody waits for any more are ended in the server."""
+
+    def active(self) -> int:
+        return int(
+            self.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+                "current_database()"
+            )
+        )
+
+    async def until(self, count: int) -> None:
+        while self.active() != count:
+            await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+
+    async def test_at_once_and_others_are_answered(self) -> None:
+        backend = self.open()
+        await backend.write(messages("ab"))
+        with self.server.connection(self.database) as connection:
+            connection.autocommit = False
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE ccstore_stream IN ACCESS EXCLUSIVE MODE")
+                # Three are asked of the server, and two wait for their turn.
+                queries = [
+                    backend.query([Query("alex")] * 3, cutoff=0, max_rows=10, timeout=10**6) for _ in range(5)
+                ]
+                await self.until(3)
+                for query in queries:
+                    query.cancel()
+                    with self.assertRaises(CancelledError):
+                        await query
+                await self.until(0)
+            connection.rollback()
+        for _ in range(5):
+            self.assertEqual(await self.found_in(backend), ["a", "b"])
+
+    async def test_before_there_is_a_connection(self) -> None:
+        backend = self.open()
+        query = backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=10**6)
+        query.cancel()
+        with self.assertRaises(CancelledError):
+            await query
+        self.assertEqual(await self.found_in(backend), [])
 
 
 class SeveralTests(_Databases, TestCase):

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
@@ -862,6 +863,21 @@ class ConnectionTests(_Files, TestCase):
             [backend.query([Query("alex")], cutoff=0, max_rows=1, timeout=10**9) for _ in range(8)]
         )
         self.assertEqual([page.rows[0].text for (page,) in found], 8 * ["last"])
+
+    async def test_queries_that_nobody_waits_for_any_more_make_room_for_others(self) -> None:
+        backend = self.open()
+        await backend.write(messages(map(str, range(5000))))
+        # Each takes minutes, and only three can be answered at a time.
+        queries = [
+            backend.query([Query("alex", begin=2 * NOW)] * 10**6, cutoff=0, max_rows=10, timeout=10**6)
+            for _ in range(5)
+        ]
+        await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+        for query in queries:
+            query.cancel()
+            with self.assertRaises(CancelledError):
+                await query
+        self.assertEqual((await texts(backend))[:2], ["0", "1"])
 
     async def test_a_query_sees_one_state_of_the_file(self) -> None:
         """What is written and dropped while it goes on changes nothing in its answers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
 from importlib import resources
 from importlib.util import find_spec
@@ -178,7 +178,7 @@ class Api:
         return size
 
     def _stream(
-        self, request: IRequest, pieces: Iterator[bytes], content_type: bytes = JSON
+        self, request: IRequest, pieces: Generator[bytes, None, None], content_type: bytes = JSON
     ) -> Coroutine[Any, Any, bytes]:
         return stream(request, pieces, turn=self.intake.pace.turn, content_type=content_type)
 

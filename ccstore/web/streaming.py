@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager
 from itertools import chain
 from json.encoder import encode_basestring
 from typing import Any, Final, cast
@@ -24,7 +24,7 @@ _EACH: Final = 8
 _NOT_SLICED: Final = (int, float, bool, type(None))
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
-Pieces = Iterator[bytes] | AsyncGenerator[bytes, None]
+Pieces = Generator[bytes, None, None] | AsyncGenerator[bytes, None]
 
 
 class Outgoing:
@@ -79,9 +79,10 @@ async def stream(
         return b""
 
 
-async def _asynchronous(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    for piece in pieces:
-        yield piece
+async def _asynchronous(pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
+    with closing(pieces):
+        for piece in pieces:
+            yield piece
 
 
 @implementer(IPushProducer)
@@ -98,6 +99,7 @@ class _Flow:
 
     async def send(self, first: list[bytes], pieces: AsyncIterator[bytes]) -> None:
         request = self._request
+        request.notifyFinish().addErrback(self._leave)
         request.registerProducer(self, True)
         try:
             for piece in first:
@@ -123,6 +125,10 @@ class _Flow:
         if self._is_gone:
             raise CancelledError
 
+    def _leave(self, reason: object) -> None:
+        self._is_gone = True
+        self.resumeProducing()
+
     # -- IPushProducer
 
     def pauseProducing(self) -> None:
@@ -137,12 +143,10 @@ class _Flow:
             resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """The client has gone."""
-        self._is_gone = True
-        self.resumeProducing()
+        """The client has gone, of which the request tells as well, and others."""
 
 
-def json_pieces(value: object) -> Iterator[bytes]:
+def json_pieces(value: object) -> Generator[bytes, None, None]:
     """A value as :func:`ccstore.web.to_json` would have it, in pieces.
 
     Iterators are lists of what they give, which is asked for as the pieces are. A long text is taken apart.
@@ -150,7 +154,7 @@ def json_pieces(value: object) -> Iterator[bytes]:
     return text_pieces(chain(_parts(value), ("\n",)))
 
 
-def text_pieces(parts: Iterable[str]) -> Iterator[bytes]:
+def text_pieces(parts: Iterable[str]) -> Generator[bytes, None, None]:
     """Short texts, put together into pieces."""
     held: list[str] = []
     size = 0
@@ -165,7 +169,7 @@ def text_pieces(parts: Iterable[str]) -> Iterator[bytes]:
         yield "".join(held).encode(errors="replace")
 
 
-def bytes_pieces(content: bytes) -> Iterator[bytes]:
+def bytes_pieces(content: bytes) -> Generator[bytes, None, None]:
     """What there is already, in pieces."""
     return (content[start : start + PIECE] for start in range(0, len(content), PIECE))
 
