@@ -101,7 +101,7 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
+        self.gate = Gate(config.jwt_public_key, clock, require_roles=config.require_roles)
         self._config = config
         self.intake = intake
         self._store = store
