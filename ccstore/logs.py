@@ -148,9 +148,7 @@ class Log:
         return f"{prefix}{time}{word}: {indented}\n"
 
 
-def make_log(
-    level: str, path: str, reactor: Any, *, with_date: bool = False, mode: int = PRIVATE
-) -> Log:
+def make_log(level: str, path: str, reactor: Any, *, with_date: bool = False, mode: int = PRIVATE) -> Log:
     """The log of the daemon; see :class:`Log`.
 
     :param path: a file, begun anew at SIGUSR1 and when it is large, or ``-`` for standard output. Raises

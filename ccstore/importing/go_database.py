@@ -54,7 +54,13 @@ class GoDatabase:
         ]
         self.tables = [
             Table(
-                path, connection, name, match[1], match[2], missing_time, path.stat().st_mtime_ns  # type: ignore[arg-type]
+                path,
+                connection,
+                name,
+                match[1],
+                match[2],
+                missing_time,
+                path.stat().st_mtime_ns,  # type: ignore[arg-type]
             )
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
