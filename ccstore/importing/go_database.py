@@ -58,9 +58,9 @@ class GoDatabase:
                 connection,
                 name,
                 match[1],
-                match[2],
+                match[2],  # type: ignore[arg-type]
                 missing_time,
-                path.stat().st_mtime_ns,  # type: ignore[arg-type]
+                path.stat().st_mtime_ns,
             )
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
