@@ -79,6 +79,9 @@ class _Files:
         ((value,),) = self.sql(statement)
         return value
 
+    async def shown(self) -> list[str]:
+        return [text for (text,) in self.sql("SELECT field FROM alex_events")]
+
     def segments(self, kind: str = "event") -> list[tuple[Any, ...]]:
         """The sealed ones, as the catalogue has them."""
         return self.sql(
