@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-
-from ccstore.openfiles import raise_limit
 
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
 #: briefly: half a dozen times for a body of a thousand lines. It would otherwise wait for the busy reactor
@@ -96,3 +95,12 @@ class Process:
             with contextlib.suppress(OSError):
                 # Of more than this, only a part is read.
                 os.write(pipe, b"1 " + "; ".join(reasons).encode()[:98])
+
+
+def raise_limit() -> None:
+    """Raise the limit of open files as far as the process may; 1,024 is the usual one, for old programs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # If it cannot be raised it stays, and the log says what it is too low for.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -43,6 +44,11 @@ def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> Batch:
     """Messages of one series with these texts, a nanosecond apart."""
     first = message(**more)
     return Batch.of(first._replace(text=text, time=time + index) for index, text in enumerate(texts))
+
+
+def read_at(connection: sqlite3.Connection, now: int) -> None:
+    """Let the views of an SQLite file be read at a time, in nanoseconds, instead of the present one."""
+    connection.create_function("julianday", 1, lambda _: now / 86_400e9 + 2440587.5)
 
 
 @implementer(IBackend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -68,6 +69,17 @@ class _Databases:
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What somebody else sees."""
         return self.server.sql(statement, *parameters, database=self.database)
+
+    async def shown(self) -> list[str]:
+        return [text for (text,) in self.seen("SELECT field FROM alex_events")]
+
+    def seen(self, statement: str) -> list[tuple[Any, ...]]:
+        """What views show at the time of the test, and not at that of the server."""
+        later = int(time.time() * 1e9) - self.now
+        return self.sql(
+            f"BEGIN; UPDATE ccstore_retention SET nanoseconds = nanoseconds + {later} "
+            f"WHERE nanoseconds < {2**61}; {statement}"
+        )
 
     def value(self, statement: str) -> Any:
         ((value,),) = self.sql(statement)
@@ -258,7 +270,8 @@ class PartitionTests(_Databases, TestCase):
         await backend.write(Batch.of([message("log", NOW - 10**6 * SPAN, "log"), message("log", kind="log")]))
         ends = (NOW // SPAN + 1) * SPAN
         self.assertEqual(await backend.expire(ends - 2), 0)
-        self.assertEqual(await self.found_in(backend), ["0", "1", "2"])
+        self.assertEqual(len(self.sql("SELECT * FROM ccstore_event")), 3)
+        self.assertEqual(await self.found_in(backend), ["1", "2"])
         self.assertEqual(await backend.expire(ends - 1), 1)
         self.assertEqual(await self.found_in(backend), ["1", "2"])
         self.assertGreaterEqual(self.partitions()[0][0], ends)
@@ -321,7 +334,7 @@ class PartitionTests(_Databases, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), 2)
         await backend.write(messages("c", self.now, hostname="old"))
         self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
-        self.assertEqual(self.sql("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+        self.assertEqual(self.seen("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
 
 
 class GivenUpTests(_Databases, TestCase):

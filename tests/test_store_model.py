@@ -7,6 +7,7 @@ out, and the limits are small, so that a few messages make many segments.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 import tempfile
@@ -31,12 +32,14 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Selection
 from ccstore.storage.reading.dialect import Fetching
-from ccstore.storage.sqlite import backend, merging, streams, writer
+from ccstore.storage.sqlite import backend, dividing, merging, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from tests.backends import SECOND, asking, storage_service
+from tests.backends import SECOND, asking, read_at, storage_service
 
-RETENTION = 160  # seconds
+RETENTION = 160  # seconds, at first
+#: What a restart may make of it.
+RETENTIONS = (RETENTION // 8, RETENTION, 4 * RETENTION)
 #: When all of it happens, in seconds.
 START = 1_700_000_000
 CLUSTERS = ("alex", "my-cl")
@@ -49,6 +52,7 @@ LIMITS = {
     streams: {"_HELD": 5, "_KEYS_SOUGHT": 2, "SEGMENTS_PASSED": 1},
     audit: {"SEGMENTS_PASSED": 1},
     merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
+    dividing: {"_STEP_ROWS": 2},
 }
 
 
@@ -154,6 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.clock.advance(START)
         self.audit = Audit()
+        self.retention = RETENTION
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self.observe)
         self.stack.callback(globalLogPublisher.removeObserver, self.observe)
@@ -173,13 +178,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.backend = SqliteBackend(
             self.path,
             pragmas,
-            retention=RETENTION,
+            retention=self.retention,
             now=lambda: self.now,
             reactor=self.clock,
             dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2),
         )
         self.service = storage_service(
-            self.backend, self.clock, retention=RETENTION, batch_size=5, max_waiting=10**6
+            self.backend, self.clock, retention=self.retention, batch_size=5, max_waiting=10**6
         )
         self.told_to_come_again = 0
         self.backend_expires = self.backend.expire
@@ -202,7 +207,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @property
     def cutoff(self) -> int:
-        return int((self.clock.seconds() - RETENTION) * 1e9)
+        return int((self.clock.seconds() - self.retention) * 1e9)
 
     # -- what the list does
 
@@ -213,30 +218,38 @@ class StoreMachine(RuleBasedStateMachine):
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """What the service calls instead of the backend's own, so that the list follows."""
-        segments = self.sealed()
-        gone: dict[int, list[Stored]] = {}
-        for number, (first, rows, sealed_at) in segments.items():
-            events = [event for event in self.list["event"] if first < event.id <= first + rows]
-            # All of them go, once none is new enough or they were sealed too long ago.
-            if sealed_at <= cutoff or all(event.message.time <= cutoff for event in events):
-                gone[number] = events
+        last = self.backend._writer.state.lasts["event"]
+        before = self.sealed(cutoff)
 
         def follow(result: Any) -> Any:
-            left = self.sealed() if isinstance(result, Failure) else {}
-            forgotten = [event for number, events in gone.items() if number not in left for event in events]
-            self.list["event"] = [event for event in self.list["event"] if event not in forgotten]
+            with snapshot(self.path) as connection:
+                (is_noted,) = connection.execute(
+                    "SELECT count(*) FROM expired WHERE cutoff = ?", (cutoff,)
+                ).fetchone()
+            left = self.sealed(cutoff) if isinstance(result, Failure) else {}
+            # What was sealed too long ago goes whatever its time, since clocks may be ahead.
+            gone = {number for segment, ids in before.items() if segment not in left for number in ids}
+            if is_noted or not isinstance(result, Failure):
+                gone |= {
+                    event.id
+                    for event in self.list["event"]
+                    if event.message.time <= cutoff and event.id <= last
+                }
+            self.list["event"] = [event for event in self.list["event"] if event.id not in gone]
             return result
 
         return self.backend_expires(cutoff).addBoth(follow)
 
-    def sealed(self) -> dict[int, tuple[int, int, int]]:
-        """Sealed segments of events: their first id less one, their rows, and when they were sealed."""
+    def sealed(self, until: int) -> dict[int, list[int]]:
+        """The ids of the events in each segment that was sealed until then."""
         with snapshot(self.path) as connection:
-            rows = connection.execute(
-                "SELECT id, first_id, row_count, sealed_at FROM segment "
-                "WHERE kind = 'event' AND sealed_at IS NOT NULL"
+            segments = connection.execute(
+                "SELECT id FROM segment WHERE kind = 'event' AND sealed_at <= ?", (until,)
             ).fetchall()
-        return {number: (first, count, sealed_at) for number, first, count, sealed_at in rows}
+            return {
+                number: [row[0] for row in connection.execute(f"SELECT id FROM event_{number}")]
+                for (number,) in segments
+            }
 
     def expected(self, queries: Sequence[Selection], cutoff: int, max_rows: int) -> list[tuple[Any, ...]]:
         pages = []
@@ -344,10 +357,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.get(self.backend.tend(self.now))
         self.get(self.backend.expire(self.cutoff))
 
-    @rule()
-    def restart(self) -> None:
+    @rule(retention=st.none() | st.sampled_from(RETENTIONS))
+    def restart(self, retention: int | None) -> None:
+        """Perhaps somebody wants events to be kept for another time; what has expired does not come back."""
         self.close()
+        self.retention = retention or self.retention
         self.open()
+
+    @rule()
+    def wait_for_space(self) -> None:
+        """What has expired is gone from the file a sixteenth of the retention time and a minute later."""
+        self.service.flush()
+        cutoff = self.cutoff
+        self.tick(self.retention / 16 + 60)
+        with snapshot(self.path) as connection:
+            numbers = connection.execute("SELECT id FROM segment WHERE kind = 'event'").fetchall()
+            for (number,) in numbers:
+                (oldest,) = connection.execute(f"SELECT min(time) FROM event_{number}").fetchone()
+                assert oldest is None or oldest > cutoff
 
     def close(self) -> None:
         self.get(self.service.stopService())
@@ -429,13 +456,11 @@ class StoreMachine(RuleBasedStateMachine):
         with snapshot(self.path) as connection:
             last = {}
             for kind in self.last:
-                # What expired at once went with its segment, and the next one begins behind it.
-                found = connection.execute(
-                    f"SELECT max((SELECT coalesce(max(id), 0) FROM ccstore_{kind}_rows), "
-                    "(SELECT coalesce(max(first_id), 0) FROM segment WHERE kind = ?))",
-                    (kind,),
-                )
-                (last[kind],) = found.fetchone()
+                (number, last[kind]) = connection.execute(
+                    "SELECT id, first_id FROM segment WHERE kind = ? AND sealed_at IS NULL", (kind,)
+                ).fetchone()
+                (rows,) = connection.execute(f"SELECT count(*) FROM {kind}_{number}").fetchone()
+                last[kind] += rows
         if any(last[each.kind] > self.last[each.kind] for each in messages):
             self.keep(messages)
 
@@ -459,6 +484,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.check([asking(cluster, kind) for cluster in CLUSTERS for kind in ("event", "log")], 10**6)
         with snapshot(self.path) as connection:
             assert self.audit.problems(connection) == []
+            self.check_views(connection)
+
+    def check_views(self, connection: sqlite3.Connection) -> None:
+        """They show what has not expired at the time at which they are read."""
+        read_at(connection, self.now)
+        for cluster, kind in itertools.product(CLUSTERS, ("event", "log")):
+            stored = [each for each in self.list[kind] if each.message.series.cluster == cluster]
+            name = f"{cluster}_{kind}s"
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone():
+                assert not stored
+                continue
+            shown = {number for (number,) in connection.execute(f'SELECT id FROM "{name}"')}
+            # Some milliseconds of what has not expired may be missing.
+            for margin, is_more in ((0, False), (4_000_000, True)):
+                expected = {
+                    each.id for each in stored if kind == "log" or each.message.time > self.cutoff + margin
+                }
+                assert shown >= expected if is_more else shown <= expected
 
 
 StoreMachine.TestCase.settings = settings(

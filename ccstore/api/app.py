@@ -101,10 +101,10 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
+        self._clock = clock
         self.reconfigure(config)
         self.intake = intake
         self._store = store
-        self._clock = clock
         self._figures = figures
         self._samples = samples
         self._problems = problems
@@ -112,7 +112,7 @@ class Api:
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
+        self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
 
     # Each with and without the last slash, and no redirect between them.

@@ -13,6 +13,7 @@ from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
 from ccstore.storage.committer import RETRY_FIRST, RETRY_MOST, Committer, divide
+from ccstore.storage.retention import cutoff_at
 from ccstore.storage.spool import Group, Spool
 from ccstore.timing import Backoff, Pause
 
@@ -207,7 +208,7 @@ class Forwarder:
         await self._spool.give_back()
 
     def _cutoff(self) -> int:
-        return int((self._clock.seconds() - self._retention) * 1e9)
+        return cutoff_at(self._clock.seconds(), self._retention)
 
     def _warn(self, key: str, text: str, **values: object) -> None:
         suppressed = self._warnings.check(key)

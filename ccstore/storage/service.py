@@ -29,6 +29,7 @@ from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.queue import Bounds, Queue
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.retention import cutoff_at
 from ccstore.storage.spool import Spool
 from ccstore.timing import nanoseconds
 
@@ -316,7 +317,7 @@ class StorageService(Service):
 
     def _cutoff(self) -> int:
         """Events at or before this time, in nanoseconds, have expired."""
-        return nanoseconds(self._clock.seconds() - self._retention)
+        return cutoff_at(self._clock.seconds(), self._retention)
 
     async def _expire(self) -> None:
         cutoff = self._cutoff()

@@ -8,7 +8,7 @@ from typing import Final
 from ccstore.message import Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.reading.dialect import Fetching, Part
-from ccstore.storage.reading.statement import Reading, Values
+from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Columns of streams of which an index has the beginning.
 _INDEXED: Final = ("hostname", "name")
@@ -30,6 +30,12 @@ class PostgresDialect:
         """All partitions at once."""
         yield from ()
         return [Part(kind, (f"ccstore_{kind}",), None, None)]
+
+    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
+        found = yield Statement(
+            "SELECT cutoff, below FROM ccstore_expired WHERE cutoff >= %(p1)s", (begin,), ("cutoff", "below")
+        )
+        return [(cutoff, below) for cutoff, below in found]
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

@@ -58,6 +58,12 @@ class Dialect(Protocol):
     def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
         """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading."""
 
+    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
+        """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
+
+        Of the events with ids below the second number, those at or before the first (ns) have expired.
+        """
+
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """A condition that is true for a few streams, which an index is probed for."""
 

@@ -27,6 +27,17 @@ class Limits:
 
 
 @frozen
+class Expired:
+    """Which events have expired: those at or before ``cutoff`` (ns), and more by ``marks``.
+
+    See :meth:`Dialect.marks`.
+    """
+
+    cutoff: int
+    marks: Sequence[tuple[int, int]] = ()
+
+
+@frozen
 class Pages:
     """A question: one page for each of some selections, from one and the same state of the store.
 
@@ -48,9 +59,12 @@ class Pages:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pages = []
         rows, size = self.limits.rows, self.limits.size
+        expired = Expired(self.cutoff)
+        if any("event" in selection.kinds for selection in self.selections):
+            expired = Expired(self.cutoff, (yield from dialect.marks(self.cutoff + 1)))
         for selection in self.selections:
             limits = Limits(rows, size)
-            page = yield from _PageReading(selection, dialect, self.cutoff, limits, self.with_tags).page()
+            page = yield from _PageReading(selection, dialect, expired, limits, self.with_tags).page()
             rows -= len(page.rows)
             size -= sum(len(row.text) for row in page.rows)
             pages.append(page)
@@ -61,12 +75,12 @@ class _PageReading:
     """Reads the page of one selection."""
 
     def __init__(
-        self, selection: Selection, dialect: Dialect, cutoff: int, limits: Limits, with_tags: bool
+        self, selection: Selection, dialect: Dialect, expired: Expired, limits: Limits, with_tags: bool
     ) -> None:
         self._selection = selection
         self._dialect = dialect
         self._fetching = dialect.fetching
-        self._cutoff = cutoff
+        self._expired = expired
         self._most = limits.rows if selection.limit is None else min(limits.rows, selection.limit)
         self._size = limits.size
         self._with_tags = with_tags
@@ -120,7 +134,7 @@ class _PageReading:
         selection = self._selection
         begin, end = selection.begin, selection.end - 1
         if kind == "event":
-            begin = max(begin, self._cutoff + 1)
+            begin = max(begin, self._expired.cutoff + 1)
         is_newest_first = selection.is_newest_first
         first_id = INT64_MAX if is_newest_first else -1
         if after is not None:
@@ -177,6 +191,8 @@ class _PageReading:
         else:
             order, rest = "time, id", f"(time > {begin} OR id > {behind})"
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
+        if part.kind == "event":
+            where += [f"(time > {cutoff} OR id >= {below})" for cutoff, below in self._expired.marks]
         columns = ", ".join(self._columns)
         needed, outside = columns, None
         if streams.are_all:

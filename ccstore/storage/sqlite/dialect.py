@@ -45,6 +45,14 @@ class SqliteDialect:
             parts.append(Part(kind, tables, segments[0][1], segments[0][2]))
         return parts
 
+    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
+        found = yield Statement(
+            "SELECT cutoff, last_id + 1 AS below FROM expired WHERE cutoff >= ?1",
+            (begin,),
+            ("cutoff", "below"),
+        )
+        return [(cutoff, below) for cutoff, below in found]
+
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:
             # The most frequent by far: its statement stays prepared, whatever the stream.
