@@ -354,7 +354,6 @@ class ErrorTests(ApiTestCase):
 
     async def test_whatever_the_answer_it_is_json(self) -> None:
         asked = {
-            ("GET", "/"): 404,
             ("GET", "/api"): 404,
             ("POST", "/api/write/x"): 404,
             ("GET", "/api//stats"): 404,
