@@ -126,7 +126,13 @@ class PostgresBackend:
 
         def pool(size: int, setup: str, limit: float) -> Connections:
             return Connections(
-                self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout, limit=limit
+                self._reactor,
+                address.next_dsn,
+                where=str(address),
+                size=size,
+                setup=setup,
+                timeout=self._timeout,
+                limit=limit,
             )
 
         writing, reading, _ = self._pools = (
@@ -262,7 +268,7 @@ class PostgresBackend:
         try:
             return await work(writing, keeping, moment)
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, writing.where)
             if translated is error:
                 raise
             raise translated from error

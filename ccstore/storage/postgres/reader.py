@@ -8,11 +8,11 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import QueryTimeout
 from ccstore.query import Page, Query, Row
 from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.asking import Asking
-from ccstore.storage.postgres.connections import Cancelled, Connections, Link
+from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.errors import translate
 from ccstore.storage.postgres.expiry import Expired, parse
 from ccstore.storage.query import stream_condition
@@ -64,9 +64,9 @@ class Reader:
         except Cancelled as error:
             if self._left(deadline) <= 0.05:
                 raise QueryTimeout(_TOO_LONG) from None
-            raise StoreUnavailable(str(error)) from None
+            raise unavailable(str(error), self._connections.where) from None
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, self._connections.where)
             if translated is error:
                 raise
             raise translated from error
