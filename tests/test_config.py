@@ -169,8 +169,8 @@ def test_example_has_every_key() -> None:
 def test_the_rules_of_the_examples_are_good(load: Load) -> None:
     text = (CONF / "ccstore.yaml").read_text("utf-8")
     shown = yaml.safe_load(re.sub(r"^( *)#(?! |$)", r"\1", text, flags=re.M))
-    readme = (CONF.parent / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", readme, re.DOTALL)
+    page = (CONF.parent / "docs" / "rules.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", page, re.DOTALL)
     for process_messages in (
         {**shown["receivers"]["tcp"]["process_messages"], "stage_order": []},
         yaml.safe_load(block)["process_messages"],
