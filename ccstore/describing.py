@@ -6,7 +6,6 @@ man page and the completion of the shells are made from it, so that nothing is s
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -62,9 +61,9 @@ class Option:
     default: str | None = None
 
     @property
-    def long(self) -> str:
-        """The name that says what it is."""
-        return self.names[-1]
+    def explained(self) -> str:
+        """The help text, with the default."""
+        return self.help if self.default is None else f"{self.help} [default: {self.default}]"
 
 
 @frozen
@@ -98,7 +97,7 @@ class Description:
         parts = [
             *("\n" + "\n".join(_wrap(part, width)) + "\n" for part in self.text.split("\n\n")),
             _table("Arguments", [(one.name, one.help) for one in self.arguments if one.help], width),
-            _table("Options", [(_shown(option), _explained(option)) for option in self.options], width),
+            _table("Options", [(_shown(option), option.explained) for option in self.options], width),
             _table("Exit status", self.statuses, width),
         ]
         return "".join(parts)
@@ -108,10 +107,6 @@ def _shown(option: Option) -> str:
     names = ", ".join(option.names)
     indented = names if len(option.names) > 1 else f"    {names}"
     return indented if option.value is None else f"{indented} {option.value.name}"
-
-
-def _explained(option: Option) -> str:
-    return option.help if option.default is None else f"{option.help} [default: {option.default}]"
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]], width: int) -> str:
@@ -134,8 +129,3 @@ def _lines(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
         for line in wrapped:
             yield f"{name:<{column}}{line}\n"
             name = ""
-
-
-def sentence(text: str) -> str:
-    """The first sentence, for a place with room for one, without its full stop."""
-    return re.split(r"(?<=\w)[.;:](?:\s|$)", text, maxsplit=1)[0]
