@@ -342,8 +342,8 @@ def test_the_help_text_has_the_exit_statuses(tmp_path: Path) -> None:
         words = " ".join(out.decode().split())
         assert process.returncode == 0
         assert words.startswith(f"Usage: ccstore {command} ")
-        statuses = "2 if the options are wrong, or" if command == "token" else "1 if the daemon answered"
-        assert f"Exit status: 0 if all is well; {statuses}" in words
+        statuses = "2 The options are wrong, or" if command == "token" else "1 The daemon answered, but"
+        assert f"Exit status: 0 All is well. {statuses}" in words
 
 
 def test_a_reader_who_has_enough(site: Site) -> None:
