@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
+from ccstore.figures import Figures, counter, counters, gauge, text
 from ccstore.message import Message
 from ccstore.samples import Samples
 
@@ -66,16 +67,28 @@ class Account:
         self.waiting -= lines
         self.dropped[reason] += lines
 
-    def as_json(self) -> dict[str, object]:
-        return {
-            "type": self.kind,
-            "received": self.received,
-            "stored": self.stored,
-            "waiting": self.waiting,
-            "rejected": dict(self.rejected),
-            "dropped": dict(self.dropped),
-            "fields_not_stored": self.fields_not_stored,
-        }
+    def figures(self) -> Figures:
+        """The books as they are shown."""
+        return Figures(
+            type=text(self.kind),
+            received=counter(self.received, "Lines that came in.", metric="lines_received_total"),
+            stored=counter(self.stored, "Lines that are committed.", metric="lines_stored_total"),
+            waiting=gauge(self.waiting, "Lines that are not yet committed.", metric="lines_waiting"),
+            rejected=counters(
+                dict(self.rejected), "Lines that were wrong.", by="reason", metric="lines_rejected_total"
+            ),
+            dropped=counters(
+                dict(self.dropped),
+                "Lines that were right but not kept.",
+                by="reason",
+                metric="lines_dropped_total",
+            ),
+            fields_not_stored=counter(
+                self.fields_not_stored,
+                "Fields of stored lines that were not stored with them.",
+                metric="fields_not_stored_total",
+            ),
+        )
 
     def samples_as_json(self) -> dict[str, object]:
         """A few of the lines that were not stored."""

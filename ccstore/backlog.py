@@ -34,6 +34,11 @@ class Backlog:
         self.is_paused = False
         self.pauses = 0
 
+    def limit(self, max_waiting: int, max_waiting_size: int) -> None:
+        """Other limits from now on; whoever is paused stays so until something is committed."""
+        self._max_waiting = max_waiting
+        self._max_waiting_size = max_waiting_size
+
     def wait_for(self, committed: Deferred[Sequence[Any]], size: int) -> None:
         """Count what has been handed over, ``size`` bytes, until it is committed or lost."""
         self._size += size

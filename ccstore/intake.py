@@ -24,6 +24,7 @@ class Intake:
     :param name: of the receiver, in the configuration, the log and the statistics.
     :param cluster: of lines that do not name one.
     :param cache: shared with other receivers, as is ``pace``.
+    :param account: the books to go on with, instead of new ones.
     """
 
     log = Logger()
@@ -40,8 +41,10 @@ class Intake:
         max_line_length: int | None = None,
         cache: SeriesCache | None = None,
         pace: Pace | None = None,
+        account: Account | None = None,
     ) -> None:
-        self.account = Account(name, kind, precision=precision)
+        self.account = Account(name, kind, precision=precision) if account is None else account
+        self._kind = kind
         self.clock = clock
         self.pace = Pace(clock) if pace is None else pace
         self._sink = sink
@@ -50,6 +53,29 @@ class Intake:
         self._max_line_length = max_line_length
         self._cache = SeriesCache() if cache is None else cache
         self._warnings = RateLimit(clock, _WARN_EVERY)
+
+    def take_up_books(self) -> None:
+        """From now on, books that were given are those of this kind of receiver."""
+        self.account.kind = self._kind
+        self.account.precision = self._precision
+
+    def reconfigure(
+        self,
+        sink: IMessageSink,
+        *,
+        cluster: str | None,
+        precision: Precision,
+        max_line_length: int | None,
+    ) -> None:
+        """Go on with other settings; decoders that there are need :meth:`set_decoder`."""
+        self._sink = sink
+        self._cluster = cluster
+        self._precision = self.account.precision = precision
+        self._max_line_length = max_line_length
+
+    def set_decoder(self, decoder: StreamDecoder) -> None:
+        """Let a decoder of a stream that goes on have the settings of now."""
+        decoder.set(precision=self._precision, max_line_length=self._max_line_length)
 
     def now(self) -> int:
         """The time of receipt, in nanoseconds since the epoch."""

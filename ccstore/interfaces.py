@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
+from ccstore.figures import Figures
 from ccstore.message import Batch
 from ccstore.query import Page, Query
 
@@ -71,7 +73,10 @@ class IMessageStore(Interface):
         """Why writes fail at the moment, or None."""
 
     def stats() -> Mapping[str, object]:
-        """``manager``, ``backend`` and ``info`` as the REST interface shows them."""
+        """``manager``, ``backend`` and ``info`` as the REST interface shows them.
+
+        In each of the first two, ``status`` is :class:`Figures`.
+        """
 
 
 class IBackend(Interface):
@@ -124,10 +129,13 @@ class IBackend(Interface):
     def tend(now: int) -> Deferred[None]:
         """Housekeeping, called about once a second with the time in ns."""
 
+    def retain(retention: float) -> Deferred[None]:
+        """From now on, events expire after so many seconds."""
+
     def close() -> Deferred[None]:
         """Close the database, after what was begun has ended."""
 
-    def status() -> Mapping[str, object]:
+    def status() -> Figures:
         """Figures about the database for ``backend.status``."""
 
     def describe() -> str:
@@ -153,13 +161,35 @@ class ICopyTarget(Interface):
         """How many messages there are, by cluster and kind."""
 
 
+@frozen
+class Limits:
+    """How much of one receiver may wait to be stored: messages, and bytes."""
+
+    messages: int
+    size: int
+
+
 class IReceiver(Interface):
     """Lets line protocol in. A service; its order of life is kept by whoever owns it."""
 
     account = Attribute("The books, an :class:`ccstore.accounting.Account`.")
+    intake = Attribute("The way of its lines, an :class:`ccstore.intake.Intake`.")
 
     def listen() -> str:
-        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`."""
+        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`.
+
+        A port that is open already stays so beside it, until :meth:`leave`.
+        """
+
+    def reconfigure(config: Any, limits: Limits) -> bool:
+        """Go on with another configuration of the same type; connections stay, and have its limits.
+
+        Files for TLS are read again, whatever has changed. False if the port that is open will not do: then
+        the next :meth:`listen` opens the other one.
+        """
+
+    def leave() -> Awaitable[None]:
+        """Close the port that was open before the last :meth:`listen`; connections stay."""
 
     def stop_listening() -> Awaitable[None]:
         """Let nobody new in."""
@@ -167,5 +197,5 @@ class IReceiver(Interface):
     def drain() -> Awaitable[None]:
         """Take in what has arrived already, within a second or so, and close the connections."""
 
-    def figures() -> dict[str, object]:
+    def figures() -> Figures:
         """Figures besides the books."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
 
-from OpenSSL import SSL, crypto
-from twisted.internet.defer import Deferred
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorCore, ITransport
 from twisted.internet.protocol import ServerFactory, connectionDone
-from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -23,13 +24,16 @@ from ccstore.addresses import where as where
 from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
-from ccstore.config.pem import certificates, private_key
+from ccstore.figures import Figures, counter, gauge
 from ccstore.greetings import is_http
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.openfiles import AdmittingFactory, OpenFiles
 from ccstore.proxied import PREFIX, ProxiedFactory
+from ccstore.renewal import UNUSABLE, Material, Renewal, material_of, material_of_endpoint
 
 _WARN_EVERY = 10.0
+#: Newcomers that the system keeps waiting at a port.
+_BACKLOG = 1024
 
 #: What OpenSSL says of a handshake that failed, and what it comes from.
 _HANDSHAKES = {
@@ -67,6 +71,25 @@ class ListenError(Exception):
                 return "address"
         return "port"
 
+    @property
+    def is_taken(self) -> bool:
+        """Somebody listens there already, who may be ourselves."""
+        cause = self.__context__
+        if not isinstance(cause, CannotListenError):
+            return False
+        # A socket in the file system has a lock beside it, and no error of the system.
+        is_error = isinstance(cause.socketError, Exception)
+        return not is_error or getattr(cause.socketError, "errno", None) == errno.EADDRINUSE
+
+    def at(self, part: str) -> str:
+        """The text, with the place in the configuration.
+
+        :param part: ``receivers.NAME`` or ``api``.
+        """
+        name = part.partition(".")[2]
+        text = str(self).removeprefix(f"receiver {name!r}: ").removeprefix("api: ")
+        return f"{part}.{self.key}: {text}"
+
 
 def listen(
     reactor: IReactorCore,
@@ -86,7 +109,7 @@ def listen(
     :param for_questions: see :meth:`OpenFiles.has_room`.
     """
     is_proxied, inner = _inner(endpoint or "")
-    opener = _Opener(reactor, what, files, for_questions=for_questions, is_proxied=is_proxied)
+    opener = _Opener(reactor, what, inner, files, for_questions=for_questions, is_proxied=is_proxied)
     if endpoint is not None:
         try:
             return _now(serverFromString(cast(Any, opener), inner).listen(factory))
@@ -97,11 +120,12 @@ def listen(
     host = "127.0.0.1" if address == "localhost" else address
     try:
         if tls is None:
-            return opener.listenTCP(port, factory, backlog=1024, interface=host)
-        return opener.listenSSL(port, factory, _tls_options(tls), backlog=1024, interface=host)
+            return opener.listenTCP(port, factory, backlog=_BACKLOG, interface=host)
+        renewal = Renewal(lambda: material_of(tls), cast(Any, reactor), what, why)
+        return opener.listen_tls(port, factory, renewal, backlog=_BACKLOG, interface=host)
     except CannotListenError as error:
         raise ListenError(f"{what}: cannot listen on {address or '*'}:{port}: {why(error)}") from None
-    except (Unfit, OSError, TypeError, ValueError, SSL.Error, crypto.Error) as error:
+    except UNUSABLE as error:
         raise ListenError(f"{what}: {why(error)}", "port" if tls is None else "tls_certificate") from None
 
 
@@ -134,19 +158,6 @@ def why(error: Exception, endpoint: str = "") -> str:
     return complaint(error)
 
 
-def _tls_options(tls: TlsConfig) -> CertificateOptions:
-    own, *chain = certificates(tls.certificate)
-    options: dict[str, Any] = {
-        "privateKey": private_key(tls.key, own),
-        "certificate": own,
-        "extraCertChain": chain,
-    }
-    if tls.client_ca is not None:
-        authorities = [crypto.X509.from_cryptography(ca) for ca in certificates(tls.client_ca)]
-        options["trustRoot"] = trustRootFromCertificates(map(Certificate, authorities))
-    return CertificateOptions(**options)
-
-
 class _Opener:
     """The reactor, as endpoints use it, but that whoever connects has to pass what is ours.
 
@@ -155,10 +166,18 @@ class _Opener:
     """
 
     def __init__(
-        self, reactor: IReactorCore, what: str, files: OpenFiles, *, for_questions: bool, is_proxied: bool
+        self,
+        reactor: IReactorCore,
+        what: str,
+        endpoint: str,
+        files: OpenFiles,
+        *,
+        for_questions: bool,
+        is_proxied: bool,
     ) -> None:
         self._reactor: Any = reactor
         self._what = what
+        self._endpoint = endpoint
         self._files = files
         self._for_questions = for_questions
         self._is_proxied = is_proxied
@@ -212,10 +231,21 @@ class _Opener:
         interface: str = "",
     ) -> IListeningPort:
         """See :meth:`IReactorSSL.listenSSL`."""
-        # Made with the first connection otherwise, and what OpenSSL dislikes about a certificate or a key
-        # would show only then.
-        contextFactory.getContext()
-        tls = _TlsFactory(contextFactory, factory, self._reactor, self._what)
+        given: CertificateOptions | None = contextFactory
+
+        def read() -> Material:
+            nonlocal given
+            options, given = given, None  # these were read just now
+            return material_of_endpoint(self._endpoint, options)
+
+        renewal = Renewal(read, self._reactor, self._what, lambda error: why(error, self._endpoint))
+        return self.listen_tls(port, factory, renewal, backlog=backlog, interface=interface)
+
+    def listen_tls(
+        self, port: int, factory: ServerFactory[Any], renewal: Renewal, backlog: int, interface: str
+    ) -> IListeningPort:
+        """As :meth:`listenSSL`, with what is looked after."""
+        tls = _TlsFactory(renewal, factory, self._reactor, self._what)
         return self.listenTCP(port, cast(Any, tls), backlog=backlog, interface=interface)
 
 
@@ -246,19 +276,25 @@ class _TlsConnection(BufferingTLSTransport):
 class _TlsFactory(TLSMemoryBIOFactory):
     """Makes connections with TLS.
 
+    :ivar renewal: what it uses for that.
     :ivar failures: how many of them came to nothing, or ended by an error of TLS.
     """
 
     log = Logger()
     protocol = _TlsConnection
 
-    def __init__(
-        self, options: CertificateOptions, factory: ServerFactory[Any], clock: Any, what: str
-    ) -> None:
-        super().__init__(options, False, factory, clock)
+    def __init__(self, renewal: Renewal, factory: ServerFactory[Any], clock: Any, what: str) -> None:
+        super().__init__(renewal, False, factory, clock)
+        self.renewal = renewal
         self.failures = 0
         self._what = what
         self._warnings = RateLimit(clock, _WARN_EVERY)
+
+    def startFactory(self) -> None:
+        self.renewal.start()
+
+    def stopFactory(self) -> None:
+        self.renewal.stop()
 
     def failed(self, error: SSL.Error, sender: str) -> None:
         """Count a connection without TLS, and say so now and then."""
@@ -293,23 +329,158 @@ def _inner(endpoint: str) -> tuple[bool, str]:
     return is_proxied, endpoint[len(PREFIX) :] if is_proxied else endpoint
 
 
-def figures_of(port: IListeningPort | None) -> dict[str, object]:
-    """How many connections to a port came to nothing before anything of them was read, by reason.
-
-    ``refused_no_files``: too many files were open; ``no_proxy_header``: at a port for load balancers, it was
-    from none; ``tls_failures``: they did not agree on TLS.
-    """
-    figures: dict[str, object] = {"refused_no_files": 0, "no_proxy_header": 0, "tls_failures": 0}
+def _layers(port: IListeningPort | None) -> Iterator[object]:
+    """What connections to a port pass, from the outside."""
     factory = getattr(port, "factory", None)
-    if isinstance(factory, AdmittingFactory):
-        figures["refused_no_files"] = factory.refused
-        factory = factory.wrappedFactory
-    if isinstance(factory, ProxiedFactory):
-        figures["no_proxy_header"] = factory.failures
-        factory = factory.wrappedFactory
-    if isinstance(factory, _TlsFactory):
-        figures["tls_failures"] = factory.failures
-    return figures
+    while factory is not None:
+        yield factory
+        factory = getattr(factory, "wrappedFactory", None)
+
+
+def _refusals(port: IListeningPort | None) -> Counter[str]:
+    """How many connections to a port came to nothing before anything of them was read, by reason."""
+    counts: Counter[str] = Counter()
+    for layer in _layers(port):
+        if isinstance(layer, AdmittingFactory):
+            counts["refused_no_files"] = layer.refused
+        elif isinstance(layer, ProxiedFactory):
+            counts["no_proxy_header"] = layer.failures
+        elif isinstance(layer, _TlsFactory):
+            counts["tls_failures"] = layer.failures
+    return counts
+
+
+class Place(Protocol):
+    """Where a server listens; see :class:`ccstore.config.TcpReceiverConfig`."""
+
+    @property
+    def endpoint(self) -> str | None: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def tls(self) -> TlsConfig | None: ...
+
+
+class ServerPort:
+    """The port of a server. It may move while the server runs, and whoever is connected stays so.
+
+    :param what: who wants to listen, for errors and the log.
+    :param for_questions: see :meth:`OpenFiles.has_room`.
+    :ivar port: the one that is open, or None.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorCore,
+        factory: ServerFactory[Any],
+        what: str,
+        files: OpenFiles,
+        *,
+        for_questions: bool = False,
+    ) -> None:
+        self._reactor = reactor
+        self._factory = factory
+        self._what = what
+        self._place: Place | None = None
+        self._former: list[IListeningPort] = []
+        self._files = files
+        self._for_questions = for_questions
+        self._refusals: Counter[str] = Counter()  # of those that are closed
+        self.port: IListeningPort | None = None
+
+    def open(self, place: Place) -> str:
+        """Listen there, at once and beside a port that is open already; the address, for people.
+
+        If :class:`ListenError` is raised, nothing has changed.
+        """
+        port = listen(
+            self._reactor,
+            self._factory,
+            what=self._what,
+            endpoint=place.endpoint,
+            address=place.address,
+            port=place.port,
+            tls=place.tls,
+            files=self._files,
+            for_questions=self._for_questions,
+        )
+        if self.port is not None:
+            self._former.append(self.port)
+        self.port, self._place = port, place
+        return where(port)
+
+    def stays(self, place: Place) -> bool:
+        """Whether the port that is open will do for that place, if need be with other files for TLS."""
+        here = self._place
+        if here is None or self.port is None or _kind_of(here) != _kind_of(place):
+            return False
+        renewal = self._renewal
+        if renewal is not None and place.tls is not None and place.tls != here.tls:
+            tls = place.tls
+            renewal.read_from(lambda: material_of(tls))
+        elif renewal is not None:
+            renewal.look()
+        self._place = place
+        return True
+
+    async def close_former(self) -> None:
+        """Close what was open before the last :meth:`open`."""
+        former, self._former = self._former, []
+        for port in former:
+            _let_in(port)
+            self._refusals.update(_refusals(port))
+        await gatherResults([maybeDeferred(port.stopListening) for port in former])
+
+    async def close(self) -> None:
+        """Let nobody new in."""
+        if self.port is not None:
+            self._former.append(self.port)
+            self.port = None
+        await self.close_former()
+
+    @property
+    def _renewal(self) -> Renewal | None:
+        layers = [layer for layer in _layers(self.port) if isinstance(layer, _TlsFactory)]
+        return layers[0].renewal if layers else None
+
+    def figures(self) -> Figures:
+        """Connections that came to nothing, by reason, and with TLS, when the certificate runs out."""
+        counts = Counter(self._refusals)
+        for port in (*self._former, self.port):
+            counts.update(_refusals(port))
+        found = Figures(
+            refused_no_files=counter(
+                counts["refused_no_files"], "Connections that were refused, since too many files were open."
+            ),
+            no_proxy_header=counter(
+                counts["no_proxy_header"], "Connections to a port for load balancers that were from none."
+            ),
+            tls_failures=counter(counts["tls_failures"], "Connections that ended before TLS was agreed on."),
+        )
+        return found if self._renewal is None else found | expiry(self._renewal)
+
+
+def expiry(renewal: Renewal) -> Figures:
+    """When a certificate runs out."""
+    return Figures(
+        certificate_expires=gauge(renewal.material.ends_at, "Unix time at which the certificate runs out.")
+    )
+
+
+def _let_in(port: Any) -> None:
+    """Let those in who wait at a port that is about to be closed: they may have sent something already."""
+    if hasattr(port, "numberAccepts"):  # a plugin of Twisted may open ports of any kind
+        port.numberAccepts = _BACKLOG
+        port.doRead()
+
+
+def _kind_of(place: Place) -> tuple[object, ...]:
+    """What a port is opened for; other files for TLS need no other port."""
+    if place.endpoint is not None:
+        return (place.endpoint,)
+    return place.address, place.port, place.tls is not None
 
 
 def openssl_says(error: SSL.Error) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 from collections.abc import Callable, Sequence
@@ -23,15 +22,6 @@ _HOW: Final = "LimitNOFILE= in the systemd unit, or `ulimit -n`"
 #: Seconds for which a shortage is told of after the last connection was refused, and between two warnings.
 _IS_RECENT: Final = 60.0
 _WARN_EVERY: Final = 10.0
-
-
-def raise_limit() -> None:
-    """Raise the limit of open files as far as the process may; 1,024 is the usual one, for old programs."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # If it cannot be raised it stays, and the log says what it is too low for.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class OpenFiles:

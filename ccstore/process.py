@@ -5,19 +5,25 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from ccstore.openfiles import raise_limit
-
 #: Seconds a thread may hold the interpreter while another wants it. The database's thread needs it often and
 #: briefly: half a dozen times for a body of a thousand lines. It would otherwise wait for the busy reactor
 #: 5 ms each time.
 _SWITCH_INTERVAL = 0.0001
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+#: The configuration is to be read again.
+_RELOADING = signal.SIGHUP
+
+
+def hold_reloads() -> None:
+    """From now on the signal to reload waits until the daemon runs, instead of ending the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [_RELOADING])
 
 
 class Process:
@@ -50,9 +56,13 @@ class Process:
         # The reactor installs its handlers when it runs. A signal that comes between the first open port and
         # that moment waits, since it would end the process without an orderly stop.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        hold_reloads()
 
-    def is_running(self) -> None:
-        """The reactor runs, and stops at a signal: let those in that came meanwhile."""
+    def is_running(self, reload: Callable[[], None]) -> None:
+        """The reactor runs, and stops at a signal: let those in that came meanwhile.
+
+        :param reload: called at a signal to reload, in the middle of whatever the reactor is doing.
+        """
         handlers = {int(number): signal.getsignal(number) for number in _STOPPING}
         is_stopping = False
 
@@ -70,7 +80,9 @@ class Process:
                 handler
             ):  # otherwise it is ignored, as it is for what a shell has put to the background
                 signal.signal(number, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        # Also where it was ignored, as nohup has it: to reload is harmless, and to be ended is not.
+        signal.signal(_RELOADING, lambda number, frame: reload())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, _RELOADING))
 
     def fail(self, reasons: Sequence[str]) -> None:
         """Leave nothing behind, and tell whoever waits in the foreground."""
@@ -83,3 +95,12 @@ class Process:
             with contextlib.suppress(OSError):
                 # Of more than this, only a part is read.
                 os.write(pipe, b"1 " + "; ".join(reasons).encode()[:98])
+
+
+def raise_limit() -> None:
+    """Raise the limit of open files as far as the process may; 1,024 is the usual one, for old programs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # If it cannot be raised it stays, and the log says what it is too low for.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

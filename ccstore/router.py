@@ -50,13 +50,17 @@ class Router:
     ) -> None:
         self._store = store
         self._clock = clock
+        self.reconfigure(retention=retention, store_logs=store_logs, store_heartbeats=store_heartbeats)
+        self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
+        self._refused_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
+        self._in_cluster: dict[tuple[Series, str], Series] = {}
+
+    def reconfigure(self, *, retention: float, store_logs: bool, store_heartbeats: bool) -> None:
+        """Go on with other settings."""
         self._retention = int(retention * 1e9)
         self._retention_shown = show_duration(retention)
         self._store_logs = store_logs
         self._store_heartbeats = store_heartbeats
-        self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
-        self._refused_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
-        self._in_cluster: dict[tuple[Series, str], Series] = {}
 
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""

@@ -7,17 +7,24 @@ from typing import Any, NoReturn
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from ccstore import __version__
 from ccstore.accounting import Account
 from ccstore.api.service import ApiService
+from ccstore.figures import Figures, gauge, text
 from ccstore.interfaces import IReceiver, StoreError
 from ccstore.listening import ListenError
 from ccstore.openfiles import OpenFiles
 from ccstore.process import Process
+from ccstore.reload import Reloader
 from ccstore.storage.service import StorageService
+
+#: Seconds that what a receiver has taken in may wait to be stored before it is told of as gone, and between
+#: two looks at that.
+_COMMITTED, _LOOK = 5.0, 0.05
 
 
 class StartError(SystemExit):
@@ -67,9 +74,9 @@ class EventStoreService(MultiService):
         self._files = files
         self._connections = connections
         self._receivers: list[IReceiver] = []
-        self._accounts: list[Account] = []
-        self._api: ApiService | None = None
-        self._listeners: list[tuple[str, Any]] = []  # and where the configuration has them
+        self._api: tuple[ApiService, Account] | None = None
+        self._former: dict[str, Account] = {}  # of receivers that are gone
+        self._reloader: Reloader | None = None
         self._instance = instance
         self._database_key = database_key
         self._missing = missing
@@ -83,17 +90,64 @@ class EventStoreService(MultiService):
         storage.setServiceParent(self)
 
     def add_receiver(self, receiver: IReceiver) -> None:
+        """Let a receiver be one of us, and start it if the daemon runs: then it listens already."""
+        self._former.pop(receiver.account.name, None)
+        receiver.intake.take_up_books()
         self._receivers.append(receiver)
-        self._listeners.append((f"receivers.{receiver.account.name}", receiver))
-        self._accounts.append(receiver.account)
         receiver.setServiceParent(self)  # type: ignore[attr-defined]
 
     def set_api(self, api: ApiService, account: Account) -> None:
-        self._api = api
-        self._listeners.append(("api", api))
-        self._accounts.append(account)
-        self._api = api
+        self._api = (api, account)
         api.setServiceParent(self)
+
+    def set_reloader(self, reloader: Reloader) -> None:
+        """What to do at a signal to read the configuration again."""
+        self._reloader = reloader
+
+    @property
+    def _listeners(self) -> list[tuple[str, Any]]:
+        """Those with a port, and where the configuration has them."""
+        found: list[tuple[str, Any]] = [
+            (f"receivers.{receiver.account.name}", receiver) for receiver in self._receivers
+        ]
+        return found if self._api is None else [*found, ("api", self._api[0])]
+
+    @property
+    def _accounts(self) -> list[Account]:
+        """The books of all who take lines in."""
+        found = [receiver.account for receiver in self._receivers]
+        return found if self._api is None else [*found, self._api[1]]
+
+    # -- for reloading, see :class:`ccstore.reload.Daemon`
+
+    @property
+    def api(self) -> ApiService:
+        assert self._api is not None
+        return self._api[0]
+
+    def receiver(self, name: str) -> IReceiver:
+        return next(receiver for receiver in self._receivers if receiver.account.name == name)
+
+    def account(self, name: str) -> Account | None:
+        return {**self._former, **{each.account.name: each.account for each in self._receivers}}.get(name)
+
+    def take_out(self, receiver: IReceiver) -> None:
+        self._receivers.remove(receiver)
+        self._former[receiver.account.name] = receiver.account
+        receiver.disownServiceParent()  # type: ignore[attr-defined]
+
+    async def see_off(self, receiver: IReceiver) -> None:
+        await _all([receiver.drain()])
+        receiver.intake.flush()
+        for _ in range(round(_COMMITTED / _LOOK)):
+            if not receiver.account.waiting:
+                break
+            await deferLater(self._reactor, _LOOK)
+        if receiver.account.name in self._former:
+            self.log.info("{summary}; this receiver is gone", summary=receiver.account.summary())
+
+    def arrange(self, names: Sequence[str]) -> None:
+        self._receivers.sort(key=lambda receiver: names.index(receiver.account.name))
 
     # -- IService
 
@@ -115,8 +169,7 @@ class EventStoreService(MultiService):
                 place = listener.listen()
                 places.append(place if listener.name == "api" else f"receiver {listener.name}: {place}")
             except ListenError as error:
-                text = str(error).removeprefix(f"receiver {listener.name!r}: ").removeprefix("api: ")
-                problems.append(f"{part}.{error.key}: {text}")
+                problems.append(error.at(part))
         # The database is opened later, but what is plain to see can be said now, with the rest.
         missing = self._missing()
         if missing is not None:
@@ -147,7 +200,12 @@ class EventStoreService(MultiService):
         """From now on, a signal leads to an orderly stop; whoever reads this in the log may rely on it."""
         self.log.info("ccstore {version} runs", version=__version__)
         if self._process is not None:
-            self._process.is_running()
+            self._process.is_running(lambda: self._reactor.callFromThread(self.reload))
+
+    def reload(self) -> None:
+        """Read the configuration again."""
+        if self._reloader is not None:
+            self._reloader.reload()
 
     def stopService(self) -> Deferred[None]:
         Service.stopService(self)
@@ -156,11 +214,13 @@ class EventStoreService(MultiService):
     async def _stop(self) -> None:
         signal = None if self._process is None else self._process.stopped_by
         self.log.info("stopping{why}", why="" if signal is None else f": {signal}")
+        if self._reloader is not None:
+            await self._reloader.stop()
         await _all([listener.stop_listening() for _, listener in self._listeners])
         # What has arrived may wait for earlier lines to be committed, which goes on meanwhile.
         await _all([listener.drain() for _, listener in self._listeners])
         await self._storage.stop()
-        for account in self._accounts:
+        for account in [*self._accounts, *self._former.values()]:
             if account.received:
                 self.log.info("{summary}", summary=account.summary())
             if not account.is_balanced:
@@ -189,21 +249,25 @@ class EventStoreService(MultiService):
 
     def figures(self) -> Mapping[str, object]:
         """What ``/api/stats`` shows besides the storage's own."""
-        receivers: dict[str, object] = {
-            receiver.account.name: {**receiver.account.as_json(), **receiver.figures()}
+        receivers: dict[str, Figures] = {
+            receiver.account.name: receiver.account.figures() | receiver.figures()
             for receiver in self._receivers
         }
         if self._api is not None:
-            account = self._accounts[-1]
-            receivers[account.name] = {**account.as_json(), **self._api.figures()}
+            api, account = self._api
+            receivers[account.name] = account.figures() | api.figures()
         return {
             "receivers": receivers,
-            "ccstore": {
-                "version": __version__,
-                "instance": self._instance,
-                "uptime": round(self._reactor.seconds() - self._started_at, 3),
-                "open_files_limit": self._files.limit,
-            },
+            "ccstore": Figures(
+                version=text(__version__),
+                instance=text(self._instance),
+                uptime=gauge(
+                    round(self._reactor.seconds() - self._started_at, 3),
+                    "Time since the start.",
+                    metric="uptime_seconds",
+                ),
+                open_files_limit=gauge(self._files.limit, "Open files that the process may have."),
+            ),
         }
 
 

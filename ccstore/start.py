@@ -9,18 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
+from ccstore.process import hold_reloads
+
 #: The configuration of the Go daemon, if it is not told of another.
 GO_CONFIG: Final = "./config.json"
 
 
 def run(options: Sequence[str]) -> int:
     """Start the daemon in the foreground, without a pid file, which has no use there."""
+    hold_reloads()
     return _start("ccstore run", options)
 
 
 def run_as_go(options: Sequence[str]) -> int:
     """Start the daemon as the Go daemon starts, which has no commands, and reads a file in any case."""
     is_given = any(_names_config(word) for word in options)
+    hold_reloads()
     return _start("ccstore", options if is_given else ["--config", GO_CONFIG, *options])
 
 

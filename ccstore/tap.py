@@ -5,43 +5,51 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 
-from ccstore import __version__
+from ccstore.accounting import Account
 from ccstore.api.app import Api
 from ccstore.api.service import ApiService
 from ccstore.config import (
+    ApiConfig,
     BackendConfig,
     Config,
     ConfigError,
     EecptReceiverConfig,
     HttpReceiverConfig,
     NatsReceiverConfig,
+    Problem,
     ReceiverConfig,
     SqliteConfig,
     TcpReceiverConfig,
+    UdpReceiverConfig,
     load_config,
     missing_folder,
 )
+from ccstore.config.values import Words
+from ccstore.describing import FILE, choice
 from ccstore.flags import GoOptions
 from ccstore.intake import Intake
-from ccstore.interfaces import IBackend, IMessageSink, IReceiver
+from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
 from ccstore.introduction import introduce, settings
-from ccstore.lineprotocol import Precision, SeriesCache
-from ccstore.logs import LEVELS, make_log
+from ccstore.lineprotocol import SeriesCache
+from ccstore.logs import LEVELS, Log, make_log
 from ccstore.openfiles import OpenFiles
 from ccstore.pace import Pace
-from ccstore.process import Process
+from ccstore.process import Process, hold_reloads
 from ccstore.processing.sink import RuleSink
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.nats.receiver import NatsReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
+from ccstore.reload import Reloader
 from ccstore.router import Router
 from ccstore.service import EventStoreService
 from ccstore.storage.service import MAX_WAITING_SIZE, StorageService
@@ -49,7 +57,15 @@ from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.web import Room
 
-#: The types of receivers, as rules see them in ``meta.source``.
+#: The types of receivers; one that is a special case of another goes before it.
+_KINDS = {
+    "tcp": TcpReceiverConfig,
+    "udp": UdpReceiverConfig,
+    "eecpt": EecptReceiverConfig,
+    "http": HttpReceiverConfig,
+    "nats": NatsReceiverConfig,
+}
+#: The same, as rules see them in ``meta.source``.
 _SOURCES = {
     "tcp": "TcpReceiver",
     "udp": "UdpReceiver",
@@ -62,11 +78,9 @@ _SOURCES = {
 class Options(GoOptions):
     """The options of ``twistd ccstore``; those of the Go daemon mean here what they mean there."""
 
-    synopsis = "[options]"
-    longdesc = "A short-term store for the events and logs of HPC clusters."
     optParameters = [
         ["config", "c", None, "Configuration file, JSON or YAML; without it, SQLite and loopback ports."],
-        ["loglevel", "l", "info", f"What the log has: {', '.join(LEVELS)}."],
+        ["loglevel", "l", None, "The least that the log has; else log_level in the file, else info."],
     ]
     optFlags = [
         ["logdate", None, "Date and time in each line of the log, in systemd's journal too."],
@@ -75,19 +89,59 @@ class Options(GoOptions):
         ["strict", None, "Take warnings about the configuration for problems."],
     ]
 
+    option_values = {"config": FILE, "loglevel": choice(*LEVELS)}
+
     config: Config
-    config_path: Path | None
+    path: Path | None
+
+    @property
+    def _only_checks(self) -> bool:
+        return self.full_name == "ccstore check"
+
+    @property
+    def hidden(self) -> Collection[str]:  # type: ignore[override]
+        return ("check", "loglevel", "logdate") if self._only_checks else ()
+
+    @property
+    def longdesc(self) -> str:
+        if self._only_checks:
+            return "Reads a configuration, and lists everything that is wrong with it. Nothing is started."
+        return (
+            "Starts the daemon, a short-term store for the events and logs of HPC clusters. Without a "
+            "configuration file, it keeps them in ccstore.db in the working directory, and listens on the "
+            "loopback only."
+        )
+
+    @property
+    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+        if self._only_checks:
+            return (("0", "The configuration is good."), ("1", "It is not, or the options are wrong."))
+        return (
+            ("0", "Asked for the check, the version or the help text, it did that."),
+            ("1", "The options or the configuration are wrong, or the daemon cannot start."),
+            ("signal", "The daemon was stopped: it ends by SIGTERM or SIGINT itself."),
+        )
+
+    def load(self) -> Config:
+        """Read the configuration; raises :class:`ConfigError`."""
+        return load_config(self.path, cwd=self._cwd, environ=os.environ, lenient=bool(self["lenient"]))
+
+    def level_for(self, config: Config) -> str:
+        """What the log has: the command goes before the file."""
+        return (self["loglevel"] or config.log_level or "info").lower()
 
     def postOptions(self) -> None:
         """Read the configuration here, in the directory the command was given in. Exits if it is wrong."""
-        level = self["loglevel"].lower()
-        if level not in LEVELS:
+        level = self["loglevel"]
+        if level is not None and level.lower() not in LEVELS:
             names = ", ".join(LEVELS)
-            print(f"--loglevel: expected one of {names}, got {self['loglevel']!r}", file=sys.stderr)
+            print(f"--loglevel: expected one of {names}, got {level!r}", file=sys.stderr)
             raise SystemExit(1)
-        path = self.config_path = None if self["config"] is None else Path(self["config"]).absolute()
+        self.path = path = None if self["config"] is None else Path(self["config"]).absolute()
+        # Where relative paths are looked up whenever it is read, wherever the daemon runs.
+        self._cwd = Path.cwd()
         try:
-            self.config = load_config(path, cwd=Path.cwd(), environ=os.environ, lenient=bool(self["lenient"]))
+            self.config = self.load()
         except ConfigError as error:
             print(error, file=sys.stderr)
             raise SystemExit(1) from None
@@ -101,28 +155,20 @@ class Options(GoOptions):
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
             raise SystemExit(0)
 
-    def getSynopsis(self) -> str:
-        """For whoever called us by another name than twistd's, see :mod:`ccstore.cli`."""
-        command = getattr(self.parent, "command", None)
-        return super().getSynopsis() if command is None else f"Usage: {command} {self.synopsis}"
-
-    def opt_version(self) -> None:
-        """Print the version, and exit."""
-        print(f"ccstore {__version__}")
-        raise SystemExit(0)
-
 
 def makeService(options: Options, reactor: Any = None) -> EventStoreService:
     """Put the daemon together. Nothing is opened before it starts, but for the log."""
     if reactor is None:
         from twisted.internet import reactor
     twistd: Mapping[str, Any] = options.parent or {}
-    observer = None
+    if twistd:
+        hold_reloads()
+    log: Log | None = None
     if twistd and not twistd.get("logger") and not twistd.get("syslog"):
         log_file = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-        level = options["loglevel"].lower()
+        level = options.level_for(options.config)
         try:
-            observer = make_log(
+            log = make_log(
                 level,
                 log_file,
                 reactor,
@@ -139,13 +185,29 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
         pidfile=Path(pidfile).absolute() if pidfile else None,
         status_pipe=lambda: twistd.get("statusPipe"),
     )
+
+    def read() -> Deferred[Config]:
+        if options.path is not None and options.path.exists() and not options.path.is_file():
+            # A pipe would be waited for for ever.
+            problem = Problem(str(options.path), "", Words("something else"), "a file, to read it again")
+            return fail(ConfigError((problem,)))
+        # In a thread: it takes a while, and what is sent meanwhile goes on.
+        return deferToThreadPool(reactor, reactor.getThreadPool(), options.load)
+
     return build(
         options.config,
         reactor,
         process=process,
-        log_observer=observer,
-        introduction=introduce(options.config_path),
+        log_observer=log,
+        introduction=introduce(options.path),
+        path=options.path,
+        read=read,
+        set_level=lambda config: None if log is None else log.set_level(options.level_for(config)),
     )
+
+
+async def _no_file() -> Config:
+    raise AssertionError("there is no file")
 
 
 def build(
@@ -155,77 +217,166 @@ def build(
     process: Process | None = None,
     log_observer: ILogObserver | None = None,
     introduction: Sequence[str] = (),
+    path: Path | None = None,
+    read: Callable[[], Awaitable[Config]] = _no_file,
+    set_level: Callable[[Config], None] = lambda config: None,
 ) -> EventStoreService:
-    """The daemon for a configuration; see :class:`EventStoreService` for the rest."""
+    """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
-    def now() -> int:
-        return int(reactor.seconds() * 1e9)
-
-    storage_config = config.storage
-    instance = uuid.uuid4().hex[:16]
-    backend = make_backend(
-        storage_config.backend,
-        storage_config.retention_time,
-        now,
-        instance,
-        reactor,
-        # On a single core there is nothing to gain by it.
-        is_apart=len(os.sched_getaffinity(0)) > 1,
-    )
-    spool = storage_config.spool
-    storage = StorageService(
-        backend,
-        reactor,
-        retention=storage_config.retention_time,
-        flush_time=storage_config.flush_time,
-        batch_size=storage_config.batch_size,
-        max_waiting=storage_config.max_waiting,
-        spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
-    )
-    router = Router(
-        storage,
-        reactor,
-        retention=storage_config.retention_time,
-        store_logs=storage_config.store_logs,
-        store_heartbeats=storage_config.store_heartbeats,
-    )
-    files = OpenFiles(reactor)
+    :param path: where the configuration is, for people; ``read`` reads it again.
+    :param set_level: lets the log have what a configuration wants.
+    """
+    parts = _Parts(config, reactor, set_level)
     service = EventStoreService(
-        storage,
+        parts.storage,
         reactor,
-        files=files,
+        files=parts.files,
         connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
-        instance=instance,
-        database_key=_database_key(storage_config.backend),
-        missing=lambda: _missing(storage_config.backend),
+        instance=parts.instance,
+        database_key=_database_key(config.storage.backend),
+        missing=lambda: _missing(config.storage.backend),
         warnings=config.warnings,
         process=process,
         log_observer=log_observer,
         introduction=introduction,
         settings=settings(config),
     )
-    streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
-    # Receivers that can hold their senders back do so before the storage has to refuse anything.
-    share = 2 * max(1, streaming)
-    cache, pace, room = SeriesCache(), Pace(reactor), Room()
     for receiver in config.receivers:
-        service.add_receiver(
-            _receiver(
-                receiver,
-                router,
-                reactor,
-                cache,
-                pace,
-                room,
-                files,
-                max_waiting=storage_config.max_waiting // share,
-                max_waiting_size=MAX_WAITING_SIZE // share,
-            )
-        )
-    intake = Intake("api", "api", router, reactor, cache=cache, pace=pace)
-    api = Api(config.api, intake, storage, reactor, service.figures, service.samples, files.problems)
-    service.set_api(ApiService(config.api, api, reactor, room, files), intake.account)
+        service.add_receiver(parts.receiver(receiver))
+    service.set_api(*parts.api(config.api, service))
+    service.set_reloader(Reloader(config, path, read, parts, service))
     return service
+
+
+class _Parts:
+    """Makes the parts of the daemon, and knows those that are there only once."""
+
+    def __init__(self, config: Config, reactor: Any, set_level: Callable[[Config], None]) -> None:
+        self._reactor = reactor
+        self._set_level = set_level
+        self.files = OpenFiles(reactor)
+        self.instance = uuid.uuid4().hex[:16]
+        self._limits = _limits(config)
+        self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
+        settings = config.storage
+        backend = make_backend(
+            settings.backend,
+            settings.retention_time,
+            lambda: int(reactor.seconds() * 1e9),
+            self.instance,
+            reactor,
+            # On a single core there is nothing to gain by it.
+            is_apart=len(os.sched_getaffinity(0)) > 1,
+        )
+        spool = settings.spool
+        self.storage = StorageService(
+            backend,
+            reactor,
+            retention=settings.retention_time,
+            flush_time=settings.flush_time,
+            batch_size=settings.batch_size,
+            max_waiting=settings.max_waiting,
+            spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
+        )
+        self._router = Router(
+            self.storage,
+            reactor,
+            retention=settings.retention_time,
+            store_logs=settings.store_logs,
+            store_heartbeats=settings.store_heartbeats,
+        )
+
+    async def reconfigure(self, config: Config) -> None:
+        """See :class:`ccstore.reload.Parts`."""
+        self._set_level(config)
+        self._limits = _limits(config)
+        settings = config.storage
+        self._router.reconfigure(
+            retention=settings.retention_time,
+            store_logs=settings.store_logs,
+            store_heartbeats=settings.store_heartbeats,
+        )
+        await self.storage.reconfigure(
+            retention=settings.retention_time,
+            flush_time=settings.flush_time,
+            batch_size=settings.batch_size,
+            max_waiting=settings.max_waiting,
+            max_spooled=None if settings.spool is None else settings.spool.max_size,
+        )
+
+    def api(self, config: ApiConfig, service: EventStoreService) -> tuple[ApiService, Account]:
+        """The REST interface, and the books of what is written to it."""
+        intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
+        api = Api(
+            config, intake, self.storage, self._reactor, service.figures, service.samples, self.files.problems
+        )
+        return ApiService(config, api, self._reactor, self._room, self.files), intake.account
+
+    def receiver(self, config: ReceiverConfig, account: Account | None = None) -> IReceiver:
+        """See :class:`ccstore.reload.Parts`."""
+        reactor = self._reactor
+        sink: IMessageSink = self._router
+        if isinstance(config, EecptReceiverConfig):
+            sink = PhaseSink(config, sink, reactor)
+        intake = Intake(
+            config.name,
+            _kind(config),
+            self._with_rules(config, sink),
+            reactor,
+            cache=self._cache,
+            pace=self._pace,
+            account=account,
+            **_line_settings(config),
+        )
+        if isinstance(sink, PhaseSink):
+            return EecptReceiver(
+                cast(EecptReceiverConfig, config), intake, sink, reactor, self._room, self.files
+            )
+        if isinstance(config, HttpReceiverConfig):
+            return HttpReceiver(config, intake, reactor, self._room, self.files)
+        limits: dict[str, Any] = {"max_waiting": self._limits.messages, "max_waiting_size": self._limits.size}
+        if isinstance(config, TcpReceiverConfig):
+            return TcpReceiver(config, intake, reactor, files=self.files, **limits)
+        if isinstance(config, NatsReceiverConfig):
+            return NatsReceiver(config, intake, reactor, **limits)
+        return UdpReceiver(config, intake, reactor, **limits)
+
+    def reconfigure_receiver(
+        self, receiver: IReceiver, before: ReceiverConfig, config: ReceiverConfig
+    ) -> bool:
+        """See :class:`ccstore.reload.Parts`."""
+        if config != before:
+            sink = receiver.phases if isinstance(receiver, EecptReceiver) else self._router
+            receiver.intake.reconfigure(self._with_rules(config, sink), **_line_settings(config))
+        is_fine: bool = receiver.reconfigure(config, self._limits)
+        return is_fine
+
+    def _with_rules(self, config: ReceiverConfig, sink: IMessageSink) -> IMessageSink:
+        """The sink behind the rules, if there are any."""
+        if not config.rules:
+            return sink
+        return RuleSink(config.rules, f"{_SOURCES[_kind(config)]}({config.name})", sink, self._reactor)
+
+
+def _kind(config: ReceiverConfig) -> str:
+    """The type of a receiver, as the configuration names it."""
+    return next(kind for kind, made_for in _KINDS.items() if isinstance(config, made_for))
+
+
+def _line_settings(config: ReceiverConfig) -> dict[str, Any]:
+    """What lines of a receiver are like, see :class:`Intake`."""
+    return {
+        "cluster": config.cluster,
+        "precision": config.precision,
+        "max_line_length": getattr(config, "max_line_length", None),
+    }
+
+
+def _limits(config: Config) -> Limits:
+    """Receivers that can hold their senders back do so before the storage has to refuse anything."""
+    streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
+    share = 2 * max(1, streaming)
+    return Limits(config.storage.max_waiting // share, MAX_WAITING_SIZE // share)
 
 
 def make_backend(
@@ -273,40 +424,3 @@ def _database_key(config: BackendConfig) -> str:
 def _missing(config: BackendConfig) -> str | None:
     """What the database lacks to be opened, if that can be seen from outside."""
     return missing_folder(config.database_path) if isinstance(config, SqliteConfig) else None
-
-
-def _receiver(
-    config: ReceiverConfig,
-    router: Router,
-    reactor: Any,
-    cache: SeriesCache,
-    pace: Pace,
-    room: Room,
-    files: OpenFiles,
-    **limits: Any,
-) -> IReceiver:
-    def intake(kind: str, max_line_length: int | None = None, sink: IMessageSink = router) -> Intake:
-        if config.rules:
-            sink = RuleSink(config.rules, f"{_SOURCES[kind]}({config.name})", sink, reactor)
-        return Intake(
-            config.name,
-            kind,
-            sink,
-            reactor,
-            cluster=config.cluster,
-            precision=cast(Precision, config.precision),
-            max_line_length=max_line_length,
-            cache=cache,
-            pace=pace,
-        )
-
-    if isinstance(config, EecptReceiverConfig):
-        phases = PhaseSink(config, router, reactor)
-        return EecptReceiver(config, intake("eecpt", sink=phases), phases, reactor, room, files)
-    if isinstance(config, HttpReceiverConfig):
-        return HttpReceiver(config, intake("http"), reactor, room, files)
-    if isinstance(config, TcpReceiverConfig):
-        return TcpReceiver(config, intake("tcp", config.max_line_length), reactor, files=files, **limits)
-    if isinstance(config, NatsReceiverConfig):
-        return NatsReceiver(config, intake("nats"), reactor, **limits)
-    return UdpReceiver(config, intake("udp", config.max_line_length), reactor, **limits)

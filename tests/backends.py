@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -11,6 +11,7 @@ from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query, Row
@@ -80,6 +81,9 @@ class MemoryBackend:
     def open(self) -> None:
         self.is_open = True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
     def close(self) -> Deferred[None]:
         self.is_open = False
         return succeed(None)
@@ -140,8 +144,8 @@ class MemoryBackend:
     def tend(self, now: int) -> Deferred[None]:
         return succeed(None)
 
-    def status(self) -> Mapping[str, object]:
-        return {"messages": sum(map(len, self._stored.values()))}
+    def status(self) -> Figures:
+        return Figures(messages=gauge(sum(map(len, self._stored.values())), "Messages."))
 
 
 def _matches(message: Message, query: Query) -> bool:
@@ -208,6 +212,9 @@ class ScriptedBackend:
     def open(self) -> None:
         self.is_open = True
 
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
     def close(self) -> Deferred[None]:
         self.is_open = False
         return succeed(None)
@@ -239,5 +246,5 @@ class ScriptedBackend:
         self.tended.append(now)
         return self.tending()
 
-    def status(self) -> Mapping[str, object]:
-        return {"writes": len(self.writes)}
+    def status(self) -> Figures:
+        return Figures(writes=counter(len(self.writes), "Batches."))

@@ -27,8 +27,11 @@ def _usage(is_ca: bool) -> x509.KeyUsage:
     )
 
 
-def certificates(directory: Path) -> None:
-    """A CA, certificates for a server and a client that it signed, and a client that signed itself."""
+def certificates(directory: Path, days: float = 30) -> None:
+    """A CA, certificates for a server and a client that it signed, and a client that signed itself.
+
+    :param days: from now on, in which they are valid; at least as many before are, and one more.
+    """
     now = datetime.datetime.now(datetime.timezone.utc)
 
     def make(name: str, signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None, is_ca: bool) -> Any:
@@ -43,8 +46,8 @@ def certificates(directory: Path) -> None:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - datetime.timedelta(days=1 + abs(days)))
+            .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -368,6 +368,13 @@ class StoreContract:
         await self.store(message("new", NOW + 1))
         self.assertEqual(await self.texts(cutoff=NOW), ["new"])
 
+    async def test_another_retention_changes_nothing_that_is_stored(self) -> None:
+        for retention in (160.0, 160_000.0, 16.0):
+            await self.backend.retain(retention)
+            await self.store(message(str(retention)))
+            await self.backend.tend(NOW)
+        self.assertEqual(await self.texts(), ["160.0", "160000.0", "16.0"])
+
     # -- errors
 
     async def refuses(self, bad: Message, stored: int = 0) -> None:

@@ -27,7 +27,7 @@ from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite import apart, lock
-from ccstore.storage.sqlite.apart import WriterProcess
+from ccstore.storage.sqlite.apart import WriterApart, WriterProcess
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.lock import FileLock, InUse
 from ccstore.storage.sqlite.versions import DATABASE
@@ -58,6 +58,28 @@ class ApartContractTests(_Apart, StoreContract, TestCase):
         self.patch(apart, "_WORTH_ANNOUNCING", 1)
         self.patch(apart, "_UNLUCKY", 0)
         super().setUp()
+
+
+class RetentionTests(_Apart, TestCase):
+    async def test_the_process_and_its_successor_seal_by_another_retention(self) -> None:
+        backend = self.make_backend()
+        backend.open()
+        self.addCleanup(backend.close)
+        for number in range(2):
+            await backend.write(messages([f"{number}"]))
+            if not number:
+                await backend.retain(RETENTION / 100)
+            else:
+                assert isinstance(backend._writer, WriterApart)
+                backend._writer._process.close()
+            # A hundredth of the time after which it would have been sealed.
+            self.now += round(RETENTION / 1600 * SECOND)
+            await backend.tend(self.now)
+            with database(self.path) as connection:
+                (sealed,) = connection.execute(
+                    "SELECT count(*) FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL"
+                ).fetchone()
+            self.assertEqual(sealed, number + 1)
 
 
 @given(

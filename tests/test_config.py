@@ -169,8 +169,8 @@ def test_example_has_every_key() -> None:
 def test_the_rules_of_the_examples_are_good(load: Load) -> None:
     text = (CONF / "ccstore.yaml").read_text("utf-8")
     shown = yaml.safe_load(re.sub(r"^( *)#(?! |$)", r"\1", text, flags=re.M))
-    readme = (CONF.parent / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", readme, re.DOTALL)
+    page = (CONF.parent / "docs" / "rules.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", page, re.DOTALL)
     for process_messages in (
         {**shown["receivers"]["tcp"]["process_messages"], "stage_order": []},
         yaml.safe_load(block)["process_messages"],
@@ -630,6 +630,25 @@ def test_storage_values(load: Load) -> None:
     config = load(storage(**keys)).storage
     assert (config.retention_time, config.flush_time, config.batch_size) == (172800.0, 0.0, 5)
     assert (config.max_waiting, config.store_logs, config.store_heartbeats) == (9, False, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "mode"),
+    [("", 0o600), ("0600", 0o600), ("0640", 0o640), ("640", 0o640), ('"0640"', 0o640), ("0o640", 0o640)],
+)
+def test_the_mode_of_files(load: Load, written: str, mode: int) -> None:
+    """As YAML and people write it."""
+    line = f"  file_mode: {written}\n" if written else ""
+    text = f"receivers: {{}}\nstorage:\n{line}  backend: {{type: sqlite, database_path: x.db}}\n"
+    config: Any = load(text, "central.yaml").storage
+    assert (config.file_mode, config.backend.file_mode) == (mode, mode)
+
+
+@pytest.mark.parametrize("value", ["0644", 0o666, "0o777", True, "rw-------"])
+def test_modes_that_everybody_could_read_are_refused(load: Load, value: object) -> None:
+    said = problem(load, storage(file_mode=value))
+    assert said.startswith("storage.file_mode: got ")
+    assert said.endswith('expected "0600", or "0640" for files that the group may read')
 
 
 def test_max_process_is_ignored_with_a_warning(load: Load) -> None:

@@ -247,6 +247,7 @@ def test_each_unit_that_is_taken_for_another(precision: str, factor: int, said: 
 def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"stats": {"manager": {"errors": {"unavailable": "database is locked"}}}}, "database is locked"),
+        ({"stats": {"manager": {"errors": {"spool": "it was removed"}}}}, "be spooled: it was removed"),
         ({"stats": {"backend": {"errors": {"delete_sql_exec_failed": 2}}}}, "could not be deleted 2 times"),
         ({"figures": {"connected": False}}, "there is no connection to the NATS server"),
         ({"figures": {"slow_consumer": 5}}, "5 times the NATS server closed the connection"),
@@ -260,6 +261,8 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
         ({"figures": {"bad_requests": 5}}, "5 connections brought what is no request over HTTP"),
         ({"figures": {"cut_connections": 5}}, "5 connections were closed, since a request did not come"),
         ({"figures": {"foreign_requests": 5}}, "5 requests were refused, since their host"),
+        ({"figures": {"certificate_expires": int(NOW) + 3 * 86400}}, "the certificate expires in 3 days, at"),
+        ({"figures": {"certificate_expires": int(NOW) - 1}}, "the certificate has expired, at"),
         ({"figures": {"dropped": {"overload": 5}}}, "5 lines came faster than they could be stored"),
         ({"figures": {"dropped": {"store_unavailable": 5}}}, "5 lines could not be stored"),
         ({"figures": {"rejected": {"hung_up": 5}}}, "5 lines were not looked at"),
@@ -272,6 +275,7 @@ def test_what_the_store_and_the_receivers_say_of_themselves() -> None:
     # What a site has dropped by its own rules is as it should be.
     (finding,) = found(figures={"dropped": {"rule": 5}})
     assert not finding.is_problem
+    assert found(figures={"certificate_expires": int(NOW) + 15 * 86400}) == []
     assert found(figures={"kernel_drops": None, "refused_connections": 0}) == []
 
 

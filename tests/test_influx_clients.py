@@ -120,7 +120,7 @@ def test_what_cannot_be_stored_now_is_tried_again_and_comes_once(daemon: Daemon,
         other.execute("BEGIN IMMEDIATE")
         writer.write("alex", record=event("patience"))
         # Until the first attempt has failed.
-        daemon.wait_for("cannot write: database is locked")
+        daemon.wait_for("cannot write: .*database is locked")
         other.rollback()
         writer.close()  # waits for what is to be written
     assert failures == []

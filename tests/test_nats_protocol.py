@@ -280,13 +280,13 @@ class ConnectionTests(SynchronousTestCase):
     def test_tls_as_the_server_or_the_configuration_wants_it(self) -> None:
         self.begin('{"tls_required": true}')
         self.assertEqual((self.started, self.said()["tls_required"]), (["options"], True))
-        self.begin('{"tls_required": true}', tls="ours")
+        self.begin('{"tls_required": true}', tls=lambda: "ours")
         self.assertEqual(self.started, ["ours"])
-        self.begin('{"tls_available": true}', tls="ours")
+        self.begin('{"tls_available": true}', tls=lambda: "ours")
         self.assertEqual(self.started, ["ours"])
         self.begin('{"tls_available": true}')
         self.assertEqual(self.started, [])
-        self.begin(tls="ours", user="u", password="p")
+        self.begin(tls=lambda: "ours", user="u", password="p")
         self.assertEqual(self.wire.value(), b"")  # no password over an open line
         self.assertIn("the server has no TLS", self.refusal())
 

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
@@ -336,6 +336,92 @@ class PartitionTests(_Databases, TestCase):
         await backend.write(messages("c", self.now, hostname="old"))
         self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
         self.assertEqual(self.seen("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+
+
+class WhoseTests(_Databases, TestCase):
+    """Whatever is not possible now, the database and its server are named."""
+
+    def named(self, error: StoreUnavailable) -> str:
+        said = str(error)
+        where = f"the PostgreSQL database {self.database} on 127.0.0.1:{self.port}: "
+        self.assertTrue(said.startswith(where), said)
+        self.assertNotIn(PASSWORD, said)
+        return said.removeprefix(where)
+
+    async def failures(self, backend: PostgresBackend) -> list[str]:
+        found = []
+        for work in (
+            lambda: backend.write(messages("a")),
+            lambda: backend.query([Query("alex")], cutoff=0, max_rows=1, timeout=60),
+            lambda: backend.expire(self.now),
+        ):
+            with self.assertRaises(StoreUnavailable) as caught:
+                await work()
+            found.append(self.named(caught.exception))
+        return found
+
+    async def test_a_server_that_is_gone(self) -> None:
+        cutter = Cutter(reactor, self.server)
+        self.port = cutter.port.getHost().port
+        backend = self.backend_at(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        # It blocks, and what stands between takes the reactor.
+        await deferToThread(backend.open)
+        self.addCleanup(backend.close)
+        await cutter.port.stopListening()
+        for said in await self.failures(backend):
+            self.assertIn("refused", said)
+
+    async def test_what_the_server_says(self) -> None:
+        self.port = self.server.port
+        backend = self.open(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        self.sql("ALTER TABLE ccstore_stream RENAME TO elsewhere")
+        for said in (await self.failures(backend))[:2]:
+            self.assertEqual(said, 'relation "ccstore_stream" does not exist')
+
+
+class GivenUpTests(_Databases, TestCase):
+    """Queries that nobody waits for any more are ended in the server."""
+
+    def active(self) -> int:
+        return int(
+            self.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+                "current_database()"
+            )
+        )
+
+    async def until(self, count: int) -> None:
+        while self.active() != count:
+            await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+
+    async def test_at_once_and_others_are_answered(self) -> None:
+        backend = self.open()
+        await backend.write(messages("ab"))
+        with self.server.connection(self.database) as connection:
+            connection.autocommit = False
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE ccstore_stream IN ACCESS EXCLUSIVE MODE")
+                # Three are asked of the server, and two wait for their turn.
+                queries = [
+                    backend.query([Query("alex")] * 3, cutoff=0, max_rows=10, timeout=10**6) for _ in range(5)
+                ]
+                await self.until(3)
+                for query in queries:
+                    query.cancel()
+                    with self.assertRaises(CancelledError):
+                        await query
+                await self.until(0)
+            connection.rollback()
+        for _ in range(5):
+            self.assertEqual(await self.found_in(backend), ["a", "b"])
+
+    async def test_before_there_is_a_connection(self) -> None:
+        backend = self.open()
+        query = backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=10**6)
+        query.cancel()
+        with self.assertRaises(CancelledError):
+            await query
+        self.assertEqual(await self.found_in(backend), [])
 
 
 class SeveralTests(_Databases, TestCase):

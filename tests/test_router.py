@@ -573,7 +573,7 @@ def test_the_books_tell_what_became_of_each_line() -> None:
     account.reject("syntax", 3)
     account.drop("overflow", 5)
     assert account.is_balanced
-    assert account.as_json() == {
+    assert account.figures() == {
         "type": "tcp",
         "received": 18,
         "stored": 4,

@@ -13,15 +13,16 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.query import Query
+from ccstore.storage.sqlite import asking, dividing, merging, reader, streams, views, writer
 from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import dividing, merging, reader, streams, views, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.versions import DATABASE
 from tests.backends import NOW, SECOND, MemoryBackend, message, messages, read_at
@@ -856,9 +857,8 @@ class ConnectionTests(_Files, TestCase):
         backend = self.open()
         await backend.write(messages(map(str, range(5000))))
         ticks = count()
-        for module in (backend_module, reader):
-            self.patch(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-        self.patch(reader, "_PROGRESS_STEPS", 100)
+        self.patch(asking, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        self.patch(asking, "_PROGRESS_STEPS", 100)
         for _ in range(5):
             with self.assertRaises(QueryTimeout):
                 # Enough to begin with: it is the rows that take the rest.
@@ -869,6 +869,21 @@ class ConnectionTests(_Files, TestCase):
             [backend.query([Query("alex")], cutoff=0, max_rows=1, timeout=10**9) for _ in range(8)]
         )
         self.assertEqual([page.rows[0].text for (page,) in found], 8 * ["last"])
+
+    async def test_queries_that_nobody_waits_for_any_more_make_room_for_others(self) -> None:
+        backend = self.open()
+        await backend.write(messages(map(str, range(5000))))
+        # Each takes minutes, and only three can be answered at a time.
+        queries = [
+            backend.query([Query("alex", begin=2 * NOW)] * 10**6, cutoff=0, max_rows=10, timeout=10**6)
+            for _ in range(5)
+        ]
+        await deferLater(reactor, 0.05)  # type: ignore[arg-type]
+        for query in queries:
+            query.cancel()
+            with self.assertRaises(CancelledError):
+                await query
+        self.assertEqual((await texts(backend))[:2], ["0", "1"])
 
     async def test_a_query_sees_one_state_of_the_file(self) -> None:
         """What is written and dropped while it goes on changes nothing in its answers."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
 from importlib import resources
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -22,6 +23,7 @@ from werkzeug.routing import RequestRedirect
 
 from ccstore import __version__
 from ccstore.api.auth import Access, Gate
+from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.config import ApiConfig
@@ -29,9 +31,27 @@ from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.listening import address_of
-from ccstore.web import WebError, answer, argument, body_of, internal_error, later, to_json
+from ccstore.query import Page
+from ccstore.web import (
+    JSON,
+    Outgoing,
+    WebError,
+    answer,
+    argument,
+    body_of,
+    bytes_pieces,
+    header,
+    internal_error,
+    json_pieces,
+    later,
+    stream,
+    text_pieces,
+    to_json,
+)
 from ccstore.writing import write_body
 
+#: Rows whose texts are measured in one go.
+_COUNTED = 5000
 _P = ParamSpec("_P")
 _Handler = Callable[Concatenate["Api", IRequest, _P], Coroutine[Any, Any, bytes]]
 
@@ -83,14 +103,32 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
-        self._config = config
+        self._clock = clock
+        self.reconfigure(config)
         self.intake = intake
         self._store = store
-        self._clock = clock
         self._figures = figures
         self._samples = samples
         self._problems = problems
+        self._outgoing = Outgoing()
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
+        self._config = config
+
+    @app.route("/", methods=["GET"])
+    async def home(self, request: IRequest) -> bytes:
+        """What there is, for whoever opens the port in a browser."""
+        is_browser = "text/html" in (header(request, "accept") or "")
+        config = self._config
+        page = Home(has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
+        body = answer(request, 200, page.html() if is_browser else page.text())
+        kind = b"text/html" if is_browser else b"text/plain"
+        request.setHeader(b"content-type", kind + b"; charset=utf-8")
+        request.setHeader(b"content-security-policy", POLICY.encode())
+        request.setHeader(b"vary", b"Accept")
+        return body
 
     # Each with and without the last slash, and no redirect between them.
 
@@ -145,30 +183,45 @@ class Api:
             ) from None
         except StoreError as error:
             raise later(f"the query failed: {error}") from None
-        return answer(request, 200, to_json(asked.answer(pages, config.max_rows)))
+        with self._outgoing.hold(await self._size_of(pages)):
+            return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
+
+    async def _size_of(self, pages: Sequence[Page]) -> int:
+        """Characters of their texts."""
+        sizes = (len(row.text) for page in pages for row in page.rows)
+        size = 0
+        while some := [*islice(sizes, _COUNTED)]:
+            size += sum(some)
+            if len(some) == _COUNTED:
+                await self.intake.pace.turn()
+        return size
+
+    def _stream(
+        self, request: IRequest, pieces: Generator[bytes, None, None], content_type: bytes = JSON
+    ) -> Coroutine[Any, Any, bytes]:
+        return stream(request, pieces, turn=self.intake.pace.turn, content_type=content_type)
 
     @app.route("/api/stats", methods=["GET"])
     @app.route("/api/stats/", methods=["GET"])
     @_authorized
     async def stats(self, request: IRequest) -> bytes:
         """Counters and figures."""
-        return answer(request, 200, to_json({**self._store.stats(), **self._figures()}))
+        return await self._stream(request, json_pieces({**self._store.stats(), **self._figures()}))
 
     @app.route("/api/samples", methods=["GET"])
     @app.route("/api/samples/", methods=["GET"])
     @_authorized
     async def samples(self, request: IRequest) -> bytes:
         """A few of the lines that were not stored, with their senders and reasons."""
-        return answer(request, 200, to_json(self._samples()))
+        return await self._stream(request, json_pieces(self._samples()))
 
     @app.route("/metrics", methods=["GET"])
     @app.route("/metrics/", methods=["GET"])
     @_authorized
     async def metrics(self, request: IRequest) -> bytes:
         """The counters for Prometheus."""
-        body = answer(request, 200, render({**self._store.stats(), **self._figures()}))
-        request.setHeader(b"content-type", CONTENT_TYPE.encode())
-        return body
+        lines = render({**self._store.stats(), **self._figures()})
+        return await self._stream(request, text_pieces(lines), CONTENT_TYPE.encode())
 
     @app.route("/health", methods=["GET"])
     @app.route("/health/", methods=["GET"])
@@ -190,7 +243,7 @@ class Api:
     @app.route("/api/openapi.json/", methods=["GET"])
     async def openapi(self, request: IRequest) -> bytes:
         """The description of all this."""
-        return answer(request, 200, to_json(openapi_document()))
+        return await self._stream(request, json_pieces(openapi_document()))
 
     @app.route("/swagger", methods=["GET"])
     @app.route("/swagger/", methods=["GET"])
@@ -207,9 +260,8 @@ class Api:
             kind = _SWAGGER_FILES[file]
         else:
             raise WebError(404, "nothing here")
-        request.setHeader(b"content-type", kind.encode())
         request.setHeader(b"content-security-policy", _POLICY.encode())
-        return content
+        return await self._stream(request, bytes_pieces(content), kind.encode())
 
     # -- errors
 
@@ -225,7 +277,7 @@ class Api:
         if isinstance(error, RequestRedirect):
             error = NotFound()
         headers = {}
-        text = "nothing here, see /api/openapi.json"
+        text = "nothing here, / shows what there is"
         if isinstance(error, MethodNotAllowed):
             allowed = sorted(error.valid_methods or ())
             headers = {"allow": ", ".join(allowed)}

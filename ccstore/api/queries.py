@@ -38,14 +38,14 @@ class Request:
         return [query for entries in self.queries for query in entries]
 
     def answer(self, pages: Sequence[Page], max_rows: int) -> dict[str, object]:
-        """The answer to the request, with the pages for its flat queries."""
+        """The answer to the request, with the pages for its flat queries, for :func:`json_pieces`."""
         rest = iter(pages)
         results = [[self._entry(next(rest), max_rows) for _ in entries] for entries in self.queries]
         return {"results": results} if self.echo is None else {"queries": self.echo, "results": results}
 
     def _entry(self, page: Page, max_rows: int) -> dict[str, object]:
         entry: dict[str, object] = {
-            "data": [{"Event": row.text, "timestamp": row.time // _SECOND} for row in page.rows],
+            "data": ({"Event": row.text, "timestamp": row.time // _SECOND} for row in page.rows),
             "from": self.begin,
             "to": self.end,
         }

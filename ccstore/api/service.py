@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
-from ccstore.listening import figures_of, listen, protection, where
+from ccstore.figures import Figures
+from ccstore.interfaces import Limits
+from ccstore.listening import ServerPort, protection, where
 from ccstore.openfiles import OpenFiles
 from ccstore.web import LimitedSite, Room
 
@@ -31,9 +31,7 @@ class ApiService(Service):
         self, config: ApiConfig, api: Api, reactor: Any, room: Room, files: OpenFiles | None = None
     ) -> None:
         self._config = config
-        self._reactor = reactor
-        self._files = files or OpenFiles(reactor)
-        self._port: IListeningPort | None = None
+        self._api = api
         self._site = LimitedSite(
             ApiResource(api),
             intake=api.intake,
@@ -45,41 +43,54 @@ class ApiService(Service):
             room=room,
             limits=config.limits,
         )
+        self._port = ServerPort(reactor, self._site, "api", files or OpenFiles(reactor), for_questions=True)
 
     def listen(self) -> str:
         """Open the port, at once, and say where; raises :class:`ccstore.listening.ListenError`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            self._site,
-            what="api",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-            files=self._files,
-            for_questions=True,
-        )
-        self._site.listens_on(self._port, config.endpoint)
-        place = where(self._port)
-        if config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
-            self.log.warn(
-                "the REST interface on {place} is open to everybody who can reach it: set jwt_public_key",
-                place=place,
-            )
+        place = self._port.open(config)
+        assert self._port.port is not None
+        self._site.listens_on(self._port.port, config.endpoint)
+        self._warn_if_open()
         said = f"REST on {place}{protection(config.endpoint, config.tls)}"
         if config.enable_swagger_ui:
             said += " with the Swagger UI at /swagger/"
         return f"{said}, {'no token is' if config.jwt_public_key is None else 'tokens are'} required"
 
-    async def stop_listening(self) -> None:
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+    def _warn_if_open(self) -> None:
+        assert self._port.port is not None
+        place = where(self._port.port)
+        if self._config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
+            self.log.warn(
+                "the REST interface on {place} is open to everybody who can reach it: set jwt_public_key",
+                place=place,
+            )
 
-    def figures(self) -> dict[str, object]:
-        """Figures besides the books."""
-        return {**self._site.figures(), **figures_of(self._port)}
+    def reconfigure(self, config: ApiConfig, limits: Limits | None = None) -> bool:
+        """As :meth:`IReceiver.reconfigure`."""
+        was_open, self._config = self._config.jwt_public_key is None, config
+        self._api.reconfigure(config)
+        self._site.reconfigure(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+            limits=config.limits,
+        )
+        if not was_open and self._port.port is not None:
+            self._warn_if_open()
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """As :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
+    def figures(self) -> Figures:
+        """As :meth:`IReceiver.figures`."""
+        return self._site.figures() | self._port.figures()
+
+    async def stop_listening(self) -> None:
+        await self._port.close()
 
     async def drain(self) -> None:
         """Answer the requests in hand."""

@@ -21,6 +21,8 @@ _UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds"
 #: How far a factor between two times may be from a thousand, a million or a thousand million.
 _NEAR: Final = 1.25
 _YEAR: Final = 365.25 * 86400
+#: Seconds before its end in which a certificate is worth a word, as at the start of the daemon.
+_ENDS_SOON: Final = 14 * 86400
 
 
 @frozen
@@ -77,14 +79,10 @@ def diagnose(stats: Mapping[str, Any], sampled: Mapping[str, Any]) -> list[Findi
 
 
 def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
-    reason = stats["manager"]["errors"].get("unavailable")
-    if reason:
-        yield Finding(
-            True,
-            None,
-            f"the store cannot write: {reason}",
-            "make room on the disk, or end what has the database locked; what waits is written then",
-        )
+    for name, what in (("unavailable", "the store cannot write"), ("spool", "nothing can be spooled")):
+        reason = stats["manager"]["errors"].get(name)
+        if reason:
+            yield Finding(True, None, f"{what}: {reason}", "see to that; what waits is written then")
     refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
     if refused:
         yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")
@@ -116,6 +114,7 @@ def _receiver(
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
     yield from _dominating(name, figures, samples)
     yield from _figures(name, figures, refused)
+    yield from _certificate(name, figures, now)
 
 
 def _shown(sample: Mapping[str, Any]) -> str:
@@ -332,6 +331,20 @@ def _dominating(
         "begin with it",
         [sender],
     )
+
+
+def _certificate(name: str, figures: Mapping[str, Any], now: float) -> Iterator[Finding]:
+    """Whether those who connect with TLS will still be able to."""
+    ends = figures.get("certificate_expires")
+    if isinstance(ends, int) and ends - now < _ENDS_SOON:
+        when = f"expires in {show_span(ends - now)}" if ends > now else "has expired"
+        yield Finding(
+            True,
+            name,
+            f"the certificate {when}, at {show_moment(ends)}",
+            "renew it; the new one is used within a minute",
+            reason="certificate_expires",
+        )
 
 
 def _figures(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from OpenSSL.crypto import Error as CryptoError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import VerifyError
+from twisted.internet.ssl import CertificateOptions
 
 from . import kinds
 from .kinds import Unfit
@@ -36,6 +38,31 @@ def endpoint(value: object) -> str:
     except Exception as error:
         raise Unfit(f"{_EXPECTED} ({complaint(error)})") from None
     return text
+
+
+class _Probe:
+    """A reactor that opens nothing, and remembers what was to be used for TLS."""
+
+    def __init__(self) -> None:
+        self.options: CertificateOptions | None = None
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: CertificateOptions, **more: object) -> None:
+        """See :meth:`IReactorSSL.listenSSL`."""
+        self.options = contextFactory
+
+
+def tls_options_of(text: str) -> CertificateOptions | None:
+    """
+    Read the files of an endpoint string with TLS; None if it has none.
+
+    Whatever stands in the way is raised.
+    """
+    if "ssl:" not in text.lower():
+        return None  # other kinds may open something, though there is no reactor
+    probe = _Probe()
+    endpoint: Any = serverFromString(probe, text)
+    endpoint.listen(None).addErrback(lambda failure: None)  # another kind with such a word in it
+    return probe.options
 
 
 def complaint(error: Exception) -> str:

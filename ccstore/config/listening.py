@@ -6,12 +6,14 @@ And, of those over HTTP, who may connect there.
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 
 from attrs import Factory, frozen
 
 from . import kinds, pem
 from .document import reason
 from .endpoints import endpoint as endpoint_kind
+from .endpoints import tls_options_of
 from .kinds import Unfit
 from .section import Section
 from .values import HttpLimits, TlsConfig
@@ -72,6 +74,8 @@ def read_listening(section: Section, ports: Ports, *, address: str, port: int) -
         for key in ("address", "port", *_TLS_KEYS):
             if section.has(key):
                 section.fail(key, section.value(key), Unfit("nothing, since endpoint says all of this"))
+    if endpoint is not None:
+        _check_age(section, endpoint)
     chosen = Listening(
         endpoint=endpoint,
         address=section.take("address", kinds.address, address),
@@ -111,16 +115,26 @@ def _read_tls(section: Section) -> TlsConfig | None:
     return tls
 
 
+def _check_age(section: Section, endpoint: str) -> None:
+    with suppress(Exception):  # what is wrong with its files is said where it is read
+        options = tls_options_of(endpoint)
+        if options is not None:
+            own = [options.certificate, *(options.extraCertChain or ())]
+            section.warn_of_age("endpoint", [each.to_cryptography() for each in own])
+
+
 def _check_tls(section: Section, tls: TlsConfig) -> None:
     """Read the files, so that what is wrong with them shows before anything starts."""
     name = "tls_certificate"
     try:
-        own, *_ = pem.certificates(tls.certificate)
+        own, *chain = pem.certificates(tls.certificate)
         name = "tls_key" if section.has("tls_key") else name
         pem.private_key(tls.key, own)
+        authorities = []
         if tls.client_ca is not None:
             name = "tls_client_ca"
-            pem.certificates(tls.client_ca)
+            authorities = pem.certificates(tls.client_ca)
+        section.warn_of_age("tls_certificate", [own, *chain], authorities)
     except Unfit as error:
         section.fail(name, section.value(name), error)
     except OSError as error:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from attrs import evolve
 
+from ccstore.logs import LEVELS
+
+from . import kinds
 from .api import read_api
 from .document import Object, read_object, repeated_keys
 from .kinds import Unfit
@@ -60,6 +63,7 @@ def _is_in_four_files(central: Object) -> bool:
 def _read_central(here: Place, central: Object, surroundings: Surroundings) -> Config:
     section = Section(here, central, surroundings)
     section.ignore("main")
+    log_level = section.take("log_level", kinds.choice(*LEVELS), None)
     receivers_part = _find_part(section, "receivers", "the receivers, or {} for none")
     storage_part = _find_part(section, "storage", "the storage, with its backend")
     api_part = _find_part(section, "api", None)
@@ -73,7 +77,9 @@ def _read_central(here: Place, central: Object, surroundings: Surroundings) -> C
     # Without a part there was a problem.
     assert storage is not None
     assert api is not None
-    return Config(receivers=receivers, storage=storage, api=api, warnings=here.report.warnings())
+    return Config(
+        receivers=receivers, storage=storage, api=api, warnings=here.report.warnings(), log_level=log_level
+    )
 
 
 def _find_part(section: Section, part: str, required: str | None) -> tuple[Place, Object] | None:
@@ -169,5 +175,5 @@ def known_keys() -> dict[str, frozenset[str]]:
     for name, reader in READERS.items():
         reader(sections[name], name, Ports())
         sections[name].ignore("type")
-    central = {"main"}.union(*PARTS.values())
+    central = {"main", "log_level"}.union(*PARTS.values())
     return {"": frozenset(central), **{name: frozenset(section.known) for name, section in sections.items()}}

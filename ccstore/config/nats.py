@@ -90,7 +90,8 @@ def _read_tls(section: Section, is_tls: bool) -> ClientTlsConfig:
             pem.certificates(ca)
         name = "tls_certificate"
         if certificate is not None and not section.failed & {"tls_key"}:
-            own, *_ = pem.certificates(certificate)
+            own, *chain = pem.certificates(certificate)
+            section.warn_of_age("tls_certificate", [own, *chain])
             name = "tls_key" if section.has("tls_key") else name
             pem.private_key(key or certificate, own)
     except Unfit as error:

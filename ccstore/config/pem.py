@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cryptography import x509
@@ -12,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from .kinds import Unfit
 
+#: Before its end, a certificate is warned of for so long.
+_SOON = timedelta(days=14)
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -49,6 +53,50 @@ def private_key(path: Path, certificate: x509.Certificate) -> PrivateKeyTypes:
     if not matches:
         raise Unfit(f"the private key of the certificate (that in {path} is another's)")
     return key
+
+
+def first_to_end(own: Sequence[x509.Certificate]) -> x509.Certificate:
+    """The one that runs out first: with any of them, those who connect refuse all."""
+    return min(own, key=lambda certificate: certificate.not_valid_after_utc)
+
+
+def complaint_of_age(
+    own: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], now: float
+) -> str | None:
+    """
+    Say of a certificate that is not good at this time, or soon will not be; None if there is none.
+
+    :param own: a certificate, with those between it and the root; may be empty.
+    :param authorities: those of the CAs that the other side may have, of which one is enough.
+    :param now: seconds since the epoch.
+    """
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    if own:
+        first = first_to_end(own)
+        if first.not_valid_after_utc - moment < _SOON:
+            return f"the certificate {show_end(first, now)}: renew it"
+        begins = max(certificate.not_valid_before_utc for certificate in own)
+        if begins > moment:
+            return f"the certificate is not valid before {_shown(begins)}: is the clock right?"
+    if authorities:
+        last = max(authorities, key=lambda certificate: certificate.not_valid_after_utc)
+        if last.not_valid_after_utc - moment < _SOON:
+            return f"the certificate of the CA of the other side {show_end(last, now)}: renew it"
+    return None
+
+
+def show_end(certificate: x509.Certificate, now: float) -> str:
+    """When a certificate ends, in words that follow its name."""
+    end = certificate.not_valid_after_utc
+    left = end - datetime.fromtimestamp(now, timezone.utc)
+    if left <= timedelta():
+        return f"has expired on {_shown(end)}"
+    when = f", in {left.days} day{'s' * (left.days != 1)}" if left.days else ", within a day"
+    return f"expires on {_shown(end)}{when}"
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _comparable(key: PublicKeyTypes) -> bytes:

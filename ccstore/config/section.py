@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from attrs import Factory, evolve, frozen
+from cryptography.x509 import Certificate
 
 from .document import Object, read_text, reason
 from .kinds import Kind, Unfit, file_path, near, text
+from .pem import complaint_of_age
 from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
 
 #: What is in the names of keys that have to do with security.
@@ -55,11 +58,16 @@ class Report:
 
 @frozen
 class Surroundings:
-    """Where files and variables named in the configuration are looked up; both directories are absolute."""
+    """
+    Where files and variables named in the configuration are looked up; both directories are absolute.
+
+    ``now`` is in seconds since the epoch.
+    """
 
     cwd: Path
     folder: Path
     environ: Mapping[str, str]
+    now: float = Factory(time.time)
 
     def find(self, name: str) -> Path:
         """
@@ -206,6 +214,14 @@ class Section:
         except OSError as error:
             self.fail(key, name, Unfit(f"a readable file ({reason(error)})"))
         return None
+
+    def warn_of_age(
+        self, key: str, own: Sequence[Certificate], authorities: Sequence[Certificate] = ()
+    ) -> None:
+        """Warn of certificates that are not good at this time, or soon will not be."""
+        complaint = complaint_of_age(own, authorities, self.surroundings.now)
+        if complaint is not None:
+            self.place(key).warn(complaint)
 
     def has_secret(self, key: str) -> bool:
         """Whether a secret is given in one of its three ways, right or wrong; empty inline is not given."""

@@ -267,12 +267,17 @@ class ApiConfig:
 
 @frozen
 class Config:
-    """All there is to configure; ``warnings`` are complete lines for the log."""
+    """
+    All there is to configure; ``warnings`` are complete lines for the log.
+
+    ``log_level`` is the name of a level, or None if the file leaves that to the command.
+    """
 
     receivers: tuple[ReceiverConfig, ...]
     storage: StorageConfig
     api: ApiConfig
     warnings: tuple[str, ...]
+    log_level: str | None = None
 
 
 @frozen

@@ -100,6 +100,11 @@ class StreamDecoder:
         self._complete = False
         self._out = _NOTHING
 
+    def set(self, *, precision: Precision, max_line_length: int | None) -> None:
+        """Go on with other settings, from the next entry that is decoded; see the class."""
+        self._stamps.unit = NANOSECONDS[precision]
+        self._max = max_line_length
+
     @property
     def pending(self) -> int:
         """Bytes held of an entry that is not complete."""

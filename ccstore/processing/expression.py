@@ -29,6 +29,7 @@ class Condition:
     is_of_series: bool = field(eq=False)
     _ask: Callable[[Subject], bool] = field(eq=False, repr=False)
     _places: int = field(eq=False, repr=False)
+    _constants: Mapping[str, Any] = field(factory=dict, hash=False, repr=False)
 
     @classmethod
     def of(cls, source: str, constants: Mapping[str, Any] | None = None) -> Condition:
@@ -42,7 +43,7 @@ class Condition:
         node = _ALWAYS if source.strip() == "*" else parser.read()
         if node.kind not in (BOOLEAN, UNKNOWN):
             raise ExpressionError(node.position, f"expected what is true or false, found {node.kind}")
-        return cls(source, node.is_of_series, asking(node), parser.places)
+        return cls(source, node.is_of_series, asking(node), parser.places, constants or {})
 
     def holds(self, subject: Subject) -> bool:
         """Whether it is true for a message; raises :class:`ConditionFailed`."""

@@ -15,9 +15,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.accounting import Origin
-from ccstore.config import EecptReceiverConfig
+from ccstore.config import EecptReceiverConfig, HttpReceiverConfig
+from ccstore.figures import Figures, counter, gauge
 from ccstore.intake import Intake
-from ccstore.interfaces import IMessageSink, IReceiver, Refusal, StoreUnavailable
+from ccstore.interfaces import IMessageSink, IReceiver, Limits, Refusal, StoreUnavailable
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.message import CLUSTER_TAG, Batch, Message, Series
 from ccstore.openfiles import OpenFiles
@@ -53,6 +54,11 @@ class PhaseSink:
         self._sink = sink
         self._clock = clock
         self._warnings = RateLimit(clock, _WARN_EVERY)
+
+    def reconfigure(self, config: EecptReceiverConfig) -> None:
+        """Go on with other settings, and with the values that there are."""
+        self.jobs.reconfigure(config.analysis_buffer_size, config.analysis_interval)
+        self._metric = config.analysis_metric
 
     def accept(self, messages: Batch, origin: Origin, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
         """See :meth:`IMessageSink.accept`."""
@@ -127,7 +133,7 @@ class EecptReceiver(HttpReceiver):
         files: OpenFiles | None = None,
     ) -> None:
         super().__init__(config, intake, reactor, room, files)
-        self._intake = intake
+        self.phases = phases
         self._jobs = phases.jobs
         self._interval = config.analysis_interval
         self._changes = 0
@@ -137,9 +143,23 @@ class EecptReceiver(HttpReceiver):
     def startService(self) -> None:
         """Begin to analyse, an interval from now."""
         super().startService()
+        self._start_loop()
+
+    def _start_loop(self) -> None:
         self._loop.start(self._interval, now=False).addErrback(
             lambda failure: self.log.failure("the analysis of phases has ended", failure)
         )
+
+    def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`."""
+        assert isinstance(config, EecptReceiverConfig)
+        self.phases.reconfigure(config)
+        if config.analysis_interval != self._interval:
+            self._interval = config.analysis_interval
+            if self._loop.running:
+                self._loop.stop()
+                self._start_loop()
+        return super().reconfigure(config, limits)
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -147,15 +167,20 @@ class EecptReceiver(HttpReceiver):
             self._loop.stop()
         await super().drain()
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            **super().figures(),
-            "jobs": len(self._jobs),
-            "processes": self._jobs.tasks,
-            "jobs_crowded_out": self._jobs.crowded_out,
-            "phase_changes": self._changes,
-        }
+        return super().figures() | Figures(
+            jobs=gauge(
+                len(self._jobs),
+                "Jobs whose metrics are analysed at the moment.",
+                former="receiver_jobs_total",
+            ),
+            processes=gauge(self._jobs.tasks, "Processes of these jobs.", former="receiver_processes_total"),
+            jobs_crowded_out=counter(
+                self._jobs.crowded_out, "Jobs that were forgotten, since there were too many processes."
+            ),
+            phase_changes=counter(self._changes, "Phase changes that were found."),
+        )
 
     def _analyse_or_log(self) -> Deferred[None]:
         # A loop whose body fails ends for ever.
@@ -165,13 +190,13 @@ class EecptReceiver(HttpReceiver):
 
     async def _analyse(self) -> None:
         """Look at all jobs, a few at a time."""
-        self._jobs.forget_idle(self._intake.clock.seconds())
+        self._jobs.forget_idle(self.intake.clock.seconds())
         seen = 0
         for key, job in self._jobs.items():
             seen += len(job.tasks)
             if seen >= _PIECE:
                 seen = 0
-                await self._intake.pace.turn()
+                await self.intake.pace.turn()
             self._look_at(key, job)
 
     def _look_at(self, key: Any, job: Job) -> None:
@@ -181,21 +206,19 @@ class EecptReceiver(HttpReceiver):
         tags = {"type": "node", "stype": "application", "stype-id": key.job}
         if key.cluster is not None:
             tags[CLUSTER_TAG] = key.cluster
-        event = Message(Series("region", tags, "event"), "region changed", self._intake.now())
-        origin = self._intake.origin("the analysis of phases")
-        stored = self._intake.accept(Batch.of([event]), origin, urgent=False)
+        event = Message(Series("region", tags, "event"), "region changed", self.intake.now())
+        origin = self.intake.origin("the analysis of phases")
+        stored = self.intake.accept(Batch.of([event]), origin, urgent=False)
         stored.addCallback(self._refused, key.job)
         stored.addErrback(self._not_stored, key.job)
         stored.addErrback(lambda failure: self.log.failure("an event of a change of phase failed", failure))
 
     def _refused(self, refusals: Sequence[Refusal], job: str) -> None:
         for refusal in refusals:
-            self._intake.warn(
-                "refused", f"job {job[:40]!r}", f"its change of phase is lost: {refusal.reason}"
-            )
+            self.intake.warn("refused", f"job {job[:40]!r}", f"its change of phase is lost: {refusal.reason}")
 
     def _not_stored(self, failure: Any, job: str) -> None:
         failure.trap(StoreUnavailable)
-        self._intake.warn(
+        self.intake.warn(
             "lost", f"job {job[:40]!r}", f"its change of phase is lost: {failure.getErrorMessage()}"
         )

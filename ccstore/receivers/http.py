@@ -11,8 +11,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.resource import Resource
@@ -20,15 +19,21 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from ccstore.config import HttpReceiverConfig
+from ccstore.figures import Figures
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
-from ccstore.listening import address_of, figures_of, listen, protection, where
+from ccstore.interfaces import IReceiver, Limits
+from ccstore.listening import ServerPort, address_of, protection
 from ccstore.openfiles import OpenFiles
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
+#: For whoever opens the port in a browser.
+BY_POST = (
+    "lines are sent by POST: this port of ccstore takes line protocol, and what answers questions is its "
+    "REST interface, at another port"
+)
 
 
 class _Paths:
@@ -85,25 +90,27 @@ class _WriteResource(Resource):
     def _check(self, request: Request) -> None:
         if request.path not in self._paths:
             raise WebError(404, f"nothing here, lines go to {self._config.path}")
-        if self._credentials is not None and not self._is_authorized(request, self._credentials):
-            raise WebError(
-                401,
-                "user name and password are required",
-                headers={"www-authenticate": 'Basic realm="ccstore"'},
-            )
+        if self._credentials is not None:
+            complaint = self._complaint(request, self._credentials)
+            if complaint is not None:
+                headers = {"www-authenticate": 'Basic realm="ccstore"'}
+                raise WebError(401, complaint, headers=headers)
         if request.method != b"POST":
-            raise WebError(405, "lines are sent by POST", headers={"allow": "POST"})
+            raise WebError(405, BY_POST, headers={"allow": "POST"})
 
     @staticmethod
-    def _is_authorized(request: Request, credentials: bytes) -> bool:
+    def _complaint(request: Request, credentials: bytes) -> str | None:
+        """What is wrong with the user name and the password of a request, or None."""
         scheme, _, given = (request.getHeader(b"authorization") or b"").partition(b" ")
+        if not scheme:
+            return "user name and password are required"
         if scheme.lower() != b"basic":
-            return False
+            return "user name and password are required, by basic authentication and not by a token"
         try:
             decoded = b64decode(given.strip(), validate=True)
         except binascii.Error:
-            return False
-        return hmac.compare_digest(decoded, credentials)
+            return "user name and password cannot be read: behind 'Basic' goes the base64 of NAME:PASSWORD"
+        return None if hmac.compare_digest(decoded, credentials) else "user name or password is wrong"
 
     async def _answer(self, request: Request, handler: Handler) -> None:
         gone = request.notifyFinish()
@@ -167,11 +174,9 @@ class HttpReceiver(Service):
         files: OpenFiles | None = None,
     ) -> None:
         self.setName(config.name)
+        self.intake = intake
         self.account = intake.account
         self._config = config
-        self._reactor = reactor
-        self._files = files or OpenFiles(reactor)
-        self._port: IListeningPort | None = None
         self._site = LimitedSite(
             _WriteResource(config, intake),
             intake=intake,
@@ -183,35 +188,42 @@ class HttpReceiver(Service):
             room=room,
             limits=config.limits,
         )
+        self._port = ServerPort(reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor))
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            self._site,
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-            files=self._files,
-        )
-        self._site.listens_on(self._port, config.endpoint)
-        place = f"{where(self._port)}{config.path}{protection(config.endpoint, config.tls)}"
+        place = f"{self._port.open(config)}{config.path}{protection(config.endpoint, config.tls)}"
+        assert self._port.port is not None
+        self._site.listens_on(self._port.port, config.endpoint)
         credentials = "" if config.username is None else ", user name and password are required"
         return f"{self.what} over HTTP on {place}{credentials}"
 
+    def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: whoever waits for an answer has no limits of this kind."""
+        self._config = config
+        self._site.resource = _WriteResource(config, self.intake)
+        self._site.reconfigure(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+            limits=config.limits,
+        )
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
         await self._site.drain(_DRAIN)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {**self._site.figures(), **figures_of(self._port)}
+        return self._site.figures() | self._port.figures()

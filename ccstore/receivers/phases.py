@@ -81,13 +81,17 @@ class Jobs:
     """
 
     def __init__(self, size: int, interval: float, *, max_tasks: int = MAX_TASKS) -> None:
-        self._size = size
-        self._idle = max(_IDLE, _IDLE_ANALYSES * interval)
+        self.reconfigure(size, interval)
         self._max_tasks = max_tasks
         self._jobs: dict[Hashable, Job] = {}  # the one of which nothing was heard for the longest time first
         self.tasks = 0
         #: Jobs forgotten for want of room.
         self.crowded_out = 0
+
+    def reconfigure(self, size: int, interval: float) -> None:
+        """Go on with other settings; a process that has more values loses the oldest with its next one."""
+        self._size = size
+        self._idle = max(_IDLE, _IDLE_ANALYSES * interval)
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -107,7 +111,7 @@ class Jobs:
             self.tasks += 1
             values = job.tasks[task] = []
         elif len(values) >= self._size:
-            del values[0]
+            del values[: len(values) - self._size + 1]
         values.append(value)
         return True
 

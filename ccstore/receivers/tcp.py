@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -18,12 +18,13 @@ from zope.interface import implementer
 
 from ccstore.backlog import Backlog
 from ccstore.config import TcpReceiverConfig
+from ccstore.figures import Figures, counter, gauge
 from ccstore.gathering import plain_together
 from ccstore.greetings import is_http, is_tls
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
+from ccstore.interfaces import IReceiver, Limits
 from ccstore.lineprotocol import Decoded, LineError
-from ccstore.listening import address_of, figures_of, listen, protection, where
+from ccstore.listening import ServerPort, address_of, protection
 from ccstore.message import Batch
 from ccstore.openfiles import OpenFiles
 from ccstore.pace import LEAST_PIECE
@@ -139,6 +140,11 @@ class LineProtocol(Protocol, TimeoutMixin):
         self.piece = size
         self.transport.bufferSize = size  # type: ignore[union-attr]
 
+    def set_timeout(self) -> None:
+        """Begin to wait anew, for as long as the receiver says by now."""
+        if not (self.is_over or self._is_paused):
+            self.setTimeout(self._receiver.idle_timeout)
+
     def set_pace(self) -> None:
         """Read on, or not for the time being."""
         if self.is_over:
@@ -199,8 +205,6 @@ class TcpReceiver(Service):
         self.account = intake.account
         self.idle_timeout = config.idle_timeout or None
         self._config = config
-        self._reactor = reactor
-        self._files = files or OpenFiles(reactor)
         self._backlog = Backlog(
             intake,
             max_waiting=max_waiting,
@@ -223,7 +227,9 @@ class TcpReceiver(Service):
         self._turn: IDelayedCall | None = None
         self._held = 0  # bytes of all lines that have no end yet
         self._connections: set[LineProtocol] = set()
-        self._port: IListeningPort | None = None
+        self._port = ServerPort(
+            reactor, _LineFactory(self), f"receiver {config.name!r}", files or OpenFiles(reactor)
+        )
         self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
@@ -239,29 +245,38 @@ class TcpReceiver(Service):
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        self._port = listen(
-            self._reactor,
-            _LineFactory(self),
-            what=f"receiver {config.name!r}",
-            endpoint=config.endpoint,
-            address=config.address,
-            port=config.port,
-            tls=config.tls,
-            files=self._files,
-        )
-        self._door = Door(self.intake.clock, self._port)
-        place = f"{where(self._port)}{protection(config.endpoint, config.tls)}"
+        place = f"{self._port.open(config)}{protection(config.endpoint, config.tls)}"
+        assert self._port.port is not None
+        self._remove_door()
+        self._door = Door(self.intake.clock, self._port.port)
         most = f", at most {config.max_connections:,} connections" if config.max_connections else ""
         return f"line protocol over TCP on {place}{most}"
 
-    async def stop_listening(self) -> None:
-        """See :meth:`IReceiver.stop_listening`."""
+    def _remove_door(self) -> None:
         if self._door is not None:
             self._door.remove()
             self._door = None
-        if self._port is not None:
-            port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+
+    def reconfigure(self, config: TcpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`."""
+        before, self._config = self._config, config
+        self._backlog.limit(limits.messages, limits.size)
+        if config != before:
+            self.idle_timeout = config.idle_timeout or None
+            self.intake.set_decoder(self._decoder)
+            for connection in self._connections:
+                self.intake.set_decoder(connection.decoder)
+                connection.set_timeout()
+        return self._port.stays(config)
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`."""
+        await self._port.close_former()
+
+    async def stop_listening(self) -> None:
+        """See :meth:`IReceiver.stop_listening`."""
+        self._remove_door()
+        await self._port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
@@ -283,15 +298,21 @@ class TcpReceiver(Service):
             connection.abort()
         self.hand_over(_CLOSE)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return {
-            "connections": len(self._connections),
-            "refused_connections": self._refused,
-            "hung_up_connections": self._hung_up,
-            "pauses": self._backlog.pauses,
-            **figures_of(self._port),
-        }
+        return (
+            Figures(
+                connections=gauge(len(self._connections), "Connections that are open."),
+                refused_connections=counter(
+                    self._refused, "Connections that were refused, since there were too many already."
+                ),
+                hung_up_connections=counter(
+                    self._hung_up, "Connections that were closed, since too much of what they sent was wrong."
+                ),
+                pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+            )
+            | self._port.figures()
+        )
 
     # -- for the connections
 

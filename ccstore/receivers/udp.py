@@ -18,9 +18,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.config import UdpReceiverConfig
+from ccstore.figures import Figures, counter
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver
+from ccstore.interfaces import IReceiver, Limits
 from ccstore.listening import ListenError, where, why
 from ccstore.message import Batch
 from ccstore.pace import LEAST_PIECE
@@ -88,12 +89,15 @@ class UdpReceiver(Service):
         self._waiting_size = 0
         self._decoder = intake.decoder()
         self._port: Port | None = None
+        self._former: list[Port] = []
+        self._place: tuple[str, int] | None = None  # for which the port is open
         self._is_reading = True
         self._datagrams = 0
         self._read = self._read_size = 0  # datagrams, and their bytes, since they were last handed over
         self._resume: IDelayedCall | None = None
         self._has_room = True  # in the kernel's buffer, for what comes meanwhile
         self._kernel_drops: int | None = None
+        self._drops_of_closed = 0  # of ports that were left
         self._looked_at = 0.0
         self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
         self._offset = 0  # into the first of them, up to which it is decoded
@@ -104,7 +108,7 @@ class UdpReceiver(Service):
         """See :meth:`IReceiver.listen`."""
         config = self._config
         try:
-            self._port = self._reactor.listenUDP(
+            port = self._reactor.listenUDP(
                 config.port, _LineDatagrams(self), interface=config.address, maxPacketSize=_MAX_DATAGRAM
             )
         except CannotListenError as error:
@@ -112,9 +116,30 @@ class UdpReceiver(Service):
                 f"receiver {config.name!r}: cannot listen on UDP {config.address or '*'}:{config.port}: "
                 f"{why(error)}"
             ) from None
-        self._port.maxThroughput = _READ
-        self._widen(self._port.getHandle())
-        return f"line protocol over UDP on {where(self._port)}"
+        port.maxThroughput = _READ
+        if self._port is not None:
+            self._former.append(self._port)
+        self._port, self._place = port, (config.address, config.port)
+        self._is_reading = True
+        self._widen(port.getHandle())
+        return f"line protocol over UDP on {where(port)}"
+
+    def reconfigure(self, config: UdpReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`."""
+        before, self._config = self._config, config
+        self._max_waiting, self._max_waiting_size = limits.messages, limits.size
+        self.intake.set_decoder(self._decoder)
+        if self._port is None or self._place != (config.address, config.port):
+            return False
+        if before.receive_buffer != config.receive_buffer:
+            self._widen(self._port.getHandle())
+        return True
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`: what the kernel holds for us is read first."""
+        former, self._former = self._former, []
+        for port in former:
+            await self._close(port)
 
     def _widen(self, handle: socket.socket) -> None:
         """Ask for the receive buffer that is configured, and say if the system gives less."""
@@ -144,6 +169,10 @@ class UdpReceiver(Service):
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
+        await self.leave()
+        await self._close(port)
+
+    async def _close(self, port: Port) -> None:
         # A turn reads only so much, and a sender that never pauses must not hold up the stop.
         for _ in range(2 * self._config.receive_buffer // port.maxThroughput + 1):
             before = self._datagrams
@@ -152,21 +181,27 @@ class UdpReceiver(Service):
             if self._datagrams == before:
                 break
         self._look_at_kernel(port)
+        self._drops_of_closed += kernel_drops(port.getHandle()) or 0
         await port.stopListening()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`; nothing is left to do."""
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
         if self._port is not None:
             self._look_at_kernel(self._port)
-        return {"kernel_drops": self._kernel_drops}
+        return Figures(
+            kernel_drops=counter(
+                self._kernel_drops, "Datagrams that the kernel dropped, since the receive buffer was full."
+            )
+        )
 
     def _look_at_kernel(self, port: Port) -> None:
         """See what the kernel had no room for, and say so."""
         self._looked_at = self.intake.clock.seconds()
-        before, self._kernel_drops = self._kernel_drops, kernel_drops(port.getHandle())
+        before, drops = self._kernel_drops, kernel_drops(port.getHandle())
+        self._kernel_drops = None if drops is None else self._drops_of_closed + drops
         if self._kernel_drops and self._kernel_drops > (before or 0):
             self.intake.warn(
                 "kernel",

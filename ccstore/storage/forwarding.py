@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from ccstore.figures import Figures, counter
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
@@ -60,6 +61,12 @@ class Forwarder:
         self._expired_now: set[int] = set()  # places in the group that is being sent; the next likewise
         self._refused_now: set[int] = set()
         self._counts = {"sent": 0, "expired": 0, "refused": 0}
+
+    def reconfigure(self, *, retention: float, most: int, max_size: int) -> None:
+        """Go on with other settings."""
+        self._retention = retention
+        self._most = most
+        self._spool.limit(max_size)
 
     @property
     def is_idle(self) -> bool:
@@ -119,10 +126,15 @@ class Forwarder:
         self._counts["expired"] += expired
         return expired
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> Figures:
         """Figures, with those of the spool; each begins with ``spool_``."""
-        figures = {**self._spool.status(), **self._counts}
-        return {f"spool_{key}": value for key, value in figures.items()}
+        counts = self._counts
+        figures = self._spool.status() | Figures(
+            sent=counter(counts["sent"], "Messages that went from the spool into the database."),
+            expired=counter(counts["expired"], "Events that expired in the spool."),
+            refused=counter(counts["refused"], "Messages of the spool that the database refused."),
+        )
+        return figures.prefixed("spool_")
 
     async def _work(self) -> None:
         group: Group | None = None

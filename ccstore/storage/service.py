@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.durations import show_duration
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import (
     CommitUnknown,
     IBackend,
@@ -142,10 +143,8 @@ class StorageService(Service):
         self._stopping = False
         self._has_given_up = False
         self._warnings = RateLimit(clock, 60.0)
-        self._housekeeping = (
-            (LoopingCall(self._expire), retention_interval(retention)),
-            (LoopingCall(self._tend), _TEND_EVERY),
-        )
+        self._expiring = LoopingCall(self._expire)
+        self._housekeeping = (self._expiring, LoopingCall(self._tend))
         self._housekeeping_ends: list[Deferred[LoopingCall]] = []
         self._counts = dict.fromkeys(
             ("processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"), 0
@@ -163,10 +162,43 @@ class StorageService(Service):
         super().startService()
         if self._forwarder is not None:
             self._forwarder.start()
-        for call, interval in self._housekeeping:
+        for call in self._housekeeping:
             call.clock = self._clock
+            is_expiring = call is self._expiring
+            interval = retention_interval(self._retention) if is_expiring else _TEND_EVERY
             self._housekeeping_ends.append(call.start(interval))
         self.log.info("storing in {where}", where=self._backend.describe())
+
+    async def reconfigure(
+        self,
+        *,
+        retention: float,
+        flush_time: float,
+        batch_size: int,
+        max_waiting: int,
+        max_spooled: int | None,
+    ) -> None:
+        """Go on with other settings. What waits is written by the new ones.
+
+        :param max_spooled: bytes that the spool may have, if there is one.
+        """
+        self._flush_time = flush_time
+        self._batch_size = batch_size
+        self._largest = max(batch_size, LARGEST_BATCH)
+        self._max_waiting = max_waiting
+        if self._forwarder is not None and max_spooled is not None:
+            self._forwarder.reconfigure(retention=retention, most=self._largest, max_size=max_spooled)
+        if self._offers:
+            self.flush()  # it may have waited for longer than it is to wait now
+        if retention != self._retention:
+            self._retention = retention
+            try:
+                await self._backend.retain(retention)
+            except StoreError as error:
+                self.log.warn("the database takes the new retention time later: {reason}", reason=error)
+            if self._expiring.running and not self._stopping:
+                self._expiring.interval = retention_interval(retention)
+                self._expiring.reset()
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""
@@ -182,7 +214,7 @@ class StorageService(Service):
         What is spooled stays so, and what waits joins it if the backend is away.
         """
         self._stopping = True
-        for call, _ in self._housekeeping:
+        for call in self._housekeeping:
             if call.running:
                 call.stop()
         if self._failure is not None and self._waiting:
@@ -279,15 +311,12 @@ class StorageService(Service):
                     for name, reason in (("unavailable", self._failure), ("spool", self._spool_failure))
                     if reason is not None
                 },
-                "status": {
-                    **self._counts,
-                    "waiting": self._waiting,
-                    **({} if self._forwarder is None else self._forwarder.status()),
-                },
+                "status": self._status(),
             },
             "backend": {
                 "errors": dict(self._errors),
-                "status": {**self._backend.status(), "expired": self._expired},
+                "status": self._backend.status()
+                | Figures(expired=counter(self._expired, "Events that expired.")),
             },
             "info": {
                 "backend_type": self._backend.name,
@@ -295,6 +324,21 @@ class StorageService(Service):
                 "retention_time": show_duration(self._retention),
             },
         }
+
+    def _status(self) -> Figures:
+        counts = self._counts
+        status = Figures(
+            processed=counter(counts["processed"], "Messages that were taken in, to be written."),
+            flushed=counter(counts["flushed"], "Messages that were committed."),
+            write_batch=counter(counts["write_batch"], "Batches that were committed."),
+            timer_flushes=counter(
+                counts["timer_flushes"], "Times when flush_time was over, and all was written."
+            ),
+            query_flushes=counter(counts["query_flushes"], "Times when a query had to wait for a commit."),
+            queries=counter(counts["queries"], "Queries that were asked."),
+            waiting=gauge(self._waiting, "Messages that wait to be committed."),
+        )
+        return status if self._forwarder is None else status | self._forwarder.status()
 
     # -- writing
 

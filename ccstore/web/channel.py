@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import re
+import select
 import struct
 import termios
 from collections.abc import Callable
@@ -41,7 +42,8 @@ class Patience:
     :ivar answer: until the client must have taken something of an answer, and so on.
     :ivar last_answer: for the client to read why its request was refused, while it still sends.
     :ivar grace: of these, after the daemon itself may have been held up.
-    :ivar sign_of_life: after which a client that sends no more is asked whether it is still there.
+    :ivar sign_of_life: after which a client that sends no more is asked whether it is still there, and so on.
+    :ivar first_sign: after which it is asked for the first time, and its answer is looked for.
     """
 
     head: float = 10.0
@@ -51,6 +53,7 @@ class Patience:
     last_answer: float = 2.0
     grace: float = 1.0
     sign_of_life: float = 1.0
+    first_sign: float = 0.05
 
 
 @implementer(IHalfCloseableProtocol)
@@ -75,6 +78,7 @@ class Channel(HTTPChannel):
     _taking: IDelayedCall | None = None  # for something of an answer to be taken
     _unsent: int | None = None
     _asking: IDelayedCall | None = None  # whether the client is still there
+    _has_asked = False
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -163,7 +167,7 @@ class Channel(HTTPChannel):
             return
         self._look()
         if self._handlingRequest and self._asking is None:
-            self._ask_later()
+            self._ask_later(self._patience.first_sign)
 
     def writeConnectionLost(self) -> None:
         """See :meth:`IHalfCloseableProtocol.writeConnectionLost`."""
@@ -178,8 +182,8 @@ class Channel(HTTPChannel):
             self._say_last_and_end(WebError(400, text))
         self.loseConnection()
 
-    def _ask_later(self) -> None:
-        self._asking = self._call_later(self._patience.sign_of_life, self._ask_for_a_sign_of_life)
+    def _ask_later(self, seconds: float) -> None:
+        self._asking = self._call_later(seconds, self._ask_for_a_sign_of_life)
 
     def _ask_for_a_sign_of_life(self) -> None:
         """Send what a client that waits passes over, and what the system of one that has gone refuses."""
@@ -188,7 +192,19 @@ class Channel(HTTPChannel):
             request = self.requests[0]
             if not request.startedWriting and request.clientproto == b"HTTP/1.1":
                 self.transport.write(_CONTINUE)
-            self._ask_later()
+            first, self._has_asked = not self._has_asked, True
+            if first:
+                self._asking = self._call_later(self._patience.first_sign, self._look_for_a_reset)
+            else:
+                self._ask_later(self._patience.sign_of_life)
+
+    def _look_for_a_reset(self) -> None:
+        """See whether the system of the client refused what was sent: nothing else tells."""
+        self._asking = None
+        if _is_reset(self.transport):
+            self.transport.abortConnection()
+        elif self._handlingRequest:
+            self._ask_later(self._patience.sign_of_life)
 
     # -- time
 
@@ -387,6 +403,16 @@ class Channel(HTTPChannel):
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None
+
+
+def _is_reset(transport: Any) -> bool:
+    """Whether a connection has ended, although it is not read; False if that cannot be told."""
+    try:
+        watch = select.poll()
+        watch.register(transport.fileno(), 0)
+        return bool(watch.poll(0))
+    except (AttributeError, OSError, TypeError, ValueError):
+        return False
 
 
 def _unsent(transport: Any) -> int | None:

@@ -67,6 +67,11 @@ class Connections:
         # Since when, in the order in which they began to wait.
         self._waiting: dict[Waiting, dict[Connection, float]] = {kind: {} for kind in Waiting}
 
+    def set_limits(self, most: int, per_address: int) -> None:
+        """Go on with other limits; whoever is connected stays so."""
+        self._most = most
+        self._per_address = per_address
+
     def __len__(self) -> int:
         return len(self._all)
 

@@ -13,6 +13,7 @@ from twisted.web.server import Site
 
 from ccstore.addresses import address_of
 from ccstore.config import HttpLimits
+from ccstore.figures import Figures, counter, gauge
 from ccstore.intake import Intake
 
 from .accesslog import access_line
@@ -61,13 +62,10 @@ class LimitedSite(Site):
         limits: HttpLimits,
         patience: Patience | None = None,
     ) -> None:
-        super().__init__(resource, timeout=idle_timeout or None, reactor=reactor)
+        super().__init__(resource, reactor=reactor)
         self.displayTracebacks = False
-        self.max_body = max_body
-        self.keep_alive = keep_alive
         self.room = room
         self.patience = patience or Patience()
-        self.allowed_hosts = limits.allowed_hosts
         self.is_local = False
         self.connections = Connections(reactor, limits.max_connections, limits.max_connections_per_address)
         self.in_flight = 0
@@ -77,8 +75,25 @@ class LimitedSite(Site):
         self._bad_requests = 0
         self._foreign_requests = 0
         self._intake = intake
-        self._access_log = access_log
         self._over: Deferred[None] | None = None
+        self.reconfigure(
+            max_body=max_body,
+            idle_timeout=idle_timeout,
+            keep_alive=keep_alive,
+            access_log=access_log,
+            limits=limits,
+        )
+
+    def reconfigure(
+        self, *, max_body: int, idle_timeout: float, keep_alive: bool, access_log: bool, limits: HttpLimits
+    ) -> None:
+        """Go on with other limits; connections that there are keep their ``idle_timeout``."""
+        self.max_body = max_body
+        self.timeOut = idle_timeout or None
+        self.keep_alive = keep_alive
+        self.allowed_hosts = limits.allowed_hosts
+        self.connections.set_limits(limits.max_connections, limits.max_connections_per_address)
+        self._access_log = access_log
 
     def listens_on(self, port: IListeningPort, endpoint: str | None) -> None:
         """The port is open.
@@ -136,17 +151,25 @@ class LimitedSite(Site):
         if samples.wants(reason, now):
             samples.add("refused", reason, sender.rpartition(":")[0] or sender, now, detail=detail)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """Figures for the statistics."""
-        return {
-            "connections": len(self.connections),
-            "refused_connections": self._refused_connections,
-            "cut_connections": self._cut_connections,
-            "requests_in_flight": self.in_flight,
-            "refused_bodies": self.refused_bodies,
-            "bad_requests": self._bad_requests,
-            "foreign_requests": self._foreign_requests,
-        }
+        return Figures(
+            connections=gauge(len(self.connections), "Connections that are open."),
+            refused_connections=counter(
+                self._refused_connections, "Connections that were refused, since there were too many already."
+            ),
+            cut_connections=counter(
+                self._cut_connections, "Connections that were closed, since the client took too long."
+            ),
+            requests_in_flight=gauge(self.in_flight, "Requests that are being answered."),
+            refused_bodies=counter(
+                self.refused_bodies, "Requests whose body was refused before all of it had come."
+            ),
+            bad_requests=counter(self._bad_requests, "What came and was no request that can be read."),
+            foreign_requests=counter(
+                self._foreign_requests, "Requests of pages of other origins, or for another host."
+            ),
+        )
 
     # -- requests in hand
 

@@ -43,8 +43,8 @@ class Introduction:
     """What is said to a server.
 
     :ivar credentials: gives those of now, since the file may be renewed.
-    :ivar tls: makes the options of TLS for a client; None if the configuration does not ask for TLS, and
-        ``default_tls`` is for a server that does.
+    :ivar tls: gives the options of TLS for a client as the files have them now; None if the configuration
+        does not ask for TLS, and ``default_tls`` is for a server that does.
     :ivar is_tls_first: TLS begins before the server has said anything.
     """
 
@@ -52,7 +52,7 @@ class Introduction:
     user: str | None
     password: str | None
     credentials: Callable[[], Credentials | None]
-    tls: Any
+    tls: Callable[[], Any] | None
     default_tls: Callable[[], Any]
     is_tls_first: bool
     max_payload: int
@@ -98,8 +98,8 @@ class Connection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.bufferSize = _READ  # type: ignore[union-attr]
-        if self._introduction.is_tls_first:
-            self._start_tls(self._introduction.tls)
+        if self._introduction.is_tls_first and self._introduction.tls is not None:
+            self._start_tls(self._introduction.tls())
         self._look = self._clock.callLater(PATIENCE, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
@@ -163,7 +163,7 @@ class Connection(Protocol):
             # Whatever came with INFO could have been slipped in by somebody on the way.
             if not is_last:
                 raise ProtocolError("something between INFO and the start of TLS")
-            self._start_tls(introduction.tls or introduction.default_tls())
+            self._start_tls((introduction.tls or introduction.default_tls)())
         elif introduction.tls is not None and not self._is_encrypted:
             self.fail("the server has no TLS, and the configuration asks for it")
             return

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from OpenSSL import SSL, crypto
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint
@@ -22,17 +21,19 @@ from ccstore.backlog import Backlog
 from ccstore.config import NatsReceiverConfig
 from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, read_credentials
+from ccstore.figures import Figures, counter, gauge
 from ccstore.gathering import plain_together
 from ccstore.intake import Intake
-from ccstore.interfaces import IReceiver, Refusal
-from ccstore.listening import ListenError
+from ccstore.interfaces import IReceiver, Limits, Refusal
+from ccstore.listening import ListenError, expiry
 from ccstore.listening import why as why_not
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
 from ccstore.receivers.nats.connection import CLOSED, PATIENCE, Connection, Introduction, NatsError, why
 from ccstore.receivers.nats.framing import Delivery
 from ccstore.receivers.nats.jetstream import MESSAGES, Consumer
-from ccstore.receivers.nats.tls import client_options
+from ccstore.receivers.nats.tls import client_material
+from ccstore.renewal import UNUSABLE, Renewal
 
 #: Seconds between two attempts to connect: at first, and at most. Each is cut by up to a half, at random.
 _FIRST_DELAY: Final = 1.0
@@ -93,6 +94,7 @@ class NatsReceiver(Service):
         self._chance = random.SystemRandom() if chance is None else chance
         self._credentials: Credentials | None = None
         self._introduction: Introduction | None = None
+        self._renewal: Renewal | None = None  # of what TLS needs, if it is to be used in any case
         self._backlog = Backlog(
             intake, max_waiting=max_waiting, max_waiting_size=max_waiting_size, changed=self._set_pace
         )
@@ -133,8 +135,14 @@ class NatsReceiver(Service):
             except (OSError, Unfit) as error:
                 raise ListenError(f"receiver {config.name!r}: {_said(error)}", "nkey_file") from None
         try:
-            tls = client_options(config.tls, config.address) if config.tls.is_required else None
-        except (Unfit, OSError, TypeError, ValueError, SSL.Error, crypto.Error) as error:
+            if config.tls.is_required:
+                self._renewal = Renewal(
+                    lambda: client_material(config.tls, config.address),
+                    self.intake.clock,
+                    f"receiver {config.name!r}",
+                    why_not,
+                )
+        except UNUSABLE as error:
             key = "tls_ca" if config.tls.certificate is None else "tls_certificate"
             raise ListenError(f"receiver {config.name!r}: {why_not(error)}", key) from None
         self._introduction = Introduction(
@@ -142,17 +150,31 @@ class NatsReceiver(Service):
             user=config.user,
             password=config.password,
             credentials=self._current_credentials,
-            tls=tls,
-            default_tls=lambda: client_options(config.tls, config.address),
+            tls=None if self._renewal is None else self._current_tls,
+            default_tls=lambda: client_material(config.tls, config.address).options,
             is_tls_first=config.tls.is_first,
             max_payload=config.max_payload,
         )
         by = "" if config.stream is None else f", by JetStream's stream {config.stream}"
         return f"line protocol from NATS at {self._server}, subject {config.subject}{by}"
 
+    def reconfigure(self, config: NatsReceiverConfig, limits: Limits) -> bool:
+        """See :meth:`IReceiver.reconfigure`: for another server or subject it takes another receiver."""
+        self._config = config
+        self._backlog.limit(limits.messages, limits.size)
+        self.intake.set_decoder(self._decoder)
+        if self._renewal is not None:
+            self._renewal.look()
+        return True
+
+    async def leave(self) -> None:
+        """See :meth:`IReceiver.leave`; there is no port."""
+
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`: take no more than what is on its way."""
         self._is_stopping = True
+        if self._renewal is not None:
+            self._renewal.stop()
         if self._running is not None and self._connection is None:
             running, self._running = self._running, None
             running.cancel()
@@ -188,25 +210,38 @@ class NatsReceiver(Service):
             connection.fail("closed")
         self._hand_over(_READ_OUT)
 
-    def figures(self) -> dict[str, object]:
+    def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        found: dict[str, object] = {
-            "connected": self._connection is not None,
-            "reconnects": max(0, self._connects - 1),
-            "slow_consumer": self._slow_consumer,
-            "pauses": self._backlog.pauses,
-        }
-        if self._consumer is not None:
-            found["acknowledged"] = self._consumer.acknowledged
-            found["redelivered"] = self._consumer.redelivered
-            found["pending"] = self._consumer.pending
-        return found
+        found = Figures(
+            connected=gauge(
+                self._connection is not None, "Whether there is a connection to the NATS server."
+            ),
+            reconnects=counter(max(0, self._connects - 1), "Connections to the NATS server after the first."),
+            slow_consumer=counter(
+                self._slow_consumer, "Times the server closed the connection, since too little was read."
+            ),
+            pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+        )
+        if self._renewal is not None:
+            found = found | expiry(self._renewal)
+        consumer = self._consumer
+        if consumer is None:
+            return found
+        return found | Figures(
+            acknowledged=counter(consumer.acknowledged, "Messages of the stream that were acknowledged."),
+            redelivered=counter(
+                consumer.redelivered, "Messages that came again although they were here, and were left alone."
+            ),
+            pending=gauge(consumer.pending, "Messages that the stream still has for this consumer."),
+        )
 
     # -- IService
 
     def startService(self) -> None:
         """Begin to connect, and never give up."""
         super().startService()
+        if self._renewal is not None:
+            self._renewal.start()
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
         self._running.addErrback(lambda failure: self.log.failure("the NATS receiver has ended", failure))
@@ -220,6 +255,12 @@ class NatsReceiver(Service):
 
     def _token(self) -> str:
         return f"{self._chance.getrandbits(96):024x}"
+
+    def _current_tls(self) -> Any:
+        """What TLS needs by what the files have, which may have been renewed."""
+        assert self._renewal is not None
+        self._renewal.look()
+        return self._renewal.material.options
 
     def _current_credentials(self) -> Credentials | None:
         """Those in the file, which may have been renewed; the last ones that were good if it is not."""

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg2
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.query import Page, Query
+from ccstore.storage.cancelling import cancellable
+from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import CLOSED, Connections
 from ccstore.storage.postgres.database import (
     Address,
@@ -99,7 +102,7 @@ class PostgresBackend:
         self._reader: Reader | None = None
         self._queries = 0
         self._deletes = 0
-        self._figures: dict[str, int] = {}
+        self._figures = Figures()
         self._figures_at = 0
 
     def describe(self) -> str:
@@ -123,7 +126,13 @@ class PostgresBackend:
 
         def pool(size: int, setup: str, limit: float) -> Connections:
             return Connections(
-                self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout, limit=limit
+                self._reactor,
+                address.next_dsn,
+                where=str(address),
+                size=size,
+                setup=setup,
+                timeout=self._timeout,
+                limit=limit,
             )
 
         writing, reading, _ = self._pools = (
@@ -141,6 +150,13 @@ class PostgresBackend:
         await self._views.load(session)
         # Whether it is writable at all.
         await session.execute("BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (0, ''); ROLLBACK")
+
+    def retain(self, retention: float) -> Deferred[None]:
+        """See :meth:`IBackend.retain`; missing partitions are made in a moment, as after a start."""
+        self._retention = int(retention * 1e9)
+        self._partitions = Partitions(self._retention)
+        self._streams.retain(max(self._retention, _LEAST_NOTED))
+        return succeed(None)
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
@@ -233,7 +249,9 @@ class PostgresBackend:
         if self._reader is None:
             return fail(StoreUnavailable(CLOSED))
         self._queries += len(queries)
-        return Deferred.fromCoroutine(self._reader.query(list(queries), cutoff, max_rows, timeout))
+        asking = Asking(self._reactor)
+        running = self._reader.query(list(queries), cutoff, max_rows, timeout, asking)
+        return cancellable(Deferred.fromCoroutine(running), asking.give_up)
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """See :meth:`IBackend.expire`."""
@@ -250,7 +268,7 @@ class PostgresBackend:
         try:
             return await work(writing, keeping, moment)
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, writing.where)
             if translated is error:
                 raise
             raise translated from error
@@ -301,7 +319,10 @@ class PostgresBackend:
                     "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
                     "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
                 )
-            self._figures = {"partitions": partitions, "bytes": size}
+            self._figures = Figures(
+                partitions=gauge(partitions, "Partitions of the tables with messages."),
+                bytes=gauge(size, "Bytes of these, with their indexes."),
+            )
             self._figures_at = now
 
     async def _sweep(self, keeping: Connections) -> None:
@@ -311,14 +332,23 @@ class PostgresBackend:
             async with keeping.connection() as link:
                 is_at_it = await self._sweeper.step(link)
 
-    def status(self) -> Mapping[str, object]:
+    def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
-        return {
-            "active_tables": self._views.count,
-            "writes": self._writer.writes if self._writer is not None else 0,
-            "queries": self._queries,
-            "deletes": self._deletes,
-            # Batches whose commit was not heard of, and that were found to be there.
-            "settled": self._writer.settled if self._writer is not None else 0,
-            **self._figures,
-        }
+        writer = self._writer
+        return (
+            Figures(
+                active_tables=gauge(self._views.count, "Clusters and kinds that have messages."),
+                writes=counter(
+                    writer.writes if writer is not None else 0, "Transactions that wrote messages."
+                ),
+                queries=counter(self._queries, "Queries that were answered."),
+                deletes=counter(self._deletes, "Times that expired events were deleted."),
+                settled=counter(
+                    writer.settled if writer is not None else 0,
+                    "Batches whose commit was not heard of, and that were found to be there.",
+                    # Its name has always been this one, without the suffix of a counter.
+                    metric="backend_settled",
+                ),
+            )
+            | self._figures
+        )

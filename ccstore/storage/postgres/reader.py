@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import QueryTimeout
 from ccstore.query import Page, Query, Row
 from ccstore.storage.postgres.arrays import numbers
-from ccstore.storage.postgres.connections import Cancelled, Connections, Link
+from ccstore.storage.postgres.asking import Asking
+from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.errors import translate
 from ccstore.storage.postgres.expiry import Expired, parse
 from ccstore.storage.query import stream_condition
@@ -36,9 +38,9 @@ class Reader:
         self._clock = clock
 
     async def query(
-        self, queries: Sequence[Query], cutoff: int, max_rows: int, timeout: float
+        self, queries: Sequence[Query], cutoff: int, max_rows: int, timeout: float, asking: Asking
     ) -> Sequence[Page]:
-        """See :meth:`IBackend.query`."""
+        """See :meth:`IBackend.query`; it may be given up."""
         deadline = self._clock.seconds() + timeout
         try:
             async with self._connections.connection() as link:
@@ -47,8 +49,12 @@ class Reader:
                 # A server that does not answer at all ends nothing.
                 guard = self._clock.callLater(self._left(deadline) + _GRACE, link.close)
                 try:
-                    return await self._answer(link, queries, cutoff, max_rows, deadline)
+                    with asking.on(link):
+                        return await self._answer(link, queries, cutoff, max_rows, deadline, asking)
                 except BaseException:
+                    if asking.is_given_up:
+                        await asking.end(link)
+                        raise CancelledError from None
                     if not guard.active():
                         raise QueryTimeout(_TOO_LONG) from None
                     raise
@@ -58,9 +64,9 @@ class Reader:
         except Cancelled as error:
             if self._left(deadline) <= 0.05:
                 raise QueryTimeout(_TOO_LONG) from None
-            raise StoreUnavailable(str(error)) from None
+            raise unavailable(str(error), self._connections.where) from None
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, self._connections.where)
             if translated is error:
                 raise
             raise translated from error
@@ -69,7 +75,13 @@ class Reader:
         return deadline - self._clock.seconds()
 
     async def _answer(
-        self, link: Link, queries: Sequence[Query], cutoff: int, max_rows: int, deadline: float
+        self,
+        link: Link,
+        queries: Sequence[Query],
+        cutoff: int,
+        max_rows: int,
+        deadline: float,
+        asking: Asking,
     ) -> list[Page]:
         pages = []
         size = 0
@@ -84,7 +96,7 @@ class Reader:
                 if place:
                     await link.execute(self._limit(deadline))
                 page = await self._page(
-                    link, query, cutoff, expired, max_rows, _SIZE_ANSWERED - size, deadline
+                    link, query, cutoff, expired, max_rows, _SIZE_ANSWERED - size, deadline, asking
                 )
                 max_rows -= len(page.rows)
                 size += sum(len(row.text) for row in page.rows)
@@ -114,7 +126,9 @@ class Reader:
         max_rows: int,
         max_size: int,
         deadline: float,
+        asking: Asking,
     ) -> Page:
+        asking.check()
         streams = await _streams(link, query)
         if not streams:
             return Page(())
@@ -148,6 +162,7 @@ class Reader:
         rows = [*map(Row._make, found)]
         size = sum(len(row.text) for row in rows)
         while len(found) == count and len(rows) <= max_rows and size <= max_size:
+            asking.check()
             count = max(1, min(_ROWS_MOST, len(rows) * _SIZE_FETCHED // (size + 1)))
             found = await link.execute(f"{self._limit(deadline)}; FETCH {count} FROM page")
             rows += map(Row._make, found)

@@ -33,6 +33,10 @@ class Streams:
         self._by_key: dict[str, int] = {}
         self._noted_at = 0
 
+    def retain(self, retention: int) -> None:
+        """Other nanoseconds after which events expire."""
+        self._retention = retention
+
     def known(self, series: Sequence[Series], now: int) -> list[int] | None:
         """The stream of each, or None if one of them has to be learned first."""
         if now - self._noted_at >= self._retention // 2 or now < self._noted_at:

@@ -53,7 +53,7 @@ class SpoolFile:
     log = Logger()
 
     def __init__(self, max_size: int) -> None:
-        self._max_size = max_size
+        self.max_size = max_size
         self._last_sent = 0  # the last batch that is being sent
         self.messages = 0
         self.size = 0
@@ -75,8 +75,8 @@ class SpoolFile:
         """
         data = pack(messages)
         size = len(data) + _ROW_SIZE
-        if self.size + size > self._max_size:
-            raise StoreUnavailable(f"the spool is full: it has {self.size} of {self._max_size} bytes")
+        if self.size + size > self.max_size:
+            raise StoreUnavailable(f"the spool is full: it has {self.size} of {self.max_size} bytes")
         with transaction(connection):
             (number,) = connection.execute(
                 "INSERT INTO batch (batch_id, messages, newest, size, data) VALUES (?, ?, ?, ?, ?) "

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.logger import Logger
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE, make_empty
@@ -56,6 +57,10 @@ class Spool:
         self._coming = 0  # batches that are being put in
         self.failure: str | None = None
         self.added = 0
+
+    def limit(self, max_size: int) -> None:
+        """Another size from now on; what is there stays, even if it is more."""
+        self._max_size = self._file.max_size = max_size
 
     # -- life
 
@@ -166,14 +171,15 @@ class Spool:
     def messages(self) -> int:
         return self._file.messages
 
-    def status(self) -> dict[str, object]:
-        return {
-            "messages": self._file.messages,
-            "bytes": self._file.size,
-            "max_bytes": self._max_size,
-            "added": self.added,
-            "unreadable": self._file.unreadable,
-        }
+    def status(self) -> Figures:
+        """Figures about the file."""
+        return Figures(
+            messages=gauge(self._file.messages, "Messages in the spool."),
+            bytes=gauge(self._file.size, "Bytes of the packed messages in the spool."),
+            max_bytes=gauge(self._max_size, "Bytes that the spool may have."),
+            added=counter(self.added, "Messages that went into the spool."),
+            unreadable=gauge(self._file.unreadable, "Messages of damaged batches, which stay in the file."),
+        )
 
     async def _run(self, work: Callable[..., _Result], *arguments: Any, needs_place: bool = False) -> _Result:
         """Do something in the spool's thread.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -64,7 +65,7 @@ class WriterProcess:
     ) -> None:
         self._path = path
         self._pragmas = dict(pragmas)
-        self._retention = retention
+        self.retention = retention
         self._now = now
         self._lock = lock
         self._say = say
@@ -90,6 +91,8 @@ class WriterProcess:
         descriptor = self._lock()
         with theirs:
             path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+            # It inherits what this thread holds back, until it is ready to ignore it.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, channel.SIGNALS)
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "ccstore.storage.sqlite.process"],
@@ -102,10 +105,12 @@ class WriterProcess:
             except OSError as error:
                 ours.close()
                 raise ProcessEnded(f"cannot start a process that writes: {error}") from None
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._channel = channel.Channel(ours)
         self.starts += 1
         try:
-            self._ask(str(self._path), self._pragmas, self._retention, self._now())
+            self._ask(str(self._path), self._pragmas, self.retention, self._now())
         except BaseException:
             self.close()
             raise
@@ -298,6 +303,10 @@ class WriterApart:
         except BaseException:
             self._known = None  # who knows how far it got
             raise
+
+    def retain(self, process: WriterProcess, retention: int) -> None:
+        self._process.retention = retention  # the next one that is started has it in any case
+        self._request(process, "retain", retention)
 
     def tend(self, process: WriterProcess, now: int) -> None:
         self._request(process, "tend", now)

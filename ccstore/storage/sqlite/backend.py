@@ -16,12 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.query import Page, Query
+from ccstore.storage.cancelling import cancellable
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
+from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.explain import explain, is_damage
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
 from ccstore.storage.sqlite.lock import FileLock, InUse
@@ -47,6 +50,12 @@ _REFUSED: Final = (
     ValueError,
     OverflowError,
 )
+#: What :meth:`Writer.figures` has.
+_OF_THE_FILE: Final = {
+    "segments": "Segments in the database.",
+    "bytes": "Bytes of the database file.",
+    "free_bytes": "Bytes of the file that are free for new messages.",
+}
 _Result = TypeVar("_Result")
 
 
@@ -170,6 +179,11 @@ class SqliteBackend:
             apart.__name__, process, cp_reactor=self._reactor, cp_min=1, cp_max=1, cp_noisy=False
         )
         return True
+
+    def retain(self, retention: float) -> Deferred[None]:
+        """See :meth:`IBackend.retain`."""
+        self._retention = int(retention * 1e9)
+        return self._run(self._writer.retain, self._retention)
 
     def close(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._close())
@@ -295,19 +309,22 @@ class SqliteBackend:
         if self._writing is None:
             raise StoreUnavailable(CLOSED)
         self._queries += len(queries)
-        deadline = time.monotonic() + timeout
+        asking = Asking(timeout)
         try:
             self._watch.check()
             reading = self._start_reading()
-            pages: Sequence[Page] = await reading.runWithConnection(
-                self._reader.query, queries, cutoff, max_rows, deadline
-            ).addErrback(self._translate)
+            running = reading.runWithConnection(self._reader.query, queries, cutoff, max_rows, asking)
+            running.addErrback(self._translate)
+            pages: Sequence[Page] = await cancellable(running, asking.give_up)
             # It may have been read from another file that was put there meanwhile.
             self._watch.check()
         except StoreUnavailable:
-            if not self._watch.is_good:
+            try:
+                self._watch.check()
+            except FileChanged:
                 # A connection that is made now may be to another file.
                 self._stop_reading()
+                raise
             raise
         return pages
 
@@ -398,16 +415,16 @@ class SqliteBackend:
         """See :meth:`ICopyTarget.count`."""
         return self._do(_count)
 
-    def status(self) -> Mapping[str, object]:
+    def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._writer.state
-        return {
-            "active_tables": state.active_tables,
-            "writes": state.writes,
-            "queries": self._queries,
-            "deletes": state.deletes,
-            **self._figures,
-        }
+        return Figures(
+            active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
+            writes=counter(state.writes, "Transactions that wrote messages."),
+            queries=counter(self._queries, "Queries that were answered."),
+            deletes=counter(state.deletes, "Times that expired events were deleted."),
+            **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._figures.items()},
+        )
 
     def _do(self, work: Callable[..., _Result], *arguments: Any) -> Deferred[_Result]:
         """Do something with the file, in the writer's thread."""
@@ -428,9 +445,13 @@ class SqliteBackend:
             return self._watch.guard(partial(self._writer.checkpoint, connection), work, *arguments)
         # The process sees to it itself. Started again, it could not know which file it is to be.
         self._watch.check_content()
-        if not self._writer.is_running:
-            self._watch.check()
-        return work(*arguments)
+        if self._writer.is_running:
+            return work(*arguments)
+        self._watch.forget_others()
+        self._watch.check()
+        result = work(*arguments)
+        self._watch.look(is_used=True)
+        return result
 
     def _translate(self, failure: Failure) -> Failure:
         """Errors of sqlite3 as errors of the store."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
@@ -12,6 +13,11 @@ _HEADER: Final = 8
 #: Bytes that the kernel is asked to take before whoever sends has to wait.
 _BUFFER: Final = 1 << 20
 _READ: Final = 1 << 16
+#: Those that are sent to the daemon: whoever sends one to its group or its unit sends it to the process too.
+SIGNALS: Final = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
+    *(signal.SIGUSR1, signal.SIGUSR2),
+)
 #: That may be sent with one call.
 _MOST_BUFFERS: Final = 1000
 

@@ -1,7 +1,8 @@
 """The process that writes, on its own side: ``python -m ccstore.storage.sqlite.process``.
 
 It has the other end of its standard input's socket for a master. It ends when that does, after what it is
-doing then, and not before: signals that are meant for the daemon reach it as well.
+doing then, and not before: signals that are meant for the daemon reach it as well, see
+:data:`ccstore.storage.sqlite.channel.SIGNALS`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ccstore.message import Batch, Series, Source
-from ccstore.storage.sqlite.channel import NUMBERS, Channel, unpack
+from ccstore.storage.sqlite.channel import NUMBERS, SIGNALS, Channel, unpack
 from ccstore.storage.sqlite.file import STATEMENTS_HELD, set_pragmas
 from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
-
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Server:
@@ -152,7 +151,7 @@ class _Server:
 
 
 def main() -> None:
-    for number in _IGNORED:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=0) as end, suppress(ConnectionError):  # when the daemon is gone, so are we
         _Server(Channel(end)).run()

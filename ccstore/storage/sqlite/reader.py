@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from twisted.internet.defer import CancelledError
+
+from ccstore.interfaces import StoreUnavailable
 from ccstore.query import Page, Query, Row
 from ccstore.storage.query import stream_condition
+from ccstore.storage.sqlite.asking import Asking
 
 #: Streams up to which an index is probed for each.
 _STREAMS_PROBED: Final = 200
@@ -25,9 +27,6 @@ _ROWS_FETCHED: Final = 500
 _SIZE_FETCHED: Final = 4 * 1024 * 1024
 #: Characters of text in an answer, above which it is cut.
 _SIZE_ANSWERED: Final = 64 * 1024 * 1024
-# How often SQLite asks whether to go on. Each time it has to wait for the interpreter lock.
-_PROGRESS_STEPS: Final = 500_000
-_TOO_LONG: Final = "the query took too long"
 CLOSED: Final = "the database is closed"
 
 
@@ -35,14 +34,14 @@ class Reader:
     """Answers queries; runs in the threads of the reading connections, one query in each."""
 
     def __init__(self) -> None:
-        self._running: set[sqlite3.Connection] = set()
+        self._running: set[Asking] = set()
         self._is_closed = False
 
     def close(self) -> None:
         """End the queries that run; called from the reactor's thread."""
         self._is_closed = True
-        for connection in tuple(self._running):
-            connection.interrupt()
+        for asking in tuple(self._running):
+            asking.give_up()
 
     def query(
         self,
@@ -50,34 +49,30 @@ class Reader:
         queries: Sequence[Query],
         cutoff: int,
         max_rows: int,
-        deadline: float,
+        asking: Asking,
     ) -> list[Page]:
-        """See :meth:`IBackend.query`; the deadline is in the time of ``time.monotonic``."""
-        self._running.add(connection)
-        connection.set_progress_handler(
-            lambda: self._is_closed or time.monotonic() > deadline, _PROGRESS_STEPS
-        )
+        """See :meth:`IBackend.query`."""
+        self._running.add(asking)
         size = 0
         try:
-            connection.execute("BEGIN")
-            pages = []
-            for query in queries:
-                if time.monotonic() > deadline:
-                    raise QueryTimeout(_TOO_LONG)
-                page = _PageReader(connection, query, cutoff, max_rows, _SIZE_ANSWERED - size).page()
-                max_rows -= len(page.rows)
-                size += sum(len(row.text) for row in page.rows)
-                pages.append(page)
-            return pages
-        except sqlite3.OperationalError:
+            with asking.on(connection):
+                connection.execute("BEGIN")
+                pages = []
+                for query in queries:
+                    page = _PageReader(
+                        connection, query, cutoff, max_rows, _SIZE_ANSWERED - size, asking
+                    ).page()
+                    max_rows -= len(page.rows)
+                    size += sum(len(row.text) for row in page.rows)
+                    pages.append(page)
+                return pages
+        except (sqlite3.OperationalError, CancelledError):
             if self._is_closed:
                 raise StoreUnavailable(CLOSED) from None
-            if time.monotonic() > deadline:
-                raise QueryTimeout(_TOO_LONG) from None
+            asking.check()
             raise
         finally:
-            self._running.discard(connection)
-            connection.set_progress_handler(None, 0)
+            self._running.discard(asking)
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
@@ -89,9 +84,16 @@ class _PageReader:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, query: Query, cutoff: int, max_rows: int, max_size: int
+        self,
+        connection: sqlite3.Connection,
+        query: Query,
+        cutoff: int,
+        max_rows: int,
+        max_size: int,
+        asking: Asking,
     ) -> None:
         self._connection = connection
+        self._asking = asking
         self._query = query
         self._begin = max(query.begin, cutoff + 1) if query.kind == "event" else query.begin
         self._max_rows = max_rows
@@ -103,6 +105,7 @@ class _PageReader:
 
     def page(self) -> Page:
         """The page."""
+        self._asking.check()
         condition, parameters = stream_condition(self._query, "?")
         (streams,) = self._connection.execute(
             f"SELECT json_group_array(id) FROM stream WHERE {condition}", parameters
@@ -140,6 +143,7 @@ class _PageReader:
         fetched = _ROWS_FETCHED
         while True:
             limit = min(fetched, self._max_rows + 1)
+            self._asking.check()
             rows = self._fetch(segments, begin, after, limit)
             if rows:
                 self._rows += rows

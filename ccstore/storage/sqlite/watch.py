@@ -85,19 +85,18 @@ class Watch:
         self._access = {}
         self._overwritten = self._damage = None
 
+    def forget_others(self) -> None:
+        """The process that writes has ended: whoever closed the file last has removed what is beside it."""
+        if self._index is not None:
+            os.close(self._index)
+        self._index = None
+        self._access = {path: access for path, access in self._access.items() if path not in self._beside}
+        self._beside = {}
+
     @property
     def is_damaged(self) -> bool:
         """What is in the file is not what was written."""
         return bool(self._overwritten or self._damage)
-
-    @property
-    def is_good(self) -> bool:
-        """The file at the path is the one that is open, and nobody has overwritten it."""
-        try:
-            self.check()
-        except FileChanged:
-            return False
-        return True
 
     def check(self) -> os.stat_result:
         """Raises :class:`FileChanged` if the files at the paths are not those that are open."""

@@ -251,6 +251,10 @@ class Writer:
 
     # -- segments
 
+    def retain(self, connection: sqlite3.Connection, retention: int) -> None:
+        """From now on, events expire after so many nanoseconds."""
+        self._retention = retention
+
     def tend(self, connection: sqlite3.Connection, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
         for kind, segment in list(self._open.items()):
