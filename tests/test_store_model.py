@@ -355,6 +355,10 @@ class StoreMachine(RuleBasedStateMachine):
     def wait_for_space(self) -> None:
         """What has expired is gone from the file a sixteenth of the retention time and a minute later."""
         self.service.flush()
+        # After the clock was set back, everything that is to happen waits for its time to come again.
+        self.tick(
+            max([0.0, *(call.getTime() - self.clock.seconds() for call in self.clock.getDelayedCalls())])
+        )
         cutoff = self.cutoff
         self.tick(self.retention / 16 + 60)
         with snapshot(self.path) as connection:
