@@ -30,6 +30,18 @@ def description() -> str:
     return readme.read_text("utf-8") if readme.exists() else ""
 
 
+def samples(folder: str, target: str) -> list[tuple[str, list[str]]]:
+    """What lies in a folder, and in those below it, for the same places below another."""
+    folders = [HERE / folder, *(path for path in sorted((HERE / folder).rglob("*")) if path.is_dir())]
+    return [
+        (
+            str(Path(target) / path.relative_to(HERE / folder)),
+            [str(file.relative_to(HERE)) for file in sorted(path.iterdir()) if file.is_file()],
+        )
+        for path in folders
+    ]
+
+
 def scratch() -> str:
     """
     A directory for the build that nobody finds again.
@@ -94,6 +106,8 @@ TEST = [
     "pip>=22.3",
     "setuptools>=70.1",
     "wheel>=0.44",
+    # Makes the completion scripts in ccstore/shell/made; another release makes others.
+    "shtab==1.13.*",
     # New releases of these bring new complaints: they move when somebody moves them.
     "ruff==0.17.*",
     "mypy==2.4.*",
@@ -136,11 +150,19 @@ setup(
     package_data={
         "ccstore": ["py.typed"],
         "ccstore.api": ["static/*"],
+        "ccstore.shell": ["made/*"],
         "ccstore.storage.postgres": ["schema/*.sql"],
         "ccstore.storage.spool": ["schema/*.sql"],
         "ccstore.storage.sqlite": ["schema/*.sql"],
     },
     include_package_data=False,
+    # Below the folder that it is installed in, such as /usr/local or a virtual environment.
+    data_files=[
+        ("share/man/man1", ["ccstore/shell/made/ccstore.1"]),
+        ("share/bash-completion/completions", ["ccstore/shell/made/ccstore"]),
+        ("share/zsh/site-functions", ["ccstore/shell/made/_ccstore"]),
+        *samples("conf", "share/doc/ccstore/conf"),
+    ],
     entry_points={"console_scripts": ["ccstore = ccstore.cli:main"]},
     options={"build": {"build_base": scratch()}},
 )

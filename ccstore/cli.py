@@ -20,6 +20,7 @@ class Command(NamedTuple):
         the command, and returns the exit status.
     :ivar arguments: how the help text shows them.
     :ivar failed: its exit status if it could not do its work.
+    :ivar options: ``module:name`` of the class of its options, which describes it.
     """
 
     name: str
@@ -27,35 +28,86 @@ class Command(NamedTuple):
     arguments: str
     help: str
     failed: int = 1
+    options: str | None = None
 
 
 COMMANDS: Final = (
-    Command("run", "ccstore.start:run", "[OPTION ...]", "start the daemon, as `twistd -n ccstore` does"),
-    Command("check", "ccstore.start:check", "[OPTION ...]", "say what is wrong with the configuration"),
+    Command(
+        "run",
+        "ccstore.start:run",
+        "[OPTION ...]",
+        "start the daemon, as `twistd -n ccstore` does",
+        options="ccstore.tap:Options",
+    ),
+    Command(
+        "check",
+        "ccstore.start:check",
+        "[OPTION ...]",
+        "say what is wrong with the configuration",
+        options="ccstore.tap:Options",
+    ),
     Command(
         "send",
         "ccstore.client.send:main",
         "[OPTION ...]",
         "send an event, or lines from standard input",
         failed=2,
+        options="ccstore.client.send:Options",
     ),
-    Command("query", "ccstore.client.query:main", "[OPTION ...]", "show events or logs", failed=2),
-    Command("stats", "ccstore.client.stats:main", "[OPTION ...]", "show the counters", failed=2),
+    Command(
+        "query",
+        "ccstore.client.query:main",
+        "[OPTION ...]",
+        "show events or logs",
+        failed=2,
+        options="ccstore.client.query:Options",
+    ),
+    Command(
+        "stats",
+        "ccstore.client.stats:main",
+        "[OPTION ...]",
+        "show the counters",
+        failed=2,
+        options="ccstore.client.stats:Options",
+    ),
     Command(
         "doctor",
         "ccstore.client.doctor:main",
         "[OPTION ...]",
         "say which senders are misconfigured",
         failed=2,
+        options="ccstore.client.doctor:Options",
     ),
     Command(
         "import",
         "ccstore.importing.command:main",
         "SOURCE ...",
         "bring in a database of cc-event-store, or files of line protocol",
+        options="ccstore.importing.command:Options",
     ),
-    Command("copy", "ccstore.copying:main", "FROM TO", "copy a store into another one"),
-    Command("token", "ccstore.client.token:main", "[OPTION ...]", "make keys and tokens", failed=2),
+    Command(
+        "copy",
+        "ccstore.copying:main",
+        "FROM TO",
+        "copy a store into another one",
+        options="ccstore.copying:Options",
+    ),
+    Command(
+        "token",
+        "ccstore.client.token:main",
+        "[OPTION ...]",
+        "make keys and tokens",
+        failed=2,
+        options="ccstore.client.token:Options",
+    ),
+    Command(
+        "completion",
+        "ccstore.shell.completion:main",
+        "bash|zsh",
+        "print what makes a shell complete commands and options",
+        failed=2,
+        options="ccstore.shell.completion:Options",
+    ),
     Command("version", "ccstore.cli:version", "", "print the version"),
     Command("help", "ccstore.cli:usage", "", "print this text"),
 )

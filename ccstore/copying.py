@@ -19,8 +19,10 @@ from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
+from ccstore.client.command import CommandOptions, parse
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
-from ccstore.flags import GoOptions
+from ccstore.describing import Value
+from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
@@ -33,46 +35,47 @@ _PROGRESS_EVERY: Final = 2.0
 _RETRY_FIRST, _RETRY_MOST = 0.2, 10.0
 _POSTGRES: Final = ("postgresql:", "postgres:")
 _SQLITE: Final = "sqlite:"
+_STORE: Final = (
+    "the path of a configuration file, whose storage is meant; or sqlite:PATH, an SQLite file; or "
+    "postgresql://..., a connection string of libpq."
+)
 _T = TypeVar("_T")
 
 
-class Options(GoOptions):
-    """The arguments of ``ccstore copy``."""
+class Options(CommandOptions):
+    """The options of ``ccstore copy``."""
 
-    synopsis = "FROM TO"
+    command = "copy"
+    synopsis = "[options] FROM TO"
     longdesc = (
-        "Copies all events and logs of all clusters from one store into another. Each of FROM and TO is the "
-        "path of a configuration file, whose storage is meant; or sqlite:PATH, an SQLite file; or "
-        "postgresql://..., a connection string of libpq. No daemon may use an SQLite file meanwhile. TO is "
-        "made if it is not there, and what it has is kept. If it is interrupted, the same command goes on "
-        "where it was. The exit status is 0 if TO has what FROM has."
+        "Copies all events and logs of all clusters from one store into another. No daemon may use an SQLite "
+        "file meanwhile. If it is interrupted, the same command goes on where it was."
     )
-
     optFlags = [["lenient", None, "Only warn of keys in a configuration file that are not known."]]
+    arguments = (
+        Value("FROM", f"The store to read: {_STORE}", is_file=True),
+        Value(
+            "TO",
+            "The store to write, in the same ways. It is made if it is not there, and what it has is kept.",
+            is_file=True,
+        ),
+    )
+    statuses = (
+        ("0", "TO has what FROM has."),
+        ("1", "It does not have all of it, or it could not be done."),
+        ("2", "The options are wrong."),
+    )
 
     def parseArgs(self, *words: str) -> None:
         if len(words) != 2:
             raise usage.UsageError("it takes two stores, FROM and TO")
         self["from"], self["to"] = words
 
-    def getSynopsis(self) -> str:
-        return f"Usage: ccstore copy {self.synopsis}"
-
-    def opt_version(self) -> None:
-        """Print the version, and exit."""
-        from ccstore import __version__
-
-        print(f"ccstore {__version__}")
-        raise SystemExit(0)
-
 
 def main(words: Sequence[str]) -> int:
     """Copy a store, and give the exit status."""
-    options = Options()
-    try:
-        options.parseOptions(list(words))
-    except usage.UsageError as error:
-        print(f"ccstore copy: {error}; `ccstore copy --help` says more", file=sys.stderr)
+    options = parse(Options(), words)
+    if options is None:
         return 2
     copied: list[bool] = []
 
@@ -128,12 +131,9 @@ def _source(config: BackendConfig, into: BackendConfig) -> Source:
 
 
 def _needs_packages() -> None:
-    try:
-        import psycopg2
-        import txpostgres
-    except ImportError as error:
-        raise StoreError(f"PostgreSQL needs pip install 'ccstore[postgres]' ({error})") from None
-    del psycopg2, txpostgres
+    missing = missing_for_postgres()
+    if missing is not None:
+        raise StoreError(f"PostgreSQL needs more packages: {missing}")
 
 
 class Copy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 
-from ccstore import __version__
 from ccstore.accounting import Account
 from ccstore.api.app import Api
 from ccstore.api.service import ApiService
@@ -34,6 +33,7 @@ from ccstore.config import (
     missing_folder,
 )
 from ccstore.config.values import Words
+from ccstore.describing import FILE, choice
 from ccstore.flags import GoOptions
 from ccstore.intake import Intake
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
@@ -79,11 +79,9 @@ _SOURCES = {
 class Options(GoOptions):
     """The options of ``twistd ccstore``; those of the Go daemon mean here what they mean there."""
 
-    synopsis = "[options]"
-    longdesc = "A short-term store for the events and logs of HPC clusters."
     optParameters = [
         ["config", "c", None, "Configuration file, JSON or YAML; without it, SQLite and loopback ports."],
-        ["loglevel", "l", None, f"What the log has: {', '.join(LEVELS)}. [default: log_level, or info]"],
+        ["loglevel", "l", None, "The least that the log has; else log_level in the file, else info."],
     ]
     optFlags = [
         ["logdate", None, "Date and time in each line of the log, in systemd's journal too."],
@@ -92,8 +90,38 @@ class Options(GoOptions):
         ["strict", None, "Take warnings about the configuration for problems."],
     ]
 
+    option_values = {"config": FILE, "loglevel": choice(*LEVELS)}
+
     config: Config
     path: Path | None
+
+    @property
+    def _only_checks(self) -> bool:
+        return self.full_name == "ccstore check"
+
+    @property
+    def hidden(self) -> Collection[str]:  # type: ignore[override]
+        return ("check", "loglevel", "logdate") if self._only_checks else ()
+
+    @property
+    def longdesc(self) -> str:
+        if self._only_checks:
+            return "Reads a configuration, and lists everything that is wrong with it. Nothing is started."
+        return (
+            "Starts the daemon, a short-term store for the events and logs of HPC clusters. Without a "
+            "configuration file, it keeps them in ccstore.db in the working directory, and listens on the "
+            "loopback only."
+        )
+
+    @property
+    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+        if self._only_checks:
+            return (("0", "The configuration is good."), ("1", "It is not, or the options are wrong."))
+        return (
+            ("0", "Asked for the check, the version or the help text, it did that."),
+            ("1", "The options or the configuration are wrong, or the daemon cannot start."),
+            ("signal", "The daemon was stopped: it ends by SIGTERM or SIGINT itself."),
+        )
 
     def load(self) -> Config:
         """Read the configuration; raises :class:`ConfigError`."""
@@ -127,16 +155,6 @@ class Options(GoOptions):
         if self["check"]:
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
             raise SystemExit(0)
-
-    def getSynopsis(self) -> str:
-        """For whoever called us by another name than twistd's, see :mod:`ccstore.cli`."""
-        command = getattr(self.parent, "command", None)
-        return super().getSynopsis() if command is None else f"Usage: {command} {self.synopsis}"
-
-    def opt_version(self) -> None:
-        """Print the version, and exit."""
-        print(f"ccstore {__version__}")
-        raise SystemExit(0)
 
 
 def makeService(options: Options, reactor: Any = None) -> EventStoreService:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
 from ccstore.figures import Figures, counter, gauge
@@ -49,6 +50,20 @@ def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> Batch:
 def read_at(connection: sqlite3.Connection, now: int) -> None:
     """Let the views of an SQLite file be read at a time, in nanoseconds, instead of the present one."""
     connection.create_function("julianday", 1, lambda _: now / 86_400e9 + 2440587.5)
+
+
+class PoolWithoutThreads(ConnectionPool):
+    """Does at once, and in this thread, what the real one does in others."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        more["cp_reactor"] = self
+        super().__init__(*arguments, **more)
+
+    def callWhenRunning(self, start: object) -> None:
+        """Never: there is nothing to start."""
+
+    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
+        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
 
 
 @implementer(IBackend)

@@ -18,7 +18,7 @@ from tests.daemon import environment
 def test_every_command_is_there_and_in_the_help_text(
     command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name, function, arguments, text, _ = command
+    name, function, arguments, text, *_ = command
     module, _, attribute = function.partition(":")
     assert callable(getattr(import_module(module), attribute))
     assert main(["help"]) == 0

@@ -33,6 +33,13 @@ BUILD_TOOLS = ["setuptools", "wheel"]
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
 ENVIRON |= {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INDEX": "1"}
 
+#: What is installed outside of site-packages, besides samples and scripts.
+SHARED = {
+    "share/man/man1/ccstore.1",
+    "share/bash-completion/completions/ccstore",
+    "share/zsh/site-functions/_ccstore",
+}
+
 # The script that Twisted would have installed; it names neither the working directory nor the checkout.
 TWISTD = "from twisted.scripts.twistd import run\nrun()\n"
 
@@ -131,6 +138,11 @@ class Environment:
         call(self.python, "-c", whole, cwd=self.elsewhere)
 
 
+def samples(checkout: Path) -> set[str]:
+    """Where the samples of the configuration go."""
+    return {f"share/doc/ccstore/conf/{name}" for name in files_under(checkout / "conf")}
+
+
 @pytest.fixture(scope="module")
 def workplace() -> Iterator[Path]:
     """A directory that other users can enter, which pytest's own does not let them."""
@@ -190,12 +202,15 @@ def environment(workplace: Path, requirements: list[str]) -> Iterator[Environmen
     shutil.rmtree(directory)
 
 
-def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(
+def test_the_wheel_holds_the_package_the_plugin_what_is_shared_and_nothing_else(
     artefacts: dict[str, Path], checkout: Path
 ) -> None:
     with zipfile.ZipFile(artefacts["wheel"]) as wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
         described = {name.partition(".dist-info/")[2] for name in wheel.namelist() if name not in packed}
+    shared = {name for name in packed if ".data/" in name}
+    packed -= shared
+    assert {name.partition(".data/data/")[2] for name in shared} == SHARED | samples(checkout)
     assert packed == {f"ccstore/{name}" for name in files_under(checkout / "ccstore")} | {PLUGIN}
     assert {"METADATA", "entry_points.txt", "RECORD"} <= described
     assert described & {"LICENSE", "licenses/LICENSE"}
@@ -204,9 +219,10 @@ def test_the_wheel_holds_the_package_the_plugin_and_nothing_else(
 def test_the_sdist_holds_the_whole_project(artefacts: dict[str, Path], checkout: Path) -> None:
     with tarfile.open(artefacts["sdist"]) as sdist:
         packed = {name.partition("/")[2] for name in sdist.getnames()}
-    for directory in ("ccstore", "twisted", "tests", "conf", "benchmarks"):
+    for directory in ("ccstore", "twisted", "tests", "conf", "docs", "benchmarks"):
         assert {f"{directory}/{name}" for name in files_under(checkout / directory)} <= packed
-    assert {"LICENSE", "pyproject.toml", "setup.py", "tox.ini", ".ci/run"} <= packed
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= packed
+    assert {"pyproject.toml", "setup.py", "tox.ini", ".ci/run", ".github/workflows/tests.yml"} <= packed
     assert "build/lib/ccstore/deleted.py" not in packed
     assert "twisted/plugins/__init__.py" not in packed
 
@@ -218,8 +234,13 @@ def test_a_wheel_comes_and_goes(artefacts: dict[str, Path], environment: Environ
     installed = environment.site_packages / "ccstore"
     assert files_under(installed) == files_under(checkout / "ccstore")
     assert (environment.site_packages / PLUGIN).is_file()
+    shared = SHARED | samples(checkout)
+    assert all((environment.directory / name).is_file() for name in shared)
+    script = call(environment.bin / "ccstore", "completion", "bash", cwd=environment.elsewhere)
+    assert script == (environment.directory / "share/bash-completion/completions/ccstore").read_text()
     environment.pip("uninstall", "--yes", "ccstore")
     environment.check_uninstalled()
+    assert not any((environment.directory / name).exists() for name in shared)
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,47 @@ class PartitionTests(_Databases, TestCase):
         self.assertEqual(self.seen("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
 
 
+class WhoseTests(_Databases, TestCase):
+    """Whatever is not possible now, the database and its server are named."""
+
+    def named(self, error: StoreUnavailable) -> str:
+        said = str(error)
+        where = f"the PostgreSQL database {self.database} on 127.0.0.1:{self.port}: "
+        self.assertTrue(said.startswith(where), said)
+        self.assertNotIn(PASSWORD, said)
+        return said.removeprefix(where)
+
+    async def failures(self, backend: PostgresBackend) -> list[str]:
+        found = []
+        for work in (
+            lambda: backend.write(messages("a")),
+            lambda: ask(backend, [asking("alex")], cutoff=0, max_rows=1, timeout=60),
+            lambda: backend.expire(self.now),
+        ):
+            with self.assertRaises(StoreUnavailable) as caught:
+                await work()
+            found.append(self.named(caught.exception))
+        return found
+
+    async def test_a_server_that_is_gone(self) -> None:
+        cutter = Cutter(reactor, self.server)
+        self.port = cutter.port.getHost().port
+        backend = self.backend_at(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        # It blocks, and what stands between takes the reactor.
+        await deferToThread(backend.open)
+        self.addCleanup(backend.close)
+        await cutter.port.stopListening()
+        for said in await self.failures(backend):
+            self.assertIn("refused", said)
+
+    async def test_what_the_server_says(self) -> None:
+        self.port = self.server.port
+        backend = self.open(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        self.sql("ALTER TABLE ccstore_stream RENAME TO elsewhere")
+        for said in (await self.failures(backend))[:2]:
+            self.assertEqual(said, 'relation "ccstore_stream" does not exist')
+
+
 class GivenUpTests(_Databases, TestCase):
     """Queries that nobody waits for any more are ended in the server."""
 

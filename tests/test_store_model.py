@@ -12,7 +12,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -35,7 +35,7 @@ from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.sqlite import backend, dividing, merging, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from tests.backends import SECOND, asking, read_at, storage_service
+from tests.backends import SECOND, PoolWithoutThreads, asking, read_at, storage_service
 
 RETENTION = 160  # seconds, at first
 #: What a restart may make of it.
@@ -81,20 +81,6 @@ class Faulty(sqlite3.Connection):
 
     def strike(self) -> None:
         raise sqlite3.OperationalError("disk I/O error")
-
-
-class PoolWithoutThreads(ConnectionPool):
-    """Does at once, and in this thread, what the real one does in others."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        more["cp_reactor"] = self
-        super().__init__(*arguments, factory=Faulty, **more)
-
-    def callWhenRunning(self, start: object) -> None:
-        """Never: there is nothing to start."""
-
-    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
-        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
 
 
 class Stored(NamedTuple):
@@ -152,7 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
         for module, limits in LIMITS.items():
             for name, value in limits.items():
                 patch.setattr(module, name, value)
-        patch.setattr(backend, "ConnectionPool", PoolWithoutThreads)
+        patch.setattr(backend, "ConnectionPool", partial(PoolWithoutThreads, factory=Faulty))
         self.directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.files = 0
         self.clock = Clock()
@@ -368,6 +354,10 @@ class StoreMachine(RuleBasedStateMachine):
     def wait_for_space(self) -> None:
         """What has expired is gone from the file a sixteenth of the retention time and a minute later."""
         self.service.flush()
+        # After the clock was set back, everything that is to happen waits for its time to come again.
+        self.tick(
+            max([0.0, *(call.getTime() - self.clock.seconds() for call in self.clock.getDelayedCalls())])
+        )
         cutoff = self.cutoff
         self.tick(self.retention / 16 + 60)
         with snapshot(self.path) as connection:
@@ -452,8 +442,10 @@ class StoreMachine(RuleBasedStateMachine):
         if not copies:
             self.keep(messages)
             return
-        self.go_on_with(copies[0])
-        with snapshot(self.path) as connection:
+        self.close()
+        self.path = copies[0]
+        self.audit.forget()
+        with closing(sqlite3.connect(self.path)) as connection:
             last = {}
             for kind in self.last:
                 (number, last[kind]) = connection.execute(
@@ -463,6 +455,7 @@ class StoreMachine(RuleBasedStateMachine):
                 last[kind] += rows
         if any(last[each.kind] > self.last[each.kind] for each in messages):
             self.keep(messages)
+        self.open()
 
     # -- what is always so
 

@@ -312,8 +312,8 @@ class RestTests(ApiTestCase):
         api = self.service.getServiceNamed("api")._site.resource._app._instance
         self.patch(api, "_outgoing", Outgoing(3 * PIECE))
         storage = self.service.getServiceNamed("storage")
-        rows = [Row(0, number, "x" * PIECE) for number in range(2000)]
-        self.patch(storage, "query", lambda queries, **limits: succeed([Page(rows)]))
+        rows = [Row(0, "event", number, 0, "x" * PIECE, None) for number in range(2000)]
+        self.patch(storage, "pages", lambda selections, **limits: succeed([Page(rows)]))
         client = await self.connect("REST")
         body = b'{"cluster":"alex","queries":[{}]}'
         client.transport.write(question(body))
@@ -349,8 +349,8 @@ class RestTests(ApiTestCase):
 
         self.start()
         storage = self.service.getServiceNamed("storage")
-        rows = [Row(0, number, "x" * 1000) for number in range(5000)]
-        self.patch(storage, "query", lambda queries, **limits: succeed([Page(Broken(rows))]))
+        rows = [Row(0, "event", number, 0, "x" * 1000, None) for number in range(5000)]
+        self.patch(storage, "pages", lambda selections, **limits: succeed([Page(Broken(rows))]))
         for version in (b"1.0", b"1.1"):
             found = await deferToThread(read, version)
             self.assertFalse(found.endswith(b"0\r\n\r\n"))
@@ -372,7 +372,7 @@ class RestTests(ApiTestCase):
                 asked.callback(None)
                 return Deferred(lambda _: given_up.callback(None))
 
-            self.patch(storage, "query", query)
+            self.patch(storage, "pages", query)
             with socket.create_connection(("127.0.0.1", self.ports["REST"])) as client:
                 body = b'{"cluster":"alex","queries":[{}]}'
                 client.sendall(question(body))

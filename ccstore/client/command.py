@@ -21,15 +21,6 @@ NOT_AS_ASKED: Final = 1
 #: Wrong options, nobody answers, no admittance, or an error of the daemon.
 FAILED: Final = 2
 
-_EXIT_STATUSES: Final = (
-    "Exit status: 0 if all is well; 1 if the daemon answered, but {problem}; 2 if the options are wrong, "
-    "nobody answers, the token is not accepted, or the daemon has an error."
-)
-_EXIT_STATUSES_ALONE: Final = (
-    "Exit status: 0 if all is well; 2 if the options are wrong, or a file cannot be read or made."
-)
-
-
 class ClientError(Exception):
     """The command cannot go on; the text says why, in a line."""
 
@@ -38,30 +29,27 @@ class CommandOptions(GoOptions):
     """Options of a command.
 
     :cvar command: its name.
-    :cvar problem: what exit status 1 means; None for a command that asks no daemon, and never has it.
+    :cvar problem: what exit status 1 means, behind "the daemon answered, but".
     """
 
     command = ""
-    problem: str | None = "something is not as it should be"
-    synopsis = "[options]"
-    summary = ""
-
-    def getSynopsis(self) -> str:
-        return f"Usage: ccstore {self.command} {self.synopsis}"
+    problem = "something is not as it should be"
 
     @property
-    def longdesc(self) -> str:
-        statuses = (
-            _EXIT_STATUSES_ALONE if self.problem is None else _EXIT_STATUSES.format(problem=self.problem)
+    def full_name(self) -> str:
+        return f"ccstore {self.command}"
+
+    @property
+    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+        return (
+            (str(DONE), "All is well."),
+            (str(NOT_AS_ASKED), f"The daemon answered, but {self.problem}."),
+            (
+                str(FAILED),
+                "The options are wrong, nobody answers, the token is not accepted, or the daemon has "
+                "an error.",
+            ),
         )
-        return f"{self.summary}\n\n{statuses}"
-
-    def opt_version(self) -> None:
-        """Print the version, and exit."""
-        from ccstore import __version__
-
-        print(f"ccstore {__version__}")
-        raise SystemExit(0)
 
 
 _Options = TypeVar("_Options", bound=CommandOptions)

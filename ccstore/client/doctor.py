@@ -16,7 +16,7 @@ class Options(ServerOptions):
 
     command = "doctor"
     problem = "there are problems"
-    summary = (
+    longdesc = (
         "Looks at the counters of a running store and at a sample of what it did not store since it was "
         "started, and says what is misconfigured at which sender."
     )

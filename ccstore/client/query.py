@@ -16,6 +16,7 @@ from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, pars
 from ccstore.client.server import Server, ServerOptions, connect
 from ccstore.client.table import table
 from ccstore.client.times import parse_moment, show_moment
+from ccstore.describing import NAME, NUMBER, TIME, Value, choice
 
 #: Queries of one request; the server takes so many by default, and not all of them.
 _AT_A_TIME: Final = 500
@@ -29,10 +30,10 @@ class Options(ServerOptions):
     command = "query"
     problem = "there are more rows than it gives, or something else was meant"
     synopsis = "--cluster NAME [options]"
-    summary = "Shows events or logs, the oldest first. What is left out matches anything."
+    longdesc = "Shows events or logs, the oldest first. What is left out matches anything."
     optParameters = [
         ["cluster", "c", None, "The cluster."],
-        ["kind", "k", "event", "event or log."],
+        ["kind", "k", "event", "What to show."],
         ["event", "e", None, "The name (measurement)."],
         ["host", "H", None, "Hosts, such as a0101 or a[0101-0103,0200],login1."],
         ["type", None, None, "The type."],
@@ -43,6 +44,19 @@ class Options(ServerOptions):
         ["to", None, "now", "Until when."],
         ["limit", "n", None, "Only so many rows, the newest."],
     ]
+    option_values = {
+        "cluster": NAME,
+        "kind": choice("event", "log"),
+        "event": NAME,
+        "host": Value("HOSTS"),
+        "type": Value("TYPE"),
+        "type-ids": Value("IDS"),
+        "subtype": Value("TYPE"),
+        "subtype-ids": Value("IDS"),
+        "from": TIME,
+        "to": TIME,
+        "limit": NUMBER,
+    }
 
     hosts: Sequence[str | None] = (None,)
     limit: int | None = None

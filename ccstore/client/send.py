@@ -18,6 +18,7 @@ from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.table import clean
 from ccstore.client.times import parse_moment
+from ccstore.describing import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
 
@@ -33,12 +34,15 @@ class Options(ServerOptions):
 
     command = "send"
     problem = "rejected lines"
-    synopsis = "-cluster NAME [-event TEXT | -log TEXT] [options] | ccstore send [options] < LINES"
-    summary = (
+    synopsis = "--cluster NAME --event TEXT|--log TEXT [options]\n[options] < LINES"
+    longdesc = (
         "Sends one event or log. Without --event and --log, sends line protocol from standard input, in "
         "pieces that are answered when they are committed. A piece that the store cannot take now is sent "
-        "again; one whose answer is lost is not, but reported."
+        "again; one whose answer is lost is not, but reported.\n\n"
+        f"The options {', '.join(f'-{name}' for name in _OF_NATS)} of cc-event-client are taken, and "
+        "ignored: NATS is not used."
     )
+    hidden = _OF_NATS
     optParameters = [
         ["cluster", None, None, "The cluster; of lines that name none, if they come from standard input."],
         ["name", None, "myevent", "The name (measurement)."],
@@ -46,11 +50,22 @@ class Options(ServerOptions):
         ["log", None, None, "The text of a log."],
         ["hostname", None, None, "The host it is about; else this one."],
         ["time", None, None, "When it happened: -5m (ago), 2026-01-31T12:00:00Z, Unix seconds; else now."],
-        ["precision", None, "auto", f"The unit of timestamps in standard input: {', '.join(NANOSECONDS)}."],
+        ["precision", None, "auto", "The unit of timestamps in standard input; auto goes by their size."],
         ["retries", None, "10", "How often to try again what the store cannot take now."],
-        *[[name, None, None, "For cc-event-client; ignored, since NATS is not used."] for name in _OF_NATS],
+        *[[name, None, None, "Ignored."] for name in _OF_NATS],
     ]
     optFlags = [["print", "p", "Print the line, and do not send it."]]
+    option_values = {
+        "cluster": NAME,
+        "name": NAME,
+        "event": TEXT,
+        "log": TEXT,
+        "hostname": NAME,
+        "time": TIME,
+        "tag": Value("KEY=VALUE"),
+        "precision": choice(*NANOSECONDS),
+        "retries": NUMBER,
+    }
 
     def __init__(self) -> None:
         super().__init__()

@@ -36,6 +36,7 @@ from ccstore import __version__
 from ccstore.client.command import ClientError, CommandOptions
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
+from ccstore.describing import DURATION, FILE, Value
 from ccstore.durations import parse_duration
 
 DEFAULT_URL: Final = "http://127.0.0.1:8088"
@@ -58,6 +59,14 @@ class ServerOptions(CommandOptions):
         ["timeout", None, "30s", "How long to wait for an answer."],
     ]
     optFlags = [["json", "j", "Print JSON, for programs."]]
+    option_values = {
+        "url": Value("URL"),
+        "token-file": FILE,
+        "ca": FILE,
+        "cert": FILE,
+        "key": FILE,
+        "timeout": DURATION,
+    }
 
     timeout: float
 

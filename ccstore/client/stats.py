@@ -14,7 +14,7 @@ class Options(ServerOptions):
     """The options of ``ccstore stats``."""
 
     command = "stats"
-    summary = "Shows the counters of a running store, since it was started."
+    longdesc = "Shows the counters of a running store, since it was started."
 
 
 _BOOKS = ("received", "stored", "rejected", "dropped", "waiting")

@@ -20,6 +20,7 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.command import DONE, FAILED, ClientError, CommandOptions, parse, print_json
 from ccstore.client.server import read
+from ccstore.describing import DURATION, FILE, NAME, choice
 from ccstore.durations import parse_duration
 from ccstore.permissions import PRIVATE, PUBLIC
 
@@ -30,26 +31,31 @@ class Options(CommandOptions):
     """The options of ``ccstore token``."""
 
     command = "token"
-    synopsis = "--new-key FILE | ccstore token --key FILE [options]"
-    problem = None
-    summary = (
+    synopsis = "--new-key FILE\n--key FILE [options]"
+    longdesc = (
         "With --new-key, makes a pair of Ed25519 keys: the private one in FILE, the public one in FILE.pub, "
         "and prints the line for the configuration. With --key, prints a JSON Web Token signed with that "
         "private key."
+    )
+    statuses = (
+        (str(DONE), "All is well."),
+        (str(FAILED), "The options are wrong, or a file cannot be read or made."),
     )
     optParameters = [
         ["new-key", None, None, "File to be made for a new private key, in PEM."],
         ["key", "k", None, "File with the private key: PEM, or base64 of 32 or 64 bytes."],
         ["subject", "s", None, "Whose token it is (the claim sub)."],
         ["expires", "e", "30d", "How long it is good, such as 12h or 30d; 0 is for ever."],
-        [
-            "roles",
-            "r",
-            None,
-            "What it is good for, read or write or both (the claim roles); else everything.",
-        ],
+        ["roles", "r", None, "What it is good for (the claim roles); else everything."],
     ]
     optFlags = [["json", "j", "Print JSON, for programs."]]
+    option_values = {
+        "new-key": FILE,
+        "key": FILE,
+        "subject": NAME,
+        "expires": DURATION,
+        "roles": choice("read", "write", "read,write"),
+    }
 
     expires = 0.0
     roles: Sequence[str] | None = None

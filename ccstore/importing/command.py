@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -10,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from ccstore import __version__
+from twisted.python.usage import UsageError
+
+from ccstore.client.command import CommandOptions, parse
 from ccstore.client.times import parse_moment, show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
-from ccstore.flags import two_dashes
+from ccstore.describing import FILE, NAME, Value, choice
 from ccstore.importing.go_database import open_database
 from ccstore.importing.lines import Lines
 from ccstore.importing.progress import Progress
@@ -27,31 +28,104 @@ from ccstore.message import is_cluster
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.lock import InUse
 
-#: Exit statuses: everything is in the store; the import could not be done, or not to its end; it was, but
-#: some lines or rows were not taken.
+#: Exit statuses; Options.statuses has what they mean.
 DONE: Final = 0
 FAILED: Final = 1
+WRONG: Final = 2
 REJECTED: Final = 3
 _INTERRUPTED: Final = 130
 #: What is not taken is named so often for each source, and then only counted.
 _NAMED: Final = 100
-#: Options that may have one dash or two.
-_PARAMETERS: Final = ("config", "cluster", "precision", "missing-time")
-_FLAGS: Final = ("help", "version")
 #: Rows without a time get that of the row before them, or of the file.
 _ROW, _FILE = "row", "file"
 _MAGIC: Final = b"SQLite format 3\0"
-_DESCRIPTION: Final = """\
-Brings messages into the configured store while the daemon does not run: those of a database of
-cc-event-store, or of files of line protocol, plain or packed by gzip. An import that was ended goes on where
-it was when it is given again, and what is imported is imported once. Events that have expired are not stored,
-but counted.
-"""
+
+
+class Options(CommandOptions):
+    """The options of ``ccstore import``."""
+
+    command = "import"
+    synopsis = "[options] SOURCE ..."
+    longdesc = (
+        "Brings messages into the configured store while the daemon does not run: those of a database of "
+        "cc-event-store, or of files of line protocol, plain or packed by gzip. An import that was ended "
+        "goes on where it was when it is given again, and what is imported is imported once. Events that "
+        "have expired are not stored, but counted."
+    )
+    optParameters = [
+        ["config", "c", None, "The configuration of the daemon, see `ccstore run`."],
+        ["cluster", None, None, "The cluster of lines that do not name one."],
+        ["precision", None, "auto", "The unit of the timestamps of lines; auto goes by their size."],
+        [
+            "missing-time",
+            None,
+            _ROW,
+            "The time of rows of a database that have none: that of the row before, that of the file, now, "
+            "or one such as 2026-01-31T12:00:00Z.",
+        ],
+    ]
+    optFlags = [["lenient", None, "Only warn of keys in the configuration that are not known."]]
+    option_values = {
+        "config": FILE,
+        "cluster": NAME,
+        "precision": choice(*NANOSECONDS),
+        "missing-time": Value("row|file|now|TIME", choices=(_ROW, _FILE, "now")),
+    }
+    arguments = (
+        Value(
+            "SOURCE",
+            "A database of cc-event-store, a file of lines (plain or gzip), or - for lines from standard "
+            "input, of which no position is remembered.",
+            is_file=True,
+            is_repeated=True,
+        ),
+    )
+    statuses = (
+        (str(DONE), "Everything is in the store."),
+        (str(FAILED), "The import could not be done, or not to its end."),
+        (str(WRONG), "The options are wrong."),
+        (str(REJECTED), "Some lines or rows were not taken."),
+        (str(_INTERRUPTED), "It was interrupted; the same command goes on from there."),
+    )
+    is_mixed = True
+
+    path: Path | None
+    precision: Precision
+    missing_time: str | int
+    sources: Sequence[str]
+
+    def parseArgs(self, *words: str) -> None:
+        if not words:
+            raise UsageError("a SOURCE is needed")
+        self.sources = words
+
+    def postOptions(self) -> None:
+        self.path = None if self["config"] is None else Path(self["config"])
+        if self["cluster"] is not None and not is_cluster(self["cluster"]):
+            raise UsageError(f"--cluster: {self['cluster']!r} is not the name of a cluster")
+        if self["precision"] not in NANOSECONDS:
+            raise UsageError(
+                f"--precision: expected one of {', '.join(NANOSECONDS)}, got {self['precision']!r}"
+            )
+        self.precision = self["precision"]
+        self.missing_time = _missing_time(self["missing-time"])
+
+
+def _missing_time(word: str) -> str | int:
+    """One of the two words, or nanoseconds since the epoch."""
+    if word in (_ROW, _FILE):
+        return word
+    try:
+        return parse_moment(word, time.time()) * 10**9
+    except ValueError as error:
+        raise UsageError(f"--missing-time: {error}; or {_ROW}, or {_FILE}") from None
 
 
 def main(words: Sequence[str]) -> int:
     """Do what the words behind ``ccstore import`` say; gives the exit status."""
-    options = _parse(words)
+    options = parse(Options(), words)
+    if options is None:
+        return WRONG
     progress = Progress(sys.stderr)
     try:
         return _import(options, progress)
@@ -65,60 +139,8 @@ def main(words: Sequence[str]) -> int:
         progress.clear()
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ccstore import", description=_DESCRIPTION)
-    parser.add_argument(
-        "--config", "-c", type=Path, metavar="FILE", help="the configuration of the daemon; see `ccstore run`"
-    )
-    parser.add_argument(
-        "--lenient", action="store_true", help="only warn of keys in the configuration that are not known"
-    )
-    parser.add_argument(
-        "--cluster", type=_cluster, metavar="NAME", help="the cluster of lines that do not name one"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=[*NANOSECONDS],
-        default="auto",
-        help="what the timestamps of lines count; auto goes by their size",
-    )
-    parser.add_argument(
-        "--missing-time",
-        type=_missing_time,
-        default=_ROW,
-        metavar="row|file|now|TIME",
-        help="the time of rows of a database that have none: that of the row before (the default), of the "
-        "file, now, or one such as 2026-01-31T12:00:00Z",
-    )
-    parser.add_argument("--version", action="version", version=f"ccstore {__version__}")
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="SOURCE",
-        help="a database of cc-event-store, a file of lines (plain or gzip), or - for lines from stdin, of"
-        " which no position is remembered",
-    )
-    return parser.parse_args(two_dashes(words, _PARAMETERS, _FLAGS, is_mixed=True))
-
-
-def _cluster(name: str) -> str:
-    if not is_cluster(name):
-        raise argparse.ArgumentTypeError(f"{name!r} is not the name of a cluster")
-    return name
-
-
-def _missing_time(word: str) -> str | int:
-    """One of the two words, or nanoseconds since the epoch."""
-    if word in (_ROW, _FILE):
-        return word
-    try:
-        return parse_moment(word, time.time()) * 10**9
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}; or {_ROW}, or {_FILE}") from None
-
-
-def _import(options: argparse.Namespace, progress: Progress) -> int:
-    config = _load(options.config, lenient=options.lenient)
+def _import(options: Options, progress: Progress) -> int:
+    config = _load(options.path, lenient=bool(options["lenient"]))
     for name in options.sources:
         # Before anything is done, as far as can be seen.
         if name != "-" and not os.access(name, os.R_OK):
@@ -182,18 +204,17 @@ def _sqlite(backend: object) -> SqliteConfig:
 
 @contextmanager
 def _sources(
-    name: str, scratch: Path, options: argparse.Namespace, progress: Progress
+    name: str, scratch: Path, options: Options, progress: Progress
 ) -> Iterator[Sequence[Source]]:
-    precision = cast(Precision, options.precision)
     if name == "-":
-        yield [Lines(None, precision, now=time.time_ns, stream=sys.stdin.buffer)]
+        yield [Lines(None, options.precision, now=time.time_ns, stream=sys.stdin.buffer)]
     elif not _is_database(Path(name)):
-        yield [Lines(Path(name), precision, now=time.time_ns)]
+        yield [Lines(Path(name), options.precision, now=time.time_ns)]
     else:
-        missing_time = options.missing_time
+        missing_time: str | int | None = options.missing_time
         if missing_time == _FILE:
             missing_time = Path(name).stat().st_mtime_ns
-        elif missing_time == _ROW:
+        if isinstance(missing_time, str):
             missing_time = None
         with open_database(Path(name), scratch, missing_time=missing_time) as database:
             for other in database.others:
@@ -212,7 +233,7 @@ def _is_database(path: Path) -> bool:
 
 
 def _run(
-    source: Source, target: BulkWriter, config: Config, options: argparse.Namespace, progress: Progress
+    source: Source, target: BulkWriter, config: Config, options: Options, progress: Progress
 ) -> Outcome:
     named = 0
 
@@ -229,7 +250,7 @@ def _run(
     importer = Importer(
         target,
         config=config.storage,
-        cluster=options.cluster,
+        cluster=options["cluster"],
         progress=progress.move,
         complain=complain,
     )
@@ -239,7 +260,7 @@ def _run(
 _COLUMNS: Final = ("read", "stored", "expired", "not kept", "rejected")
 
 
-def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]], options: argparse.Namespace) -> None:
+def _report(name: str, outcomes: Sequence[tuple[Source, Outcome]], options: Options) -> None:
     """What became of everything, as a table: read = stored + expired + not kept + rejected."""
     print(name)
     rows: list[tuple[str, ...]] = [("", *_COLUMNS)]

@@ -44,8 +44,8 @@ _WRITERS: Final = 2
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
 #: Nanoseconds between two looks at how large it is.
 _FIGURES_EVERY: Final = 30 * 1_000_000_000
-#: Nanoseconds above which a retention time is as good as for ever: three of them can still be added up.
-_LONGEST: Final = 2**61
+#: Nanoseconds above which a retention time is as good as for ever, and three of which can still be added up.
+_LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
 #: Seconds in a second that are spent on deleting expired events one by one.
 _SWEEPING_TIME: Final = 0.25
 #: Seconds that anything may take: a batch, and what is done once in a while.
@@ -96,7 +96,7 @@ class PostgresBackend:
         self._reactor = reactor
         self._retention = min(int(retention * 1e9), _LONGEST)
         self._partitions = Partitions(self._retention)
-        self._streams = Streams(max(self._retention, _LEAST_NOTED))
+        self._streams = Streams(min(max(self._retention, _LEAST_NOTED), _LONGEST_NOTED))
         self._sweeper = Sweeper()
         self._views = Views()
         self._where = "PostgreSQL"
@@ -129,7 +129,13 @@ class PostgresBackend:
 
         def pool(size: int, setup: str, limit: float) -> Connections:
             return Connections(
-                self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout, limit=limit
+                self._reactor,
+                address.next_dsn,
+                where=str(address),
+                size=size,
+                setup=setup,
+                timeout=self._timeout,
+                limit=limit,
             )
 
         writing, reading, _ = self._pools = (
@@ -263,7 +269,7 @@ class PostgresBackend:
         try:
             return await work(writing, keeping, moment)
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, writing.where)
             if translated is error:
                 raise
             raise translated from error

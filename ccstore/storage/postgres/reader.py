@@ -7,9 +7,9 @@ from typing import Final, TypeVar
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import QueryTimeout
 from ccstore.storage.postgres.asking import Asking
-from ccstore.storage.postgres.connections import Cancelled, Connections, Link
+from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.errors import translate
 from ccstore.storage.reading.dialect import Question
@@ -55,9 +55,9 @@ class Reader:
         except Cancelled as error:
             if self._left(deadline) <= 0.05:
                 raise QueryTimeout(_TOO_LONG) from None
-            raise StoreUnavailable(str(error)) from None
+            raise unavailable(str(error), self._connections.where) from None
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, self._connections.where)
             if translated is error:
                 raise
             raise translated from error
