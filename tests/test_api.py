@@ -253,6 +253,13 @@ class QueryTests(ApiTestCase):
             (400, "failed to parse API request: a number has more than 100 digits"),
         )
 
+    async def test_no_body_at_all(self) -> None:
+        for method in ("GET", "POST"):
+            said = (await self.ask(method, "/api/query/", b"")).error
+            self.assertIn("it has no body, expected JSON such as {", said)
+            example = said[said.index("{") :].encode()
+            self.assertEqual((await self.ask(method, "/api/query/", example)).status, 200)
+
     async def test_bodies_that_are_no_query(self) -> None:
         for body in (b"", b"{", b"[]", b"7", b"null", b'"x"', b"\xff", b"[" * 100_000):
             answer = await self.ask("POST", "/api/query/", body)
@@ -284,7 +291,9 @@ class LimitTests(ApiTestCase):
         ]
         for queries, more in too_many:
             answer = await self.query(*queries, **more)
-            self.assertEqual((answer.status, answer.error), (400, "the request becomes more than 4 queries"))
+            self.assertEqual(
+                (answer.status, answer.error), (400, "the request becomes more than 4 queries (max_queries)")
+            )
 
     async def test_rows_of_a_request(self) -> None:
         self.start(max_rows=3)
@@ -293,7 +302,7 @@ class LimitTests(ApiTestCase):
         (first,), (second,) = (await self.query({"event": "none"}, {})).json["results"]
         self.assertNotIn("error", first)
         self.assertEqual([row["Event"] for row in second["data"]], ["0", "1", "2"])
-        self.assertIn("more than 3 rows", second["error"])
+        self.assertIn("these are not all: an answer has at most 3 rows (max_rows)", second["error"])
         (first,), (second,) = (await self.query({}, {})).json["results"]
         self.assertEqual((len(first["data"]), len(second["data"])), (3, 0))
         self.assertIn("error", second)
@@ -317,7 +326,7 @@ class LimitTests(ApiTestCase):
         for path in ("/api/write/", "/api/query/"):
             answer = await self.ask("POST", path, b"x" * 2001)
             self.assertEqual(answer.status, 413)
-            self.assertEqual(answer.error, "the body is larger than 2000 bytes")
+            self.assertEqual(answer.error, "the body is larger than 2000 bytes (max_body)")
             self.assertEqual(answer.header("content-type"), "application/json")
 
 

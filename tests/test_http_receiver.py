@@ -333,7 +333,7 @@ class LimitTests(HttpTestCase):
         answer = self.answer()
         self.assertEqual(answer.status, 413)
         self.assertEqual(answer.headers["connection"], "close")
-        self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes")
+        self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes (max_body)")
 
     def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
         self.start(Room(10_000, small=1000))
