@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import define, field
 from twisted.application.service import Service
@@ -145,7 +146,7 @@ class StorageService(Service):
         self._warnings = RateLimit(clock, 60.0)
         self._expiring = LoopingCall(self._expire)
         self._housekeeping = (self._expiring, LoopingCall(self._tend))
-        self._housekeeping_ends: list[Deferred[LoopingCall]] = []
+        self._housekeeping_ends: list[Deferred[Any]] = []
         self._counts = dict.fromkeys(
             ("processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"), 0
         )
@@ -199,6 +200,8 @@ class StorageService(Service):
             if self._expiring.running and not self._stopping:
                 self._expiring.interval = retention_interval(retention)
                 self._expiring.reset()
+                # At once: what has expired up to now is noted, and does not come back.
+                self._housekeeping_ends.append(Deferred.fromCoroutine(self._expire()))
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""

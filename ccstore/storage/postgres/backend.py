@@ -276,7 +276,7 @@ class PostgresBackend:
     async def _expire(self, writing: Connections, keeping: Connections, cutoff: int) -> int:
         now = self._now()
         async with keeping.connection() as link:
-            await note(link, cutoff, self._retention)
+            await note(link, cutoff, self._retention, now)
             expired = dict(await self._partitions.expired(link, cutoff))
         left = [*expired]
         while left:
