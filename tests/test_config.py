@@ -362,6 +362,12 @@ def test_names_of_receivers_differ_by_case(load: Load) -> None:
     assert [each.name for each in config.receivers] == ["a", "A"]
 
 
+@pytest.mark.parametrize("name", ["api", "storage"])
+def test_receivers_are_not_called_as_parts_of_the_daemon_are(load: Load, name: str) -> None:
+    said = problem(load, complete(receivers={name: {"type": "tcp", "port": 1}}))
+    assert f"another name for the receiver: the daemon has a part called {name}" in said
+
+
 def test_null_is_left_out(load: Load) -> None:
     config = load(
         f"receivers: {{r: {{type: http, username: , port: }}}}\nstorage: {json.dumps(STORAGE)}",
