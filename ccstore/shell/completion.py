@@ -24,9 +24,9 @@ class Options(CommandOptions):
     synopsis = "|".join(SCRIPTS)
     longdesc = (
         "Prints the script with which a shell completes the commands, their options, and the values of "
-        "those. In a line of ~/.bashrc, or behind compinit in ~/.zshrc, it is read by each new shell (of zsh, zsh "
-        "instead of bash):\n\n"
-        "source <(ccstore completion bash)"
+        "those. In ~/.bashrc, or behind compinit in ~/.zshrc (with zsh for bash), this line has each new "
+        "shell read it:\n\n"
+        'eval "$(ccstore completion bash)"'
     )
     arguments = (Value("SHELL", choices=tuple(SCRIPTS)),)
     statuses = ((str(DONE), "All is well."), (str(FAILED), "The options are wrong."))

@@ -73,7 +73,7 @@ _EXAMPLES: Final = (
         "Move into PostgreSQL:",
         "ccstore copy sqlite:/var/lib/ccstore/ccstore.db postgresql://ccstore@db.example.org/ccstore",
     ),
-    ("Complete commands and options in bash:", "source <(ccstore completion bash)"),
+    ("Complete commands and options in bash:", 'eval "$(ccstore completion bash)"'),
 )
 _SEE_ALSO: Final = "twistd(1), systemctl(1), journalctl(1), logrotate(8), sqlite3(1), psql(1)"
 
