@@ -38,6 +38,8 @@ class _Segment:
     min_time: int | None
     max_time: int | None
     row_count: int | None
+    begins_at: int | None
+    ends_at: int | None
 
     @property
     def table(self) -> str:
@@ -70,6 +72,7 @@ class Audit:
                 if segment.kind in _KINDS:
                     found += _content(connection, segment)
             found += _ranges(segments)
+            found += _twice(connection, segments)
         self._sealed = {
             segment.table for segment in segments if segment.kind in _KINDS and segment.sealed_at is not None
         }
@@ -95,7 +98,7 @@ def _one(connection: sqlite3.Connection, statement: str) -> int:
 
 
 def _catalogue(connection: sqlite3.Connection) -> list[_Segment]:
-    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count"
+    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count, begins_at, ends_at"
     return [
         _Segment(*row) for row in connection.execute(f"SELECT {columns} FROM segment ORDER BY kind, first_id")
     ]
@@ -138,8 +141,17 @@ def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
     rows, first, last, oldest, newest = connection.execute(
         f"SELECT count(*), min(id), max(id), min(time), max(time) FROM {table}"
     ).fetchone()
-    if rows and (first, last) != (segment.first_id + 1, segment.first_id + rows):
+    # Those of a sealed segment that came late are elsewhere, and those there come from many.
+    is_whole = segment.kind == "log" or segment.sealed_at is None
+    if rows and (
+        (first, last) != (segment.first_id + 1, segment.first_id + rows)
+        if is_whole
+        else first <= segment.first_id
+    ):
         found.append(f"{table} has {rows} rows after {segment.first_id} with ids from {first} to {last}")
+    begin, end = segment.begins_at, segment.ends_at
+    if rows and begin is not None and end is not None and not begin <= oldest <= newest < end:
+        found.append(f"{table} has events from {oldest} to {newest} that belong elsewhere")
     strangers = _one(
         connection,
         f"SELECT count(*) FROM (SELECT DISTINCT stream FROM {table}) "
@@ -166,8 +178,25 @@ def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
     return found
 
 
+def _twice(connection: sqlite3.Connection, segments: list[_Segment]) -> list[str]:
+    """No event that came late is in two segments."""
+    events = [segment for segment in segments if segment.kind == "event"]
+    found = []
+    for late in events:
+        for other in events if late.begins_at is not None else ():
+            if other is not late:
+                count = _one(
+                    connection,
+                    f"SELECT count(*) FROM {late.table} WHERE id IN (SELECT id FROM {other.table})",
+                )
+                if count:
+                    found.append(f"{count} events of {late.table} are in {other.table}, too")
+    return found
+
+
 def _ranges(segments: list[_Segment]) -> list[str]:
     """No two messages of a kind have the same id."""
+    segments = [segment for segment in segments if segment.begins_at is None]
     return [
         f"{earlier.table} has ids up to {earlier.last_id}, {later.table} has those after {later.first_id}"
         for earlier, later in pairwise(segments)

@@ -22,6 +22,7 @@ from twisted.python import usage
 from ccstore.client.command import CommandOptions, parse
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
 from ccstore.describing import Value
+from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
@@ -130,12 +131,9 @@ def _source(config: BackendConfig, into: BackendConfig) -> Source:
 
 
 def _needs_packages() -> None:
-    try:
-        import psycopg2
-        import txpostgres
-    except ImportError as error:
-        raise StoreError(f"PostgreSQL needs pip install 'ccstore[postgres]' ({error})") from None
-    del psycopg2, txpostgres
+    missing = missing_for_postgres()
+    if missing is not None:
+        raise StoreError(f"PostgreSQL needs more packages: {missing}")
 
 
 class Copy:

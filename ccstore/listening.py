@@ -109,9 +109,7 @@ def listen(
     :param for_questions: see :meth:`OpenFiles.has_room`.
     """
     is_proxied, inner = _inner(endpoint or "")
-    opener = _Opener(
-        reactor, what, inner, files, for_questions=for_questions, is_proxied=is_proxied
-    )
+    opener = _Opener(reactor, what, inner, files, for_questions=for_questions, is_proxied=is_proxied)
     if endpoint is not None:
         try:
             return _now(serverFromString(cast(Any, opener), inner).listen(factory))
@@ -459,9 +457,7 @@ class ServerPort:
             no_proxy_header=counter(
                 counts["no_proxy_header"], "Connections to a port for load balancers that were from none."
             ),
-            tls_failures=counter(
-                counts["tls_failures"], "Connections that ended before TLS was agreed on."
-            ),
+            tls_failures=counter(counts["tls_failures"], "Connections that ended before TLS was agreed on."),
         )
         return found if self._renewal is None else found | expiry(self._renewal)
 
@@ -469,9 +465,7 @@ class ServerPort:
 def expiry(renewal: Renewal) -> Figures:
     """When a certificate runs out."""
     return Figures(
-        certificate_expires=gauge(
-            renewal.material.ends_at, "Unix time at which the certificate runs out."
-        )
+        certificate_expires=gauge(renewal.material.ends_at, "Unix time at which the certificate runs out.")
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
 from ccstore.figures import Figures, counter, gauge
@@ -39,6 +41,25 @@ def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> Batch:
     """Messages of one series with these texts, a nanosecond apart."""
     first = message(**more)
     return Batch.of(first._replace(text=text, time=time + index) for index, text in enumerate(texts))
+
+
+def read_at(connection: sqlite3.Connection, now: int) -> None:
+    """Let the views of an SQLite file be read at a time, in nanoseconds, instead of the present one."""
+    connection.create_function("julianday", 1, lambda _: now / 86_400e9 + 2440587.5)
+
+
+class PoolWithoutThreads(ConnectionPool):
+    """Does at once, and in this thread, what the real one does in others."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        more["cp_reactor"] = self
+        super().__init__(*arguments, **more)
+
+    def callWhenRunning(self, start: object) -> None:
+        """Never: there is nothing to start."""
+
+    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
+        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
 
 
 @implementer(IBackend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,7 @@ class StoreContract:
     """Mixed into a test case, with :meth:`make_backend` to say which backend it is about."""
 
     backend: Any
+    now = NOW
     #: Whether a text may have a NUL in it.
     stores_nul = True
 
@@ -78,6 +80,10 @@ class StoreContract:
         (page,) = await self.pages(Query(cluster, **asked), cutoff=cutoff)
         self.assertFalse(page.is_cut)
         return [row.text for row in page.rows]
+
+    async def shown(self) -> list[str]:
+        """The texts that the view of alex's events shows, if there are views."""
+        return await self.texts()
 
     async def store(self, *stored: Message) -> None:
         await self.backend.write(Batch.of(stored))
@@ -315,6 +321,46 @@ class StoreContract:
         for cluster in ("alex", "eventx"):
             self.assertEqual(await self.texts(cluster, cutoff=NOW), ["new"])
             self.assertEqual(await self.texts(cluster, kind="log", cutoff=NOW), ["old", "new"])
+
+    async def test_what_has_expired_does_not_come_back(self) -> None:
+        """Also when events are kept longer; but what comes late after that is there."""
+        await self.store(message("old", NOW), message("new", NOW + 1))
+        for cutoff, late in ((NOW, "first"), (NOW - 10 * SECOND, "second"), (NOW - 20 * SECOND, "third")):
+            await self.backend.expire(cutoff)
+            await self.backend.tend(self.now)
+            await self.store(message(late, cutoff + 1))
+        self.assertEqual(sorted(await self.texts()), ["first", "new", "second", "third"])
+        self.assertEqual(sorted(await self.shown()), ["first", "new", "second", "third"])
+        await self.backend.expire(NOW - SECOND)
+        self.assertEqual(sorted(await self.texts()), ["first", "new"])
+        self.assertEqual(sorted(await self.shown()), ["first", "new"])
+
+    async def test_expires_in_any_order_of_times(self) -> None:
+        """Whatever comes when, and however long events are kept: it is as if they were in a plain list."""
+        for seed in range(4):
+            chance = random.Random(seed)
+            left = [message(f"{seed}", NOW)]
+            await self.store(*left)
+            for step in range(40):
+                if chance.random() < 0.5:
+                    times = [NOW - chance.randrange(1000) * SECOND for _ in range(chance.randint(1, 5))]
+                    stored = [
+                        message(f"{seed} {step} {place}", time, hostname=chance.choice("ab"))
+                        for place, time in enumerate(times)
+                    ]
+                    await self.store(*stored)
+                    left += stored
+                elif chance.random() < 0.5:
+                    cutoff = NOW - chance.randrange(300, 1000) * SECOND
+                    await self.backend.expire(cutoff)
+                    left = [each for each in left if each.time > cutoff]
+                else:
+                    self.now += 10 * SECOND
+                    await self.backend.tend(self.now)
+                expected = sorted(each.text for each in left)
+                self.assertEqual(sorted(await self.texts()), expected, (seed, step))
+                self.assertEqual(sorted(await self.shown()), expected, (seed, step))
+            await self.backend.expire(NOW)
 
     async def test_goes_on_after_everything_expired(self) -> None:
         await self.store(message("old"))

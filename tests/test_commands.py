@@ -20,6 +20,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ccstore.receivers.http import BY_POST
 from ccstore.router import NO_CLUSTER
 from tests.certificates import certificates
 from tests.daemon import PATIENCE, Daemon, as_in_a_terminal, environment
@@ -153,7 +154,7 @@ def test_at_the_port_of_a_receiver(old_site: Site, line: str) -> None:
     for command in (["query", "--cluster", "alex"], ["stats"], ["doctor"]):
         done = old_site.run(*command, *words)
         says = (
-            f"{url} says 405: lines are sent by POST; {hint}"
+            f"{url} says 405: {BY_POST}; {hint}"
             if line == "HTTP"
             else f"{url} says 400: this is HTTP, and this port takes lines as they are: POST them to a"
             " receiver of type http"
@@ -397,8 +398,8 @@ def test_keys_and_tokens(tmp_path: Path) -> None:
         done = site.run("send", stdin=event("a"))
         assert (done.status, done.err.splitlines()[-1]) == (
             2,
-            f"ccstore send: {site.url} says 401: a token is required, as 'Authorization: Bearer ...' or"
-            " 'X-Auth-Token: ...'; give one by --token-file or $CCSTORE_TOKEN",
+            f"ccstore send: {site.url} says 401: a token is required, as 'Authorization: Bearer TOKEN' or"
+            " 'X-Auth-Token: TOKEN'; give one by --token-file or $CCSTORE_TOKEN",
         )
         done = site.run("query", "-c", "alex", CCSTORE_TOKEN="a.b.c")
         assert done.status == 2

@@ -169,8 +169,8 @@ def test_example_has_every_key() -> None:
 def test_the_rules_of_the_examples_are_good(load: Load) -> None:
     text = (CONF / "ccstore.yaml").read_text("utf-8")
     shown = yaml.safe_load(re.sub(r"^( *)#(?! |$)", r"\1", text, flags=re.M))
-    readme = (CONF.parent / "README.md").read_text("utf-8")
-    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", readme, re.DOTALL)
+    page = (CONF.parent / "docs" / "rules.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(process_messages:.*?)```", page, re.DOTALL)
     for process_messages in (
         {**shown["receivers"]["tcp"]["process_messages"], "stage_order": []},
         yaml.safe_load(block)["process_messages"],
@@ -360,6 +360,12 @@ def test_keys_without_regard_to_case(load: Load) -> None:
 def test_names_of_receivers_differ_by_case(load: Load) -> None:
     config = load(complete(receivers={"a": {"type": "tcp", "port": 1}, "A": {"type": "tcp", "port": 2}}))
     assert [each.name for each in config.receivers] == ["a", "A"]
+
+
+@pytest.mark.parametrize("name", ["api", "storage"])
+def test_receivers_are_not_called_as_parts_of_the_daemon_are(load: Load, name: str) -> None:
+    said = problem(load, complete(receivers={name: {"type": "tcp", "port": 1}}))
+    assert f"another name for the receiver: the daemon has a part called {name}" in said
 
 
 def test_null_is_left_out(load: Load) -> None:

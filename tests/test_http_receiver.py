@@ -309,6 +309,16 @@ class DoorTests(HttpTestCase):
         self.assertEqual(self.send(event("b")).status, 401)
         self.assertEqual(self.sink.texts, ["a"] * 3)
 
+    def test_what_is_wrong_with_credentials_is_said(self) -> None:
+        self.start(username="node", password="secret")
+        for headers, said in (
+            ({}, "user name and password are required"),
+            ({"authorization": basic("node:x")}, "user name or password is wrong"),
+            ({"authorization": "Basic node:secret"}, "behind 'Basic' goes the base64 of NAME:PASSWORD"),
+            ({"authorization": "Bearer x"}, "by basic authentication and not by a token"),
+        ):
+            self.assertIn(said, self.send(event("b"), **headers).error["error"])
+
 
 class LimitTests(HttpTestCase):
     """Bodies that are too large are refused as soon as that is known."""
@@ -323,7 +333,7 @@ class LimitTests(HttpTestCase):
         answer = self.answer()
         self.assertEqual(answer.status, 413)
         self.assertEqual(answer.headers["connection"], "close")
-        self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes")
+        self.assertEqual(answer.error["error"], "the body is larger than 2000 bytes (max_body)")
 
     def test_of_too_many_bodies_at_once_the_largest_that_still_arrives_is_refused(self) -> None:
         self.start(Room(10_000, small=1000))

@@ -191,7 +191,8 @@ class HalfClosedTests(RequestTestCase):
             self.assertEqual(self.wire.value(), b"")
             connection.readConnectionLost()
             connection.readConnectionLost()
-            self.clock.pump([1] * 3)
+            # First soon, and then each second.
+            self.clock.pump([0.1, 0.1, 1.1, 1.1])
             self.assertEqual(self.wire.value(), b"HTTP/1.1 100 Continue\r\n\r\n" * asked)
             self.sink.commit()
             self.assertIn(b" 200 OK", self.wire.value())

@@ -313,6 +313,10 @@ class DoorTests(_InfluxTests):
             self.assertEqual(self.send(method="POST", path="/query?q=SHOW+DATABASES", **headers).status, 401)
         self.assertEqual(self.write(event("a"), "/write?db=x&u=node&p=x").status, 401)
         self.assertEqual(self.write(event("a"), "/write?db=x&u=node").status, 401)
+        said = json.loads(self.write(event("a"), "/write?db=x&u=node").body)["error"]
+        self.assertEqual(said, "authorization failed: user name or password is wrong")
+        said = json.loads(self.write(event("a"), "/write?db=x").body)["error"]
+        self.assertEqual(said, "authorization failed: user name and password are required")
         self.assertEqual(self.sink.texts, [])
 
     def test_whether_it_is_there_may_be_asked_by_all(self) -> None:

@@ -219,9 +219,10 @@ def test_the_wheel_holds_the_package_the_plugin_what_is_shared_and_nothing_else(
 def test_the_sdist_holds_the_whole_project(artefacts: dict[str, Path], checkout: Path) -> None:
     with tarfile.open(artefacts["sdist"]) as sdist:
         packed = {name.partition("/")[2] for name in sdist.getnames()}
-    for directory in ("ccstore", "twisted", "tests", "conf", "benchmarks"):
+    for directory in ("ccstore", "twisted", "tests", "conf", "docs", "benchmarks"):
         assert {f"{directory}/{name}" for name in files_under(checkout / directory)} <= packed
-    assert {"LICENSE", "pyproject.toml", "setup.py", "tox.ini", ".ci/run"} <= packed
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= packed
+    assert {"pyproject.toml", "setup.py", "tox.ini", ".ci/run", ".github/workflows/tests.yml"} <= packed
     assert "build/lib/ccstore/deleted.py" not in packed
     assert "twisted/plugins/__init__.py" not in packed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -69,6 +70,17 @@ class _Databases:
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What somebody else sees."""
         return self.server.sql(statement, *parameters, database=self.database)
+
+    async def shown(self) -> list[str]:
+        return [text for (text,) in self.seen("SELECT field FROM alex_events")]
+
+    def seen(self, statement: str) -> list[tuple[Any, ...]]:
+        """What views show at the time of the test, and not at that of the server."""
+        later = int(time.time() * 1e9) - self.now
+        return self.sql(
+            f"BEGIN; UPDATE ccstore_retention SET nanoseconds = nanoseconds + {later} "
+            f"WHERE nanoseconds < {2**61}; {statement}"
+        )
 
     def value(self, statement: str) -> Any:
         ((value,),) = self.sql(statement)
@@ -259,7 +271,8 @@ class PartitionTests(_Databases, TestCase):
         await backend.write(Batch.of([message("log", NOW - 10**6 * SPAN, "log"), message("log", kind="log")]))
         ends = (NOW // SPAN + 1) * SPAN
         self.assertEqual(await backend.expire(ends - 2), 0)
-        self.assertEqual(await self.found_in(backend), ["0", "1", "2"])
+        self.assertEqual(len(self.sql("SELECT * FROM ccstore_event")), 3)
+        self.assertEqual(await self.found_in(backend), ["1", "2"])
         self.assertEqual(await backend.expire(ends - 1), 1)
         self.assertEqual(await self.found_in(backend), ["1", "2"])
         self.assertGreaterEqual(self.partitions()[0][0], ends)
@@ -322,7 +335,48 @@ class PartitionTests(_Databases, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), 2)
         await backend.write(messages("c", self.now, hostname="old"))
         self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
-        self.assertEqual(self.sql("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+        self.assertEqual(self.seen("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+
+
+class WhoseTests(_Databases, TestCase):
+    """Whatever is not possible now, the database and its server are named."""
+
+    def named(self, error: StoreUnavailable) -> str:
+        said = str(error)
+        where = f"the PostgreSQL database {self.database} on 127.0.0.1:{self.port}: "
+        self.assertTrue(said.startswith(where), said)
+        self.assertNotIn(PASSWORD, said)
+        return said.removeprefix(where)
+
+    async def failures(self, backend: PostgresBackend) -> list[str]:
+        found = []
+        for work in (
+            lambda: backend.write(messages("a")),
+            lambda: backend.query([Query("alex")], cutoff=0, max_rows=1, timeout=60),
+            lambda: backend.expire(self.now),
+        ):
+            with self.assertRaises(StoreUnavailable) as caught:
+                await work()
+            found.append(self.named(caught.exception))
+        return found
+
+    async def test_a_server_that_is_gone(self) -> None:
+        cutter = Cutter(reactor, self.server)
+        self.port = cutter.port.getHost().port
+        backend = self.backend_at(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        # It blocks, and what stands between takes the reactor.
+        await deferToThread(backend.open)
+        self.addCleanup(backend.close)
+        await cutter.port.stopListening()
+        for said in await self.failures(backend):
+            self.assertIn("refused", said)
+
+    async def test_what_the_server_says(self) -> None:
+        self.port = self.server.port
+        backend = self.open(host="127.0.0.1", port=str(self.port), password=PASSWORD)
+        self.sql("ALTER TABLE ccstore_stream RENAME TO elsewhere")
+        for said in (await self.failures(backend))[:2]:
+            self.assertEqual(said, 'relation "ccstore_stream" does not exist')
 
 
 class GivenUpTests(_Databases, TestCase):

@@ -140,7 +140,11 @@ def test_without_the_extra_everything_else_works(tmp_path: Path) -> None:
         assert done.returncode == status, done
         if status:
             assert done.stderr.count("\n") == 1
-            assert "storage.backend.type: got 'postgres', expected the extra postgres" in done.stderr
+            assert "storage.backend.type: got 'postgres', expected the packages for it to be installed (" in (
+                done.stderr
+            )
+            command = f"{sys.executable} -m pip install txpostgres psycopg2-binary"
+            assert done.stderr.endswith(f"install with: {command})\n")
 
 
 # -- a server that goes away

@@ -7,11 +7,13 @@ out, and the limits are small, so that a few messages make many segments.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from twisted.enterprise.adbapi import ConnectionPool
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -31,11 +32,13 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Query
 from ccstore.storage.service import StorageService
-from ccstore.storage.sqlite import backend, merging, reader, streams, writer
+from ccstore.storage.sqlite import backend, dividing, merging, reader, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
-from tests.backends import SECOND
+from tests.backends import SECOND, PoolWithoutThreads, read_at
 
-RETENTION = 160  # seconds
+RETENTION = 160  # seconds, at first
+#: What a restart may make of it.
+RETENTIONS = (RETENTION // 8, RETENTION, 4 * RETENTION)
 #: When all of it happens, in seconds.
 START = 1_700_000_000
 CLUSTERS = ("alex", "my-cl")
@@ -48,6 +51,7 @@ LIMITS = {
     streams: {"_HELD": 5, "_KEYS_SOUGHT": 2, "SEGMENTS_PASSED": 1},
     audit: {"SEGMENTS_PASSED": 1},
     merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
+    dividing: {"_STEP_ROWS": 2},
     reader: {"_ROWS_FETCHED": 2, "_SEGMENTS_READ": 2, "_STREAMS_PROBED": 2, "_SIZE_FETCHED": 20},
 }
 
@@ -77,20 +81,6 @@ class Faulty(sqlite3.Connection):
 
     def strike(self) -> None:
         raise sqlite3.OperationalError("disk I/O error")
-
-
-class PoolWithoutThreads(ConnectionPool):
-    """Does at once, and in this thread, what the real one does in others."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        more["cp_reactor"] = self
-        super().__init__(*arguments, factory=Faulty, **more)
-
-    def callWhenRunning(self, start: object) -> None:
-        """Never: there is nothing to start."""
-
-    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
-        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
 
 
 class Stored(NamedTuple):
@@ -149,12 +139,13 @@ class StoreMachine(RuleBasedStateMachine):
         for module, limits in LIMITS.items():
             for name, value in limits.items():
                 patch.setattr(module, name, value)
-        patch.setattr(backend, "ConnectionPool", PoolWithoutThreads)
+        patch.setattr(backend, "ConnectionPool", partial(PoolWithoutThreads, factory=Faulty))
         self.directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.files = 0
         self.clock = Clock()
         self.clock.advance(START)
         self.audit = Audit()
+        self.retention = RETENTION
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self.observe)
         self.stack.callback(globalLogPublisher.removeObserver, self.observe)
@@ -172,12 +163,12 @@ class StoreMachine(RuleBasedStateMachine):
     def open(self) -> None:
         pragmas = {"synchronous": "OFF", "busy_timeout": "0"}
         self.backend = SqliteBackend(
-            self.path, pragmas, retention=RETENTION, now=lambda: self.now, reactor=self.clock
+            self.path, pragmas, retention=self.retention, now=lambda: self.now, reactor=self.clock
         )
         self.service = StorageService(
             self.backend,
             self.clock,
-            retention=RETENTION,
+            retention=self.retention,
             flush_time=1.0,
             batch_size=5,
             max_waiting=10**6,
@@ -203,7 +194,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @property
     def cutoff(self) -> int:
-        return int((self.clock.seconds() - RETENTION) * 1e9)
+        return int((self.clock.seconds() - self.retention) * 1e9)
 
     # -- what the list does
 
@@ -214,30 +205,38 @@ class StoreMachine(RuleBasedStateMachine):
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """What the service calls instead of the backend's own, so that the list follows."""
-        segments = self.sealed()
-        gone: dict[int, list[Stored]] = {}
-        for number, (first, rows, sealed_at) in segments.items():
-            events = [event for event in self.list["event"] if first < event.id <= first + rows]
-            # All of them go, once none is new enough or they were sealed too long ago.
-            if sealed_at <= cutoff or all(event.message.time <= cutoff for event in events):
-                gone[number] = events
+        last = self.backend._writer.state.lasts["event"]
+        before = self.sealed(cutoff)
 
         def follow(result: Any) -> Any:
-            left = self.sealed() if isinstance(result, Failure) else {}
-            forgotten = [event for number, events in gone.items() if number not in left for event in events]
-            self.list["event"] = [event for event in self.list["event"] if event not in forgotten]
+            with snapshot(self.path) as connection:
+                (is_noted,) = connection.execute(
+                    "SELECT count(*) FROM expired WHERE cutoff = ?", (cutoff,)
+                ).fetchone()
+            left = self.sealed(cutoff) if isinstance(result, Failure) else {}
+            # What was sealed too long ago goes whatever its time, since clocks may be ahead.
+            gone = {number for segment, ids in before.items() if segment not in left for number in ids}
+            if is_noted or not isinstance(result, Failure):
+                gone |= {
+                    event.id
+                    for event in self.list["event"]
+                    if event.message.time <= cutoff and event.id <= last
+                }
+            self.list["event"] = [event for event in self.list["event"] if event.id not in gone]
             return result
 
         return self.backend_expires(cutoff).addBoth(follow)
 
-    def sealed(self) -> dict[int, tuple[int, int, int]]:
-        """Sealed segments of events: their first id less one, their rows, and when they were sealed."""
+    def sealed(self, until: int) -> dict[int, list[int]]:
+        """The ids of the events in each segment that was sealed until then."""
         with snapshot(self.path) as connection:
-            rows = connection.execute(
-                "SELECT id, first_id, row_count, sealed_at FROM segment "
-                "WHERE kind = 'event' AND sealed_at IS NOT NULL"
+            segments = connection.execute(
+                "SELECT id FROM segment WHERE kind = 'event' AND sealed_at <= ?", (until,)
             ).fetchall()
-        return {number: (first, count, sealed_at) for number, first, count, sealed_at in rows}
+            return {
+                number: [row[0] for row in connection.execute(f"SELECT id FROM event_{number}")]
+                for (number,) in segments
+            }
 
     def expected(self, queries: Sequence[Query], cutoff: int, max_rows: int) -> list[tuple[Any, ...]]:
         pages = []
@@ -345,10 +344,28 @@ class StoreMachine(RuleBasedStateMachine):
         self.get(self.backend.tend(self.now))
         self.get(self.backend.expire(self.cutoff))
 
-    @rule()
-    def restart(self) -> None:
+    @rule(retention=st.none() | st.sampled_from(RETENTIONS))
+    def restart(self, retention: int | None) -> None:
+        """Perhaps somebody wants events to be kept for another time; what has expired does not come back."""
         self.close()
+        self.retention = retention or self.retention
         self.open()
+
+    @rule()
+    def wait_for_space(self) -> None:
+        """What has expired is gone from the file a sixteenth of the retention time and a minute later."""
+        self.service.flush()
+        # After the clock was set back, everything that is to happen waits for its time to come again.
+        self.tick(
+            max([0.0, *(call.getTime() - self.clock.seconds() for call in self.clock.getDelayedCalls())])
+        )
+        cutoff = self.cutoff
+        self.tick(self.retention / 16 + 60)
+        with snapshot(self.path) as connection:
+            numbers = connection.execute("SELECT id FROM segment WHERE kind = 'event'").fetchall()
+            for (number,) in numbers:
+                (oldest,) = connection.execute(f"SELECT min(time) FROM event_{number}").fetchone()
+                assert oldest is None or oldest > cutoff
 
     def close(self) -> None:
         self.get(self.service.stopService())
@@ -426,14 +443,20 @@ class StoreMachine(RuleBasedStateMachine):
         if not copies:
             self.keep(messages)
             return
-        self.go_on_with(copies[0])
-        with snapshot(self.path) as connection:
+        self.close()
+        self.path = copies[0]
+        self.audit.forget()
+        with closing(sqlite3.connect(self.path)) as connection:
             last = {}
             for kind in self.last:
-                found = connection.execute(f"SELECT coalesce(max(id), 0) FROM ccstore_{kind}_rows")
-                (last[kind],) = found.fetchone()
+                (number, last[kind]) = connection.execute(
+                    "SELECT id, first_id FROM segment WHERE kind = ? AND sealed_at IS NULL", (kind,)
+                ).fetchone()
+                (rows,) = connection.execute(f"SELECT count(*) FROM {kind}_{number}").fetchone()
+                last[kind] += rows
         if any(last[each.kind] > self.last[each.kind] for each in messages):
             self.keep(messages)
+        self.open()
 
     # -- what is always so
 
@@ -455,6 +478,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.check([Query(cluster, kind) for cluster in CLUSTERS for kind in ("event", "log")], 10**6)
         with snapshot(self.path) as connection:
             assert self.audit.problems(connection) == []
+            self.check_views(connection)
+
+    def check_views(self, connection: sqlite3.Connection) -> None:
+        """They show what has not expired at the time at which they are read."""
+        read_at(connection, self.now)
+        for cluster, kind in itertools.product(CLUSTERS, ("event", "log")):
+            stored = [each for each in self.list[kind] if each.message.series.cluster == cluster]
+            name = f"{cluster}_{kind}s"
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone():
+                assert not stored
+                continue
+            shown = {number for (number,) in connection.execute(f'SELECT id FROM "{name}"')}
+            # Some milliseconds of what has not expired may be missing.
+            for margin, is_more in ((0, False), (4_000_000, True)):
+                expected = {
+                    each.id for each in stored if kind == "log" or each.message.time > self.cutoff + margin
+                }
+                assert shown >= expected if is_more else shown <= expected
 
 
 StoreMachine.TestCase.settings = settings(

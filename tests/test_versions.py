@@ -30,7 +30,7 @@ NEWER = evolve(
 class UpgradeTests(TestCase):
     def setUp(self) -> None:
         self.path = scratch(self) / "events.db"
-        self.copy = self.path.with_name("events.db.v1")
+        self.copy = self.path.with_name(f"events.db.v{DATABASE.version}")
 
     def backend(self, schema: Schema, *, is_apart: bool = False, **more: Any) -> SqliteBackend:
         backend = SqliteBackend(
@@ -71,8 +71,8 @@ class UpgradeTests(TestCase):
             (page,) = await backend.query([Query("alex")], cutoff=0, max_rows=10, timeout=60)
             self.assertEqual([row.text for row in page.rows], list("abcd"))
             await backend.close()
-            self.assertEqual(self.found(self.path), (2, list("abcd"), ["newer"]))
-            self.assertEqual(self.found(self.copy), (1, list("abc"), []))
+            self.assertEqual(self.found(self.path), (NEWER.version, list("abcd"), ["newer"]))
+            self.assertEqual(self.found(self.copy), (DATABASE.version, list("abc"), []))
             self.assertEqual(self.copy.stat().st_mode & 0o777, 0o600)
             said = [str(formatEvent(event)) for event in logs]
             self.assertIn(f"the file is copied to {self.copy}", said[0])
@@ -88,7 +88,7 @@ class UpgradeTests(TestCase):
             with closing(sqlite3.connect(self.path, isolation_level=None)) as writing:
                 writing.execute("UPDATE event_1 SET text = 'B' WHERE text = 'b'")
             self.backend(NEWER).open()
-        self.assertEqual(self.found(self.copy), (1, ["a", "B", "c"], []))
+        self.assertEqual(self.found(self.copy), (DATABASE.version, ["a", "B", "c"], []))
 
     async def test_no_copy_for_a_new_file_or_one_that_is_up_to_date(self) -> None:
         for _ in range(2):
@@ -100,10 +100,10 @@ class UpgradeTests(TestCase):
     async def test_an_earlier_copy_is_replaced(self) -> None:
         await self.fill()
         self.copy.write_text("of an earlier attempt")
-        self.path.with_name("events.db.v1.part").write_text("that was killed")
+        self.copy.with_name(f"{self.copy.name}.part").write_text("that was killed")
         self.backend(NEWER).open()
-        self.assertEqual(self.found(self.copy)[:2], (1, list("abc")))
-        self.assertFalse(self.path.with_name("events.db.v1.part").exists())
+        self.assertEqual(self.found(self.copy)[:2], (DATABASE.version, list("abc")))
+        self.assertFalse(self.copy.with_name(f"{self.copy.name}.part").exists())
 
     async def test_if_it_cannot_be_copied_nothing_is_changed(self) -> None:
         await self.fill()
@@ -123,6 +123,6 @@ class UpgradeTests(TestCase):
         )
         with self.assertRaisesRegex(StoreError, "no such table: nowhere"):
             self.backend(broken).open()
-        self.assertEqual(self.found(self.path), (1, list("abc"), []))
+        self.assertEqual(self.found(self.path), (DATABASE.version, list("abc"), []))
         self.backend(NEWER).open()
-        self.assertEqual(self.found(self.path)[::2], (2, ["newer"]))
+        self.assertEqual(self.found(self.path)[::2], (NEWER.version, ["newer"]))

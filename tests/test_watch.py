@@ -23,7 +23,7 @@ from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.lock import FileLock, InUse
-from tests.backends import NOW, messages
+from tests.backends import NOW, messages, read_at
 from tests.faults import Stream, WatchedDaemon, daemon_in, line, stored, write
 from tests.support import as_somebody_else, scratch
 
@@ -33,6 +33,7 @@ BESIDE = ("", "-wal", "-shm")
 def rows(path: Path) -> list[str]:
     """What somebody finds in a file, without what is beside it, who opens it as it is."""
     with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        read_at(connection, NOW)
         return [text for (text,) in connection.execute("SELECT field FROM alex_events ORDER BY id")]
 
 

@@ -23,6 +23,7 @@ from werkzeug.routing import RequestRedirect
 
 from ccstore import __version__
 from ccstore.api.auth import Access, Gate
+from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.config import ApiConfig
@@ -39,6 +40,7 @@ from ccstore.web import (
     argument,
     body_of,
     bytes_pieces,
+    header,
     internal_error,
     json_pieces,
     later,
@@ -101,10 +103,10 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
+        self._clock = clock
         self.reconfigure(config)
         self.intake = intake
         self._store = store
-        self._clock = clock
         self._figures = figures
         self._samples = samples
         self._problems = problems
@@ -112,8 +114,21 @@ class Api:
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
-        self.gate = Gate(config.jwt_public_key, require_roles=config.require_roles)
+        self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
+
+    @app.route("/", methods=["GET"])
+    async def home(self, request: IRequest) -> bytes:
+        """What there is, for whoever opens the port in a browser."""
+        is_browser = "text/html" in (header(request, "accept") or "")
+        config = self._config
+        page = Home(has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
+        body = answer(request, 200, page.html() if is_browser else page.text())
+        kind = b"text/html" if is_browser else b"text/plain"
+        request.setHeader(b"content-type", kind + b"; charset=utf-8")
+        request.setHeader(b"content-security-policy", POLICY.encode())
+        request.setHeader(b"vary", b"Accept")
+        return body
 
     # Each with and without the last slash, and no redirect between them.
 
@@ -262,7 +277,7 @@ class Api:
         if isinstance(error, RequestRedirect):
             error = NotFound()
         headers = {}
-        text = "nothing here, see /api/openapi.json"
+        text = "nothing here, / shows what there is"
         if isinstance(error, MethodNotAllowed):
             allowed = sorted(error.valid_methods or ())
             headers = {"allow": ", ".join(allowed)}

@@ -17,7 +17,11 @@ _SECOND: Final = 10**9
 _MOST: Final = 2**63 // _SECOND - 1
 _REQUEST_KEYS: Final = ("cluster", "from", "to", "for-all-nodes", "queries")
 _QUERY_KEYS: Final = ("event", "host", "type", "subtype", "type-ids", "subtype-ids", "kind")
-_LIMIT: Final = "there are more than {rows} rows in all: ask for less time, fewer hosts or fewer queries"
+_LIMIT: Final = (
+    "these are not all: an answer has at most {rows} rows (max_rows) and 64 MiB of text, so ask for less "
+    "time, fewer hosts or fewer queries"
+)
+_EXAMPLE: Final = '{"cluster": "alex", "queries": [{"event": "job"}]}'
 
 
 @frozen
@@ -60,6 +64,8 @@ def parse_request(body: bytes, *, max_queries: int, now: int) -> Request:
     :param max_queries: queries to the store that it may become.
     :param now: the time in seconds, for requests without ``to``.
     """
+    if not body.strip():
+        raise WebError(400, f"failed to parse API request: it has no body, expected JSON such as {_EXAMPLE}")
     try:
         given = from_json(body)
     except ValueError as error:
@@ -84,7 +90,7 @@ def parse_request(body: bytes, *, max_queries: int, now: int) -> Request:
         for place, query in asked:
             total += max(1, len(_list(query.get("type-ids")))) * max(1, len(_list(query.get("subtype-ids"))))
             if total > max_queries:
-                raise WebError(400, f"the request becomes more than {max_queries} queries")
+                raise WebError(400, f"the request becomes more than {max_queries} queries (max_queries)")
             if host is not None:
                 query = {**query, "host": host}
             expanded.append((query, check.query(query, place, str(cluster), begin, end)))

@@ -43,9 +43,7 @@ class ApiService(Service):
             room=room,
             limits=config.limits,
         )
-        self._port = ServerPort(
-            reactor, self._site, "api", files or OpenFiles(reactor), for_questions=True
-        )
+        self._port = ServerPort(reactor, self._site, "api", files or OpenFiles(reactor), for_questions=True)
 
     def listen(self) -> str:
         """Open the port, at once, and say where; raises :class:`ccstore.listening.ListenError`."""

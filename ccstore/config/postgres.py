@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Final
+
+from ccstore.installing import missing_for_postgres
 
 from . import kinds
 from .kinds import Unfit
@@ -15,8 +15,6 @@ from .values import HIDDEN, PostgresConfig
 _TIMEOUT = kinds.positive_duration('a duration longer than 0, such as "10s", or a whole number of seconds')
 _FLAGS = kinds.flags('a list of strings such as "sslmode=verify-full"')
 _DATABASE = "the name of the database"
-#: What the extra of that name installs.
-_PACKAGES: Final = ("psycopg2", "txpostgres")
 #: Options of libpq that have keys of their own here.
 _KEYS = {
     "host": "server",
@@ -33,16 +31,9 @@ _OPTION = re.compile(r"[a-z_]{1,40}")
 
 def read_postgres(section: Section) -> PostgresConfig:
     """Read the keys of the PostgreSQL backend; whether the database is there is seen at the start."""
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
-    if missing:
-        section.fail(
-            "type",
-            section.value("type"),
-            Unfit(
-                f"the extra postgres to be installed, as by pip install 'ccstore[postgres]' "
-                f"(there is no {' and no '.join(missing)})"
-            ),
-        )
+    missing = missing_for_postgres()
+    if missing is not None:
+        section.fail("type", section.value("type"), Unfit(f"the packages for it to be installed ({missing})"))
     dsn = section.secret("dsn", kinds.plain_text)
     parameters: dict[str, str] = {}
     server = section.take("server", kinds.plain_text, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from attrs import asdict
 
@@ -158,6 +159,10 @@ READERS: dict[str, Callable[[Section, str, Ports], ReceiverConfig]] = {
 }
 
 
+#: Parts of the daemon, whose counts stand beside those of the receivers.
+_RESERVED: Final = ("api", "storage")
+
+
 def read_receivers(
     here: Place, data: Object, surroundings: Surroundings, ports: Ports
 ) -> tuple[ReceiverConfig, ...]:
@@ -167,6 +172,8 @@ def read_receivers(
         place = here.inside(name, index)
         if not name:
             place.problem(name, "a name for the receiver")
+        elif name in _RESERVED:
+            place.problem(name, f"another name for the receiver: the daemon has a part called {name}")
         elif not isinstance(value, Object):
             place.problem(value, "an object with the receiver's keys")
         else:

@@ -29,6 +29,11 @@ from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, 
 from ccstore.writing import write_body
 
 _DRAIN = 5.0
+#: For whoever opens the port in a browser.
+BY_POST = (
+    "lines are sent by POST: this port of ccstore takes line protocol, and what answers questions is its "
+    "REST interface, at another port"
+)
 
 
 class _Paths:
@@ -85,25 +90,27 @@ class _WriteResource(Resource):
     def _check(self, request: Request) -> None:
         if request.path not in self._paths:
             raise WebError(404, f"nothing here, lines go to {self._config.path}")
-        if self._credentials is not None and not self._is_authorized(request, self._credentials):
-            raise WebError(
-                401,
-                "user name and password are required",
-                headers={"www-authenticate": 'Basic realm="ccstore"'},
-            )
+        if self._credentials is not None:
+            complaint = self._complaint(request, self._credentials)
+            if complaint is not None:
+                headers = {"www-authenticate": 'Basic realm="ccstore"'}
+                raise WebError(401, complaint, headers=headers)
         if request.method != b"POST":
-            raise WebError(405, "lines are sent by POST", headers={"allow": "POST"})
+            raise WebError(405, BY_POST, headers={"allow": "POST"})
 
     @staticmethod
-    def _is_authorized(request: Request, credentials: bytes) -> bool:
+    def _complaint(request: Request, credentials: bytes) -> str | None:
+        """What is wrong with the user name and the password of a request, or None."""
         scheme, _, given = (request.getHeader(b"authorization") or b"").partition(b" ")
+        if not scheme:
+            return "user name and password are required"
         if scheme.lower() != b"basic":
-            return False
+            return "user name and password are required, by basic authentication and not by a token"
         try:
             decoded = b64decode(given.strip(), validate=True)
         except binascii.Error:
-            return False
-        return hmac.compare_digest(decoded, credentials)
+            return "user name and password cannot be read: behind 'Basic' goes the base64 of NAME:PASSWORD"
+        return None if hmac.compare_digest(decoded, credentials) else "user name or password is wrong"
 
     async def _answer(self, request: Request, handler: Handler) -> None:
         gone = request.notifyFinish()
@@ -181,9 +188,7 @@ class HttpReceiver(Service):
             room=room,
             limits=config.limits,
         )
-        self._port = ServerPort(
-            reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor)
-        )
+        self._port = ServerPort(reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor))
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""

@@ -191,10 +191,12 @@ class Influx:
         both = f"{config.username}:{config.password}".encode()
         # A sink of the metric collector with a password and no user sends that alone.
         right = (both, config.password.encode())
-        if not any(hmac.compare_digest(given, known) for given in _credentials(request) for known in right):
+        found = _credentials(request)
+        if not any(hmac.compare_digest(given, known) for given in found for known in right):
+            wrong = "user name or password is wrong" if found else "user name and password are required"
             raise WebError(
                 401,
-                "authorization failed: user name and password are required",
+                f"authorization failed: {wrong}",
                 headers={"www-authenticate": 'Basic realm="ccstore"'},
             )
 

@@ -300,16 +300,19 @@ class TcpReceiver(Service):
 
     def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return Figures(
-            connections=gauge(len(self._connections), "Connections that are open."),
-            refused_connections=counter(
-                self._refused, "Connections that were refused, since there were too many already."
-            ),
-            hung_up_connections=counter(
-                self._hung_up, "Connections that were closed, since too much of what they sent was wrong."
-            ),
-            pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
-        ) | self._port.figures()
+        return (
+            Figures(
+                connections=gauge(len(self._connections), "Connections that are open."),
+                refused_connections=counter(
+                    self._refused, "Connections that were refused, since there were too many already."
+                ),
+                hung_up_connections=counter(
+                    self._hung_up, "Connections that were closed, since too much of what they sent was wrong."
+                ),
+                pauses=counter(self._backlog.pauses, "Times when no more was read, since too much waited."),
+            )
+            | self._port.figures()
+        )
 
     # -- for the connections
 

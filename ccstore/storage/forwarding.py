@@ -14,6 +14,7 @@ from ccstore.figures import Figures, counter
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
+from ccstore.storage.query import cutoff_at
 from ccstore.storage.spool import Group, Spool
 
 RETRY_FIRST: Final = 0.1
@@ -226,7 +227,7 @@ class Forwarder:
         await self._spool.give_back()
 
     def _cutoff(self) -> int:
-        return int((self._clock.seconds() - self._retention) * 1e9)
+        return cutoff_at(self._clock.seconds(), self._retention)
 
     async def _pause(self, seconds: float) -> None:
         if self._is_stopping:

@@ -28,6 +28,7 @@ from ccstore.logs import RateLimit
 from ccstore.message import Batch
 from ccstore.query import Page, Query
 from ccstore.storage.forwarding import RETRY_FIRST, RETRY_MOST, Forwarder
+from ccstore.storage.query import cutoff_at
 from ccstore.storage.spool import Spool
 
 #: Characters of text held in memory, above which nothing more is accepted.
@@ -647,7 +648,7 @@ class StorageService(Service):
     async def _query(self, queries: Sequence[Query], max_rows: int, timeout: float) -> Sequence[Page]:
         self._counts["queries"] += len(queries)
         await self._catch_up()
-        cutoff = int((self._clock.seconds() - self._retention) * 1e9)
+        cutoff = cutoff_at(self._clock.seconds(), self._retention)
         try:
             return await self._backend.query(queries, cutoff=cutoff, max_rows=max_rows, timeout=timeout)
         except QueryTimeout:
@@ -689,7 +690,7 @@ class StorageService(Service):
     # -- housekeeping; a LoopingCall ends for ever at an exception, so none may escape
 
     async def _expire(self) -> None:
-        cutoff = int((self._clock.seconds() - self._retention) * 1e9)
+        cutoff = cutoff_at(self._clock.seconds(), self._retention)
         try:
             if self._forwarder is not None:
                 self._expired += await self._forwarder.expire()

@@ -146,7 +146,7 @@ class LimitedRequest(Request):
 
     def _refuse_as_too_large(self) -> None:
         self._limited_site.refused_bodies += 1
-        self._refuse(WebError(413, f"the body is larger than {self._limited_site.max_body} bytes"))
+        self._refuse(WebError(413, f"the body is larger than {self._limited_site.max_body} bytes (max_body)"))
 
     def refuse_for_now(self) -> None:
         """Refuse a body that is still arriving: those of all requests need too much memory."""

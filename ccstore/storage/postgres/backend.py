@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from ccstore.storage.postgres.database import (
     prepare,
 )
 from ccstore.storage.postgres.errors import translate
+from ccstore.storage.postgres.expiry import HAS_EXPIRED, Sweeper, note, noted
 from ccstore.storage.postgres.partitions import Partitions
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.streams import Streams
@@ -39,6 +41,10 @@ _WRITERS: Final = 2
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
 #: Nanoseconds between two looks at how large it is.
 _FIGURES_EVERY: Final = 30 * 1_000_000_000
+#: Nanoseconds above which a retention time is as good as for ever, and three of which can still be added up.
+_LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
+#: Seconds in a second that are spent on deleting expired events one by one.
+_SWEEPING_TIME: Final = 0.25
 #: Seconds that anything may take: a batch, and what is done once in a while.
 _LIMITS: Final = (60.0, 600.0)
 #: Seconds that the end waits for what was begun.
@@ -85,9 +91,10 @@ class PostgresBackend:
         self._now = now
         self._instance = instance
         self._reactor = reactor
-        self._retention = int(retention * 1e9)
+        self._retention = min(int(retention * 1e9), _LONGEST)
         self._partitions = Partitions(self._retention)
-        self._streams = Streams(max(self._retention, _LEAST_NOTED))
+        self._streams = Streams(min(max(self._retention, _LEAST_NOTED), _LONGEST_NOTED))
+        self._sweeper = Sweeper()
         self._views = Views()
         self._where = "PostgreSQL"
         self._pools: tuple[Connections, Connections, Connections] | None = None
@@ -119,7 +126,13 @@ class PostgresBackend:
 
         def pool(size: int, setup: str, limit: float) -> Connections:
             return Connections(
-                self._reactor, address.next_dsn, size=size, setup=setup, timeout=self._timeout, limit=limit
+                self._reactor,
+                address.next_dsn,
+                where=str(address),
+                size=size,
+                setup=setup,
+                timeout=self._timeout,
+                limit=limit,
             )
 
         writing, reading, _ = self._pools = (
@@ -221,7 +234,8 @@ class PostgresBackend:
             rows = await link.execute(
                 " UNION ALL ".join(
                     f"SELECT s.cluster, '{kind}', sum(r.n)::bigint FROM (SELECT stream, count(*) AS n FROM "
-                    f"ccstore_{kind} GROUP BY stream) r JOIN ccstore_stream s ON s.id = r.stream "
+                    f"ccstore_{kind} r{f' WHERE NOT {HAS_EXPIRED}' if kind == 'event' else ''} "
+                    f"GROUP BY stream) r JOIN ccstore_stream s ON s.id = r.stream "
                     "GROUP BY s.cluster"
                     for kind in STORED_KINDS
                 )
@@ -254,7 +268,7 @@ class PostgresBackend:
         try:
             return await work(writing, keeping, moment)
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, writing.where)
             if translated is error:
                 raise
             raise translated from error
@@ -262,17 +276,30 @@ class PostgresBackend:
     async def _expire(self, writing: Connections, keeping: Connections, cutoff: int) -> int:
         now = self._now()
         async with keeping.connection() as link:
-            expired = await self._partitions.expired(link, cutoff)
-        dropped = []
-        if expired:
+            await note(link, cutoff, self._retention)
+            expired = dict(await self._partitions.expired(link, cutoff))
+        left = [*expired]
+        while left:
             # A partition cannot go while somebody writes, and whoever writes must not wait for one another.
             async with writing.nobody(), keeping.connection() as link:
-                dropped = await self._partitions.drop(link, [partition for partition, _ in expired])
-        rows = sum(count for partition, count in expired if partition in dropped)
+                dropped = await self._partitions.drop(link, left)
+            if not dropped:
+                break
+            left = [partition for partition in left if partition not in dropped]
+        rows = sum(count for partition, count in expired.items() if partition not in left)
+        async with keeping.connection() as link:
+            wide = await self._partitions.too_wide(link, cutoff)
+        for partition in wide:
+            async with writing.nobody(), keeping.connection() as link:
+                rows += await self._partitions.divide(link, partition, now, cutoff)
         async with keeping.connection() as link:
             rows += await self._partitions.expire_strays(link, now, cutoff)
-            if dropped:
+            if len(left) < len(expired):
                 await self._streams.forget(link, now)
+            there = await self._partitions.events(link)
+            self._sweeper.plan(await noted(link), there, self._partitions.widest)
+        rows += self._sweeper.deleted
+        self._sweeper.deleted = 0
         self._deletes += bool(rows)
         return rows
 
@@ -280,6 +307,10 @@ class PostgresBackend:
         if not self._partitions.are_ready(now):
             async with writing.nobody(), keeping.connection() as link:
                 await self._partitions.ensure(link, now)
+        elif not self._partitions.are_merged:
+            async with writing.nobody(), keeping.connection() as link:
+                await self._partitions.merge_empty(link, now)
+        await self._sweep(keeping)
         if now - self._figures_at >= _FIGURES_EVERY or now < self._figures_at:
             async with keeping.connection() as link:
                 if self._writer is not None:
@@ -293,6 +324,13 @@ class PostgresBackend:
                 bytes=gauge(size, "Bytes of these, with their indexes."),
             )
             self._figures_at = now
+
+    async def _sweep(self, keeping: Connections) -> None:
+        end = time.monotonic() + _SWEEPING_TIME
+        is_at_it = True
+        while is_at_it and time.monotonic() < end:
+            async with keeping.connection() as link:
+                is_at_it = await self._sweeper.step(link)
 
     def status(self) -> Figures:
         """See :meth:`IBackend.status`."""

@@ -28,6 +28,14 @@ class Cancelled(Exception):
     """The server ended a statement: it took too long, or somebody wished so."""
 
 
+def unavailable(text: str, where: str) -> StoreUnavailable:
+    """What a database cannot do now. Whoever reads it may know of none, or of many.
+
+    :param where: which one it is.
+    """
+    return StoreUnavailable(f"the PostgreSQL database {where}: {text}")
+
+
 class _LinkCursor(Cursor):  # type: ignore[misc]
     """A statement that runs; whoever waits for it is told when the connection is gone, and not the log."""
 
@@ -93,6 +101,7 @@ class Connections:
     """Up to so many connections.
 
     :param dsn: gives what libpq needs to know for the next attempt.
+    :ivar where: which database they lead to, for people.
     :param setup: statements for each new connection.
     :param timeout: seconds that an attempt to connect may take.
     :param limit: seconds after which a connection is closed under whoever has it: a server that is stuck does
@@ -104,6 +113,7 @@ class Connections:
         reactor: Any,
         dsn: Callable[[], str],
         *,
+        where: str,
         size: int,
         setup: str,
         timeout: float,
@@ -111,6 +121,7 @@ class Connections:
     ) -> None:
         self._reactor = reactor
         self._dsn = dsn
+        self.where = where
         self._size = size
         self._setup = setup
         self._timeout = timeout
@@ -174,7 +185,7 @@ class Connections:
         except BaseException as error:
             self._give_up(link)
             if not timer.active():
-                raise StoreUnavailable(f"no connection within {self._timeout:g} s") from error
+                raise unavailable(f"no connection within {self._timeout:g} s", self.where) from error
             raise
         finally:
             if timer.active():

@@ -15,7 +15,7 @@ from ccstore.interfaces import StoreError
 from ccstore.storage.postgres.connections import Rows
 from ccstore.storage.postgres.errors import one_line
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 #: The oldest server; the newest that was tried is in the README.
 OLDEST: Final = 14
 #: What libpq is told unless the configuration has something else: that the other end is gone without a word

@@ -8,20 +8,24 @@ import psycopg2
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from txpostgres.txpostgres import AlreadyPolling, UnexpectedPollResult
 
-from ccstore.interfaces import StoreError, StoreUnavailable
-from ccstore.storage.postgres.connections import Cancelled
+from ccstore.interfaces import StoreError
+from ccstore.storage.postgres.connections import Cancelled, unavailable
 
 #: Classes of SQLSTATE that say that the data is at fault: wrong values, constraints, limits of the program.
 #: Anything else may pass, such as a lost connection, a full disk, a deadlock or a right that was taken away.
 _REFUSED: Final = ("22", "23", "54")
 
 
+_LOST_IT: Final = "the connection was lost"
 #: How a connection says that it is gone, or was closed by us, while something was asked of it.
 _LOST: Final = (ConnectionDone, ConnectionLost, OSError, AlreadyPolling, UnexpectedPollResult)
 
 
-def translate(error: Exception) -> Exception:
-    """The error as the rest of the program knows it, in one line; a mistake of ours stays what it is."""
+def translate(error: Exception, where: str) -> Exception:
+    """The error as the rest of the program knows it, in one line; a mistake of ours stays what it is.
+
+    :param where: which database it is, for people: whoever reads that it is gone has to know where to look.
+    """
     if isinstance(error, StoreError):
         return error
     if isinstance(error, psycopg2.Error):
@@ -31,14 +35,14 @@ def translate(error: Exception) -> Exception:
             return StoreError(text)
         if code is None and isinstance(error, psycopg2.DataError):
             return StoreError(text)
-        return StoreUnavailable(text or "the connection to the database was lost")
+        return unavailable(text or _LOST_IT, where)
     if isinstance(error, (ValueError, OverflowError)):
         # Before anything was sent: a NUL, half a surrogate pair.
         return StoreError(one_line(error))
     if isinstance(error, Cancelled):
-        return StoreUnavailable(str(error))
+        return unavailable(str(error), where)
     if isinstance(error, _LOST):
-        return StoreUnavailable("the connection to the database was lost")
+        return unavailable(_LOST_IT, where)
     return error
 
 

@@ -12,6 +12,7 @@ from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.postgres.expiry import HAS_EXPIRED
 from ccstore.storage.query import STREAM_COLUMNS
 
 
@@ -74,8 +75,8 @@ class PostgresSource:
         for kind in STORED_KINDS:
             for cluster, rows in self._all(
                 "SELECT s.cluster, sum(r.n)::bigint FROM (SELECT stream, count(*) AS n FROM "
-                f"ccstore_{kind} WHERE id > %s GROUP BY stream) r JOIN ccstore_stream s ON s.id = r.stream "
-                "GROUP BY s.cluster",
+                f"ccstore_{kind} r WHERE {_where(kind)} GROUP BY stream) r "
+                "JOIN ccstore_stream s ON s.id = r.stream GROUP BY s.cluster",
                 after.get(kind, 0),
             ):
                 found[cluster, kind] = rows
@@ -93,7 +94,8 @@ class PostgresSource:
         with self._connection.cursor(name=f"ccstore_{kind}") as cursor:
             cursor.itersize = PAGE_ROWS
             cursor.execute(
-                f"SELECT id, stream, time, text, othertags FROM ccstore_{kind} WHERE id > %s ORDER BY id",
+                f"SELECT id, stream, time, text, othertags FROM ccstore_{kind} r WHERE {_where(kind)} "
+                "ORDER BY id",
                 (after,),
             )
             while rows := cursor.fetchmany(PAGE_ROWS):
@@ -107,3 +109,8 @@ class PostgresSource:
                 [*numbers],
             )
         }
+
+
+def _where(kind: Kind) -> str:
+    """What is behind an id, without what has expired."""
+    return f"id > %s{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"

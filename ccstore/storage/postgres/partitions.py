@@ -8,13 +8,15 @@ from typing import Final
 from attrs import frozen
 from psycopg2.errors import UndefinedTable
 
-from ccstore.storage.postgres.connections import Session
+from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.database import LOCK
 
 _SECOND: Final = 1_000_000_000
 #: An event partition spans this part of the retention time, so it goes soon after it may, within limits.
 _SPANS_IN_RETENTION: Final = 16
 _SPAN_LEAST, _SPAN_MOST = 10 * _SECOND, 7 * 86400 * _SECOND
+#: Where events are kept for years, weeks would be too many: a statement locks all partitions that it reads.
+_MOST_IN_RETENTION: Final = 256
 _LOG_SPAN: Final = 30 * 86400 * _SECOND
 #: Partitions made ahead, so that there is time to try again.
 _AHEAD: Final = 3
@@ -23,6 +25,15 @@ _LOCK_WAIT: Final = 500
 _LEAST, _MOST = -(2**63), 2**63 - 1
 #: Partitions of logs that a copy makes at most, each of a month.
 _COVERED: Final = 240
+#: Partitions that are made or dropped in one transaction: it locks each of their tables and indexes.
+_AT_ONCE: Final = 16
+#: Partitions of events above which empty ones of the past are made one.
+_MANY: Final = 64
+#: Bytes, and events, that a partition may have to be divided in one transaction.
+_DIVIDED_SIZE: Final = 64 << 20
+_DIVIDED_ROWS: Final = 20_000
+#: The partition for clocks that are off.
+DEFAULT: Final = "ccstore_event_default"
 #: Ids below a block's number shifted by this much are of earlier batches.
 BLOCK_BITS: Final = 20
 
@@ -49,10 +60,13 @@ class Partitions:
 
     def __init__(self, retention: int) -> None:
         self._retention = retention
-        self._spans = {
-            "event": min(max(retention // _SPANS_IN_RETENTION, _SPAN_LEAST), _SPAN_MOST),
-            "log": _LOG_SPAN,
-        }
+        part = retention // _SPANS_IN_RETENTION
+        span = min(max(part, _SPAN_LEAST), max(_SPAN_MOST, retention // _MOST_IN_RETENTION))
+        self._spans = {"event": span, "log": _LOG_SPAN}
+        #: The most nanoseconds that a partition of events spans.
+        self.widest = max(part // span, 1) * span
+        #: Whether there are no more empty partitions to merge.
+        self.are_merged = False
         #: By kind, the time up to which there are partitions, from that of the last look on.
         self._ready: dict[str, tuple[int, int]] = {}
 
@@ -66,21 +80,36 @@ class Partitions:
 
     async def ensure(self, session: Session, now: int) -> bool:
         """Make what is missing; False if somebody else is at it just now."""
-        await session.execute("BEGIN")
-        await session.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT}")
-        ((is_mine,),) = await session.execute("SELECT pg_try_advisory_xact_lock(%s)", LOCK)
-        if is_mine:
-            ready = {}
-            for kind, span in self._spans.items():
-                back = self._retention if kind == "event" else span
-                begin = (now - back) // span * span
-                end = (now // span + 1 + _AHEAD) * span
-                for missing in _missing(await self._of(session, kind), begin, end, span):
-                    await self._make(session, kind, *missing)
-                ready[kind] = (now, end)
-            self._ready = ready
-        await session.execute("COMMIT")
-        return bool(is_mine)
+        for kind in self._spans:
+            wanted = self._wanted(kind, now)
+            is_complete = False
+            while not is_complete:
+                if not await _begin(session):
+                    return False
+                missing = _missing(await self._of(session, kind), wanted)
+                for begins_at, ends_at in missing[:_AT_ONCE]:
+                    await self._make(session, kind, begins_at, ends_at)
+                await session.execute("COMMIT")
+                is_complete = len(missing) <= _AT_ONCE
+            self._ready[kind] = (now, wanted[-1][1])
+        return True
+
+    def _wanted(self, kind: str, now: int) -> list[tuple[int, int]]:
+        """The times for which there ought to be partitions, in their order.
+
+        Those of the past are for what comes late, and so the wider the older they are.
+        """
+        span = self._spans[kind]
+        widest = self.widest if kind == "event" else span
+        oldest = now - (self._retention if kind == "event" else span)
+        present = position = now // span * span
+        width = span
+        past: list[tuple[int, int]] = []
+        while position > max(oldest, _LEAST):
+            past.append((max(position - width, _LEAST), position))
+            position -= width
+            width = min(2 * width, widest)
+        return past[::-1] + [(present + n * span, present + (n + 1) * span) for n in range(1 + _AHEAD)]
 
     async def cover_logs(self, session: Session, begin: int, end: int, now: int) -> None:
         """Make the partitions that are missing for logs from between these times."""
@@ -88,11 +117,16 @@ class Partitions:
         # Beyond that a clock was off, and such logs are where they always are.
         begin = max(begin, now - _COVERED * span) // span * span
         end = min(end, now + span)
-        await session.execute("BEGIN")
-        await session.execute("SELECT pg_advisory_xact_lock(%s)", LOCK)
-        for missing in _missing(await self._of(session, "log"), begin, end + 1, span):
-            await self._make(session, "log", *missing)
-        await session.execute("COMMIT")
+        wanted = [(begins_at, begins_at + span) for begins_at in range(begin, end + 1, span)]
+        is_complete = False
+        while not is_complete:
+            await session.execute("BEGIN")
+            await session.execute("SELECT pg_advisory_xact_lock(%s)", LOCK)
+            missing = _missing(await self._of(session, "log"), wanted)
+            for begins_at, ends_at in missing[:_AT_ONCE]:
+                await self._make(session, "log", begins_at, ends_at)
+            await session.execute("COMMIT")
+            is_complete = len(missing) <= _AT_ONCE
 
     async def _of(self, session: Session, kind: str) -> list[Partition]:
         found = await session.execute(
@@ -125,7 +159,42 @@ class Partitions:
             ends_at,
         )
 
+    async def merge_empty(self, session: Session, now: int) -> bool:
+        """Make one of some empty partitions of the past, where there are many; False if nothing was done.
+
+        Earlier versions made them for all of the retention time, however long it was.
+        """
+        run = _empty_run(
+            await session.execute(
+                "SELECT id, kind, begins_at, ends_at, pg_relation_size(to_regclass('ccstore_event_' || id)) "
+                "FROM ccstore_partition WHERE kind = 'event' ORDER BY begins_at"
+            ),
+            now - self._spans["event"],
+            self.widest,
+        )
+        if not run:
+            self.are_merged = True
+            return False
+        if not await _begin(session):
+            return False
+        await session.execute("LOCK TABLE ONLY ccstore_event IN ACCESS EXCLUSIVE MODE")
+        ((is_empty,),) = await session.execute(
+            "SELECT NOT EXISTS (SELECT 1 FROM ccstore_event WHERE time >= %s AND time < %s)",
+            run[0].begins_at,
+            run[-1].ends_at,
+        )
+        if is_empty:
+            for partition in run:
+                await self._drop(session, partition)
+            await self._make(session, "event", run[0].begins_at, run[-1].ends_at)
+        await session.execute("COMMIT")
+        return bool(is_empty)
+
     # -- what expires
+
+    async def events(self, session: Session) -> list[Partition]:
+        """The partitions of events, besides the default one, in their order."""
+        return await self._of(session, "event")
 
     async def expired(self, session: Session, cutoff: int) -> list[tuple[Partition, int]]:
         """Partitions of events in which nothing is newer than the cutoff, and how many rows they have."""
@@ -140,21 +209,61 @@ class Partitions:
         return found
 
     async def drop(self, session: Session, partitions: Sequence[Partition]) -> list[Partition]:
-        """Drop those of the partitions that are still there; none if somebody else is at it."""
-        await session.execute("BEGIN")
-        await session.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT}")
-        ((is_mine,),) = await session.execute("SELECT pg_try_advisory_xact_lock(%s)", LOCK)
+        """Drop those of the partitions that are still there; none if somebody else is at it.
+
+        Of many, the first ones.
+        """
         dropped = []
-        if is_mine:
-            for partition in partitions:
-                there = await session.execute(
-                    "DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id
-                )
-                if there:
-                    await session.execute(f"DROP TABLE IF EXISTS {partition.table}")
-                    dropped.append(partition)
-        await session.execute("COMMIT")
+        if await _begin(session):
+            dropped = [each for each in partitions[:_AT_ONCE] if await self._drop(session, each)]
+            await session.execute("COMMIT")
         return dropped
+
+    async def _drop(self, session: Session, partition: Partition) -> bool:
+        there = await session.execute(
+            "DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id
+        )
+        if there:
+            await session.execute(f"DROP TABLE IF EXISTS {partition.table}")
+        return bool(there)
+
+    async def too_wide(self, session: Session, cutoff: int) -> list[Partition]:
+        """Partitions that were made while events were kept longer, and have little enough to be divided."""
+        found = []
+        for partition in await self._of(session, "event"):
+            if partition.ends_at - partition.begins_at > self.widest and partition.ends_at - 1 > cutoff:
+                ((size,),) = await session.execute("SELECT pg_table_size(to_regclass(%s))", partition.table)
+                if size is not None and size <= _DIVIDED_SIZE:
+                    ((rows,),) = await session.execute(
+                        f"SELECT count(*) FROM {partition.table} WHERE time > %s", cutoff
+                    )
+                    if rows <= _DIVIDED_ROWS:
+                        found.append(partition)
+        return found
+
+    async def divide(self, session: Session, partition: Partition, now: int, cutoff: int) -> int:
+        """Put narrower partitions in the place of one; how many events have expired and are gone."""
+        if not await _begin(session):
+            return 0
+        there = await session.execute(
+            "DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id
+        )
+        if not there:
+            await session.execute("ROLLBACK")
+            return 0
+        await session.execute(f"ALTER TABLE ccstore_event DETACH PARTITION {partition.table}")
+        # From there they come into their partitions, as what came too early.
+        ((kept, rows),) = await session.execute(
+            f"WITH kept AS (INSERT INTO {DEFAULT} SELECT * FROM {partition.table} WHERE time > %s "
+            "RETURNING 1) "
+            f"SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM {partition.table})",
+            cutoff,
+        )
+        await session.execute(f"DROP TABLE {partition.table}")
+        for begins_at, ends_at in _missing(await self._of(session, "event"), self._wanted("event", now)):
+            await self._make(session, "event", begins_at, ends_at)
+        await session.execute("COMMIT")
+        return int(rows - kept)
 
     async def expire_strays(self, session: Session, now: int, cutoff: int) -> int:
         """Delete expired events that are where clocks are off: by their time, or by when they arrived.
@@ -166,7 +275,7 @@ class Partitions:
         below = found[0][0] or 0
         span = self._spans["event"]
         far = (now // span + 2 + _AHEAD) * span
-        tables = ["ccstore_event_default"] + [
+        tables = [DEFAULT] + [
             partition.table for partition in await self._of(session, "event") if partition.begins_at >= far
         ]
         deleted = 0
@@ -195,14 +304,55 @@ class Partitions:
         return int(deleted)
 
 
-def _missing(there: Sequence[Partition], begin: int, end: int, span: int) -> list[tuple[int, int]]:
-    """The parts of a time, none longer than a span, in which there is no partition; in their order."""
+async def _begin(session: Session) -> bool:
+    """Begin to change partitions; False, and no transaction, if somebody else is at it."""
+    await session.execute("BEGIN")
+    await session.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT}")
+    ((is_mine,),) = await session.execute("SELECT pg_try_advisory_xact_lock(%s)", LOCK)
+    if not is_mine:
+        await session.execute("ROLLBACK")
+    return bool(is_mine)
+
+
+def _missing(there: Sequence[Partition], wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of what is wanted in which there is no partition.
+
+    :param there: in their order.
+    """
     missing = []
-    position = max(begin, _LEAST)
-    for partition in [*there, Partition(0, "", end, _MOST)]:
-        while position < min(partition.begins_at, end):
-            following = min((position // span + 1) * span, partition.begins_at, end)
-            missing.append((position, following))
-            position = following
-        position = max(position, partition.ends_at)
+    for begin, end in wanted:
+        position = begin
+        for partition in there:
+            if partition.ends_at > position and partition.begins_at < end:
+                if position < partition.begins_at:
+                    missing.append((position, partition.begins_at))
+                position = partition.ends_at
+        if position < end:
+            missing.append((position, end))
     return missing
+
+
+def _empty_run(rows: Rows, until: int, widest: int) -> list[Partition]:
+    """The first partitions, one behind the other, that are empty and together span no more than allowed.
+
+    :param rows: of all partitions, in their order, and the bytes of each.
+    """
+    run: list[Partition] = []
+    if len(rows) <= _MANY:
+        return run
+    for *columns, size in rows:
+        partition = Partition(*columns)
+        if (
+            size != 0
+            or partition.ends_at > until
+            or (run and partition.begins_at != run[-1].ends_at)
+            or (run and partition.ends_at - run[0].begins_at > widest)
+        ):
+            if len(run) > 1:
+                return run
+            run = []
+        if size == 0 and partition.ends_at <= until:
+            run.append(partition)
+            if len(run) == _AT_ONCE:
+                return run
+    return run if len(run) > 1 else []

@@ -8,12 +8,13 @@ from typing import Any, Final
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import QueryTimeout
 from ccstore.query import Page, Query, Row
 from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.asking import Asking
-from ccstore.storage.postgres.connections import Cancelled, Connections, Link
+from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.errors import translate
+from ccstore.storage.postgres.expiry import Expired, parse
 from ccstore.storage.query import stream_condition
 
 #: Streams up to which an index is probed for each.
@@ -63,9 +64,9 @@ class Reader:
         except Cancelled as error:
             if self._left(deadline) <= 0.05:
                 raise QueryTimeout(_TOO_LONG) from None
-            raise StoreUnavailable(str(error)) from None
+            raise unavailable(str(error), self._connections.where) from None
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, self._connections.where)
             if translated is error:
                 raise
             raise translated from error
@@ -85,12 +86,17 @@ class Reader:
         pages = []
         size = 0
         try:
-            await link.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._limit(deadline)}")
+            expired = parse(
+                await link.execute(
+                    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {self._limit(deadline)}; "
+                    f"SELECT cutoff, below FROM ccstore_expired WHERE cutoff > {cutoff}"
+                )
+            )
             for place, query in enumerate(queries):
                 if place:
                     await link.execute(self._limit(deadline))
                 page = await self._page(
-                    link, query, cutoff, max_rows, _SIZE_ANSWERED - size, deadline, asking
+                    link, query, cutoff, expired, max_rows, _SIZE_ANSWERED - size, deadline, asking
                 )
                 max_rows -= len(page.rows)
                 size += sum(len(row.text) for row in page.rows)
@@ -116,6 +122,7 @@ class Reader:
         link: Link,
         query: Query,
         cutoff: int,
+        expired: Sequence[Expired],
         max_rows: int,
         max_size: int,
         deadline: float,
@@ -137,6 +144,8 @@ class Reader:
         else:
             chosen = "stream = %s"
             parameters += streams
+        if query.kind == "event":
+            chosen += "".join(f" AND NOT ({each.condition})" for each in expired)
         # One row more than may be given, to know whether there are more.
         select = (
             f"SELECT time, id, text FROM ccstore_{query.kind} WHERE time BETWEEN %s AND %s AND {chosen} "

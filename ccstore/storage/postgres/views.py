@@ -12,6 +12,7 @@ from ccstore.message import STORED_KINDS
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK, identifier
 from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.postgres.expiry import HAS_EXPIRED
 from ccstore.storage.query import STREAM_COLUMNS
 
 #: Bytes of a name; PostgreSQL cuts longer ones short.
@@ -19,6 +20,13 @@ _LONGEST_NAME: Final = 63
 #: Views above which clusters get none: what is called a cluster is up to the senders.
 _MOST_VIEWS: Final = 4000
 _LOCK_WAIT: Final = 500
+#: By what is noted, and by the time at which somebody reads; who may read the view needs no right to these.
+_NOT_EXPIRED: Final = (
+    " AND r.time > (SELECT (extract(epoch FROM statement_timestamp()) * 1000000000)::bigint - nanoseconds "
+    f"FROM ccstore_retention) AND NOT {HAS_EXPIRED}"
+)
+#: Instead of its kind: a view of an earlier version, which shows what has expired.
+_OUTDATED: Final = ""
 
 
 class Views:
@@ -53,8 +61,10 @@ class Views:
             return
         there: dict[str, str] = dict(
             await session.execute(
-                "SELECT relname, relkind::text FROM pg_class "
-                "WHERE relnamespace = current_schema()::regnamespace "
+                r"SELECT relname, CASE WHEN relkind = 'v' AND relname LIKE '%\_events' AND oid NOT IN "
+                "(SELECT r.ev_class FROM pg_rewrite r JOIN pg_depend d ON d.objid = r.oid "
+                "WHERE d.refobjid = 'ccstore_expired'::regclass) THEN '' ELSE relkind::text END "
+                "FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
                 r"AND (relname LIKE '%\_events' OR relname LIKE '%\_logs')"
             )
         )
@@ -64,11 +74,11 @@ class Views:
             self._seen.add((cluster, kind))
             if len(name.encode()) > _LONGEST_NAME:
                 self._none(name, f"PostgreSQL's names have at most {_LONGEST_NAME} bytes")
-            elif there.get(name, "v") != "v":
+            elif there.get(name, "v") not in ("v", _OUTDATED):
                 self._none(name, "something else is called so")
             elif name not in there and len(there) >= _MOST_VIEWS:
                 self._none(name, "there are too many clusters")
-            elif name not in there:
+            elif there.get(name, _OUTDATED) == _OUTDATED:
                 await self._make(session, name, cluster, kind)
                 there[name] = "v"
 
@@ -86,7 +96,7 @@ class Views:
                 f"CREATE OR REPLACE VIEW {identifier(name).replace('%', '%%')} AS "
                 f"SELECT r.id, r.time / 1000000000 AS timestamp, {columns}, r.othertags, r.text AS field "
                 f"FROM ccstore_{kind} r JOIN ccstore_stream s ON s.id = r.stream "
-                "WHERE s.cluster = %s AND s.kind = %s",
+                f"WHERE s.cluster = %s AND s.kind = %s{_NOT_EXPIRED if kind == 'event' else ''}",
                 cluster,
                 kind,
             )

@@ -79,7 +79,7 @@ class Writer:
             is_committed = True
             self.writes += len(messages)
         except Exception as error:
-            translated = translate(error)
+            translated = translate(error, self._connections.where)
             if isinstance(translated, StoreError) and not isinstance(translated, StoreUnavailable):
                 self._is_settled(messages, batch_id)  # it could be begun, so it was not there
             if isinstance(error, psycopg2.Error) and error.pgcode == _READ_ONLY:
@@ -181,7 +181,7 @@ class Writer:
             # It may have been carried out or not. The same batch, offered again, will tell.
             if not any(batch is messages for batch, _ in self._unsettled):
                 self._unsettled.append((messages, number))
-            raise CommitUnknown(str(translate(error)), number) from error
+            raise CommitUnknown(str(translate(error, self._connections.where)), number) from error
 
     def _is_settled(self, messages: Batch, batch_id: int | None) -> None:
         self._unsettled = [

@@ -314,6 +314,9 @@ class WriterApart:
     def expire(self, process: WriterProcess, cutoff: int) -> int:
         return int(self._request(process, "expire", cutoff))
 
+    def divide(self, process: WriterProcess) -> bool:
+        return bool(self._request(process, "divide"))
+
     def merge(self, process: WriterProcess) -> bool:
         return bool(self._request(process, "merge"))
 

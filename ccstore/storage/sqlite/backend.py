@@ -31,14 +31,16 @@ from ccstore.storage.sqlite.lock import FileLock, InUse
 from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
+from ccstore.storage.sqlite.views import STORED_ROWS
 from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3
 #: Milliseconds that a write waits for a lock at most: it is tried again, and the stop waits for it.
 _LOCK_WAIT: Final = 1000
-#: Seconds in a second that merging may take, while messages come in and while they do not.
+#: Seconds in a second that merging and dividing may take, while messages come in and while they do not.
 _MERGING_TIME: Final = (0.05, 0.5)
+_DIVIDING_TIME: Final = (0.25, 0.5)
 #: What SQLite says when a message itself is at fault; anything else may pass.
 _REFUSED: Final = (
     sqlite3.DataError,
@@ -359,9 +361,10 @@ class SqliteBackend:
     async def _tend(self, now: int) -> None:
         await self._do(self._writer.tend, now)
         await self._run(self._keep_lock)
-        end = time.monotonic() + _MERGING_TIME[self._is_idle]
-        while await self._do(self._writer.merge) and time.monotonic() < end:
-            pass  # as above
+        for step, seconds in ((self._writer.divide, _DIVIDING_TIME), (self._writer.merge, _MERGING_TIME)):
+            end = time.monotonic() + seconds[self._is_idle]
+            while await self._do(step) and time.monotonic() < end:
+                pass  # as above
         if self._is_idle and self._log_size():
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):
@@ -488,7 +491,7 @@ def _count(connection: sqlite3.Connection) -> Mapping[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for kind in STORED_KINDS:
         rows = connection.execute(
-            f"SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM ccstore_{kind}_rows "
+            f"SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM {STORED_ROWS[kind]} "
             "GROUP BY stream) r JOIN stream s ON s.id = r.stream GROUP BY s.cluster"
         )
         found.update({(cluster, kind): count for cluster, count in rows})

@@ -6,17 +6,22 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from heapq import merge
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.sqlite.expiry import HAS_EXPIRED
 from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID
 from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import DATABASE
+from ccstore.storage.sqlite.views import STORED_ROWS
 
 
 class SqliteSource:
@@ -79,7 +84,7 @@ class SqliteSource:
         for kind in STORED_KINDS:
             for cluster, rows in self._all(
                 "SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM "
-                f"ccstore_{kind}_rows WHERE id > ? GROUP BY stream) r JOIN stream s ON s.id = r.stream "
+                f"{STORED_ROWS[kind]} WHERE id > ? GROUP BY stream) r JOIN stream s ON s.id = r.stream "
                 "GROUP BY s.cluster",
                 after.get(kind, 0),
             ):
@@ -95,17 +100,30 @@ class SqliteSource:
 
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         assert self._connection is not None
-        for (number,) in self._all("SELECT id FROM segment WHERE kind = ? ORDER BY first_id", kind):
-            cursor = self._connection.execute(
-                f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE id > ? ORDER BY id",
-                (after,),
+        where = f"id > ?{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"
+        in_order: list[Iterator[Sequence[StoredRow]]] = []
+        late: list[Iterator[Sequence[StoredRow]]] = []
+        for number, came_late in self._all(
+            "SELECT id, begins_at IS NOT NULL FROM segment WHERE kind = ? ORDER BY first_id", kind
+        ):
+            rows = self._select(
+                f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE {where} ORDER BY id",
+                after,
             )
-            while rows := self._fetch(cursor):
-                yield rows
+            (late if came_late else in_order).append(rows)
+        if not late:
+            return chain.from_iterable(in_order)
+        # What came late has ids from among those of the others.
+        parts = [chain.from_iterable(in_order), *late]
+        merged = merge(*map(chain.from_iterable, parts), key=itemgetter(0))
+        return iter(lambda: [*islice(merged, PAGE_ROWS)], [])
 
-    def _fetch(self, cursor: sqlite3.Cursor) -> Sequence[StoredRow]:
+    def _select(self, statement: str, after: int) -> Iterator[Sequence[StoredRow]]:
+        assert self._connection is not None
         with self._errors():
-            return cursor.fetchmany(PAGE_ROWS)
+            cursor = self._connection.execute(statement, (after,))
+            while rows := cursor.fetchmany(PAGE_ROWS):
+                yield rows
 
     def _streams(self, numbers: set[int]) -> Mapping[int, Stream]:
         return {

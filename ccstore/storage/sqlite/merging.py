@@ -9,6 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from ccstore.storage.sqlite.file import Say, transaction
+from ccstore.storage.sqlite.segments import index_in_order
 from ccstore.storage.sqlite.views import refresh_rows_views
 
 #: Segments that become one.
@@ -148,11 +149,6 @@ class Merger:
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]
-
-
-def index_in_order(connection: sqlite3.Connection, table: str) -> None:
-    """Make the index of a segment of logs, which has its rows in the order in which they are merged."""
-    connection.execute(f"CREATE INDEX {table}_by_time ON {table} (stream, time)")
 
 
 def _is_in_order(connection: sqlite3.Connection, table: str) -> bool:

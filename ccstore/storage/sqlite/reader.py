@@ -99,6 +99,7 @@ class _PageReader:
         self._max_rows = max_rows
         self._max_size = max_size
         self._streams: list[int] = []
+        self._has_not_expired = ""  # a condition, where the time alone does not tell
         self._rows: list[Row] = []
         self._is_cut = False
 
@@ -120,12 +121,17 @@ class _PageReader:
 
     def _groups(self) -> Iterator[tuple[list[int], int | None]]:
         """The segments that may have such messages, by their oldest, and that; the open one is the first."""
-        (found,) = self._connection.execute(
-            "SELECT json_group_array(json_array(id, min_time)) FROM (SELECT id, min_time FROM segment "
-            "WHERE kind = ? AND (sealed_at IS NULL OR (max_time >= ? AND min_time <= ?)) "
-            "ORDER BY min_time, id)",
+        found, expired = self._connection.execute(
+            "SELECT (SELECT json_group_array(json_array(id, min_time)) "
+            "FROM (SELECT id, min_time FROM segment WHERE kind = ?1 "
+            "AND (sealed_at IS NULL OR (max_time >= ?2 AND min_time <= ?3)) ORDER BY min_time, id)), "
+            "(SELECT json_group_array(json_array(cutoff, last_id)) FROM expired "
+            "WHERE cutoff >= ?2 AND ?1 = 'event')",
             (self._query.kind, self._begin, self._query.end),
         ).fetchone()
+        self._has_not_expired = "".join(
+            f" AND (time > {cutoff} OR id > {last_id})" for cutoff, last_id in json.loads(expired)
+        )
         # By number, so that a query of another time mostly has the same statements.
         for _, group in groupby(json.loads(found), lambda segment: segment[0] // _SEGMENTS_READ):
             segments = [*group]
@@ -151,7 +157,7 @@ class _PageReader:
 
     def _fetch(self, segments: list[int], begin: int, after: int, limit: int) -> list[Row]:
         """The first rows of some segments that come behind this time and id, in one step for all of them."""
-        where = "time BETWEEN ?1 AND ?2 AND (time > ?1 OR id > ?3)"
+        where = f"time BETWEEN ?1 AND ?2 AND (time > ?1 OR id > ?3){self._has_not_expired}"
         parameters: list[object] = [begin, self._query.end, after, limit]
         rows = "SELECT time, id, text"
         if len(self._streams) > _STREAMS_PROBED:

@@ -81,14 +81,11 @@ class Streams:
             self._noted_since[kind] = segment
         used = self._used[kind]
         # To look for them takes as long as a fourth of a segment of as many streams.
-        chosen, parameters = f"SELECT DISTINCT stream FROM {table}", []
+        chosen, parameters = f"SELECT DISTINCT stream FROM {table}", list[str]()
         if used is not None:
             chosen, parameters = "SELECT value FROM json_each(?)", [json.dumps([*(used - noted)])]
             noted |= used
-        connection.execute(
-            f"UPDATE stream SET segment = ? WHERE segment < ? AND id IN ({chosen})",
-            (segment, segment - SEGMENTS_PASSED, *parameters),
-        )
+        _note(connection, segment, chosen, parameters)
         self._used[kind] = set()
 
     def drop(self, connection: sqlite3.Connection, table: str) -> None:
@@ -193,3 +190,15 @@ class Streams:
         self.new_clusters -= self.clusters
         self._next += len(keys)
         self._by_key.update([(key, stream) for stream, key in made])
+
+
+def note_in_segment(connection: sqlite3.Connection, segment: int, streams: set[int]) -> None:
+    """Note that a segment has these streams, where what is noted of them is long ago."""
+    _note(connection, segment, "SELECT value FROM json_each(?)", [json.dumps([*streams])])
+
+
+def _note(connection: sqlite3.Connection, segment: int, chosen: str, parameters: Sequence[str]) -> None:
+    connection.execute(
+        f"UPDATE stream SET segment = ? WHERE segment < ? AND id IN ({chosen})",
+        (segment, segment - SEGMENTS_PASSED, *parameters),
+    )

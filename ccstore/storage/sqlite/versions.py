@@ -128,7 +128,7 @@ def _copy(connection: sqlite3.Connection, target: Path, mode: int) -> None:
 #: The database.
 DATABASE: Final = Schema(
     APPLICATION_ID,
-    scripts("ccstore.storage.sqlite", 1),
+    scripts("ccstore.storage.sqlite", 2),
     "it has tables, but ccstore did not make it: give another path"
     " (and if it is cc-event-store's, `ccstore import` takes over what it has)",
 )

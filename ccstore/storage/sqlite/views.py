@@ -8,6 +8,7 @@ from typing import Final
 
 from ccstore.message import STORED_KINDS
 from ccstore.storage.query import STREAM_COLUMNS
+from ccstore.storage.sqlite.expiry import HAS_EXPIRED
 from ccstore.storage.sqlite.file import Say, identifier, literal
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
@@ -15,10 +16,17 @@ _UNION: Final = 200
 #: Names in the schema above which clusters get no views: SQLite reads all of it whenever it changes, and what
 #: is called a cluster is up to the senders.
 _MOST_NAMES: Final = 2000
+#: The time in nanoseconds, and up to two milliseconds more: it is not known better, and must not be early.
+_NOW: Final = "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) + 2) * 1000000"
+#: By kind, the views of what is stored; of events, also what has expired since the daemon last looked.
+STORED_ROWS: Final = {"event": "ccstore_event_stored", "log": "ccstore_log_rows"}
 
 
 def refresh_rows_views(connection: sqlite3.Connection) -> None:
-    """Per kind, one view over all segments; where they are many, over views over them."""
+    """Per kind, one view over all segments; where they are many, over views over them.
+
+    What has expired is left out: by what is noted, and by the time at which somebody reads.
+    """
     wanted: dict[str, str] = {}
     for kind in STORED_KINDS:
         found = connection.execute("SELECT id FROM segment WHERE kind = ? ORDER BY first_id", (kind,))
@@ -35,13 +43,20 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
             names = {group: f"ccstore_{kind}_rows_{level}_{group}" for group in groups}
             wanted |= {names[group]: " UNION ALL ".join(groups[group]) for group in groups}
             parts = {group: f"SELECT * FROM {names[group]}" for group in groups}
-        wanted[f"ccstore_{kind}_rows"] = " UNION ALL ".join(parts.values())
+        wanted[STORED_ROWS[kind]] = " UNION ALL ".join(parts.values())
+    stored = STORED_ROWS["event"]
+    wanted[stored] = f"SELECT * FROM ({wanted[stored]}) WHERE NOT {HAS_EXPIRED}"
+    wanted["ccstore_event_rows"] = (
+        f"SELECT * FROM {stored} WHERE time > (SELECT {_NOW} - nanoseconds FROM retention)"
+    )
     statements = {name: f"CREATE VIEW {name} AS {select}" for name, select in wanted.items()}
     # Not a cluster's view, whatever the cluster is called: that ends in neither way.
     standing = connection.execute(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND ("
         + " OR ".join(
-            f"name = 'ccstore_{kind}_rows' OR name GLOB 'ccstore_{kind}_rows_*[0-9]'" for kind in STORED_KINDS
+            f"name IN ('{STORED_ROWS[kind]}', 'ccstore_{kind}_rows')"
+            f" OR name GLOB 'ccstore_{kind}_rows_*[0-9]'"
+            for kind in STORED_KINDS
         )
         + ")"
     ).fetchall()

@@ -11,16 +11,18 @@ from typing import Final, NamedTuple
 from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
+from ccstore.storage.sqlite import expiry
+from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
+from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.file import APPLICATION_ID, PAGE_SIZE, Say, checkpoint, transaction
-from ccstore.storage.sqlite.merging import Merger, index_in_order
+from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
+from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, make_table
 from ccstore.storage.sqlite.streams import Streams
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
 #: Rows after which a segment is sealed: small enough that building its index stalls nobody for long.
 SEGMENT_ROWS: Final = 65536
-#: An event segment is sealed when it spans this part of the retention time, so it goes soon after it may.
-SPANS_IN_RETENTION: Final = 16
 #: Rows of an open segment above which it is worth an index, once nothing is being written.
 _INDEX_WHEN_IDLE: Final = 2048
 _IDLE: Final = 1_000_000_000
@@ -83,6 +85,7 @@ class Writer:
         self._open: dict[str, _Segment] = {}
         self._streams = Streams()
         self._merger = Merger(say)
+        self._divider = Divider()
         self._writes = 0
         self._deletes = 0
         self._version: int | None = None  # another one after somebody else's commit
@@ -255,7 +258,8 @@ class Writer:
     def tend(self, connection: sqlite3.Connection, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
         for kind, segment in list(self._open.items()):
-            age = now - segment.opened_at
+            # It may have been opened by a clock that was ahead.
+            age = abs(now - segment.opened_at)
             is_old = kind == "event" and segment.rows and age >= self._retention // SPANS_IN_RETENTION
             if segment.rows >= SEGMENT_ROWS or is_old:
                 self.seal(connection, kind)
@@ -290,11 +294,7 @@ class Writer:
             (kind, first_id, now),
         ).fetchone()
         segment = _Segment(number, first_id, now)
-        connection.execute(
-            f"CREATE TABLE {segment.table(kind)} "
-            "(id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, time INTEGER NOT NULL, text TEXT NOT NULL, "
-            "othertags TEXT)"
-        )
+        make_table(connection, segment.table(kind))
         return segment
 
     def _index(self, connection: sqlite3.Connection, segment: _Segment, kind: str) -> None:
@@ -304,11 +304,14 @@ class Writer:
         if kind == "log":
             index_in_order(connection, table)
         else:
-            # Not by time, too: within a segment that is nearly the order of the rows.
-            connection.execute(f"CREATE INDEX {table}_by_stream ON {table} (stream)")
+            index_by_stream(connection, table)
 
     def expire(self, connection: sqlite3.Connection, cutoff: int) -> int:
-        """Drop event segments in which nothing is newer than the cutoff; returns how many rows that were."""
+        """Note what has expired, and drop event segments in which nothing is newer than the cutoff.
+
+        Returns how many rows are gone since the last time.
+        """
+        self._note_expired(connection, cutoff)
         # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
         expired = connection.execute(
             "SELECT id, row_count FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
@@ -324,7 +327,29 @@ class Writer:
             with self._transaction(connection):
                 self._streams.drop(connection, self._open["event"].table("event"))
             self._deletes += 1
-        return sum(rows for _, rows in expired)
+        deleted, self._divider.deleted = self._divider.deleted, 0
+        return deleted + sum(int(rows) for _, rows in expired)
+
+    def _note_expired(self, connection: sqlite3.Connection, cutoff: int) -> None:
+        now = self._now()
+        retention = min(self._retention, 2**63 - 1)
+        if self._open["event"].min_time <= cutoff or expiry.is_to_be_noted(
+            connection, cutoff, retention, now
+        ):
+            with self._transaction(connection):
+                last_id = self._open["event"].first_id + self._open["event"].rows
+                expiry.note(connection, Expired(cutoff, last_id), retention, now)
+        segment = self._open["event"]
+        if any(
+            each.cutoff > cutoff and each.cutoff >= segment.min_time and each.last_id > segment.first_id
+            for each in expiry.noted(connection)
+        ):
+            # It has events that had expired before they were kept longer, and that are to be deleted.
+            self.seal(connection, "event")
+
+    def divide(self, connection: sqlite3.Connection) -> bool:
+        """Go one step on in moving events that came late; False if there is nothing to do."""
+        return self._divider.step(connection, self._retention, SEGMENT_ROWS, self._now())
 
     def merge(self, connection: sqlite3.Connection) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""

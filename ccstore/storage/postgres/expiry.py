@@ -1,0 +1,139 @@
+"""What has expired: noted in the database, so that it stays so, and deleted where its partition stays.
+
+A partition goes as a whole when all in it has expired. One that was made while events were kept longer than
+now spans too much for that, and when they are kept longer again, it has what had expired before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import define, frozen
+from psycopg2.errors import UndefinedTable
+
+from ccstore.storage.postgres.connections import Rows, Session
+from ccstore.storage.postgres.partitions import BLOCK_BITS, DEFAULT, Partition
+
+#: A condition on an event ``r``: it has expired, by what is noted.
+HAS_EXPIRED: Final = "EXISTS (SELECT 1 FROM ccstore_expired e WHERE e.cutoff >= r.time AND e.below > r.id)"
+#: Blocks of a table that are looked through in one step: somebody may wait for it.
+_STEP_BLOCKS: Final = 256
+
+
+@frozen
+class Expired:
+    """Of the events with ids below ``below``, those at or before ``cutoff`` have expired."""
+
+    cutoff: int
+    below: int
+
+    @property
+    def condition(self) -> str:
+        """For SQL: an event has expired."""
+        return f"time <= {self.cutoff} AND id < {self.below}"
+
+
+async def note(session: Session, cutoff: int, retention: int) -> None:
+    """Note what has expired now, and how long (ns) events are kept."""
+    # What a batch inserts that is just being written has come before, and has expired as well.
+    await session.execute(
+        "WITH earlier AS (DELETE FROM ccstore_expired WHERE cutoff <= %s) "
+        "INSERT INTO ccstore_expired (below, cutoff) "
+        "SELECT (last_value + is_called::int) << %s, %s FROM ccstore_block",
+        cutoff,
+        BLOCK_BITS,
+        cutoff,
+    )
+    await session.execute(
+        "UPDATE ccstore_retention SET nanoseconds = %s WHERE nanoseconds != %s", retention, retention
+    )
+
+
+async def noted(session: Session) -> list[Expired]:
+    """What is noted: the newest comes last, and has the earliest cutoff.
+
+    There are several only after events are kept longer than before, and until those are deleted that are
+    known by the others.
+    """
+    return parse(
+        await session.execute("SELECT cutoff, below FROM ccstore_expired ORDER BY cutoff DESC, below")
+    )
+
+
+def parse(rows: Rows) -> list[Expired]:
+    """What is noted, from rows of a cutoff and an id."""
+    return [Expired(*row) for row in rows]
+
+
+@define
+class _Pass:
+    """Looking through a table for expired events, from its beginning to its end."""
+
+    table: str
+    condition: str
+    block: int = 0
+
+
+class Sweeper:
+    """Deletes expired events from partitions that stay, in small steps.
+
+    :ivar deleted: events that were deleted and not asked for yet.
+    """
+
+    def __init__(self) -> None:
+        self.deleted = 0
+        self._passes: deque[_Pass] = deque()
+        self._passed: dict[str, int] = {}  # by table, the cutoff of the last pass
+        self._earlier: Expired | None = None  # that is to be forgotten when all passes are over
+
+    def plan(self, expired: Sequence[Expired], partitions: Sequence[Partition], most: int) -> None:
+        """Find out what there is to do, unless there is something still.
+
+        :param expired: what is noted.
+        :param partitions: of events.
+        :param most: nanoseconds for which what has expired may stay.
+        """
+        if self._passes or not expired:
+            return
+        newest = expired[-1]
+        if len(expired) > 1:
+            self._earlier = expired[0]
+            tables = [each.table for each in partitions if each.begins_at <= self._earlier.cutoff]
+            self._passes += [_Pass(table, self._earlier.condition) for table in (*tables, DEFAULT)]
+            return
+        self._passed = {each.table: self._passed.get(each.table, each.begins_at) for each in partitions}
+        for table, since in self._passed.items():
+            if newest.cutoff - since > most:
+                self._passes.append(_Pass(table, newest.condition))
+                self._passed[table] = newest.cutoff
+
+    async def step(self, session: Session) -> bool:
+        """Do a little; False if there is nothing to do."""
+        if not self._passes:
+            return False
+        current = self._passes[0]
+        following = current.block + _STEP_BLOCKS
+        try:
+            ((is_over, deleted),) = await session.execute(
+                f"WITH gone AS (DELETE FROM {current.table} WHERE ctid >= '({current.block},0)' "
+                f"AND ctid < '({following},0)' AND {current.condition} RETURNING 1) "
+                f"SELECT pg_relation_size('{current.table}') <= %s * current_setting('block_size')::bigint, "
+                "(SELECT count(*) FROM gone)",
+                following,
+            )
+        except UndefinedTable:
+            is_over, deleted = True, 0  # it was dropped meanwhile
+        self.deleted += deleted
+        current.block = following
+        if is_over:
+            self._passes.popleft()
+        if not self._passes and self._earlier is not None:
+            await session.execute(
+                "DELETE FROM ccstore_expired WHERE cutoff = %s AND below = %s",
+                self._earlier.cutoff,
+                self._earlier.below,
+            )
+            self._earlier = None
+        return True
