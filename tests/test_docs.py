@@ -108,7 +108,7 @@ def anchor(heading: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_internal_link_leads_somewhere(page: str) -> None:
-    text = re.sub(r"```.*?```|`[^`]*`(?!\])", "", PAGES[page], flags=re.DOTALL)
+    text = re.sub(r"```.*?```|`[^`]*`", "", PAGES[page], flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith(("https://", "http://")):
             continue

@@ -192,6 +192,32 @@ def test_events_are_kept_longer(store: Store) -> None:
     assert store.found() == store.shown() == ["b", "c", "late"]
 
 
+def test_events_are_kept_longer_after_a_stop(store: Store) -> None:
+    """What expired meanwhile had expired, too: the views have not shown it any more."""
+    store.store(a=100, b=0)
+    store.close()
+    store.clock.advance(70)
+    assert store.shown() == ["b"]
+    store.open(16 * RETENTION)
+    assert store.found() == store.shown() == ["b"]
+
+
+def test_another_retention_time_while_the_daemon_runs(store: Store) -> None:
+    """It counts for views at once, and what had expired a moment before does not come back."""
+    store.open(10**4)
+    store.store(a=9000, b=7500, c=3000, d=0)
+    for retention, left in ((8000, "bcd"), (10**4, "bcd"), (2000, "d"), (10**5, "d")):
+        assert store.service is not None
+        get(
+            Deferred.fromCoroutine(
+                store.service.reconfigure(
+                    retention=retention, flush_time=1.0, batch_size=1000, max_waiting=10**6, max_spooled=None
+                )
+            )
+        )
+        assert store.found() == store.shown() == [*left]
+
+
 def test_the_file_is_read_while_no_daemon_runs(store: Store) -> None:
     """The views go by the time at which they are read."""
     store.store(a=100, b=50, c=0)

@@ -250,9 +250,11 @@ class ExpiryTests(_Databases, TestCase):
         self.assertEqual(await self.found(backend), left)
         await backend.close()
         retention = 50 * DAY
-        backend = self.open(retention)
-        self.assertEqual(await self.found(backend), left)
+        # What expires while no daemon runs, or before the first look, has expired as well.
+        self.now += 10 * 60 * SECOND
+        left = left[:-1]
         self.assertEqual(self.shown(), left)
+        backend = self.open(retention)
         late = message("late", self.now - 20 * HOUR * SECOND)
         await backend.expire(self.now - retention * SECOND)
         await backend.write(Batch.of([late]))

@@ -69,6 +69,24 @@ def test_a_password_from_a_file_and_an_orderly_stop(tmp_path: Path, database: st
     assert counts(server(), database, "a0101") == {"one": 1}
 
 
+def test_events_may_be_kept_for_a_hundred_years_and_then_for_an_hour(tmp_path: Path, database: str) -> None:
+    now = int(time.time())
+    ages = {"new": 0, "of today": 7200, "old": 50 * 365 * 86400}
+    hour, most = "1h", "876000h"
+    for retention, shown in ((most, [*ages]), (hour, ["new"]), (most, ["new"])):
+        with daemon_on(tmp_path, backend(server(), database), retention_time=retention) as daemon:
+            if retention == most and ages:
+                lines = [
+                    f'job,cluster=alex,hostname=a event="{text}" {now - age}' for text, age in ages.items()
+                ]
+                assert write(daemon, "\n".join(lines).encode())[0] == 200
+                ages.clear()
+            (entry,) = daemon.query({"host": "a"})[0]
+            assert sorted(row["Event"] for row in entry["data"]) == sorted(shown)
+            daemon.stop()
+        assert counts(server(), database, "a") == Counter(shown)
+
+
 def test_a_dsn_and_pgpass(tmp_path: Path, database: str) -> None:
     passwords = tmp_path / "pgpass"
     passwords.write_text(f"127.0.0.1:*:*:{USER}:{PASSWORD}\n")

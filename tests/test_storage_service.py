@@ -543,8 +543,9 @@ class UnavailableTests(_ServiceTests):
             for _ in range(3):
                 fail_query(StoreUnavailable("it is damaged"))
                 fail_query(QueryTimeout("too long"))
-            self.accept("a")
+            turned_away = self.accept("a")
             self.lock()
+            self.failureResultOf(turned_away, StoreUnavailable)
             fail_query(StoreUnavailable(LOCKED))
         said = [formatEvent(event) for event in logs]
         self.assertEqual(said[0], "a query failed: it is damaged")

@@ -206,6 +206,10 @@ class StoreMachine(RuleBasedStateMachine):
         """What the service calls instead of the backend's own, so that the list follows."""
         last = self.backend._writer.state.lasts["event"]
         before = self.sealed(cutoff)
+        # Up to now events may have been kept for a shorter time.
+        with snapshot(self.path) as connection:
+            (kept,) = connection.execute("SELECT nanoseconds FROM retention").fetchone()
+        hidden = cutoff if kept == self.retention * SECOND else max(cutoff, self.now - kept)
 
         def follow(result: Any) -> Any:
             with snapshot(self.path) as connection:
@@ -219,7 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
                 gone |= {
                     event.id
                     for event in self.list["event"]
-                    if event.message.time <= cutoff and event.id <= last
+                    if event.message.time <= hidden and event.id <= last
                 }
             self.list["event"] = [event for event in self.list["event"] if event.id not in gone]
             return result

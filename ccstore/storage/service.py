@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
@@ -93,7 +93,7 @@ class StorageService(Service):
         self._linger: IDelayedCall | None = None
         self._expiring = LoopingCall(self._expire)
         self._housekeeping = (self._expiring, LoopingCall(self._tend))
-        self._housekeeping_ends: list[Deferred[LoopingCall]] = []
+        self._housekeeping_ends: list[Deferred[Any]] = []
         self._counts = dict.fromkeys(("processed", "timer_flushes", "query_flushes", "queries"), 0)
         self._expired = 0
         self._spool_failure: str | None = None  # what is wrong with its file
@@ -137,6 +137,8 @@ class StorageService(Service):
             if self._expiring.running and not self._committer.is_stopping:
                 self._expiring.interval = retention_interval(retention)
                 self._expiring.reset()
+                # At once: what has expired up to now is noted, and does not come back.
+                self._housekeeping_ends.append(Deferred.fromCoroutine(self._expire()))
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""

@@ -94,9 +94,9 @@ class PostgresBackend:
         self._now = now
         self._instance = instance
         self._reactor = reactor
-        self._retention = min(int(retention * 1e9), _LONGEST)
+        self._retention = _nanoseconds(retention)
         self._partitions = Partitions(self._retention)
-        self._streams = Streams(min(max(self._retention, _LEAST_NOTED), _LONGEST_NOTED))
+        self._streams = Streams(_noted(self._retention))
         self._sweeper = Sweeper()
         self._views = Views()
         self._where = "PostgreSQL"
@@ -156,9 +156,9 @@ class PostgresBackend:
 
     def retain(self, retention: float) -> Deferred[None]:
         """See :meth:`IBackend.retain`; missing partitions are made in a moment, as after a start."""
-        self._retention = int(retention * 1e9)
+        self._retention = _nanoseconds(retention)
         self._partitions = Partitions(self._retention)
-        self._streams.retain(max(self._retention, _LEAST_NOTED))
+        self._streams.retain(_noted(self._retention))
         return succeed(None)
 
     def close(self) -> Deferred[None]:
@@ -277,7 +277,7 @@ class PostgresBackend:
     async def _expire(self, writing: Connections, keeping: Connections, cutoff: int) -> int:
         now = self._now()
         async with keeping.connection() as link:
-            await note(link, cutoff, self._retention)
+            await note(link, cutoff, self._retention, now)
             expired = dict(await self._partitions.expired(link, cutoff))
         left = [*expired]
         while left:
@@ -353,3 +353,13 @@ class PostgresBackend:
             )
             | self._figures
         )
+
+
+def _nanoseconds(retention: float) -> int:
+    """A retention time as a number that the database takes."""
+    return min(int(retention * 1e9), _LONGEST)
+
+
+def _noted(retention: int) -> int:
+    """The retention time for streams, in nanoseconds."""
+    return min(max(retention, _LEAST_NOTED), _LONGEST_NOTED)

@@ -16,7 +16,7 @@ from ccstore.storage.postgres.connections import Rows
 from ccstore.storage.postgres.errors import one_line
 
 SCHEMA_VERSION: Final = 2
-#: The oldest server; the newest that was tried is in the README.
+#: The oldest server; the newest that was tried is in docs/postgres.md.
 OLDEST: Final = 14
 #: What libpq is told unless the configuration has something else: that the other end is gone without a word
 #: is noticed within a minute, and of several servers the one that can be written to is the one.

@@ -35,20 +35,26 @@ class Expired:
         return f"time <= {self.cutoff} AND id < {self.below}"
 
 
-async def note(session: Session, cutoff: int, retention: int) -> None:
+async def note(session: Session, cutoff: int, retention: int, now: int) -> None:
     """Note what has expired now, and how long (ns) events are kept."""
-    # What a batch inserts that is just being written has come before, and has expired as well.
-    await session.execute(
-        "WITH earlier AS (DELETE FROM ccstore_expired WHERE cutoff <= %s) "
-        "INSERT INTO ccstore_expired (below, cutoff) "
-        "SELECT (last_value + is_called::int) << %s, %s FROM ccstore_block",
-        cutoff,
-        BLOCK_BITS,
-        cutoff,
-    )
-    await session.execute(
-        "UPDATE ccstore_retention SET nanoseconds = %s WHERE nanoseconds != %s", retention, retention
-    )
+    cutoffs = [cutoff]
+    await session.execute("BEGIN")
+    ((before,),) = await session.execute("SELECT nanoseconds FROM ccstore_retention FOR UPDATE")
+    if before != retention:
+        # Up to now they were kept so long, also while no daemon was there to note it.
+        cutoffs.insert(0, now - before)
+        await session.execute("UPDATE ccstore_retention SET nanoseconds = %s", retention)
+    for each in cutoffs:
+        # What a batch inserts that is just being written has come before, and has expired as well.
+        await session.execute(
+            "WITH earlier AS (DELETE FROM ccstore_expired WHERE cutoff <= %s) "
+            "INSERT INTO ccstore_expired (below, cutoff) "
+            "SELECT (last_value + is_called::int) << %s, %s FROM ccstore_block",
+            each,
+            BLOCK_BITS,
+            each,
+        )
+    await session.execute("COMMIT")
 
 
 async def noted(session: Session) -> list[Expired]:

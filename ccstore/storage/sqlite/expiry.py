@@ -46,9 +46,15 @@ def note(connection: sqlite3.Connection, expired: Expired, retention: int, now: 
 
     :param retention: nanoseconds.
     """
-    connection.execute("DELETE FROM expired WHERE cutoff <= ?", (expired.cutoff,))
-    connection.execute("INSERT INTO expired VALUES (?, ?)", (expired.last_id, expired.cutoff))
-    connection.execute("UPDATE retention SET nanoseconds = ?1 WHERE nanoseconds != ?1", (retention,))
+    cutoffs = [expired.cutoff]
+    (before,) = connection.execute("SELECT nanoseconds FROM retention").fetchone()
+    if before != retention:
+        # Up to now they were kept so long, also while no daemon was there to note it.
+        cutoffs.insert(0, now - before)
+        connection.execute("UPDATE retention SET nanoseconds = ?", (retention,))
+    for cutoff in cutoffs:
+        connection.execute("DELETE FROM expired WHERE cutoff <= ?", (cutoff,))
+        connection.execute("INSERT INTO expired VALUES (?, ?)", (expired.last_id, cutoff))
     # The clock was ahead then. Nothing can be said of when that was, but that it was before now.
     connection.execute(
         "UPDATE segment SET sealed_at = ?1 WHERE kind = 'event' AND sealed_at > ?1",
