@@ -17,7 +17,7 @@ from benchmarks.daemon import Daemon
 from benchmarks.ingest import measure, send_tcp
 from benchmarks.lines import block, bodies, stamped
 from benchmarks.report import progress
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.config import load_config
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import SeriesCache, StreamDecoder

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Final, NamedTuple
 
 from ccstore import __version__
-from ccstore.start import GO_CONFIG, run_as_go
-from ccstore.streams import CarefulStreams
+from ccstore.commands.output import CarefulStreams
+from ccstore.commands.run import GO_CONFIG, run_as_go
 
 
 class Command(NamedTuple):
@@ -34,14 +34,14 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command(
         "run",
-        "ccstore.start:run",
+        "ccstore.commands.run:run",
         "[OPTION ...]",
         "start the daemon, as `twistd -n ccstore` does",
         options="ccstore.tap:Options",
     ),
     Command(
         "check",
-        "ccstore.start:check",
+        "ccstore.commands.run:check",
         "[OPTION ...]",
         "say what is wrong with the configuration",
         options="ccstore.tap:Options",
@@ -87,10 +87,10 @@ COMMANDS: Final = (
     ),
     Command(
         "copy",
-        "ccstore.copying:main",
+        "ccstore.commands.copy:main",
         "FROM TO",
         "copy a store into another one",
-        options="ccstore.copying:Options",
+        options="ccstore.commands.copy:Options",
     ),
     Command(
         "token",

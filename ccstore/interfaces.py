@@ -9,12 +9,12 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
+from ccstore.accounting.figures import Figures
 from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
-from ccstore.figures import Figures
 from ccstore.message import Batch
 from ccstore.query import Page, Selection
 
@@ -179,11 +179,11 @@ class Limits:
 class IReceiver(Interface):
     """Lets line protocol in. A service; its order of life is kept by whoever owns it."""
 
-    account = Attribute("The books, an :class:`ccstore.accounting.Account`.")
-    intake = Attribute("The way of its lines, an :class:`ccstore.intake.Intake`.")
+    account = Attribute("The books, an :class:`ccstore.accounting.account.Account`.")
+    intake = Attribute("The way of its lines, an :class:`ccstore.pipeline.intake.Intake`.")
 
     def listen() -> str:
-        """Open the port, at once, and say where for people; raises :class:`ccstore.listening.ListenError`.
+        """Open the port, at once, and say where for people; raises :class:`ListenError`.
 
         A port that is open already stays so beside it, until :meth:`leave`.
         """

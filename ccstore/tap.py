@@ -13,9 +13,11 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 
-from ccstore.accounting import Account
+from ccstore.accounting.account import Account
 from ccstore.api.app import Api
 from ccstore.api.service import ApiService
+from ccstore.commands.description import FILE, choice
+from ccstore.commands.options import GoOptions
 from ccstore.config import (
     ApiConfig,
     BackendConfig,
@@ -33,25 +35,24 @@ from ccstore.config import (
     missing_folder,
 )
 from ccstore.config.values import Words
-from ccstore.describing import FILE, choice
-from ccstore.flags import GoOptions
-from ccstore.intake import Intake
+from ccstore.daemon.introduction import introduce, settings
+from ccstore.daemon.log import Log, make_log
+from ccstore.daemon.process import Process, hold_reloads
+from ccstore.daemon.reload import Reloader
+from ccstore.daemon.service import EventStoreService
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
-from ccstore.introduction import introduce, settings
 from ccstore.lineprotocol import SeriesCache
-from ccstore.logs import LEVELS, Log, make_log
-from ccstore.openfiles import OpenFiles
-from ccstore.pace import Pace
-from ccstore.process import Process, hold_reloads
+from ccstore.logs import LEVELS
+from ccstore.network.open_files import OpenFiles
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.router import Router
+from ccstore.pipeline.scheduler import Pace
 from ccstore.processing.sink import RuleSink
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.nats.receiver import NatsReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
-from ccstore.reload import Reloader
-from ccstore.router import Router
-from ccstore.service import EventStoreService
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool
@@ -287,7 +288,7 @@ class _Parts:
         )
 
     async def reconfigure(self, config: Config) -> None:
-        """See :class:`ccstore.reload.Parts`."""
+        """See :class:`ccstore.daemon.reload.Parts`."""
         self._set_level(config)
         self._limits = _limits(config)
         settings = config.storage
@@ -312,7 +313,7 @@ class _Parts:
         return ApiService(config, api, self._reactor, self._room, self.files), intake.account
 
     def receiver(self, config: ReceiverConfig, account: Account | None = None) -> IReceiver:
-        """See :class:`ccstore.reload.Parts`."""
+        """See :class:`ccstore.daemon.reload.Parts`."""
         reactor = self._reactor
         sink: IMessageSink = self._router
         if isinstance(config, EecptReceiverConfig):
@@ -343,7 +344,7 @@ class _Parts:
     def reconfigure_receiver(
         self, receiver: IReceiver, before: ReceiverConfig, config: ReceiverConfig
     ) -> bool:
-        """See :class:`ccstore.reload.Parts`."""
+        """See :class:`ccstore.daemon.reload.Parts`."""
         if config != before:
             sink = receiver.phases if isinstance(receiver, EecptReceiver) else self._router
             receiver.intake.reconfigure(self._with_rules(config, sink), **_line_settings(config))

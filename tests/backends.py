@@ -11,7 +11,7 @@ from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
-from ccstore.figures import Figures, counter, gauge
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series, StreamKey
 from ccstore.query import Matcher, Page, Row, Selection

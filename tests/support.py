@@ -20,11 +20,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.config import Config, load_config
-from ccstore.intake import Intake
 from ccstore.interfaces import IMessageSink, Refusal, StoreUnavailable
 from ccstore.message import Batch, Message
+from ccstore.pipeline.intake import Intake
 
 #: A moment for clocks that are set by hand, in seconds since the epoch.
 NOW = 1_700_000_000

@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
-from ccstore.openfiles import OpenFiles
+from ccstore.network.open_files import OpenFiles
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.api import ApiTestCase
 from tests.support import event

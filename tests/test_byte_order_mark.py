@@ -16,9 +16,9 @@ from twisted.internet.task import Clock
 from ccstore.client.server import ServerOptions, connect
 from ccstore.client.token import load_key, make_key
 from ccstore.config.nkeys import parse_credentials, read_credentials
-from ccstore.gathering import plain_together
 from ccstore.importing.command import DONE
 from ccstore.lineprotocol import SeriesCache, StreamDecoder, decode
+from ccstore.pipeline.joint import plain_together
 from tests.faults import daemon_in
 from tests.support import event
 from tests.test_commands import Site

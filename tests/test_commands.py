@@ -20,8 +20,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ccstore.pipeline.router import NO_CLUSTER
 from ccstore.receivers.http import BY_POST
-from ccstore.router import NO_CLUSTER
 from tests.certificates import certificates
 from tests.daemon import PATIENCE, Daemon, as_in_a_terminal, environment
 from tests.faults import daemon_in

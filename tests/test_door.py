@@ -7,7 +7,7 @@ from typing import Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore.receivers.door import Door
+from ccstore.network.admission import Door
 
 
 class Port:

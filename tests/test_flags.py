@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ccstore.flags import two_dashes
+from ccstore.commands.options import two_dashes
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
-from ccstore.pace import Pace, TooMuch
+from ccstore.pipeline import scheduler as pace
+from ccstore.pipeline.scheduler import Pace, TooMuch
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import Room, WebError, unpack
 from tests.support import (

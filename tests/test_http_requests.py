@@ -7,7 +7,7 @@ from typing import Any
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore.greetings import spoken
+from ccstore.network.greetings import spoken
 from ccstore.web.accesslog import without_secrets
 from tests.support import event
 from tests.test_http_receiver import Answer, HttpTestCase, head, read_answer

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ccstore import copying, installing
+from ccstore import installing
+from ccstore.commands import copy as copying
 from ccstore.interfaces import StoreError
 from tests.daemon import environment
 

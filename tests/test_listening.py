@@ -16,8 +16,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.config import TlsConfig
-from ccstore.listening import ListenError, listen, where
-from ccstore.openfiles import OpenFiles
+from ccstore.network.listening import ListenError, listen, where
+from ccstore.network.open_files import OpenFiles
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.web import Room

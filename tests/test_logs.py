@@ -24,8 +24,9 @@ from twisted.logger import Logger, LogLevel, capturedLogs, globalLogPublisher
 from twisted.python import log as legacy_log
 from twisted.web.http import HTTPChannel
 
-from ccstore.logfile import LogFile
-from ccstore.logs import LEVELS, Log, RateLimit, leads_to_journal, make_log
+from ccstore.daemon.log import Log, leads_to_journal, make_log
+from ccstore.daemon.log_file import LogFile
+from ccstore.logs import LEVELS, RateLimit
 
 # Not saying the same thing too often
 

@@ -8,8 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore import __version__
+from ccstore.accounting.figures import Figures, counter, counters, gauge, text
 from ccstore.api import metrics
-from ccstore.figures import Figures, counter, counters, gauge, text
 from tests.api import ApiTestCase
 from tests.nats import Server
 from tests.postgres import PASSWORD, USER, server

@@ -17,8 +17,8 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from ccstore.openfiles import AdmittingFactory, OpenFiles
-from ccstore.process import raise_limit
+from ccstore.daemon.process import raise_limit
+from ccstore.network.open_files import AdmittingFactory, OpenFiles
 from tests.daemon import PATIENCE, ROOT, Daemon, environment, run
 from tests.support import Loopback, event, write_config
 
@@ -110,7 +110,7 @@ def test_what_twisted_only_logs_is_counted_and_warned_of() -> None:
 def test_the_limit_is_raised_as_far_as_it_may_be() -> None:
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200));"
-        "from ccstore.process import raise_limit; raise_limit();"
+        "from ccstore.daemon.process import raise_limit; raise_limit();"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     said = subprocess.check_output([sys.executable, "-c", code], env=environment(), cwd=ROOT, text=True)

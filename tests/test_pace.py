@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore import pace
-from ccstore.pace import LEAST_PIECE, TURN, Pace, TooMuch
+from ccstore.pipeline import scheduler as pace
+from ccstore.pipeline.scheduler import LEAST_PIECE, TURN, Pace, TooMuch
 from tests.support import Loopback
 
 

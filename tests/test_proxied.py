@@ -18,7 +18,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore.proxied import HeaderError, read_header
+from ccstore.network.proxied import HeaderError, read_header
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.web import Room

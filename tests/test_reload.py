@@ -18,7 +18,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore.config import Config, ConfigError
-from ccstore.reload import Plan
+from ccstore.daemon.reload import Plan
 from ccstore.tap import build
 from tests.certificates import certificates
 from tests.nats import Server

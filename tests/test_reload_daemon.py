@@ -170,7 +170,10 @@ class Group(Daemon):
         finally:
             signal.signal(signal.SIGHUP, signals)
 
-    command = ("-c", "import os; os.setsid(); import ccstore.start as s; s.run(__import__('sys').argv[1:])")
+    command = (
+        "-c",
+        "import os; os.setsid(); import ccstore.commands.run as s; s.run(__import__('sys').argv[1:])",
+    )
 
     def send_group(self, number: int) -> None:
         os.killpg(self._process.pid, number)

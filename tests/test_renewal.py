@@ -21,9 +21,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from ccstore.config import Config, TlsConfig, load_config
 from ccstore.config.pem import complaint_of_age
 from ccstore.interfaces import Limits
-from ccstore.listening import why
+from ccstore.network.listening import why
+from ccstore.network.renewal import LOOK_EVERY, Renewal, material_of, material_of_endpoint
 from ccstore.receivers.tcp import TcpReceiver
-from ccstore.renewal import LOOK_EVERY, Renewal, material_of, material_of_endpoint
 from tests.certificates import certificates
 from tests.daemon import Daemon, run
 from tests.nats import Server

@@ -15,11 +15,11 @@ from twisted.logger import capturedLogs, formatEvent
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal, StoreUnavailable
 from ccstore.message import Batch, FieldValue, Message, Series
+from ccstore.pipeline.router import BAD_CLUSTER, NO_CLUSTER, Router
 from ccstore.query import Page, Selection
-from ccstore.router import BAD_CLUSTER, NO_CLUSTER, Router
 from tests.strategies import message_of
 
 NOW = 1_700_000_000

@@ -15,7 +15,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.config.document import Object
 from ccstore.config.rules import read_rules
 from ccstore.config.section import Place, Report, Section, Surroundings

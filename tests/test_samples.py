@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccstore.samples import PER_SECOND, SIZE, TEXT_LIMIT, Samples
+from ccstore.accounting.samples import PER_SECOND, SIZE, TEXT_LIMIT, Samples
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND

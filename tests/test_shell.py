@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ccstore.cli import COMMANDS, Command, main
-from ccstore.describing import FILE, Description, choice
-from ccstore.flags import GoOptions
+from ccstore.commands.description import FILE, Description, choice
+from ccstore.commands.options import GoOptions
 from ccstore.shell.commands import descriptions
 from ccstore.shell.completion import MADE, SCRIPTS
 from ccstore.shell.manual import manual

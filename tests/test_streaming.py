@@ -22,7 +22,7 @@ from twisted.web.resource import Resource
 
 from ccstore.config import HttpLimits
 from ccstore.interfaces import QueryTimeout
-from ccstore.pace import Pace
+from ccstore.pipeline.scheduler import Pace
 from ccstore.query import Page, Row
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.web import LimitedSite, Outgoing, Room, WebError, bytes_pieces, json_pieces, stream, to_json

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ccstore.cli import COMMANDS, main
-from ccstore.streams import Careful
+from ccstore.commands.output import Careful
 from tests.daemon import PATIENCE, Daemon, environment
 from tests.support import event, write_config
 from tests.test_import import go_file, row

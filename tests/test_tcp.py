@@ -11,9 +11,9 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
-from ccstore.listening import ListenError
+from ccstore.network.listening import ListenError
+from ccstore.pipeline import scheduler as pace
 from ccstore.receivers import tcp
 from ccstore.receivers.tcp import TcpReceiver
 from tests.certificates import certificates

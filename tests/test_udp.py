@@ -13,9 +13,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from ccstore import pace
 from ccstore.interfaces import StoreUnavailable
-from ccstore.listening import ListenError
+from ccstore.network.listening import ListenError
+from ccstore.pipeline import scheduler as pace
 from ccstore.receivers import udp
 from ccstore.receivers.udp import UdpReceiver, kernel_drops
 from tests.support import FakeSink, Loopback, event, intake_for, port_in, receiver_config, scratch

@@ -27,10 +27,10 @@ from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.config import ApiConfig
-from ccstore.intake import Intake
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
-from ccstore.listening import address_of
+from ccstore.network.listening import address_of
+from ccstore.pipeline.intake import Intake
 from ccstore.query import Page
 from ccstore.web import (
     JSON,
@@ -48,7 +48,7 @@ from ccstore.web import (
     text_pieces,
     to_json,
 )
-from ccstore.writing import write_body
+from ccstore.web.write import write_body
 
 #: Rows whose texts are measured in one go.
 _COUNTED = 5000

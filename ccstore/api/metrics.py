@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ccstore.figures import Figure, Figures, counters, gauge
+from ccstore.accounting.figures import Figure, Figures, counters, gauge
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

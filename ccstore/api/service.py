@@ -7,12 +7,12 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.logger import Logger
 
+from ccstore.accounting.figures import Figures
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
-from ccstore.figures import Figures
 from ccstore.interfaces import Limits
-from ccstore.listening import ServerPort, protection, where
-from ccstore.openfiles import OpenFiles
+from ccstore.network.listening import ServerPort, protection, where
+from ccstore.network.open_files import OpenFiles
 from ccstore.web import LimitedSite, Room
 
 _DRAIN = 5.0
@@ -46,7 +46,7 @@ class ApiService(Service):
         self._port = ServerPort(reactor, self._site, "api", files or OpenFiles(reactor), for_questions=True)
 
     def listen(self) -> str:
-        """Open the port, at once, and say where; raises :class:`ccstore.listening.ListenError`."""
+        """Open the port, at once, and say where; raises :class:`ListenError`."""
         config = self._config
         place = self._port.open(config)
         assert self._port.port is not None

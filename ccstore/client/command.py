@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO, TypeVar
 from twisted.internet.task import react
 from twisted.python.usage import UsageError
 
-from ccstore.flags import GoOptions
+from ccstore.commands.options import GoOptions
 
 #: Exit statuses. Everything is as it was asked for.
 DONE: Final = 0

@@ -16,7 +16,7 @@ from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, pars
 from ccstore.client.server import Server, ServerOptions, connect
 from ccstore.client.table import table
 from ccstore.client.times import parse_moment, show_moment
-from ccstore.describing import NAME, NUMBER, TIME, Value, choice
+from ccstore.commands.description import NAME, NUMBER, TIME, Value, choice
 
 #: Queries of one request; the server takes so many by default, and not all of them.
 _AT_A_TIME: Final = 500

@@ -18,7 +18,7 @@ from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.table import clean
 from ccstore.client.times import parse_moment
-from ccstore.describing import NAME, NUMBER, TEXT, TIME, Value, choice
+from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
 

@@ -34,9 +34,9 @@ from zope.interface import implementer
 
 from ccstore import __version__
 from ccstore.client.command import ClientError, CommandOptions
+from ccstore.commands.description import DURATION, FILE, Value
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
-from ccstore.describing import DURATION, FILE, Value
 from ccstore.durations import parse_duration
 
 DEFAULT_URL: Final = "http://127.0.0.1:8088"

@@ -20,7 +20,7 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.command import DONE, FAILED, ClientError, CommandOptions, parse, print_json
 from ccstore.client.server import read
-from ccstore.describing import DURATION, FILE, NAME, choice
+from ccstore.commands.description import DURATION, FILE, NAME, choice
 from ccstore.durations import parse_duration
 from ccstore.permissions import PRIVATE, PUBLIC
 

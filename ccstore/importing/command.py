@@ -15,8 +15,8 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.command import CommandOptions, parse
 from ccstore.client.times import parse_moment, show_moment
+from ccstore.commands.description import FILE, NAME, Value, choice
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
-from ccstore.describing import FILE, NAME, Value, choice
 from ccstore.importing.go_database import open_database
 from ccstore.importing.lines import Lines
 from ccstore.importing.progress import Progress

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from attrs import define, frozen
 
-from ccstore.accounting import Account
+from ccstore.accounting.account import Account
 from ccstore.importing.source import Mark
 
 _TABLE = """\

@@ -11,13 +11,13 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
 from ccstore.config import StorageConfig
 from ccstore.importing.position import Books, Position, Positions
 from ccstore.importing.source import Bad, Piece, Source
 from ccstore.interfaces import IMessageStore, Refusal
 from ccstore.message import Batch
-from ccstore.router import Router
+from ccstore.pipeline.router import Router
 from ccstore.storage.sqlite.bulk import BulkWriter
 
 

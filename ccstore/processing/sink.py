@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.logs import RateLimit
 from ccstore.message import Batch, FieldValue, Message, Series
+from ccstore.pipeline.subset import pass_on
 from ccstore.processing.rules import ConditionalRule, Rule, RuleFailed
 from ccstore.processing.subject import Subject
-from ccstore.sifting import pass_on
 
 _WARN_EVERY: Final = 10.0
 #: Series, and branches of them, of which it is known what the rules make of them.

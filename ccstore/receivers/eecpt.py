@@ -14,17 +14,17 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import EecptReceiverConfig, HttpReceiverConfig
-from ccstore.figures import Figures, counter, gauge
-from ccstore.intake import Intake
 from ccstore.interfaces import IMessageSink, IReceiver, Limits, Refusal, StoreUnavailable
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.message import CLUSTER_TAG, Batch, Message, Series
-from ccstore.openfiles import OpenFiles
+from ccstore.network.open_files import OpenFiles
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.subset import pass_on
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.phases import Job, Jobs
-from ccstore.sifting import pass_on
 from ccstore.web import Room
 
 _WARN_EVERY: Final = 60.0

@@ -18,15 +18,15 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from ccstore.accounting.figures import Figures
 from ccstore.config import HttpReceiverConfig
-from ccstore.figures import Figures
-from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits
-from ccstore.listening import ServerPort, address_of, protection
-from ccstore.openfiles import OpenFiles
+from ccstore.network.listening import ServerPort, address_of, protection
+from ccstore.network.open_files import OpenFiles
+from ccstore.pipeline.intake import Intake
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
 from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
-from ccstore.writing import write_body
+from ccstore.web.write import write_body
 
 _DRAIN = 5.0
 #: For whoever opens the port in a browser.

@@ -25,14 +25,14 @@ from attrs import frozen
 from twisted.web.server import Request
 
 from ccstore import __version__
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
 from ccstore.config import HttpReceiverConfig
-from ccstore.intake import Intake
 from ccstore.lineprotocol import Precision
-from ccstore.listening import address_of
+from ccstore.network.listening import address_of
+from ccstore.pipeline.intake import Intake
 from ccstore.receivers import influxql
 from ccstore.web import WebError, argument, body_of, to_json
-from ccstore.writing import Written, write_lines
+from ccstore.web.write import Written, write_lines
 
 #: What clients compare is the number in front: what is offered here is what this version has.
 _VERSION: Final = f"1.8.10-ccstore-{__version__}"

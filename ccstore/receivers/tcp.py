@@ -16,20 +16,20 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ccstore.backlog import Backlog
+from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.accounting.samples import TEXT_LIMIT
 from ccstore.config import TcpReceiverConfig
-from ccstore.figures import Figures, counter, gauge
-from ccstore.gathering import plain_together
-from ccstore.greetings import is_http, is_tls
-from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits
 from ccstore.lineprotocol import Decoded, LineError
-from ccstore.listening import ServerPort, address_of, protection
 from ccstore.message import Batch
-from ccstore.openfiles import OpenFiles
-from ccstore.pace import LEAST_PIECE
-from ccstore.receivers.door import Door
-from ccstore.samples import TEXT_LIMIT
+from ccstore.network.admission import Door
+from ccstore.network.greetings import is_http, is_tls
+from ccstore.network.listening import ServerPort, address_of, protection
+from ccstore.network.open_files import OpenFiles
+from ccstore.pipeline.backlog import Backlog
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.joint import plain_together
+from ccstore.pipeline.scheduler import LEAST_PIECE
 from ccstore.web import WebError, without_secrets
 
 #: At the end, a connection counts as read out when nothing came for so long, in seconds.

@@ -17,14 +17,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ccstore.accounting.figures import Figures, counter
 from ccstore.config import UdpReceiverConfig
-from ccstore.figures import Figures, counter
-from ccstore.gathering import plain_together
-from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits
-from ccstore.listening import ListenError, where, why
 from ccstore.message import Batch
-from ccstore.pace import LEAST_PIECE
+from ccstore.network.listening import ListenError, where, why
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.joint import plain_together
+from ccstore.pipeline.scheduler import LEAST_PIECE
 
 #: More than any datagram has.
 _MAX_DATAGRAM = 65536
@@ -47,7 +47,7 @@ class _Node(NamedTuple):
     port: int
 
     def pass_over(self, lines: bytes) -> None:
-        """See :class:`ccstore.gathering.Sender`; datagrams do not go on."""
+        """See :class:`ccstore.pipeline.joint.Sender`; datagrams do not go on."""
 
 
 class _LineDatagrams(DatagramProtocol):

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import SimpleNamespace
 
 from ccstore.cli import COMMANDS, Command
-from ccstore.describing import Description
+from ccstore.commands.description import Description
 
 
 def descriptions() -> Iterator[tuple[Command, Description]]:

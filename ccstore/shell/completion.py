@@ -9,7 +9,7 @@ from typing import Final
 from twisted.python.usage import UsageError
 
 from ccstore.client.command import DONE, FAILED, CommandOptions, parse
-from ccstore.describing import Value
+from ccstore.commands.description import Value
 
 #: The files that come with the package, named as they are installed.
 MADE: Final = Path(__file__).parent / "made"

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import Final
 
 from ccstore.cli import Command
-from ccstore.describing import Description, Option, Value
+from ccstore.commands.description import Description, Option, Value
+from ccstore.commands.run import GO_CONFIG
 from ccstore.shell.commands import descriptions
-from ccstore.start import GO_CONFIG
 
 _ABOUT: Final = "a short-term store for the events and logs of HPC clusters"
 _DESCRIPTION: Final = (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import shtab
 
-from ccstore.describing import Option, Value
+from ccstore.commands.description import Option, Value
 from ccstore.shell.commands import descriptions
 
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ccstore.figures import Figures, counter
+from ccstore.accounting.figures import Figures, counter
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.message import Batch

@@ -12,8 +12,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.durations import show_duration
-from ccstore.figures import Figures, counter, gauge
 from ccstore.interfaces import (
     IBackend,
     IMessageStore,

@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from ccstore.addresses import address_of
-from ccstore.greetings import is_http, is_tls, spoken
+from ccstore.network.addresses import address_of
+from ccstore.network.greetings import is_http, is_tls, spoken
 
 from .answers import WebError
 from .connections import Waiting

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.openfiles import file_limit
+from ccstore.network.open_files import file_limit
 
 #: Of the open files of the process, one part in so many is for the connections of one HTTP port.
 _PART_OF_FILES: Final = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ccstore.pace import LEAST_PIECE
+from ccstore.pipeline.scheduler import LEAST_PIECE
 
 
 class Holder(Protocol):

@@ -11,10 +11,10 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from ccstore.addresses import address_of
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import HttpLimits
-from ccstore.figures import Figures, counter, gauge
-from ccstore.intake import Intake
+from ccstore.network.addresses import address_of
+from ccstore.pipeline.intake import Intake
 
 from .accesslog import access_line
 from .answers import WebError

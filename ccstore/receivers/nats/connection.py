@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from ccstore import __version__
 from ccstore.config.nkeys import Credentials
-from ccstore.listening import openssl_says
+from ccstore.network.listening import openssl_says
 from ccstore.receivers.nats import framing
 from ccstore.receivers.nats.framing import Delivery, Framing, ProtocolError, Word, parse_info
 

@@ -17,23 +17,23 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ccstore.backlog import Backlog
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import NatsReceiverConfig
 from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, read_credentials
-from ccstore.figures import Figures, counter, gauge
-from ccstore.gathering import plain_together
-from ccstore.intake import Intake
 from ccstore.interfaces import IReceiver, Limits, Refusal
-from ccstore.listening import ListenError, expiry
-from ccstore.listening import why as why_not
 from ccstore.logs import RateLimit
 from ccstore.message import Batch
+from ccstore.network.listening import ListenError, expiry
+from ccstore.network.listening import why as why_not
+from ccstore.network.renewal import UNUSABLE, Renewal
+from ccstore.pipeline.backlog import Backlog
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.joint import plain_together
 from ccstore.receivers.nats.connection import CLOSED, PATIENCE, Connection, Introduction, NatsError, why
 from ccstore.receivers.nats.framing import Delivery
 from ccstore.receivers.nats.jetstream import MESSAGES, Consumer
 from ccstore.receivers.nats.tls import client_material
-from ccstore.renewal import UNUSABLE, Renewal
 
 #: Seconds between two attempts to connect: at first, and at most. Each is cut by up to a half, at random.
 _FIRST_DELAY: Final = 1.0
@@ -59,7 +59,7 @@ class _Source(NamedTuple):
     reply: bytes
 
     def pass_over(self, lines: bytes) -> None:
-        """See :class:`ccstore.gathering.Sender`; messages do not go on in one another."""
+        """See :class:`ccstore.pipeline.joint.Sender`; messages do not go on in one another."""
 
 
 @implementer(IReceiver)

@@ -10,13 +10,13 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 
 from ccstore.config import ClientTlsConfig
 from ccstore.config.pem import certificates, private_key
-from ccstore.renewal import Material
+from ccstore.network.renewal import Material
 
 
 def client_material(tls: ClientTlsConfig, host: str) -> Material:
     """What TLS needs; the server's certificate must be for ``host``, a name or an IP address.
 
-    Raises one of :data:`ccstore.renewal.UNUSABLE` if a file does not do.
+    Raises one of :data:`ccstore.network.renewal.UNUSABLE` if a file does not do.
     """
     trusted = None
     known: list[x509.Certificate] = []

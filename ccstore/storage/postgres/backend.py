@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ccstore.figures import Figures, counter, gauge
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.storage.cancelling import cancellable

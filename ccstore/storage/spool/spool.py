@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.logger import Logger
 
-from ccstore.figures import Figures, counter, gauge
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE, make_empty

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ccstore.figures import Figures, counter, gauge
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
-from ccstore.process import hold_reloads
+from ccstore.daemon.process import hold_reloads
 
 #: The configuration of the Go daemon, if it is not told of another.
 GO_CONFIG: Final = "./config.json"
@@ -52,7 +52,7 @@ def _hand_over(command: str, options: Sequence[str]) -> None:
     # twistd finds us by a file in a directory `twisted/plugins` somewhere on sys.path. Whoever could import
     # this module need not have that directory there: an import hook, as some editable installs use, serves
     # the package `ccstore` and nothing beside it. It has to be done before twisted.plugins is first imported.
-    beside = str(Path(__file__).resolve().parent.parent)
+    beside = str(Path(__file__).resolve().parents[2])
     if beside not in sys.path:
         sys.path.append(beside)
 

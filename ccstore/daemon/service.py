@@ -12,14 +12,14 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from ccstore import __version__
-from ccstore.accounting import Account
+from ccstore.accounting.account import Account
+from ccstore.accounting.figures import Figures, gauge, text
 from ccstore.api.service import ApiService
-from ccstore.figures import Figures, gauge, text
+from ccstore.daemon.process import Process
+from ccstore.daemon.reload import Reloader
 from ccstore.interfaces import IReceiver, StoreError
-from ccstore.listening import ListenError
-from ccstore.openfiles import OpenFiles
-from ccstore.process import Process
-from ccstore.reload import Reloader
+from ccstore.network.listening import ListenError
+from ccstore.network.open_files import OpenFiles
 from ccstore.storage.service import StorageService
 
 #: Seconds that what a receiver has taken in may wait to be stored before it is told of as gone, and between
@@ -118,7 +118,7 @@ class EventStoreService(MultiService):
         found = [receiver.account for receiver in self._receivers]
         return found if self._api is None else [*found, self._api[1]]
 
-    # -- for reloading, see :class:`ccstore.reload.Daemon`
+    # -- for reloading, see :class:`ccstore.daemon.reload.Daemon`
 
     @property
     def api(self) -> ApiService:

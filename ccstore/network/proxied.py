@@ -18,8 +18,8 @@ from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
-from ccstore.addresses import address_of
 from ccstore.logs import RateLimit, more_like_it
+from ccstore.network.addresses import address_of
 
 #: What an endpoint string begins with if connections have such a header.
 PREFIX: Final = "haproxy:"

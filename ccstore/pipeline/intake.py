@@ -8,12 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
 from ccstore.logs import RateLimit, more_like_it
 from ccstore.message import Batch
-from ccstore.pace import Pace
+from ccstore.pipeline.scheduler import Pace
 
 _WARN_EVERY = 10.0
 

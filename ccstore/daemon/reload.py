@@ -11,10 +11,10 @@ from attrs import define, evolve, fields, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ccstore.accounting import Account
+from ccstore.accounting.account import Account
 from ccstore.config import Config, ConfigError, NatsReceiverConfig, ReceiverConfig, StorageConfig
 from ccstore.interfaces import IReceiver
-from ccstore.listening import ListenError
+from ccstore.network.listening import ListenError
 
 #: Where a server listens.
 _PLACE: Final = ("endpoint", "address", "port", "tls")

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ccstore.accounting import Account, Origin
+from ccstore.accounting.account import Account, Origin
 from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit

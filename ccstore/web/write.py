@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from attrs import frozen
 
-from ccstore.accounting import Origin
-from ccstore.intake import Intake
+from ccstore.accounting.account import Origin
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.message import Batch
-from ccstore.pace import LEAST_PIECE, TooMuch
+from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.scheduler import LEAST_PIECE, TooMuch
 from ccstore.web import WebError, later
 
 #: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is

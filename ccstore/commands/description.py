@@ -1,6 +1,7 @@
 """A command as data: its options, what their values are, and its exit statuses.
 
-Each command's class of options makes its own (:meth:`ccstore.flags.GoOptions.describe`). The help text, the
+Each command's class of options makes its own (:meth:`ccstore.commands.options.GoOptions.describe`). The
+help text, the
 man page and the completion of the shells are made from it, so that nothing is said twice.
 """
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
-from ccstore.figures import Figures, counter, counters, gauge, text
+from ccstore.accounting.figures import Figures, counter, counters, gauge, text
+from ccstore.accounting.samples import Samples
 from ccstore.message import Message
-from ccstore.samples import Samples
 
 
 @define(eq=False)
@@ -129,7 +129,7 @@ class Origin:
     ) -> bool:
         """Remember a message that is not stored, for whoever asks why; false if that is enough for now.
 
-        :param outcome: see :class:`ccstore.samples.Sample`, and for the others, too.
+        :param outcome: see :class:`ccstore.accounting.samples.Sample`, and for the others, too.
         :param now: in nanoseconds since the epoch.
         """
         samples = self.account.samples

@@ -19,17 +19,17 @@ from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from ccstore.addresses import address_of as address_of
-from ccstore.addresses import where as where
+from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
-from ccstore.figures import Figures, counter, gauge
-from ccstore.greetings import is_http
 from ccstore.logs import RateLimit, more_like_it
-from ccstore.openfiles import AdmittingFactory, OpenFiles
-from ccstore.proxied import PREFIX, ProxiedFactory
-from ccstore.renewal import UNUSABLE, Material, Renewal, material_of, material_of_endpoint
+from ccstore.network.addresses import address_of as address_of
+from ccstore.network.addresses import where as where
+from ccstore.network.greetings import is_http
+from ccstore.network.open_files import AdmittingFactory, OpenFiles
+from ccstore.network.proxied import PREFIX, ProxiedFactory
+from ccstore.network.renewal import UNUSABLE, Material, Renewal, material_of, material_of_endpoint
 
 _WARN_EVERY = 10.0
 #: Newcomers that the system keeps waiting at a port.

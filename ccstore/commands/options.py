@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from ccstore.describing import Description, Option, Value
+from ccstore.commands.description import Description, Option, Value
 
 # As strconv.ParseBool has them.
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))

@@ -52,7 +52,7 @@ class LogFile:
         self._file = self._opened(mode)
 
     def write(self, text: str) -> None:
-        """See :class:`ccstore.logs.Target`."""
+        """See :class:`ccstore.daemon.log.Target`."""
         with self._lock:
             now = self._clock()
             if not 0 <= now - self._looked_at < _LOOK_EVERY:
@@ -124,7 +124,7 @@ class OpenFile:
         self._number = number
 
     def write(self, text: str) -> None:
-        """See :class:`ccstore.logs.Target`."""
+        """See :class:`ccstore.daemon.log.Target`."""
         data = text.encode(errors="replace")
         while data:
             data = data[os.write(self._number, data) :]

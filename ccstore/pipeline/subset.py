@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
-from ccstore.accounting import Origin
+from ccstore.accounting.account import Origin
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.message import Batch
 

@@ -20,8 +20,8 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
 from ccstore.client.command import CommandOptions, parse
+from ccstore.commands.description import Value
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
-from ccstore.describing import Value
 from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from ccstore.intake import Intake
+from ccstore.pipeline.intake import Intake
 
 
 class Backlog:

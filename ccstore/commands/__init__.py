@@ -1,0 +1,1 @@
+"""What commands have in common, and those that are neither the client's nor the daemon's."""

@@ -1,0 +1,1 @@
+"""What makes a process a daemon: its service, its log, and reading the configuration again."""

@@ -1,0 +1,1 @@
+"""Ports, whoever connects to them, and TLS."""
