@@ -1,80 +1,31 @@
-"""``twistd ccstore``: its options, and the place where the parts are put together."""
+"""``twistd ccstore``: its options, and what twistd is given to run."""
 
 from __future__ import annotations
 
 import os
 import sys
-import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import ILogObserver
 
-from ccstore.accounting.account import Account
-from ccstore.api.app import Api
-from ccstore.api.service import ApiService
 from ccstore.commands.description import FILE, choice
 from ccstore.commands.options import GoOptions
 from ccstore.config import (
-    ApiConfig,
-    BackendConfig,
     Config,
     ConfigError,
-    EecptReceiverConfig,
-    HttpReceiverConfig,
-    NatsReceiverConfig,
     Problem,
-    ReceiverConfig,
-    SqliteConfig,
-    TcpReceiverConfig,
-    UdpReceiverConfig,
     load_config,
-    missing_folder,
 )
 from ccstore.config.values import Words
-from ccstore.daemon.introduction import introduce, settings
+from ccstore.daemon.assembly import build
+from ccstore.daemon.introduction import introduce
 from ccstore.daemon.log import Log, make_log
 from ccstore.daemon.process import Process, hold_reloads
-from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import EventStoreService
-from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
-from ccstore.lineprotocol import SeriesCache
 from ccstore.logs import LEVELS
-from ccstore.network.open_files import OpenFiles
-from ccstore.pipeline.intake import Intake
-from ccstore.pipeline.router import Router
-from ccstore.pipeline.scheduler import Pace
-from ccstore.processing.sink import RuleSink
-from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
-from ccstore.receivers.http import HttpReceiver
-from ccstore.receivers.nats.receiver import NatsReceiver
-from ccstore.receivers.tcp import TcpReceiver
-from ccstore.receivers.udp import UdpReceiver
-from ccstore.storage.queue import Bounds
-from ccstore.storage.service import StorageService
-from ccstore.storage.spool import Spool
-from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.web import Room
-
-#: The types of receivers; one that is a special case of another goes before it.
-_KINDS = {
-    "tcp": TcpReceiverConfig,
-    "udp": UdpReceiverConfig,
-    "eecpt": EecptReceiverConfig,
-    "http": HttpReceiverConfig,
-    "nats": NatsReceiverConfig,
-}
-#: The same, as rules see them in ``meta.source``.
-_SOURCES = {
-    "tcp": "TcpReceiver",
-    "udp": "UdpReceiver",
-    "http": "HttpReceiver",
-    "eecpt": "EECPTReceiver",
-    "nats": "NatsReceiver",
-}
 
 
 class Options(GoOptions):
@@ -206,222 +157,3 @@ def makeService(options: Options, reactor: Any = None) -> EventStoreService:
         read=read,
         set_level=lambda config: None if log is None else log.set_level(options.level_for(config)),
     )
-
-
-async def _no_file() -> Config:
-    raise AssertionError("there is no file")
-
-
-def build(
-    config: Config,
-    reactor: Any,
-    *,
-    process: Process | None = None,
-    log_observer: ILogObserver | None = None,
-    introduction: Sequence[str] = (),
-    path: Path | None = None,
-    read: Callable[[], Awaitable[Config]] = _no_file,
-    set_level: Callable[[Config], None] = lambda config: None,
-) -> EventStoreService:
-    """The daemon for a configuration; see :class:`EventStoreService` for the rest.
-
-    :param path: where the configuration is, for people; ``read`` reads it again.
-    :param set_level: lets the log have what a configuration wants.
-    """
-    parts = _Parts(config, reactor, set_level)
-    service = EventStoreService(
-        parts.storage,
-        reactor,
-        files=parts.files,
-        connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
-        instance=parts.instance,
-        database_key=_database_key(config.storage.backend),
-        missing=lambda: _missing(config.storage.backend),
-        warnings=config.warnings,
-        process=process,
-        log_observer=log_observer,
-        introduction=introduction,
-        settings=settings(config),
-    )
-    for receiver in config.receivers:
-        service.add_receiver(parts.receiver(receiver))
-    service.set_api(*parts.api(config.api, service))
-    service.set_reloader(Reloader(config, path, read, parts, service))
-    return service
-
-
-class _Parts:
-    """Makes the parts of the daemon, and knows those that are there only once."""
-
-    def __init__(self, config: Config, reactor: Any, set_level: Callable[[Config], None]) -> None:
-        self._reactor = reactor
-        self._set_level = set_level
-        self.files = OpenFiles(reactor)
-        self.instance = uuid.uuid4().hex[:16]
-        self._limits = _limits(config)
-        self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
-        settings = config.storage
-        backend = make_backend(
-            settings.backend,
-            settings.retention_time,
-            lambda: int(reactor.seconds() * 1e9),
-            self.instance,
-            reactor,
-            # On a single core there is nothing to gain by it.
-            is_apart=len(os.sched_getaffinity(0)) > 1,
-        )
-        spool = settings.spool
-        self.storage = StorageService(
-            backend,
-            reactor,
-            retention=settings.retention_time,
-            flush_time=settings.flush_time,
-            bounds=Bounds(settings.max_waiting, settings.batch_size),
-            spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
-        )
-        self._router = Router(
-            self.storage,
-            reactor,
-            retention=settings.retention_time,
-            store_logs=settings.store_logs,
-            store_heartbeats=settings.store_heartbeats,
-        )
-
-    async def reconfigure(self, config: Config) -> None:
-        """See :class:`ccstore.daemon.reload.Parts`."""
-        self._set_level(config)
-        self._limits = _limits(config)
-        settings = config.storage
-        self._router.reconfigure(
-            retention=settings.retention_time,
-            store_logs=settings.store_logs,
-            store_heartbeats=settings.store_heartbeats,
-        )
-        await self.storage.reconfigure(
-            retention=settings.retention_time,
-            flush_time=settings.flush_time,
-            bounds=Bounds(settings.max_waiting, settings.batch_size),
-            max_spooled=None if settings.spool is None else settings.spool.max_size,
-        )
-
-    def api(self, config: ApiConfig, service: EventStoreService) -> tuple[ApiService, Account]:
-        """The REST interface, and the books of what is written to it."""
-        intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
-        api = Api(
-            config, intake, self.storage, self._reactor, service.figures, service.samples, self.files.problems
-        )
-        return ApiService(config, api, self._reactor, self._room, self.files), intake.account
-
-    def receiver(self, config: ReceiverConfig, account: Account | None = None) -> IReceiver:
-        """See :class:`ccstore.daemon.reload.Parts`."""
-        reactor = self._reactor
-        sink: IMessageSink = self._router
-        if isinstance(config, EecptReceiverConfig):
-            sink = PhaseSink(config, sink, reactor)
-        intake = Intake(
-            config.name,
-            _kind(config),
-            self._with_rules(config, sink),
-            reactor,
-            cache=self._cache,
-            pace=self._pace,
-            account=account,
-            **_line_settings(config),
-        )
-        if isinstance(sink, PhaseSink):
-            return EecptReceiver(
-                cast(EecptReceiverConfig, config), intake, sink, reactor, self._room, self.files
-            )
-        if isinstance(config, HttpReceiverConfig):
-            return HttpReceiver(config, intake, reactor, self._room, self.files)
-        limits: dict[str, Any] = {"max_waiting": self._limits.messages, "max_waiting_size": self._limits.size}
-        if isinstance(config, TcpReceiverConfig):
-            return TcpReceiver(config, intake, reactor, files=self.files, **limits)
-        if isinstance(config, NatsReceiverConfig):
-            return NatsReceiver(config, intake, reactor, **limits)
-        return UdpReceiver(config, intake, reactor, **limits)
-
-    def reconfigure_receiver(
-        self, receiver: IReceiver, before: ReceiverConfig, config: ReceiverConfig
-    ) -> bool:
-        """See :class:`ccstore.daemon.reload.Parts`."""
-        if config != before:
-            sink = receiver.phases if isinstance(receiver, EecptReceiver) else self._router
-            receiver.intake.reconfigure(self._with_rules(config, sink), **_line_settings(config))
-        is_fine: bool = receiver.reconfigure(config, self._limits)
-        return is_fine
-
-    def _with_rules(self, config: ReceiverConfig, sink: IMessageSink) -> IMessageSink:
-        """The sink behind the rules, if there are any."""
-        if not config.rules:
-            return sink
-        return RuleSink(config.rules, f"{_SOURCES[_kind(config)]}({config.name})", sink, self._reactor)
-
-
-def _kind(config: ReceiverConfig) -> str:
-    """The type of a receiver, as the configuration names it."""
-    return next(kind for kind, made_for in _KINDS.items() if isinstance(config, made_for))
-
-
-def _line_settings(config: ReceiverConfig) -> dict[str, Any]:
-    """What lines of a receiver are like, see :class:`Intake`."""
-    return {
-        "cluster": config.cluster,
-        "precision": config.precision,
-        "max_line_length": getattr(config, "max_line_length", None),
-    }
-
-
-def _limits(config: Config) -> Limits:
-    """Receivers that can hold their senders back do so before the storage has to refuse anything."""
-    streaming = sum(not isinstance(receiver, HttpReceiverConfig) for receiver in config.receivers)
-    share = 2 * max(1, streaming)
-    bounds = Bounds(config.storage.max_waiting, config.storage.batch_size)
-    return Limits(bounds.waiting // share, bounds.size // share)
-
-
-def make_backend(
-    config: BackendConfig,
-    retention: float,
-    now: Callable[[], int],
-    instance: str,
-    reactor: Any,
-    *,
-    is_apart: bool = False,
-) -> IBackend:
-    """The backend for a configuration, not open yet.
-
-    :param is_apart: see :class:`SqliteBackend`.
-    """
-    if isinstance(config, SqliteConfig):
-        return SqliteBackend(
-            config.database_path,
-            config.pragmas,
-            retention=retention,
-            now=now,
-            reactor=reactor,
-            is_apart=is_apart,
-            mode=config.file_mode,
-        )
-    # It needs packages that not every installation has; the configuration has seen to it that they are there.
-    from ccstore.storage.postgres import PostgresBackend
-
-    return PostgresBackend(
-        config.dsn,
-        config.parameters,
-        connection_timeout=config.connection_timeout,
-        retention=retention,
-        now=now,
-        instance=instance,
-        reactor=reactor,
-    )
-
-
-def _database_key(config: BackendConfig) -> str:
-    """What to look at in the configuration if the database cannot be opened."""
-    return "storage.backend" + (".database_path" if isinstance(config, SqliteConfig) else "")
-
-
-def _missing(config: BackendConfig) -> str | None:
-    """What the database lacks to be opened, if that can be seen from outside."""
-    return missing_folder(config.database_path) if isinstance(config, SqliteConfig) else None

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from ccstore.api.app import openapi_document
-from ccstore.tap import build
+from ccstore.daemon.assembly import build
 from tests.support import Client, load, ports_in, scratch
 
 RECEIVERS = {kind: {"type": kind, "address": "127.0.0.1", "port": 0} for kind in ("tcp", "udp", "http")}

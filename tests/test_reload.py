@@ -18,8 +18,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore.config import Config, ConfigError
+from ccstore.daemon.assembly import build
 from ccstore.daemon.reload import Plan
-from ccstore.tap import build
 from tests.certificates import certificates
 from tests.nats import Server
 from tests.support import Client, event, load, ports_in, scratch

@@ -22,12 +22,12 @@ from twisted.python import usage
 from ccstore.client.command import CommandOptions, parse
 from ccstore.commands.description import Value
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
+from ccstore.daemon.assembly import make_backend
 from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
 from ccstore.storage.sqlite.export import SqliteSource
-from ccstore.tap import make_backend
 
 _RETENTION: Final = 86400.0
 #: Seconds between two lines about how far it is.
