@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 
 from benchmarks.audit import Audit, snapshot
 from ccstore.message import Batch, Message
+from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.sqlite import backend as backend_module
 from ccstore.storage.sqlite import dividing, writer
@@ -211,7 +212,7 @@ def test_another_retention_time_while_the_daemon_runs(store: Store) -> None:
         get(
             Deferred.fromCoroutine(
                 store.service.reconfigure(
-                    retention=retention, flush_time=1.0, batch_size=1000, max_waiting=10**6, max_spooled=None
+                    retention=retention, flush_time=1.0, bounds=Bounds(10**6, 1000), max_spooled=None
                 )
             )
         )

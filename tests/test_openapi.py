@@ -110,7 +110,7 @@ class ServerTests(ApiTestCase):
         storage = self.service.getServiceNamed("storage")
         self.patch(storage, "unreadiness", lambda: "the disk is full")
         answers.append(await self.ask("GET", "/ready"))
-        self.patch(storage, "_failure", str(StoreUnavailable("the disk is full")))
+        self.patch(storage._committer, "failure", str(StoreUnavailable("the disk is full")))
         answers.append(await self.write(event("e")))
         self.patch(storage, "stats", lambda: {}["nothing"])
         answers.append(await self.ask("GET", "/api/stats"))

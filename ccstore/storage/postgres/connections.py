@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
@@ -60,6 +60,17 @@ class Link(Connection):  # type: ignore[misc]
     """A connection that is closed when it turns out to be dead, also while nothing is asked of it."""
 
     cursorFactory = _LinkCursor
+    _last: Cursor | None = None
+
+    def close(self) -> None:
+        """Close it, and see to it that the reactor forgets its socket, whose number another one will have."""
+        # The reactor may know the socket by the last statement, and libpq may have closed it already.
+        for known in (self, self._last):
+            for forget in (self.reactor.removeReader, self.reactor.removeWriter):
+                if known is not None and self._connection is not None:
+                    with suppress(OSError):
+                        forget(known)
+        super().close()
 
     def doRead(self) -> None:
         try:
@@ -82,7 +93,7 @@ class Link(Connection):  # type: ignore[misc]
 
     async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
         """See :class:`Session`."""
-        cursor = self.cursor()
+        cursor = self._last = self.cursor()
         try:
             await cursor.execute(statement, named or parameters or None)
         except CancelledError:
