@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
@@ -60,17 +60,6 @@ class Link(Connection):  # type: ignore[misc]
     """A connection that is closed when it turns out to be dead, also while nothing is asked of it."""
 
     cursorFactory = _LinkCursor
-    _last: Cursor | None = None
-
-    def close(self) -> None:
-        """Close it, and see to it that the reactor forgets its socket, whose number another one will have."""
-        # The reactor may know the socket by the last statement, and libpq may have closed it already.
-        for known in (self, self._last):
-            for forget in (self.reactor.removeReader, self.reactor.removeWriter):
-                if known is not None and self._connection is not None:
-                    with suppress(OSError):
-                        forget(known)
-        super().close()
 
     def doRead(self) -> None:
         try:
@@ -93,7 +82,10 @@ class Link(Connection):  # type: ignore[misc]
 
     async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
         """See :class:`Session`."""
-        cursor = self._last = self.cursor()
+        # Its cursor watches the socket now. Of two who watch one, the reactor knows only one, and when libpq
+        # has closed it, it would take the next socket of that number for it.
+        self.reactor.removeReader(self)
+        cursor = self.cursor()
         try:
             await cursor.execute(statement, named or parameters or None)
         except CancelledError:
@@ -211,6 +203,7 @@ class Connections:
 
     def _put_back(self, link: Link) -> None:
         if link.is_usable and not self._is_closed:
+            self._reactor.addReader(link)  # to learn of it when the server goes
             self._idle.append(link)
         else:
             self._give_up(link)
