@@ -22,8 +22,8 @@ def compile_regex(pattern: str, *, ignores_case: bool = False) -> Any:
     try:
         return re2.compile(pattern.encode(), options)
     except UnicodeEncodeError:
-        raise ValueError("half of a surrogate pair is no text") from None
+        raise ValueError(f"{pattern[:60]!r} is no regular expression: it is not Unicode") from None
     except re2.error as error:
-        reason = error.args[0] if error.args else error
+        reason = error.args[0] if error.args else ""
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{pattern[:60]!r} is no regular expression of RE2: {said}") from None
+        raise ValueError(f"{pattern[:60]!r} is no regular expression: {said[:100]}") from None

@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
 from ccstore.processing import moments
 from ccstore.processing.moments import Moment, Span
+from ccstore.regex import compile_regex
 
 #: Characters of a regular expression that comes from a message.
 _MAX_PATTERN: Final = 1000
@@ -255,16 +254,10 @@ def pattern(text: str) -> Any:
 
     :raises Failed: if it is none.
     """
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(text.encode(), options)
-    except UnicodeEncodeError:
-        raise Failed(f"{text[:60]!r} is no regular expression: it is not Unicode") from None
-    except re2.error as error:
-        said = error.args[0] if error.args else ""
-        said = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise Failed(f"{text[:60]!r} is no regular expression: {said[:100]}") from None
+        return compile_regex(text)
+    except ValueError as error:
+        raise Failed(str(error)) from None
 
 
 _kept_pattern = lru_cache(maxsize=128)(pattern)
