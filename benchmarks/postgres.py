@@ -12,7 +12,7 @@ from benchmarks.ingest import measure, send_tcp
 from benchmarks.lines import block
 from benchmarks.query import fill, query
 from benchmarks.report import figure, progress
-from tests.postgres import Server, newest
+from tests.support.postgres_server import Server, newest
 
 _BLOCK = 100_000
 _RANGE = 36_000

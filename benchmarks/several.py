@@ -22,7 +22,7 @@ from benchmarks.daemon import Daemon
 from benchmarks.ledger import Ledger, Offer, content, settle, shortened
 from benchmarks.postgres import backend
 from benchmarks.report import figure, progress
-from tests.postgres import Server, newest
+from tests.support.postgres_server import Server, newest
 
 #: Seconds after which events expire. A partition of them has a sixteenth of that, so one goes every 19 s;
 #: what is sent has to be looked at before it expires itself.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.postgres import Server, newest
+from tests.support.postgres_server import Server, newest
 
 
 @pytest.fixture

@@ -13,9 +13,7 @@ import pytest
 from ccstore import installing
 from ccstore.commands import copy as copying
 from ccstore.interfaces import StoreError
-from tests.daemon import environment
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.running_daemon import ROOT, environment
 
 
 def run(*command: str | Path) -> str:

@@ -27,6 +27,7 @@ from twisted.web.http import HTTPChannel
 from ccstore.daemon.log import Log, leads_to_journal, make_log
 from ccstore.daemon.log_file import LogFile
 from ccstore.logs import LEVELS, RateLimit
+from tests.support.running_daemon import ROOT
 
 # Not saying the same thing too often
 
@@ -466,7 +467,7 @@ def test_a_line_that_was_cut_short_is_not_continued_by_the_next(
 
 # With logrotate
 
-SNIPPET = Path(__file__).resolve().parent.parent / "conf" / "ccstore.logrotate"
+SNIPPET = ROOT / "conf" / "ccstore.logrotate"
 
 
 def test_the_snippet_has_nothing_sent_to_the_daemon() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from ccstore.message import Batch, Kind, Message, Series, classify
-from tests import strategies
-from tests.strategies import message_of
+from tests.support import strategies
+from tests.support.strategies import message_of
 
 GET = {"method": "GET"}
 

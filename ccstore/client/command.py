@@ -21,6 +21,7 @@ NOT_AS_ASKED: Final = 1
 #: Wrong options, nobody answers, no admittance, or an error of the daemon.
 FAILED: Final = 2
 
+
 class ClientError(Exception):
     """The command cannot go on; the text says why, in a line."""
 

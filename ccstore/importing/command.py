@@ -203,9 +203,7 @@ def _sqlite(backend: object) -> SqliteConfig:
 
 
 @contextmanager
-def _sources(
-    name: str, scratch: Path, options: Options, progress: Progress
-) -> Iterator[Sequence[Source]]:
+def _sources(name: str, scratch: Path, options: Options, progress: Progress) -> Iterator[Sequence[Source]]:
     if name == "-":
         yield [Lines(None, options.precision, now=time.time_ns, stream=sys.stdin.buffer)]
     elif not _is_database(Path(name)):
@@ -232,9 +230,7 @@ def _is_database(path: Path) -> bool:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _run(
-    source: Source, target: BulkWriter, config: Config, options: Options, progress: Progress
-) -> Outcome:
+def _run(source: Source, target: BulkWriter, config: Config, options: Options, progress: Progress) -> Outcome:
     named = 0
 
     def complain(source: Source, bad: Bad) -> None:

@@ -170,5 +170,3 @@ async def divide(
     middle = (low + high) // 2
     for start, end in ((low, middle), (middle, high)):
         await divide(start, end, commit, refuse)
-
-

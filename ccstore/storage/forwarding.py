@@ -90,6 +90,7 @@ class Forwarder:
     @property
     def _is_failing(self) -> bool:
         return self._committer.failure is not None
+
     async def check(self) -> None:
         """Whether the spool can be relied on, see :meth:`Spool.check`."""
         await self._spool.check()

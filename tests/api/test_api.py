@@ -1,0 +1,548 @@
+"""The REST interface, asked over real sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import treq
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs, formatEvent
+
+from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.network.open_files import OpenFiles
+from ccstore.storage.sqlite.backend import SqliteBackend
+from tests.support.api_case import ApiTestCase
+from tests.support.sinks import event
+
+
+def recent(seconds: int = 0) -> int:
+    """A time in whole seconds that no retention has an eye on."""
+    return int(time.time()) - 100 + seconds
+
+
+class WriteTests(ApiTestCase):
+    def setUp(self) -> None:
+        self.start()
+
+    async def test_a_write_is_answered_by_200_and_an_empty_body(self) -> None:
+        for path in ("/api/write", "/api/write/", "/api/write?cluster=alex", "/api/write/?cluster=alex"):
+            answer = await self.write(event("a"), path=path)
+            self.assertEqual((answer.status, answer.body), (200, b""))
+            self.assertEqual(answer.header("content-type"), "application/json")
+            self.assertEqual(answer.length, 0)
+        self.assertEqual(await self.texts({}), [[["a"] * 4]])
+
+    async def test_the_cluster_of_a_line_goes_before_that_of_the_request(self) -> None:
+        lines = [event("a"), event("b", cluster=None), b'job event="{\\"cluster\\": \\"meggie\\"}"']
+        await self.write(*lines, path="/api/write/?cluster=fritz")
+        self.assertEqual(await self.texts({}), [[["a"]]])
+        self.assertEqual(await self.texts({}, cluster="fritz"), [[["b", '{"cluster": "meggie"}']]])
+        await self.write(*lines[2:])
+        self.assertEqual(await self.texts({}, cluster="meggie"), [[['{"cluster": "meggie"}']]])
+
+    async def test_bad_lines_are_named_and_good_ones_stored(self) -> None:
+        answer = await self.write(event("a"), b"bad", event("b", cluster=None), event("c"))
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.json["stored"], 2)
+        self.assertEqual([line["line"] for line in answer.json["lines"]], [2, 3])
+        self.assertIn("no cluster", answer.json["lines"][1]["reason"])
+        self.assertEqual(await self.texts({}), [[["a", "c"]]])
+
+    async def test_what_is_neither_event_nor_log_is_counted_and_is_no_error(self) -> None:
+        answer = await self.write(b"load,cluster=alex value=1.5", event("old", time=1_000_000_000))
+        self.assertEqual(answer.status, 200)
+        account = (await self.stats())["receivers"]["api"]
+        self.assertEqual(account["dropped"], {"metric": 1, "expired": 1})
+
+    async def test_the_unit_of_timestamps_can_be_said(self) -> None:
+        await self.write(event("a", time=recent() * 10), path="/api/write/?precision=ns")
+        self.assertEqual((await self.stats())["receivers"]["api"]["dropped"], {"expired": 1})
+        answer = await self.write(event("a"), path="/api/write/?precision=weeks")
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(answer.error, "precision: expected one of auto, h, m, s, ms, us, ns, got 'weeks'")
+
+    async def test_a_cluster_in_the_url_that_is_not_utf_8_is_refused(self) -> None:
+        for name in ("cluster", "precision"):
+            answer = await self.write(event("a", cluster=None), path=f"/api/write/?{name}=%FFx")
+            self.assertEqual((answer.status, answer.error), (400, rf"{name}: expected UTF-8, got b'\xffx'"))
+        self.assertEqual((await self.write(event("a"), path="/api/write/?cluster=%C3%A4")).status, 200)
+        self.assertEqual((await self.stats())["receivers"]["api"]["received"], 1)
+
+    async def test_a_client_that_goes_away_changes_no_books(self) -> None:
+        storage = self.service.getServiceNamed("storage")
+        held: Deferred[None] = Deferred()
+        begun: Deferred[None] = Deferred()
+        commit = storage._backend.write
+
+        async def slow(messages: Any) -> None:
+            begun.callback(None)
+            await held
+            await commit(messages)
+
+        self.patch(storage._backend, "write", lambda messages, _: Deferred.fromCoroutine(slow(messages)))
+        client = await self.connect("REST")
+        body = event("a")
+        client.transport.write(
+            b"POST /api/write/ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        client.transport.write(body)
+        await begun
+        client.transport.abortConnection()
+        await client.closed
+        await self.ask("GET", "/health")
+        held.callback(None)
+        self.assertEqual(await self.texts({}), [[["a"]]])
+        account = (await self.stats())["receivers"]["api"]
+        self.assertEqual((account["stored"], account["dropped"]), (1, {}))
+
+
+class QueryTests(ApiTestCase):
+    def setUp(self) -> None:
+        self.start()
+
+    async def test_the_shape_of_an_answer(self) -> None:
+        at = recent()
+        await self.write(event("a", time=at), event("b", time=at + 1))
+        for method in ("GET", "POST"):
+            for path in ("/api/query", "/api/query/"):
+                answer = await self.query(
+                    {"event": "job"}, method=method, path=path, **{"from": at, "to": at + 1}
+                )
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(answer.header("content-type"), "application/json")
+                rows = [{"Event": "a", "timestamp": at}, {"Event": "b", "timestamp": at + 1}]
+                self.assertEqual(answer.json, {"results": [[{"data": rows, "from": at, "to": at + 1}]]})
+
+    async def test_both_ends_of_the_time_are_included(self) -> None:
+        at = recent()
+        nanoseconds = [at * 10**9 - 1, at * 10**9, (at + 2) * 10**9 - 1, (at + 2) * 10**9]
+        await self.write(*[event(str(index), time=stamp) for index, stamp in enumerate(nanoseconds)])
+        self.assertEqual(await self.texts({}, **{"from": at, "to": at + 1}), [[["1", "2"]]])
+
+    async def test_rows_are_in_the_order_of_their_time_then_of_their_arrival(self) -> None:
+        at = recent()
+        for text, stamp in (("c", at + 2), ("a1", at), ("b", at + 1), ("a2", at), ("a3", at)):
+            await self.write(event(text, time=stamp))
+        self.assertEqual(await self.texts({}), [[["a1", "a2", "a3", "b", "c"]]])
+
+    async def test_one_list_for_each_query_in_their_order(self) -> None:
+        await self.write(
+            event("a", host="h1"), event("b", host="h2"), b'stop,cluster=alex,hostname=h1 event="c"'
+        )
+        queries = [
+            {"host": "h2"},
+            {"host": "none"},
+            {"event": "stop"},
+            {"host": "h1"},
+            {"host": "", "event": None},
+        ]
+        found = await self.texts(*queries)
+        self.assertEqual(found, [[["b"]], [[]], [["c"]], [["a", "c"]], [["a", "b", "c"]]])
+        self.assertEqual(await self.texts(), [])
+
+    async def test_one_entry_for_each_pair_of_type_id_and_subtype_id(self) -> None:
+        for type_id in "01":
+            for subtype_id in "xy":
+                tags = f"cluster=alex,type=socket,type-id={type_id},stype=app,stype-id={subtype_id}"
+                await self.write(f'job,{tags} event="{type_id}{subtype_id}"'.encode())
+        await self.write(event("plain"))
+        asked = {"type-ids": ["1", 0, "7"], "subtype-ids": ["y", "x"]}
+        self.assertEqual(await self.texts(asked), [[["1y"], ["1x"], ["0y"], ["0x"], [], []]])
+        self.assertEqual(await self.texts({"type-ids": ["0"]}), [[["0x", "0y"]]])
+        self.assertEqual(await self.texts({"subtype-ids": ["x"], "type": "socket"}), [[["0x", "1x"]]])
+        self.assertEqual(await self.texts({"subtype": "app", "type-ids": []}), [[["0x", "0y", "1x", "1y"]]])
+
+    async def test_every_host_is_combined_with_every_query_and_that_is_echoed(self) -> None:
+        await self.write(*[event(f"{host} {kind}", host=host) for host in ("h1", "h2") for kind in "ab"])
+        asked = [{"event": "job"}, {"event": "stop", "host": "overridden"}]
+        answer = await self.query(*asked, **{"for-all-nodes": ["h2", "h1"]})
+        expanded = [{**query, "host": host} for host in ("h2", "h1") for query in asked]
+        self.assertEqual(list(answer.json), ["queries", "results"])
+        self.assertEqual(answer.json["queries"], expanded)
+        found = [[row["Event"] for row in entries[0]["data"]] for entries in answer.json["results"]]
+        self.assertEqual(found, [["h2 a", "h2 b"], [], ["h1 a", "h1 b"], []])
+        self.assertNotIn("queries", (await self.query({}, **{"for-all-nodes": []})).json)
+
+    async def test_logs(self) -> None:
+        await self.write(event("event"), b'note,cluster=alex,hostname=h log="log"')
+        self.assertEqual(
+            await self.texts({}, {"kind": "log"}, {"kind": "event"}), [[["event"]], [["log"]], [["event"]]]
+        )
+
+    async def test_an_unknown_cluster_has_nothing(self) -> None:
+        for name in ("nobody", 'x"; drop table y', "日本", "x" * 1000):
+            self.assertEqual(await self.texts({}, {}, cluster=name), [[[]], [[]]])
+
+    async def test_clusters_of_any_name_are_kept_apart(self) -> None:
+        names = ["my-cluster", "eventx", "x; drop table y", "日本", "a'b", 'a"b', "Alex", "alex"]
+        for name in names:
+            line = f'job,cluster={name.replace(" ", chr(92) + " ")} event="in {name.replace(chr(34), "")}"'
+            self.assertEqual((await self.write(line.encode())).status, 200, name)
+        for name in names:
+            self.assertEqual(await self.texts({}, cluster=name), [[[f"in {name.replace(chr(34), '')}"]]])
+
+    async def test_from_and_to_may_be_left_out(self) -> None:
+        await self.write(event("a"))
+        answer = await self.ask("POST", "/api/query", b'{"cluster": "alex", "queries": [{}]}')
+        (entry,) = answer.json["results"][0]
+        self.assertEqual([row["Event"] for row in entry["data"]], ["a"])
+        self.assertEqual(entry["from"], 0)
+        self.assertLess(abs(entry["to"] - time.time()), 60)
+
+    async def test_everything_that_is_wrong_is_named_with_its_place(self) -> None:
+        query = {"event": 1, "type": [], "type-ids": "0", "subtype-ids": ["a", None, True]}
+        wrong = {
+            "cluster": 7,
+            "from": "yesterday",
+            "to": 1.5,
+            "for-all-nodes": ["h1", {}],
+            "queries": [query, 3, {"kind": "metric"}, {"subtype": False}],
+        }
+        answer = await self.ask("POST", "/api/query/", json.dumps(wrong).encode())
+        self.assertEqual(answer.status, 400)
+        problems = answer.error.split("; ")
+        self.assertEqual(
+            sorted(problem.split(":")[0] for problem in problems),
+            sorted(
+                [
+                    *("cluster", "cluster", "from", "to", "for-all-nodes[1]", "queries[1]"),
+                    *("queries[0].event", "queries[0].type", "queries[0].type-ids", "queries[2].kind"),
+                    *("queries[0].subtype-ids[1]", "queries[0].subtype-ids[2]", "queries[3].subtype"),
+                ]
+            ),
+        )
+        self.assertIn('from: expected Unix seconds as an integer, got "yesterday"', problems)
+
+    async def test_keys_in_any_case(self) -> None:
+        await self.write(event("a", host="h1"), event("b", host="h2"))
+        body = b'{"Cluster": "alex", "FROM": 0, "Queries": [{"Host": "h2", "Kind": "event"}]}'
+        answer = await self.ask("POST", "/api/query/", body)
+        self.assertEqual([row["Event"] for row in answer.json["results"][0][0]["data"]], ["b"])
+
+    async def test_keys_that_are_not_known_are_refused_and_named(self) -> None:
+        answer = await self.query({"hots": "h1"}, {"host": "h1"}, **{"for_all_nodes": ["h1"]})
+        self.assertEqual(answer.status, 400)
+        self.assertEqual(
+            answer.error.split("; "),
+            [
+                '"for_all_nodes": unknown key, expected cluster, from, to, for-all-nodes or queries',
+                'queries[0]: "hots": unknown key, '
+                "expected event, host, type, subtype, type-ids, subtype-ids or kind",
+            ],
+        )
+
+    async def test_a_wrong_kind_hides_no_other_mistake(self) -> None:
+        for kind in ("metric", [], 0, False):
+            answer = await self.query({"kind": kind, "host": 1})
+            places = [problem.split(":")[0] for problem in answer.error.split("; ")]
+            self.assertEqual(places, ["queries[0].kind", "queries[0].host"])
+        for kind in (None, ""):
+            self.assertEqual((await self.query({"kind": kind})).status, 200)
+
+    async def test_a_number_of_thousands_of_digits(self) -> None:
+        answer = await self.ask("POST", "/api/query/", b'{"from": %s}' % (b"1" * 5000))
+        self.assertEqual(
+            (answer.status, answer.error),
+            (400, "failed to parse API request: a number has more than 100 digits"),
+        )
+
+    async def test_no_body_at_all(self) -> None:
+        for method in ("GET", "POST"):
+            said = (await self.ask(method, "/api/query/", b"")).error
+            self.assertIn("it has no body, expected JSON such as {", said)
+            example = said[said.index("{") :].encode()
+            self.assertEqual((await self.ask(method, "/api/query/", example)).status, 200)
+
+    async def test_bodies_that_are_no_query(self) -> None:
+        for body in (b"", b"{", b"[]", b"7", b"null", b'"x"', b"\xff", b"[" * 100_000):
+            answer = await self.ask("POST", "/api/query/", body)
+            self.assertEqual(answer.status, 400, body[:10])
+            self.assertTrue(answer.error.startswith("failed to parse API request: "))
+        for body in (
+            b"{}",
+            b'{"cluster": "", "queries": []}',
+            b'{"cluster": "a", "queries": [], "from": 2, "to": 1}',
+        ):
+            self.assertEqual((await self.ask("POST", "/api/query/", body)).status, 400)
+
+    async def test_numbers_and_names_beyond_all_bounds_are_the_clients_fault(self) -> None:
+        far = [{"from": 2**63}, {"to": -(2**70)}, {"to": 1e300}, {"cluster": "\ud800"}]
+        for more in far:
+            answer = await self.query({}, **more)
+            self.assertEqual(answer.status, 400, more)
+        self.assertEqual((await self.query({"host": "\ud800"})).status, 400)
+
+
+class LimitTests(ApiTestCase):
+    async def test_queries_of_a_request(self) -> None:
+        self.start(max_queries=4)
+        self.assertEqual((await self.query(*[{}] * 4)).status, 200)
+        too_many: Sequence[tuple[list[Any], dict[str, Any]]] = [
+            ([{}] * 5, {}),
+            ([{"type-ids": ["0", "1", "2"], "subtype-ids": ["0", "1"]}], {}),
+            ([{}], {"for-all-nodes": list("abcde")}),
+        ]
+        for queries, more in too_many:
+            answer = await self.query(*queries, **more)
+            self.assertEqual(
+                (answer.status, answer.error), (400, "the request becomes more than 4 queries (max_queries)")
+            )
+
+    async def test_rows_of_a_request(self) -> None:
+        self.start(max_rows=3)
+        at = recent()
+        await self.write(*[event(str(number), time=at) for number in range(5)])
+        (first,), (second,) = (await self.query({"event": "none"}, {})).json["results"]
+        self.assertNotIn("error", first)
+        self.assertEqual([row["Event"] for row in second["data"]], ["0", "1", "2"])
+        self.assertIn("these are not all: an answer has at most 3 rows (max_rows)", second["error"])
+        (first,), (second,) = (await self.query({}, {})).json["results"]
+        self.assertEqual((len(first["data"]), len(second["data"])), (3, 0))
+        self.assertIn("error", second)
+
+    async def test_the_time_a_query_may_take(self) -> None:
+        self.start(query_timeout="1ms")
+        storage = self.service.getServiceNamed("storage")
+        self.patch(storage, "pages", lambda selections, *, timeout, **more: fail(QueryTimeout(f"{timeout}")))
+        answer = await self.query({})
+        self.assertEqual(answer.status, 503)
+        self.assertIn("took longer than 0.001 s", answer.error)
+
+    async def test_a_slow_query_is_really_cut_off(self) -> None:
+        self.start(query_timeout="1ns")
+        await self.write(event("a"))
+        answer = await self.query(*[{}] * 900)
+        self.assertEqual(answer.status, 503)
+
+    async def test_bodies(self) -> None:
+        self.start(max_body=2000)
+        for path in ("/api/write/", "/api/query/"):
+            answer = await self.ask("POST", path, b"x" * 2001)
+            self.assertEqual(answer.status, 413)
+            self.assertEqual(answer.error, "the body is larger than 2000 bytes (max_body)")
+            self.assertEqual(answer.header("content-type"), "application/json")
+
+
+class ReadYourWritesTests(ApiTestCase):
+    """What came in before a query is in its answer, however it came in."""
+
+    def setUp(self) -> None:
+        self.start_with(storage={"flush_time": "60s"})
+
+    async def arrived(self, receiver: str, lines: int) -> None:
+        while (await self.stats())["receivers"][receiver]["received"] < lines:
+            pass
+
+    async def test_over_tcp(self) -> None:
+        client = await self.connect("TCP")
+        client.transport.write(event("a") + b"\n" + event("b") + b"\n")
+        await self.arrived("tcp", 2)
+        self.assertEqual((await self.stats())["receivers"]["tcp"]["waiting"], 2)
+        self.assertEqual(await self.texts({}), [[["a", "b"]]])
+        self.assertEqual((await self.stats())["receivers"]["tcp"]["stored"], 2)
+        client.transport.loseConnection()
+        await client.closed
+
+    async def test_over_udp(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(event("a"), ("127.0.0.1", self.ports["UDP"]))
+        await self.arrived("udp", 1)
+        self.assertEqual(await self.texts({}), [[["a"]]])
+
+
+class ErrorTests(ApiTestCase):
+    def setUp(self) -> None:
+        self.start()
+
+    async def test_whatever_the_answer_it_is_json(self) -> None:
+        asked = {
+            ("GET", "/api"): 404,
+            ("POST", "/api/write/x"): 404,
+            ("GET", "/api//stats"): 404,
+            ("GET", "/api/%ff"): 400,
+            ("GET", "/api/write/"): 405,
+            ("DELETE", "/api/query"): 405,
+            ("POST", "/api/stats"): 405,
+            ("POST", "/health"): 405,
+            ("PUT", "/ready/"): 405,
+            ("GET", "/swagger/"): 404,
+        }
+        for (method, path), status in asked.items():
+            answer = await self.ask(method, path)
+            self.assertEqual(
+                (answer.status, answer.header("content-type")), (status, "application/json"), path
+            )
+            self.assertTrue(answer.error)
+            self.assertIsNone(answer.header("location"))
+
+    async def test_json_ends_with_a_newline_and_nothing_else_does(self) -> None:
+        for method, path in (
+            ("GET", "/health"),
+            ("GET", "/api/stats"),
+            ("GET", "/nothing"),
+            ("PUT", "/health"),
+        ):
+            self.assertTrue((await self.ask(method, path)).body.endswith(b"}\n"))
+        self.assertTrue((await self.query({})).body.endswith(b"}\n"))
+        self.assertTrue((await self.write(b"bad")).body.endswith(b"}\n"))
+        self.assertEqual((await self.write(event("a"))).body, b"")
+
+    async def test_the_head_alone_says_how_long_the_body_would_be(self) -> None:
+        for path, status in (("/health", 200), ("/nothing", 404)):
+            whole = await self.ask("GET", path)
+            with capturedLogs() as logs:
+                answer = await self.ask("HEAD", path)
+            self.assertEqual((answer.status, answer.body), (status, b""))
+            self.assertEqual(answer.header("content-length"), str(len(whole.body)))
+            self.assertEqual(logs, [])
+
+    async def test_what_is_allowed_is_said(self) -> None:
+        self.assertEqual((await self.ask("GET", "/api/write/")).header("allow"), "POST")
+        self.assertEqual((await self.ask("PUT", "/api/query/")).header("allow"), "GET, HEAD, POST")
+
+    async def test_requests_that_hardly_are_any(self) -> None:
+        for start, host in (
+            (b"GET /health", b"a..b"),
+            (b"GET /health", b"\xff"),
+            (b"\xff\xfe /health", b"x"),
+        ):
+            client = await self.connect("REST")
+            client.transport.write(start + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+            await client.closed
+            self.assertRegex(client.received, rb"^HTTP/1.1 400 ", (start, host))
+            self.assertNotIn(b"<html", client.received)
+
+    async def test_an_internal_error_has_a_number_that_the_log_has_too(self) -> None:
+        storage = self.service.getServiceNamed("storage")
+        self.patch(storage, "pages", lambda *given, **more: fail(ZeroDivisionError("inside")))
+        with capturedLogs() as logs:
+            answer = await self.query({})
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(answer.header("content-type"), "application/json")
+        found = re.fullmatch(r"internal error ([0-9a-f]{12}), see the log", answer.error)
+        assert found is not None
+        self.assertTrue(any(found[1] in (formatEvent(entry) or "") for entry in logs))
+        self.assertNotIn(b"inside", answer.body)
+        self.assertNotIn(b"Traceback", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_a_database_that_cannot_be_read_is_503(self) -> None:
+        storage = self.service.getServiceNamed("storage")
+        self.patch(storage, "pages", lambda *given, **more: fail(StoreUnavailable("it is gone")))
+        answer = await self.query({})
+        self.assertEqual((answer.status, answer.error), (503, "the query failed: it is gone"))
+        self.assertEqual(answer.header("retry-after"), "5")
+
+
+class ProblemTests(ApiTestCase):
+    async def test_what_is_the_matter_besides_is_there_although_it_is_ready(self) -> None:
+        self.patch(OpenFiles, "problems", lambda files: ["too many files are open"])
+        self.start()
+        answer = await self.ask("GET", "/ready")
+        self.assertEqual(
+            (answer.status, answer.json), (200, {"status": "ok", "problems": ["too many files are open"]})
+        )
+
+
+class HealthTests(ApiTestCase):
+    def setUp(self) -> None:
+        self.start()
+
+    async def test_healthy_and_ready(self) -> None:
+        for path in ("/health", "/health/", "/ready", "/ready/"):
+            answer = await self.ask("GET", path)
+            self.assertEqual((answer.status, answer.json), (200, {"status": "ok"}))
+            self.assertEqual((await self.ask("HEAD", path)).status, 200)
+
+    async def test_while_nothing_can_be_stored_it_is_not_ready_and_says_why(self) -> None:
+        refused: Deferred[None] = Deferred()
+
+        def refuse(backend: object, messages: object, batch_id: object) -> Deferred[None]:
+            if not refused.called:
+                reactor.callLater(0, refused.callback, None)
+            return fail(StoreUnavailable("database or disk is full"))
+
+        with self.patched(refuse):
+            writing = Deferred.fromCoroutine(self.write(event("a")))
+            await refused
+            answer = await self.ask("GET", "/ready")
+            self.assertEqual(answer.status, 503)
+            self.assertEqual(answer.error, "cannot store: database or disk is full")
+            self.assertEqual(answer.header("retry-after"), "5")
+            self.assertEqual((await self.ask("GET", "/health")).status, 200)
+            answer = await self.write(event("b"))
+            self.assertEqual((answer.status, answer.header("retry-after")), (503, "5"))
+            self.assertIn("unavailable", (await self.stats())["manager"]["errors"])
+        self.assertEqual((await writing).status, 503)
+        while (await self.ask("GET", "/ready")).status != 200:
+            pass  # it finds out by itself
+        self.assertEqual((await self.write(event("c"))).status, 200)
+        self.assertEqual(await self.texts({}), [[["c"]]])
+
+    def patched(self, write: Any) -> Any:
+        patch = self.patch(SqliteBackend, "write", write)
+
+        class Patched:
+            def __enter__(self) -> None: ...
+
+            def __exit__(self, *what: object) -> None:
+                patch.restore()
+
+        return Patched()
+
+
+class StatsTests(ApiTestCase):
+    def setUp(self) -> None:
+        self.start()
+
+    async def test_the_shape(self) -> None:
+        await self.write(event("a"))
+        for path in ("/api/stats", "/api/stats/"):
+            stats = (await self.ask("GET", path)).json
+            for part in ("manager", "backend"):
+                self.assertEqual(set(stats[part]), {"errors", "status"})
+            expected = {"processed", "flushed", "write_batch", "timer_flushes", "query_flushes", "queries"}
+            self.assertLessEqual(expected, set(stats["manager"]["status"]))
+            self.assertLessEqual({"active_tables", "writes", "deletes"}, set(stats["backend"]["status"]))
+            self.assertEqual(
+                stats["info"], {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "24h"}
+            )
+            self.assertEqual(set(stats["receivers"]), {"tcp", "udp", "http", "api"})
+        self.assertEqual(stats["manager"]["status"]["processed"], 1)
+        self.assertEqual(stats["manager"]["status"]["flushed"], 1)
+
+    async def test_the_books_of_every_receiver_balance(self) -> None:
+        lines = [event("a"), event("b", cluster=None), b"bad", b"m,cluster=x value=1", event("old", time=1)]
+        lines += [
+            b'x,cluster=alex event="e",more=1,log="l"',
+            b'y,cluster=alex,method=GET control="c"',
+            b'n,cluster=alex log="l"',
+        ]
+        body = b"\n".join(lines)
+        client = await self.connect("TCP")
+        client.transport.write(body)
+        client.transport.loseConnection()
+        await client.closed
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(body, ("127.0.0.1", self.ports["UDP"]))
+        await self.write(body)
+        await treq.post(f"http://127.0.0.1:{self.ports['HTTP']}/", body, persistent=False)
+        await self.texts({})
+        accounts = (await self.stats())["receivers"]
+        while any(account["received"] < len(lines) or account["waiting"] for account in accounts.values()):
+            await deferLater(reactor, 0)
+            await self.texts({})
+            accounts = (await self.stats())["receivers"]
+        for account in accounts.values():
+            self.assertEqual(account["received"], len(lines))
+            self.assertEqual(account["stored"], 3)
+            self.assertEqual(account["rejected"], {"malformed": 1, "no_cluster": 1})
+            self.assertEqual(account["dropped"], {"metric": 1, "expired": 1, "control": 1})
+            self.assertEqual(account["fields_not_stored"], 2)

@@ -1,0 +1,119 @@
+"""Who has the next turn."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ccstore.pipeline import scheduler as pace
+from ccstore.pipeline.scheduler import LEAST_PIECE, TURN, Pace, TooMuch
+from tests.support.connections import Loopback
+
+
+class PaceTests(SynchronousTestCase):
+    """A turn of the reactor has time for one of each sort here."""
+
+    def setUp(self) -> None:
+        self.clock = Loopback()
+        self.pace = Pace(self.clock)
+        self.pace.turn()  # the first has its turn at once
+        self.clock.passes = TURN
+        self.had: list[str] = []
+
+    def ask(self, name: str, wrong: int = 0, since: int = 0) -> None:
+        self.pace.turn(wrong, since).addCallback(lambda _: self.had.append(name))
+
+    def insist(self, name: str, wrong: int) -> None:
+        """Ask again as long as something is left."""
+        since = self.pace.served
+
+        def had(_: None, wrong: int) -> None:
+            self.had.append(name)
+            if wrong > LEAST_PIECE:
+                again(wrong - LEAST_PIECE)
+
+        def again(wrong: int) -> None:
+            self.pace.turn(wrong, since).addCallback(had, wrong)
+
+        again(wrong)
+
+    def end(self) -> None:
+        """Until nobody waits."""
+        while self.clock.getDelayedCalls():
+            self.clock.turn()
+
+    def test_who_makes_no_mistakes_goes_first_come_first_served(self) -> None:
+        self.ask("a")
+        self.ask("b")
+        self.assertEqual(self.had, [])
+        self.clock.turn()
+        self.assertEqual(self.had, ["a"])
+        self.clock.turn()
+        self.assertEqual(self.had, ["a", "b"])
+
+    def test_as_many_at_a_time_as_there_is_time_for(self) -> None:
+        for name in "abcd":
+            self.ask(name)
+        self.clock.passes = 0.3 * TURN
+        self.clock.turn()
+        self.assertEqual(self.had, [*"abc"])
+
+    def test_whoever_makes_mistakes_has_a_turn_beside_any_number_of_others(self) -> None:
+        self.ask("wrong", 10)
+        for name in "abc":
+            self.ask(name)
+        self.clock.turn()
+        self.assertEqual(self.had, ["a", "wrong"])
+
+    def test_who_does_not_wait_for_those_who_make_mistakes(self) -> None:
+        self.clock.passes = 0.0
+        self.clock.turn()
+        self.pace.turn(10)
+        self.ask("wrong", 10)
+        self.clock.passes = TURN
+        self.clock.turn()
+        self.clock.passes = 0.0
+        self.ask("right")
+        self.assertIn("right", self.had)
+
+    def test_of_those_who_make_mistakes_one_is_done_with_before_the_next(self) -> None:
+        for name in "abc":
+            self.insist(name, 3 * LEAST_PIECE)
+        self.insist("d", LEAST_PIECE)
+        self.end()
+        self.assertEqual(self.had, [*"daaabbbccc"])
+
+    def test_nobody_waits_for_ever_for_those_who_have_less(self) -> None:
+        self.insist("large", 10 * LEAST_PIECE)
+        while "large" not in self.had:
+            self.insist("small", 2 * LEAST_PIECE)
+            self.clock.turn()
+            self.assertLess(len(self.had), 30)
+
+    def test_of_too_many_who_make_mistakes_whoever_would_go_last_is_sent_away(self) -> None:
+        self.patch(pace, "MOST_WRONG", 4 * pace._EACH)
+        waiting = {wrong: self.pace.turn(wrong) for wrong in (10, 3000, 20)}
+        self.pace.turn()  # one without a mistake is none of them
+        for each in waiting.values():
+            self.assertNoResult(each)
+        waiting[4000] = self.pace.turn(4000)
+        self.assertIsInstance(self.failureResultOf(waiting.pop(4000)).value, TooMuch)
+        self.pace.turn(30)
+        self.assertIsInstance(self.failureResultOf(waiting.pop(3000)).value, TooMuch)
+        self.end()
+        self.assertEqual([self.successResultOf(each) for each in waiting.values()], [None, None])
+        # There is room again, and for one alone in any case.
+        self.pace.turn()
+        large = self.pace.turn(10 * pace._EACH)
+        self.assertNoResult(large)
+        self.assertNoResult(self.pace.turn(10))
+        self.assertIsInstance(self.failureResultOf(large).value, TooMuch)
+
+    def test_the_time_is_for_all_who_ask(self) -> None:
+        self.end()
+        self.assertEqual(self.pace.share("a"), TURN)
+        self.pace.share("b")
+        self.pace.share("a")
+        self.clock.turn()
+        self.assertEqual(self.pace.share("a"), TURN / 2)
+        self.clock.turn()
+        self.assertEqual(self.pace.share("a"), TURN)

@@ -1,0 +1,298 @@
+"""Messages to store, and backends that are simpler than a database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.enterprise.adbapi import ConnectionPool
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from zope.interface import implementer
+
+from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
+from ccstore.message import Batch, Message, Series, StreamKey
+from ccstore.query import Matcher, Page, Row, Selection
+from ccstore.storage.queue import Bounds
+from ccstore.storage.reading.evaluate import evaluate
+from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.service import StorageService
+
+SECOND = 1_000_000_000
+#: A time for messages, in nanoseconds.
+NOW = 1_700_000_000 * SECOND
+
+
+def message(
+    text: str = "text",
+    time: int = NOW,
+    kind: Any = "event",
+    *,
+    cluster: str | None = "alex",
+    name: str = "job",
+    **tags: str,
+) -> Message:
+    """A message; a tag such as ``type-id`` is given as ``type_id``."""
+    named = {key.replace("_", "-"): value for key, value in tags.items()}
+    if cluster is not None:
+        named["cluster"] = cluster
+    return Message(Series(name, named, kind), text, time)
+
+
+def messages(texts: Sequence[str], time: int = NOW, **more: Any) -> Batch:
+    """Messages of one series with these texts, a nanosecond apart."""
+    first = message(**more)
+    return Batch.of(first._replace(text=text, time=time + index) for index, text in enumerate(texts))
+
+
+def read_at(connection: sqlite3.Connection, now: int) -> None:
+    """Let the views of an SQLite file be read at a time, in nanoseconds, instead of the present one."""
+    connection.create_function("julianday", 1, lambda _: now / 86_400e9 + 2440587.5)
+
+
+class PoolWithoutThreads(ConnectionPool):
+    """Does at once, and in this thread, what the real one does in others."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        more["cp_reactor"] = self
+        super().__init__(*arguments, **more)
+
+    def callWhenRunning(self, start: object) -> None:
+        """Never: there is nothing to start."""
+
+    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
+        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
+
+
+@implementer(IBackend)
+class MemoryBackend:
+    """Messages in lists: what any other backend does, said as simply as can be."""
+
+    name = "memory"
+    writers = 1
+
+    def __init__(self) -> None:
+        self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
+        self._ids = {"event": 0, "log": 0}
+        self._batches: set[int] = set()
+        self._streams: list[StreamKey] = []
+        self.is_open = False
+
+    def describe(self) -> str:
+        return "memory"
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        self.is_open = False
+        return succeed(None)
+
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`."""
+
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+        if not self.is_open:
+            return fail(StoreUnavailable("the database is closed"))
+        if batch_id in self._batches:
+            return succeed(None)
+        for message in messages:
+            try:
+                self._check(message)
+            except ValueError as error:
+                return fail(StoreError(str(error)))
+        if batch_id is not None:
+            self._batches.add(batch_id)
+        for message in messages:
+            self._ids[message.kind] += 1
+            self._stored[message.kind].append((self._ids[message.kind], message))
+        return succeed(None)
+
+    def _check(self, message: Message) -> None:
+        message.text.encode()
+        if message.series.cluster is None:
+            raise ValueError("no cluster")
+        if not -(2**63) <= message.time < 2**63:
+            raise ValueError("the time is out of range")
+
+    def read(self, question: Any, *, timeout: float) -> Deferred[Any]:
+        if not self.is_open:
+            return fail(StoreUnavailable("the database is closed"))
+        if timeout < 0:
+            return fail(QueryTimeout("the query took too long"))
+        pages = []
+        most = question.limits.rows
+        for selection in question.selections:
+            rows = [*self._rows(selection, question.cutoff)]
+            if not question.with_tags:
+                rows = [row._replace(stream=0, othertags=None) for row in rows]
+            limit = most if selection.limit is None else min(most, selection.limit)
+            streams = dict(enumerate(self._streams)) if question.with_tags else {}
+            page = Page(rows[:limit], len(rows) > limit, streams)
+            pages.append(page)
+            most -= len(page.rows)
+        return succeed(pages)
+
+    def _rows(self, selection: Selection, cutoff: int) -> Iterator[Row]:
+        """All rows of a selection that come behind its position, in its order."""
+        test = evaluate(selection)
+        rows = []
+        for kind in selection.kinds:
+            for number, message in self._stored[kind]:
+                series = message.series
+                is_seen = kind == "log" or message.time > cutoff
+                stream = series.stream
+                if is_seen and test(stream, series.othertags, message.time, message.text):
+                    if stream not in self._streams:
+                        self._streams.append(stream)
+                    place = self._streams.index(stream)
+                    rows.append(Row(message.time, kind, number, place, message.text, series.othertags))
+        rows.sort(key=lambda row: row.position, reverse=selection.is_newest_first)
+        after = selection.after
+        for row in rows:
+            if after is None or (row.position < after if selection.is_newest_first else row.position > after):
+                yield row
+
+    def expire(self, cutoff: int) -> Deferred[int]:
+        events = self._stored["event"]
+        self._stored["event"] = [stored for stored in events if stored[1].time > cutoff]
+        return succeed(len(events) - len(self._stored["event"]))
+
+    def tend(self, now: int) -> Deferred[None]:
+        return succeed(None)
+
+    def status(self) -> Figures:
+        return Figures(messages=gauge(sum(map(len, self._stored.values())), "Messages."))
+
+
+def asking(
+    cluster: str, kind: Any = "event", *, begin: int = -(2**63), end: int = 2**63 - 1, **labels: str | None
+) -> Selection:
+    """The oldest messages of a cluster and kind, up to and including ``end``, with these labels."""
+    names = {"typeid": "type-id", "stypeid": "stype-id"}
+    matchers = [
+        Matcher(names.get(label, label), "=", value) for label, value in labels.items() if value is not None
+    ]
+    return Selection((cluster,), (kind,), begin, end + 1, tuple(matchers), is_newest_first=False)
+
+
+def ask(
+    backend: Any, selections: Sequence[Selection], *, cutoff: int, max_rows: int, timeout: float
+) -> Deferred[Sequence[Page]]:
+    """A page for each selection, with time and text."""
+    pages: Deferred[Sequence[Page]] = backend.read(
+        Pages(selections, cutoff, Limits(max_rows), with_tags=False), timeout=timeout
+    )
+    return pages
+
+
+def storage_service(
+    backend: Any,
+    clock: Any,
+    *,
+    flush_time: float = 1.0,
+    batch_size: int = 100,
+    max_waiting: int = 1000,
+    largest: int = 8192,
+    size: int = 64 << 20,
+    **more: Any,
+) -> StorageService:
+    """A service that is not started yet."""
+    bounds = Bounds(max_waiting, batch_size, largest, size)
+    return StorageService(backend, clock, flush_time=flush_time, bounds=bounds, **more)
+
+
+@define(eq=False)
+class Call:
+    """A call of a backend's method that waits for the test to answer it."""
+
+    argument: Any
+    answer: Deferred[Any] = field(factory=Deferred)
+
+    def succeed(self, result: object = None) -> None:
+        self.answer.callback(result)
+
+    def fail(self, error: Exception) -> None:
+        self.answer.errback(error)
+
+
+@implementer(IBackend)
+class ScriptedBackend:
+    """Does nothing but write down what it is asked for; the test fires or fails the Deferreds.
+
+    :ivar writes: each with the messages as its argument.
+    :ivar batch_ids: of each of them.
+    :ivar queries: each with the question and the timeout.
+    :ivar cutoffs: those that :meth:`expire` was called with.
+    :ivar announced: the texts of what was announced, each time.
+    :ivar tended: the times that :meth:`tend` was called with.
+    :ivar expiring: gives what :meth:`expire` returns.
+    :ivar tending: gives what :meth:`tend` returns.
+    """
+
+    name = "scripted"
+    writers = 1
+
+    def __init__(self) -> None:
+        self.writes: list[Call] = []
+        self.batch_ids: list[int | None] = []
+        self.queries: list[Call] = []
+        self.cutoffs: list[int] = []
+        self.tended: list[int] = []
+        self.announced: list[list[str]] = []
+        self.expiring: Callable[[], Deferred[int]] = lambda: succeed(0)
+        self.tending: Callable[[], Deferred[None]] = lambda: succeed(None)
+        self.is_open = False
+
+    @property
+    def written(self) -> list[list[str]]:
+        """The texts of each batch."""
+        return [[message.text for message in call.argument] for call in self.writes]
+
+    def describe(self) -> str:
+        return "nowhere"
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def retain(self, retention: float) -> Deferred[None]:
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        self.is_open = False
+        return succeed(None)
+
+    def prepare(self, messages: Batch) -> None:
+        """See :meth:`IBackend.prepare`."""
+
+    def announce(self, parts: Sequence[Batch]) -> None:
+        """See :meth:`IBackend.announce`."""
+        self.announced.append([message.text for part in parts for message in part])
+
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+        self.writes.append(Call(messages))
+        self.batch_ids.append(batch_id)
+        return self.writes[-1].answer
+
+    def read(self, question: Any, *, timeout: float) -> Deferred[Any]:
+        self.queries.append(Call((question, timeout)))
+        return self.queries[-1].answer
+
+    def expire(self, cutoff: int) -> Deferred[int]:
+        self.cutoffs.append(cutoff)
+        return self.expiring()
+
+    def tend(self, now: int) -> Deferred[None]:
+        self.tended.append(now)
+        return self.tending()
+
+    def status(self) -> Figures:
+        return Figures(writes=counter(len(self.writes), "Batches."))
