@@ -15,6 +15,9 @@ from ccstore.message import COLUMN_TAGS, INT64_MAX, INT64_MIN, STORED_KINDS, Kin
 #: Labels of streams, in the order of :data:`ccstore.message.StreamKey`. Every other tag is a label, too.
 STREAM_LABELS: Final = ("cluster", "kind", "name", *COLUMN_TAGS)
 
+#: Before the name of a tag, it is the label of that tag, whatever other labels are called so.
+TAG_PREFIX: Final = "tag."
+
 _CURSOR: Final = struct.Struct(">BqBq")
 _CURSOR_VERSION: Final = 1
 
@@ -51,17 +54,22 @@ class Position(NamedTuple):
         return position
 
 
+def _as_tuple(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 @frozen
 class Matcher:
     """A condition on a label: one of :data:`STREAM_LABELS`, or any other tag.
 
-    :ivar op: ``=~`` and ``!~`` take a regular expression (RE2) that has to match the whole value.
-    :ivar value: a label that a message lacks is the empty string.
+    :ivar op: with ``=`` it has one of the values, with ``!=`` none of them. With ``=~`` and ``!~`` the values
+        are regular expressions (RE2), of which one, or none, matches the whole value of the label.
+    :ivar values: a label that a message lacks is the empty string. One value may be given by itself.
     """
 
     label: str
     op: Literal["=", "!=", "=~", "!~"]
-    value: str
+    values: tuple[str, ...] = field(converter=_as_tuple)
 
 
 @frozen
@@ -70,7 +78,8 @@ class TextCondition:
 
     :ivar op: ``matches`` takes a regular expression (RE2) that may match anywhere.
     :ivar value: what is looked for.
-    :ivar ignores_case: upper and lower case are the same.
+    :ivar ignores_case: upper and lower case are the same; for a text to be found that is ASCII, only the
+        letters of ASCII are looked at so.
     """
 
     op: Literal["contains", "lacks", "matches", "fails"]

@@ -16,16 +16,16 @@ from klein.resource import KleinResource
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
-from werkzeug.routing import RequestRedirect
+from werkzeug.exceptions import HTTPException
 
 from ccstore import __version__
 from ccstore.api.auth import Access, Gate
+from ccstore.api.failures import answer_failures
 from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
+from ccstore.api.reading_routes import ReadingRoutes
 from ccstore.config import ApiConfig
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
@@ -41,7 +41,6 @@ from ccstore.web import (
     body_of,
     bytes_pieces,
     header,
-    internal_error,
     json_pieces,
     later,
     stream,
@@ -104,6 +103,7 @@ class Api:
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
+        self._reading: ReadingRoutes | None = None
         self.reconfigure(config)
         self.intake = intake
         self._store = store
@@ -111,11 +111,15 @@ class Api:
         self._samples = samples
         self._problems = problems
         self._outgoing = Outgoing()
+        reading = ReadingRoutes(config, store, clock, self._outgoing, intake.pace.turn)
+        self._reading = reading
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
+        if self._reading is not None:
+            self._reading.reconfigure(config)
 
     @app.route("/", methods=["GET"])
     async def home(self, request: IRequest) -> bytes:
@@ -185,6 +189,13 @@ class Api:
             raise later(f"the query failed: {error}") from None
         with self._outgoing.hold(await self._size_of(pages)):
             return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
+
+    @app.route("/api/v1", branch=True)
+    def reading(self, request: IRequest) -> KleinResource:
+        """Everything else that can be asked."""
+        self.gate.check(request, "read")
+        assert self._reading is not None
+        return KleinResource(self._reading.app)
 
     async def _size_of(self, pages: Sequence[Page]) -> int:
         """Characters of their texts."""
@@ -263,31 +274,8 @@ class Api:
         request.setHeader(b"content-security-policy", _POLICY.encode())
         return await self._stream(request, bytes_pieces(content), kind.encode())
 
-    # -- errors
 
-    @app.handle_errors(WebError)
-    def web_error(self, request: IRequest, failure: Failure) -> bytes:
-        error = failure.value
-        assert isinstance(error, WebError)
-        return answer(request, error.status, error.body(), error.headers)
-
-    @app.handle_errors(HTTPException)
-    def routing_error(self, request: IRequest, failure: Failure) -> bytes:
-        error: Any = failure.value
-        if isinstance(error, RequestRedirect):
-            error = NotFound()
-        headers = {}
-        text = "nothing here, / shows what there is"
-        if isinstance(error, MethodNotAllowed):
-            allowed = sorted(error.valid_methods or ())
-            headers = {"allow": ", ".join(allowed)}
-            text = f"the method is not allowed here, {' and '.join(allowed)} are"
-        return answer(request, error.code, WebError(error.code, text).body(), headers)
-
-    @app.handle_errors(Exception)
-    def unexpected_error(self, request: IRequest, failure: Failure) -> bytes:
-        error = internal_error(self.log, failure, request)
-        return answer(request, error.status, error.body())
+answer_failures(Api.app)
 
 
 class ApiResource(KleinResource):

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from twisted.python.usage import UsageError
 
-from ccstore.client import hostlist
+from ccstore import hostlist
 from ccstore.client.absent import explain
 from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
 from ccstore.client.server import Server, ServerOptions, connect

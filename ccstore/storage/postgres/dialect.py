@@ -7,6 +7,7 @@ from typing import Final
 
 from ccstore.message import Kind
 from ccstore.storage.postgres.arrays import numbers as array
+from ccstore.storage.postgres.arrays import texts
 from ccstore.storage.reading.dialect import Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -47,6 +48,16 @@ class PostgresDialect:
 
     def contains(self, text: str, what: str) -> str:
         return f"position({what} in {text}) > 0"
+
+    def contains_any_case(self, text: str, what: str) -> str:
+        return f'position(lower({what} COLLATE "C") in lower({text} COLLATE "C")) > 0'
+
+    def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
+        listed = f"{values.bind(texts(wanted))}::text[]"
+        if column in _INDEXED:
+            beginnings = f"{values.bind(texts([*{value[:64] for value in wanted}]))}::text[]"
+            return f"({column} = ANY({listed}) AND left({column}, 64) = ANY({beginnings}))"
+        return f"{column} = ANY({listed})"
 
     def equals(self, column: str, what: str) -> str:
         if column in _INDEXED:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from json.encoder import encode_basestring as _quoted
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Matcher, Selection
+from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.dialect import Dialect
 from ccstore.storage.reading.evaluate import row_test, stream_test, tag_of
@@ -33,6 +33,17 @@ class Streams(NamedTuple):
         return self.numbers is None and self.condition is None
 
 
+#: Values of a tag up to which a statement looks for each of them.
+_FEW: Final = 20
+
+
+def _is_for_sql(condition: TextCondition) -> bool:
+    """Whether a statement decides it: parts of texts, and no regular expressions."""
+    if condition.op not in ("contains", "lacks"):
+        return False
+    return not condition.ignores_case or condition.value.isascii()
+
+
 class Conditions:
     """A selection, divided.
 
@@ -47,17 +58,15 @@ class Conditions:
         regexes = [each for each in of_streams if each.op not in ("=", "!=")]
         self._stream_test = stream_test(regexes) if regexes else None
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
-        in_python = [each for each in selection.texts if each.op != "contains" or each.ignores_case]
+        in_python = [each for each in selection.texts if not _is_for_sql(each)]
         self.row_test = row_test(of_tags, in_python) if of_tags or in_python else None
         # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
         self._in_tags = [
-            f"{_quoted(tag_of(each))}: {_quoted(each.value)}"
+            [f"{_quoted(tag_of(each))}: {_quoted(value)}" for value in each.values]
             for each in of_tags
-            if each.op == "=" and each.value
+            if each.op == "=" and "" not in each.values and len(each.values) <= _FEW
         ]
-        self._in_text = [
-            each.value for each in selection.texts if each.op == "contains" and not each.ignores_case
-        ]
+        self._in_text = [each for each in selection.texts if _is_for_sql(each)]
 
     @property
     def needs_tags(self) -> bool:
@@ -66,10 +75,15 @@ class Conditions:
 
     def of_rows(self, values: Values) -> list[str]:
         """Conditions on each row."""
-        contains = self._dialect.contains
-        return [contains("othertags", values.bind(each)) for each in self._in_tags] + [
-            contains("text", values.bind(each)) for each in self._in_text
-        ]
+        found = []
+        for parts in self._in_tags:
+            any_of = [self._dialect.contains("othertags", values.bind(part)) for part in parts]
+            found.append(any_of[0] if len(any_of) == 1 else f"({' OR '.join(any_of)})")
+        for each in self._in_text:
+            contains = self._dialect.contains_any_case if each.ignores_case else self._dialect.contains
+            condition = contains("text", values.bind(each.value))
+            found.append(condition if each.op == "contains" else f"NOT ({condition})")
+        return found
 
     def streams(self) -> Reading[Streams]:
         """Find the streams, unless all are meant."""
@@ -102,12 +116,22 @@ class Conditions:
 
     def _plain_condition(self, matcher: Matcher, values: Values) -> str:
         column = LABEL_COLUMNS[matcher.label]
-        if not matcher.value:
+        is_equal = matcher.op == "="
+        parts = []
+        wanted = [value for value in dict.fromkeys(matcher.values) if value]
+        if len(wanted) == 1:
+            value = values.bind(wanted[0])
+            parts.append(self._dialect.equals(column, value) if is_equal else f"{column} <> {value}")
+        elif wanted:
+            among = self._dialect.is_among(column, wanted, values)
+            parts.append(among if is_equal else f"NOT ({among})")
+        if len(wanted) < len(set(matcher.values)):
             # What a message lacks is the empty string.
-            return f"({column} IS NULL OR {column} = '')" if matcher.op == "=" else f"{column} <> ''"
-        if matcher.op == "=":
-            return self._dialect.equals(column, values.bind(matcher.value))
-        return f"({column} IS NULL OR {column} <> {values.bind(matcher.value)})"
+            parts.append(f"({column} IS NULL OR {column} = '')" if is_equal else f"{column} <> ''")
+            return f"({' OR '.join(parts)})" if is_equal else f"({' AND '.join(parts)})"
+        if not parts:
+            return "1 = 0" if is_equal else "1 = 1"
+        return parts[0] if is_equal else f"({column} IS NULL OR {parts[0]})"
 
 
 def streams_of(numbers: list[int], dialect: Dialect) -> Reading[dict[int, StreamKey]]:

@@ -73,8 +73,14 @@ class Dialect(Protocol):
     def contains(self, text: str, what: str) -> str:
         """A condition: one text contains another, to the letter."""
 
+    def contains_any_case(self, text: str, what: str) -> str:
+        """The same for what is ASCII, whose letters are found in upper and lower case."""
+
     def equals(self, column: str, what: str) -> str:
         """A condition: a column of streams has this value, which an index may help to find."""
+
+    def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
+        """A condition: a column of streams has one of these values, of which there may be many."""
 
     def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
         """The rows of some tables, as what stands behind FROM.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
+from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher, Selection, TextCondition
 from ccstore.regex import compile_regex
 
 _PLACES = {label: place for place, label in enumerate(STREAM_LABELS)}
@@ -14,13 +15,18 @@ _PLACES = {label: place for place, label in enumerate(STREAM_LABELS)}
 
 def value_test(matcher: Matcher) -> Callable[[str], bool]:
     """Whether a value of a label meets a condition; raises :class:`ValueError` for a wrong expression."""
-    wanted = matcher.value
+    is_wanted = matcher.op in ("=", "=~")
     if matcher.op in ("=", "!="):
-        is_equal = matcher.op == "="
-        return lambda value: (value == wanted) is is_equal
-    fullmatch = compile_regex(wanted).fullmatch
-    has_to_match = matcher.op == "=~"
-    return lambda value: (fullmatch(value.encode()) is not None) is has_to_match
+        wanted = frozenset(matcher.values)
+        return lambda value: (value in wanted) is is_wanted
+    matches = [compile_regex(pattern).fullmatch for pattern in matcher.values]
+
+    @lru_cache(4096)
+    def test(value: str) -> bool:
+        encoded = value.encode()
+        return any(match(encoded) is not None for match in matches) is is_wanted
+
+    return test
 
 
 def text_test(condition: TextCondition) -> Callable[[str], bool]:
@@ -30,6 +36,10 @@ def text_test(condition: TextCondition) -> Callable[[str], bool]:
         search = compile_regex(condition.value, ignores_case=condition.ignores_case).search
         return lambda text: (search(text.encode()) is not None) is is_wanted
     if condition.ignores_case:
+        if condition.value.isascii():
+            # Lower case of bytes is that of ASCII, as in the databases.
+            lower = condition.value.lower().encode()
+            return lambda text: (lower in text.encode().lower()) is is_wanted
         folded = condition.value.casefold()
         return lambda text: (folded in text.casefold()) is is_wanted
     part = condition.value
@@ -79,4 +89,4 @@ def evaluate(selection: Selection) -> Callable[[StreamKey, str | None, int, str]
 
 def tag_of(matcher: Matcher) -> str:
     """The tag that a matcher is about; ``tag.name`` is the tag of that name, which is no label."""
-    return matcher.label.removeprefix("tag.")
+    return matcher.label.removeprefix(TAG_PREFIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
@@ -66,8 +67,15 @@ class SqliteDialect:
     def contains(self, text: str, what: str) -> str:
         return f"instr({text}, {what})"
 
+    def contains_any_case(self, text: str, what: str) -> str:
+        # lower() is for ASCII alone, as that of bytes in Python; LIKE would stop at a NUL.
+        return f"instr(lower({text}), lower({what}))"
+
     def equals(self, column: str, what: str) -> str:
         return f"{column} = {what}"
+
+    def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
+        return f"{column} IN (SELECT value FROM json_each({values.bind(json.dumps(wanted))}))"
 
     def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
         arms = " UNION ALL ".join([f"SELECT {columns} FROM {table} WHERE {within}" for table in tables])

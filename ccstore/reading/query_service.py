@@ -1,0 +1,111 @@
+"""Questions that take more than one page of a selection, or less."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+from attrs import evolve, frozen
+
+from ccstore.interfaces import IMessageStore
+from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher, Page, Position, Row, Selection
+
+#: Rows of the first page of an export, and of all others: whoever wants few has them soon.
+_FIRST_ROWS: Final = 500
+_EXPORT_ROWS: Final = 10_000
+
+
+@frozen
+class Found:
+    """A message, with its stream as :class:`Page` has it."""
+
+    row: Row
+    page: Page
+
+    def same(self, labels: Sequence[str]) -> list[Matcher]:
+        """Conditions: these labels have the values that they have here."""
+        row = self.row
+        known = dict(zip(STREAM_LABELS, self.page.streams[row.stream], strict=True))
+        tags = json.loads(row.othertags) if row.othertags else {}
+        return [
+            Matcher(label, "=", known.get(label, tags.get(label.removeprefix(TAG_PREFIX))) or "")
+            for label in labels
+        ]
+
+
+@frozen
+class Context:
+    """What stands around a message: before it and behind it, both the oldest first."""
+
+    before: Page
+    found: Found
+    behind: Page
+
+
+class QueryService:
+    """Asks the store.
+
+    :param timeout: seconds that a single answer of the store may take.
+    """
+
+    def __init__(self, store: IMessageStore, *, timeout: float) -> None:
+        self._store = store
+        self.timeout = timeout
+
+    async def page(self, selection: Selection, *, max_rows: int) -> Page:
+        """The first page of a selection."""
+        (page,) = await self._pages([selection], max_rows)
+        return page
+
+    async def export(self, selection: Selection) -> AsyncGenerator[Page, None]:
+        """All of a selection, page by page; each page is a question of its own.
+
+        So it holds no transaction open, and what comes in meanwhile and stands behind is given, too.
+        """
+        left = selection.limit
+        rows = _FIRST_ROWS
+        while left is None or left > 0:
+            limit = rows if left is None else min(rows, left)
+            page = await self.page(evolve(selection, limit=limit), max_rows=limit)
+            yield page
+            if not page.is_cut or not page.rows:
+                return
+            if left is not None:
+                left -= len(page.rows)
+            selection = evolve(selection, after=page.rows[-1].position)
+            rows = _EXPORT_ROWS
+
+    async def message(self, position: Position) -> Found | None:
+        """The message at a position; None if there is none, or no longer."""
+        page = await self.page(_at(position), max_rows=1)
+        if not page.rows or page.rows[0].position != position:
+            return None
+        return Found(page.rows[0], page)
+
+    async def context(self, found: Found, selection: Selection, before: int, after: int) -> Context:
+        """The messages of a selection that stand around a message, whatever else has its time."""
+        position = found.row.position
+        pages = await self._pages(
+            [
+                evolve(selection, after=position, is_newest_first=is_newest_first, limit=count)
+                for is_newest_first, count in ((True, before), (False, after))
+            ],
+            before + after,
+        )
+        older, newer = pages
+        return Context(evolve(older, rows=[*reversed(older.rows)]), found, newer)
+
+    async def _pages(self, selections: Sequence[Selection], max_rows: int) -> Sequence[Page]:
+        return await self._store.pages(selections, max_rows=max_rows, timeout=self.timeout)
+
+
+def _at(position: Position) -> Selection:
+    return Selection(
+        kinds=(position.kind,),  # type: ignore[arg-type]  # decoded from a cursor
+        begin=position.time,
+        end=position.time + 1,
+        is_newest_first=False,
+        limit=1,
+        after=position._replace(id=position.id - 1),
+    )
