@@ -16,7 +16,7 @@ from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Page, Selection
+from ccstore.query import Counting, Counts, Page, Selection
 
 if TYPE_CHECKING:
     from ccstore.storage.reading.dialect import Question
@@ -74,6 +74,12 @@ class IMessageStore(Interface):
         :param timeout: seconds, after which the Deferred fails with :class:`QueryTimeout`.
         :param with_tags: the rows have their streams and other tags, and not only time and text.
         """
+
+    def counts(counting: Counting, *, timeout: float) -> Deferred[Counts]:
+        """How many messages there are, from a view as that of :meth:`pages`."""
+
+    def known(label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
+        """Values of a label of streams, of which there may be more than ``most``."""
 
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""

@@ -18,6 +18,9 @@ STREAM_LABELS: Final = ("cluster", "kind", "name", *COLUMN_TAGS)
 #: Before the name of a tag, it is the label of that tag, whatever other labels are called so.
 TAG_PREFIX: Final = "tag."
 
+#: A label to count by: all tags that are none of :data:`STREAM_LABELS`, as a JSON object.
+ALL_TAGS: Final = "tag.*"
+
 _CURSOR: Final = struct.Struct(">BqBq")
 _CURSOR_VERSION: Final = 1
 
@@ -108,6 +111,47 @@ class Selection:
     is_newest_first: bool = True
     limit: int | None = None
     after: Position | None = None
+
+
+@frozen
+class Counting:
+    """How many messages of a selection there are; its order, limit and position do not matter.
+
+    :ivar by: labels; messages that have the same values are counted together.
+    :ivar step: nanoseconds; messages of the same step are counted together. None if that is all of them.
+    :ivar origin: a time at which a step begins.
+    """
+
+    selection: Selection
+    by: tuple[str, ...] = ()
+    step: int | None = None
+    origin: int = 0
+
+
+class Count(NamedTuple):
+    """Messages that are counted together.
+
+    :ivar by: the values of the labels; an empty one is a label that they lack.
+    :ivar start: of their step, in ns; None without steps.
+    :ivar oldest: time of the first of them, in ns, as is ``newest`` of the last.
+    """
+
+    by: tuple[str, ...]
+    start: int | None
+    messages: int
+    oldest: int
+    newest: int
+
+
+@frozen
+class Counts:
+    """What was counted.
+
+    :ivar is_cut: there are too many different ones, and some of them are left out.
+    """
+
+    counts: Sequence[Count]
+    is_cut: bool = False
 
 
 class Row(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import re2
@@ -27,3 +28,8 @@ def compile_regex(pattern: str, *, ignores_case: bool = False) -> Any:
         reason = error.args[0] if error.args else ""
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         raise ValueError(f"{pattern[:60]!r} is no regular expression: {said[:100]}") from None
+
+
+def quote(text: str) -> str:
+    """The regular expression that matches this text and nothing else."""
+    return re.escape(text)

@@ -20,6 +20,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from ccstore import __version__
+from ccstore.api.answering import Answering
 from ccstore.api.auth import Access, Gate
 from ccstore.api.failures import answer_failures
 from ccstore.api.home import POLICY, Home
@@ -32,6 +33,7 @@ from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.network.listening import address_of
 from ccstore.pipeline.intake import Intake
 from ccstore.query import Page
+from ccstore.reading.query_service import QueryService
 from ccstore.web import (
     JSON,
     Outgoing,
@@ -103,23 +105,22 @@ class Api:
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
-        self._reading: ReadingRoutes | None = None
-        self.reconfigure(config)
         self.intake = intake
         self._store = store
         self._figures = figures
         self._samples = samples
         self._problems = problems
         self._outgoing = Outgoing()
-        reading = ReadingRoutes(config, store, clock, self._outgoing, intake.pace.turn)
-        self._reading = reading
+        service = QueryService(store, timeout=config.query_timeout)
+        self._answering = Answering(config, service, clock, self._outgoing, intake.pace.turn)
+        self._reading = ReadingRoutes(self._answering)
+        self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
-        if self._reading is not None:
-            self._reading.reconfigure(config)
+        self._answering.reconfigure(config)
 
     @app.route("/", methods=["GET"])
     async def home(self, request: IRequest) -> bytes:
@@ -194,7 +195,6 @@ class Api:
     def reading(self, request: IRequest) -> KleinResource:
         """Everything else that can be asked."""
         self.gate.check(request, "read")
-        assert self._reading is not None
         return KleinResource(self._reading.app)
 
     async def _size_of(self, pages: Sequence[Page]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from klein import Klein
 from twisted.python.failure import Failure
@@ -15,9 +15,12 @@ from ccstore.web import WebError, answer, internal_error
 
 def answer_failures(app: Klein) -> None:
     """Let the routes of a class with a ``log`` answer their failures as errors in JSON."""
-    app.handle_errors(WebError)(_web_error)
-    app.handle_errors(HTTPException)(_routing_error)
-    app.handle_errors(Exception)(_unexpected_error)
+    for kind, handler in (
+        (WebError, _web_error),
+        (HTTPException, _routing_error),
+        (Exception, _unexpected_error),
+    ):
+        app.handle_errors(kind)(cast(Any, handler))
 
 
 def _web_error(routes: Any, request: IRequest, failure: Failure) -> bytes:

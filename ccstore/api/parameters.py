@@ -16,7 +16,7 @@ from ccstore import hostlist
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX, INT64_MIN, STORED_KINDS, Kind
 from ccstore.moments import parse_moment
 from ccstore.query import TAG_PREFIX, Matcher, Position, Selection, TextCondition
-from ccstore.regex import compile_regex
+from ccstore.regex import compile_regex, quote
 from ccstore.web import WebError, from_json
 
 _T = TypeVar("_T")
@@ -190,7 +190,7 @@ class Parameters:
                 expected = _one_of([*LABELS, f"{TAG_PREFIX}…"])
                 self.problems.append(f"{name}: expected {expected}, got {_shown(word)}")
             else:
-                found.append(_label(word))
+                found.append(label_of(word))
         return found
 
     def moment(self, name: str, default: int) -> int:
@@ -213,7 +213,7 @@ class Parameters:
         for name in self._given:
             bare = name.removesuffix("!")
             if bare in LABELS or bare.startswith(TAG_PREFIX):
-                matchers += self._matchers(_label(bare), name, is_wanted=name == bare)
+                matchers += self._matchers(label_of(bare), name, is_wanted=name == bare)
         clusters: tuple[str, ...] = ()
         for matcher in matchers:
             if matcher.label == CLUSTER_TAG and matcher.op == "=" and not clusters:
@@ -292,7 +292,7 @@ class Parameters:
         return tuple(found)
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
     """The label that a parameter is about; tags that have a label of their own are that."""
     bare = name.removeprefix(TAG_PREFIX)
     if name.startswith(TAG_PREFIX) and bare not in COLUMN_TAGS and bare != CLUSTER_TAG:
@@ -302,7 +302,7 @@ def _label(name: str) -> str:
 
 def _pattern(value: str) -> str:
     """The regular expression of a pattern, in which ``*`` stands for any characters."""
-    return "(?s)" + ".*".join(re.escape(part) for part in value.split("*"))
+    return "(?s)" + ".*".join(quote(part) for part in value.split("*"))
 
 
 def _one_of(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.interfaces import IMessageStore
-from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher, Page, Position, Row, Selection
+from ccstore.query import STREAM_LABELS, TAG_PREFIX, Counting, Counts, Matcher, Page, Position, Row, Selection
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
 _FIRST_ROWS: Final = 500
@@ -95,6 +95,14 @@ class QueryService:
         )
         older, newer = pages
         return Context(evolve(older, rows=[*reversed(older.rows)]), found, newer)
+
+    async def counts(self, counting: Counting) -> Counts:
+        """How many messages there are."""
+        return await self._store.counts(counting, timeout=self.timeout)
+
+    async def known(self, label: str, *, most: int) -> Sequence[str]:
+        """Values of a label of streams, of which there may be more."""
+        return await self._store.known(label, most=most, timeout=self.timeout)
 
     async def _pages(self, selections: Sequence[Selection], max_rows: int) -> Sequence[Page]:
         return await self._store.pages(selections, max_rows=max_rows, timeout=self.timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
@@ -23,15 +23,19 @@ from ccstore.interfaces import (
     StoreUnavailable,
 )
 from ccstore.message import Batch
-from ccstore.query import Page, Selection
+from ccstore.query import Counting, Counts, Page, Selection
 from ccstore.storage.committer import Committer
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.queue import Bounds, Queue
+from ccstore.storage.reading.counts import CountsQuestion, KnownValues
+from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.retention import cutoff_at
 from ccstore.storage.spool import Spool
 from ccstore.timing import nanoseconds
+
+_T = TypeVar("_T")
 
 _TEND_EVERY: Final = 1.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
@@ -213,7 +217,17 @@ class StorageService(Service):
         self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
     ) -> Deferred[Sequence[Page]]:
         """See :meth:`IMessageStore.pages`."""
-        return Deferred.fromCoroutine(self._pages(selections, Limits(max_rows), timeout, with_tags))
+        question = Pages(selections, self._cutoff(), Limits(max_rows), with_tags)
+        return Deferred.fromCoroutine(self._read(question, timeout))
+
+    def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
+        """See :meth:`IMessageStore.counts`."""
+        question = CountsQuestion(counting, self._cutoff())
+        return Deferred.fromCoroutine(self._read(question, timeout))
+
+    def known(self, label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
+        """See :meth:`IMessageStore.known`."""
+        return Deferred.fromCoroutine(self._read(KnownValues(label, most), timeout))
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
@@ -268,15 +282,12 @@ class StorageService(Service):
 
     # -- reading
 
-    async def _pages(
-        self, selections: Sequence[Selection], limits: Limits, timeout: float, with_tags: bool
-    ) -> Sequence[Page]:
-        self._counts["queries"] += len(selections)
+    async def _read(self, question: Question[_T], timeout: float) -> _T:
+        self._counts["queries"] += question.count
         await self._catch_up()
-        question = Pages(selections, self._cutoff(), limits, with_tags)
         committer = self._committer
         try:
-            pages: Sequence[Page] = await self._backend.read(question, timeout=timeout)
+            answer: _T = await self._backend.read(question, timeout=timeout)
         except QueryTimeout:
             raise
         except StoreError as error:
@@ -286,7 +297,7 @@ class StorageService(Service):
             if is_news and committer.warnings.check(("query", str(error))) is not None:
                 self.log.error("a query failed: {reason}", reason=error)
             raise
-        return pages
+        return answer
 
     async def _catch_up(self) -> None:
         """Wait until what is accepted now is committed.

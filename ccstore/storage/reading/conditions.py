@@ -28,9 +28,19 @@ class Streams(NamedTuple):
     def are_none(self) -> bool:
         return self.numbers is not None and not self.numbers
 
-    @property
-    def are_all(self) -> bool:
-        return self.numbers is None and self.condition is None
+    def as_conditions(self, dialect: Dialect, values: Values) -> tuple[list[str], str | None]:
+        """Conditions on each row that an index helps with, and one that is better put outside, or None.
+
+        See :meth:`Dialect.rows`.
+        """
+        if self.numbers is not None and len(self.numbers) <= dialect.fetching.streams:
+            return [dialect.streams_are("stream", self.numbers, values)], None
+        if self.condition is not None:
+            chosen = f"SELECT id FROM {dialect.streams} WHERE {self.condition(values)}"
+            return [], f"stream IN ({chosen})"
+        if self.numbers is not None:
+            return [], dialect.streams_are_among("stream", self.numbers, values)
+        return [], None
 
 
 #: Values of a tag up to which a statement looks for each of them.
@@ -48,6 +58,7 @@ class Conditions:
     """A selection, divided.
 
     :ivar row_test: what is left to be asked of each row, see :func:`row_test`; None if that is nothing.
+    :ivar has_text_test: it looks at texts.
     """
 
     def __init__(self, selection: Selection, dialect: Dialect) -> None:
@@ -60,9 +71,10 @@ class Conditions:
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
         in_python = [each for each in selection.texts if not _is_for_sql(each)]
         self.row_test = row_test(of_tags, in_python) if of_tags or in_python else None
+        self.has_text_test = bool(in_python)
         # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
         self._in_tags = [
-            [f"{_quoted(tag_of(each))}: {_quoted(value)}" for value in each.values]
+            [f"{_quoted(tag_of(each.label))}: {_quoted(value)}" for value in each.values]
             for each in of_tags
             if each.op == "=" and "" not in each.values and len(each.values) <= _FEW
         ]

@@ -56,7 +56,7 @@ def row_test(
     matchers: Sequence[Matcher], texts: Sequence[TextCondition]
 ) -> Callable[[str | None, str], bool]:
     """Whether the other tags of a row, as JSON, and its text meet all of these."""
-    of_tags = [(tag_of(matcher), value_test(matcher)) for matcher in matchers]
+    of_tags = [(tag_of(matcher.label), value_test(matcher)) for matcher in matchers]
     of_text = [*map(text_test, texts)]
 
     def test(othertags: str | None, text: str) -> bool:
@@ -87,6 +87,6 @@ def evaluate(selection: Selection) -> Callable[[StreamKey, str | None, int, str]
     return test
 
 
-def tag_of(matcher: Matcher) -> str:
-    """The tag that a matcher is about; ``tag.name`` is the tag of that name, which is no label."""
-    return matcher.label.removeprefix(TAG_PREFIX)
+def tag_of(label: str) -> str:
+    """The tag that a label is about; ``tag.name`` is the tag of that name, which is no label."""
+    return label.removeprefix(TAG_PREFIX)

@@ -36,6 +36,17 @@ class Expired:
     cutoff: int
     marks: Sequence[tuple[int, int]] = ()
 
+    def span(self, selection: Selection, kind: Kind) -> tuple[int, int]:
+        """First and last time (ns) at which a selection may have messages of a kind."""
+        begin = max(selection.begin, self.cutoff + 1) if kind == "event" else selection.begin
+        return begin, selection.end - 1
+
+    def conditions(self, kind: Kind) -> list[str]:
+        """Conditions on each row of a kind."""
+        if kind != "event":
+            return []
+        return [f"(time > {cutoff} OR id >= {below})" for cutoff, below in self.marks]
+
 
 @frozen
 class Pages:
@@ -59,19 +70,24 @@ class Pages:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pages = []
         rows, size = self.limits.rows, self.limits.size
-        expired = Expired(self.cutoff)
-        if any("event" in selection.kinds for selection in self.selections):
-            expired = Expired(self.cutoff, (yield from dialect.marks(self.cutoff + 1)))
+        expired = yield from expired_by(self.cutoff, self.selections, dialect)
         for selection in self.selections:
             limits = Limits(rows, size)
-            page = yield from _PageReading(selection, dialect, expired, limits, self.with_tags).page()
+            page = yield from PageReading(selection, dialect, expired, limits, self.with_tags).page()
             rows -= len(page.rows)
             size -= sum(len(row.text) for row in page.rows)
             pages.append(page)
         return pages
 
 
-class _PageReading:
+def expired_by(cutoff: int, selections: Sequence[Selection], dialect: Dialect) -> Reading[Expired]:
+    """What has expired by a cutoff (ns), as far as it matters to these selections."""
+    if any("event" in selection.kinds for selection in selections):
+        return Expired(cutoff, (yield from dialect.marks(cutoff + 1)))
+    return Expired(cutoff)
+
+
+class PageReading:
     """Reads the page of one selection."""
 
     def __init__(
@@ -131,11 +147,8 @@ class _PageReading:
 
     def _bounds(self, kind: Kind, after: Position | None) -> tuple[int, int, int]:
         """First and last time of what comes behind a position, and the id it comes behind at that time."""
-        selection = self._selection
-        begin, end = selection.begin, selection.end - 1
-        if kind == "event":
-            begin = max(begin, self._expired.cutoff + 1)
-        is_newest_first = selection.is_newest_first
+        begin, end = self._expired.span(self._selection, kind)
+        is_newest_first = self._selection.is_newest_first
         first_id = INT64_MAX if is_newest_first else -1
         if after is not None:
             # At the position's own time, a kind is either through, or not begun, or somewhere between.
@@ -191,22 +204,12 @@ class _PageReading:
         else:
             order, rest = "time, id", f"(time > {begin} OR id > {behind})"
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
-        if part.kind == "event":
-            where += [f"(time > {cutoff} OR id >= {below})" for cutoff, below in self._expired.marks]
-        columns = ", ".join(self._columns)
-        needed, outside = columns, None
-        if streams.are_all:
-            pass
-        elif streams.numbers is not None and len(streams.numbers) <= self._fetching.streams:
-            where.insert(0, dialect.streams_are("stream", streams.numbers, values))
-        else:
-            if streams.condition is not None:
-                chosen = f"SELECT id FROM {dialect.streams} WHERE {streams.condition(values)}"
-                outside = f"stream IN ({chosen})"
-            else:
-                outside = dialect.streams_are_among("stream", streams.numbers or (), values)
-            if "stream" not in self._columns:
-                needed += ", stream"
+        where += self._expired.conditions(part.kind)
+        columns = needed = ", ".join(self._columns)
+        probed, outside = streams.as_conditions(dialect, values)
+        where[:0] = probed
+        if outside is not None and "stream" not in self._columns:
+            needed += ", stream"
         source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
         return Statement(
             f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}", values.given, self._columns

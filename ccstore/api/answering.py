@@ -1,0 +1,74 @@
+"""What all answers of the reading side are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.iweb import IRequest
+
+from ccstore.api.parameters import Parameters, given_in
+from ccstore.config import ApiConfig
+from ccstore.interfaces import QueryTimeout, StoreError
+from ccstore.reading.query_service import QueryService
+from ccstore.timing import nanoseconds
+from ccstore.web import Outgoing, WebError, body_of, later, stream, text_pieces
+
+_T = TypeVar("_T")
+
+
+class Answering:
+    """The way from a request to the store and back.
+
+    :param turn: fires when there is time to make a piece of an answer, see :meth:`Pace.turn`.
+    :ivar config: the configuration that holds at the moment.
+    """
+
+    def __init__(
+        self,
+        config: ApiConfig,
+        service: QueryService,
+        clock: IReactorTime,
+        outgoing: Outgoing,
+        turn: Callable[[], Deferred[None]],
+    ) -> None:
+        self.config = config
+        self.service = service
+        self.outgoing = outgoing
+        self.turn = turn
+        self._clock = clock
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self.config = config
+        self.service.timeout = config.query_timeout
+
+    def now(self) -> int:
+        """The time in nanoseconds."""
+        return nanoseconds(self._clock.seconds())
+
+    def parameters(self, request: IRequest, more: Collection[str] = ()) -> Parameters:
+        """The parameters of a request.
+
+        :param more: names of those of the call, besides those that choose messages.
+        """
+        with body_of(request, self.config.max_body) as body:
+            given = given_in(request, body)
+        return Parameters(given, self.now(), more)
+
+    async def asked(self, question: Awaitable[_T]) -> _T:
+        """The answer of the store, whose errors become those of the request."""
+        try:
+            return await question
+        except QueryTimeout:
+            most = self.config.query_timeout
+            text = f"the query took longer than {most:g} s: ask for less time or fewer hosts"
+            raise WebError(503, text) from None
+        except StoreError as error:
+            raise later(f"the query failed: {error}") from None
+
+    async def answer(self, request: IRequest, parts: Iterable[str]) -> bytes:
+        """Answer with JSON, of which these are the parts."""
+        return await stream(request, text_pieces(parts), turn=self.turn)

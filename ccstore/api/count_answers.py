@@ -1,0 +1,233 @@
+"""Answers that count messages: by time, by labels, by stream."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from attrs import evolve
+from twisted.web.iweb import IRequest
+
+from ccstore.api.answering import Answering
+from ccstore.api.notices import notice_of
+from ccstore.api.parameters import LABELS, Parameters, label_of
+from ccstore.durations import parse_duration, show_duration
+from ccstore.message import INT64_MAX, INT64_MIN
+from ccstore.moments import show_moment
+from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
+from ccstore.regex import quote
+from ccstore.timing import SECOND, nanoseconds
+from ccstore.web import WebError, json_pieces, stream
+
+#: What is looked at if nobody says since when.
+_DAY: Final = 86400 * SECOND
+_BUCKETS: Final = 100
+_MOST_BUCKETS: Final = 10_000
+_TOP: Final = 10
+_LIMIT: Final = 1000
+_MOST: Final = 100_000
+#: Lengths of steps that people can read off an axis, in seconds.
+_STEPS: Final = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400, 28 * 86400, 364 * 86400),
+)
+_CUT: Final = "there are too many different values: ask for less time, or choose fewer messages"
+
+
+class CountAnswers:
+    """Counts of a selection."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._service = answering.service
+
+    async def histogram(self, request: IRequest) -> bytes:
+        """Counts by time, and by a label as well."""
+        answering = self._answering
+        parameters = answering.parameters(request, ("step", "buckets", "by", "top"))
+        selection = self._selection(parameters)
+        by = parameters.labels("by")
+        top = parameters.number("top", _TOP, most=1000)
+        step = self._step(parameters, selection)
+        parameters.check()
+        # The days of a step begin as they do in UTC.
+        counts = await self._counts(Counting(selection, tuple(by), step))
+        groups: dict[tuple[str, ...], dict[int, int]] = {}
+        for count in counts.counts:
+            assert count.start is not None
+            groups.setdefault(count.by, {})[count.start] = count.messages
+        ranked = sorted(groups, key=lambda each: (-sum(groups[each].values()), each))
+        series = [
+            _series(dict(zip(map(_called, by), each, strict=True)), groups[each]) for each in ranked[:top]
+        ]
+        if len(ranked) > top:
+            rest: Counter[int] = Counter()
+            for each in ranked[top:]:
+                rest.update(groups[each])
+            series.append({**_series(None, rest), "other": len(ranked) - top})
+        total = sum(count.messages for count in counts.counts)
+        answer = {"step": show_duration(step / SECOND), "total": total, "series": series}
+        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
+
+    async def values(self, request: IRequest, label: str) -> bytes:
+        """The values of a label with their counts."""
+        parameters = self._answering.parameters(request, ("prefix", "limit"))
+        selection = self._selection(parameters)
+        if label not in LABELS and not label.startswith(TAG_PREFIX):
+            expected = ", ".join([*LABELS, f"{TAG_PREFIX}{label[:40]}"])
+            raise WebError(404, f"there is no label {label[:60]!r}, there are {expected}")
+        prefix = parameters.one("prefix", str, "")
+        limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
+        parameters.check()
+        wanted = label_of(label)
+        if prefix:
+            matcher = Matcher(wanted, "=~", f"(?s){quote(prefix)}.*")
+            selection = evolve(selection, matchers=(*selection.matchers, matcher))
+        counts = await self._counts(Counting(selection, (wanted,)))
+        found = {count.by[0]: count.messages for count in counts.counts}
+        without = found.pop("", 0)
+        ranked = sorted(found, key=lambda value: (-found[value], value))
+        answer = {
+            "values": [{"value": value, "count": found[value]} for value in ranked[:limit]],
+            "without": without,
+        }
+        cut = f"there are {len(ranked)} values" if len(ranked) > limit else None
+        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not found)
+
+    async def labels(self, request: IRequest) -> bytes:
+        """The labels that messages have."""
+        parameters = self._answering.parameters(request)
+        selection = self._selection(parameters)
+        parameters.check()
+        streams = await self._counts(Counting(selection, STREAM_LABELS))
+        tags = await self._counts(Counting(selection, (ALL_TAGS,)))
+        found: Counter[str] = Counter()
+        for count in streams.counts:
+            for label, value in zip(STREAM_LABELS, count.by, strict=True):
+                found[_called(label)] += count.messages if value else 0
+        for count in tags.counts:
+            for tag in json.loads(count.by[0] or "{}"):
+                found[f"{TAG_PREFIX}{tag}"] += count.messages
+        answer = {"labels": [{"label": label, "count": number} for label, number in found.items() if number]}
+        is_cut = streams.is_cut or tags.is_cut
+        return await self._answer(request, selection, answer, is_cut, is_empty=not answer["labels"])
+
+    async def streams(self, request: IRequest) -> bytes:
+        """The streams, each with what it has."""
+        parameters = self._answering.parameters(request, ("limit",))
+        selection = parameters.selection()
+        limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
+        parameters.check()
+        counts = await self._counts(Counting(selection, STREAM_LABELS))
+        ranked = sorted(counts.counts, key=lambda count: count.by)
+        answer = {"streams": [_described(count, STREAM_LABELS) for count in ranked[:limit]]}
+        cut = f"there are {len(ranked)} streams" if len(ranked) > limit else None
+        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not ranked)
+
+    async def clusters(self, request: IRequest) -> bytes:
+        """The clusters, each with what it has."""
+        parameters = self._answering.parameters(request)
+        selection = parameters.selection()
+        parameters.check()
+        counts = await self._counts(Counting(selection, ("cluster", "kind")))
+        clusters: dict[str, dict[str, int]] = {}
+        for count in counts.counts:
+            cluster, kind = count.by
+            known = clusters.setdefault(
+                cluster, {"oldest": INT64_MAX, "newest": INT64_MIN, "event": 0, "log": 0}
+            )
+            known[kind] += count.messages
+            known["oldest"] = min(known["oldest"], count.oldest)
+            known["newest"] = max(known["newest"], count.newest)
+        answer = {
+            "clusters": [
+                {
+                    "cluster": cluster,
+                    "count": known["event"] + known["log"],
+                    "events": known["event"],
+                    "logs": known["log"],
+                    "first": show_moment(known["oldest"]),
+                    "last": show_moment(known["newest"]),
+                }
+                for cluster, known in sorted(clusters.items())
+            ]
+        }
+        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not clusters)
+
+    # -- what they share
+
+    def _selection(self, parameters: Parameters) -> Selection:
+        return parameters.selection(begin=self._answering.now() - _DAY)
+
+    async def _counts(self, counting: Counting) -> Counts:
+        return await self._answering.asked(self._service.counts(counting))
+
+    async def _answer(
+        self,
+        request: IRequest,
+        selection: Selection,
+        answer: Mapping[str, object],
+        is_cut: bool,
+        cut: str | None = None,
+        *,
+        is_empty: bool,
+    ) -> bytes:
+        notice = None
+        if is_empty:
+            notice = await self._answering.asked(notice_of(selection, self._service))
+        whole = {**answer, "cut": _CUT if is_cut else cut, "notice": notice}
+        return await stream(request, json_pieces(whole), turn=self._answering.turn)
+
+    def _step(self, parameters: Parameters, selection: Selection) -> int:
+        """The length of a step in nanoseconds, which is a good one to read if only their number is given."""
+        end = min(selection.end, max(self._answering.now(), selection.begin + 1))
+        span = max(end - selection.begin, 1)
+        if parameters.is_given("step") and parameters.is_given("buckets"):
+            parameters.problems.append("step: expected either step or buckets, got both")
+        buckets = parameters.number("buckets", _BUCKETS, least=1, most=_MOST_BUCKETS)
+        longest = nanoseconds(_STEPS[-1])
+        nice = next((nanoseconds(step) for step in _STEPS if nanoseconds(step) * buckets >= span), longest)
+        step = parameters.one("step", _read_step, nice)
+        if parameters.is_given("step") and step * _MOST_BUCKETS < span:
+            least = show_duration(-(-span // _MOST_BUCKETS // SECOND) or 1)
+            parameters.problems.append(
+                f"step: expected at least {least} for so long a time, got more steps than {_MOST_BUCKETS}"
+            )
+        return step
+
+
+def _read_step(text: str) -> int:
+    step = nanoseconds(parse_duration(f"{text}s" if text.isdigit() else text))
+    if step < 10**6:
+        raise ValueError(f"expected a duration of at least 1ms, such as 60s or 1h, got {text[:40]!r}")
+    return step
+
+
+def _called(label: str) -> str:
+    """How a label is called outside."""
+    return "host" if label == "hostname" else label
+
+
+def _series(by: Mapping[str, str] | None, points: Mapping[int, int]) -> dict[str, object]:
+    return {
+        "by": by,
+        "total": sum(points.values()),
+        "points": [[_seconds(start), points[start]] for start in sorted(points)],
+    }
+
+
+def _seconds(start: int) -> float:
+    return start // SECOND if start % SECOND == 0 else start / SECOND
+
+
+def _described(count: Count, labels: Sequence[str]) -> dict[str, object]:
+    known: Iterable[tuple[str, str]] = zip(labels, count.by, strict=True)
+    return {
+        **{label: value for label, value in known if value},
+        "count": count.messages,
+        "first": show_moment(count.oldest),
+        "last": show_moment(count.newest),
+    }

@@ -1,0 +1,145 @@
+"""Answers that have messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, cast
+
+from attrs import evolve
+from twisted.web.iweb import IRequest
+
+from ccstore.api.answering import Answering
+from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, writer
+from ccstore.api.notices import notice_of
+from ccstore.api.parameters import Parameters
+from ccstore.message import Kind
+from ccstore.query import Page, Position, Selection
+from ccstore.reading.query_service import Found
+from ccstore.web import WebError, header, stream, text_pieces
+from ccstore.web.places import Places
+
+#: Messages of an answer, if nobody says how many.
+_LIMIT: Final = 100
+#: Messages around another one, likewise.
+_AROUND: Final = 20
+_MOST_AROUND: Final = 1000
+
+
+class MessageAnswers:
+    """Messages of a selection, one message, and what stands around it.
+
+    :param exports: places for answers that go on to the end of a selection.
+    """
+
+    def __init__(self, answering: Answering, exports: Places) -> None:
+        self._answering = answering
+        self._service = answering.service
+        self._exports = exports
+
+    async def messages(self, request: IRequest, kinds: Sequence[Kind]) -> bytes:
+        """Messages of these kinds: a page of them as JSON, or all of them in another format."""
+        more = ("order", "limit", "cursor", "format", "spreadsheet", "end")
+        parameters = self._answering.parameters(request, more)
+        format = _format(request, parameters)
+        is_for_spreadsheets = parameters.flag("spreadsheet")
+        has_end = parameters.flag("end")
+        limit = _LIMIT if format == "json" else None
+        selection = parameters.ordered(parameters.selection(kinds), limit=limit)
+        parameters.check()
+        if format == "json":
+            return await self._page(request, selection)
+        with self._exports.take():
+            pieces = self._export(selection, format, is_for_spreadsheets, has_end)
+            return await stream(request, pieces, turn=self._answering.turn, content_type=FORMATS[format])
+
+    async def message(self, request: IRequest, number: str) -> bytes:
+        """The message with an id."""
+        self._answering.parameters(request).check()
+        found = await self._find(number)
+        return await self._answering.answer(request, [as_object(found.row, found.page), "\n"])
+
+    async def context(self, request: IRequest, number: str) -> bytes:
+        """The messages around the one with an id, in the order of time."""
+        parameters = self._answering.parameters(request, ("before", "after", "same"))
+        before = parameters.number("before", _AROUND, most=_MOST_AROUND)
+        after = parameters.number("after", _AROUND, most=_MOST_AROUND)
+        selection = parameters.selection()
+        same = parameters.labels("same")
+        parameters.check()
+        found = await self._find(number)
+        selection = evolve(selection, matchers=(*selection.matchers, *found.same(same)))
+        around = await self._answering.asked(self._service.context(found, selection, before, after))
+        pages = [around.before, Page([found.row], streams=found.page.streams), around.behind]
+        more = {
+            "place": len(around.before.rows),
+            "is_first": not around.before.is_cut,
+            "is_last": not around.behind.is_cut,
+        }
+        return await self._answering.answer(request, _as_list(pages, more))
+
+    async def _find(self, number: str) -> Found:
+        try:
+            position = Position.decode(number)
+        except ValueError:
+            raise WebError(404, f"{number[:60]!r} is no id of a message") from None
+        found = await self._answering.asked(self._service.message(position))
+        if found is None:
+            raise WebError(404, "this message is not, or no longer, in the store")
+        return found
+
+    async def _page(self, request: IRequest, selection: Selection) -> bytes:
+        answering = self._answering
+        max_rows = answering.config.max_rows
+        page = await answering.asked(self._service.page(selection, max_rows=max_rows))
+        cut = cursor = notice = None
+        if page.is_cut:
+            is_as_asked = len(page.rows) == selection.limit
+            why = "the limit" if is_as_asked else "the most that an answer may have"
+            cut = f"{why} is {len(page.rows)} messages: the cursor goes on behind them"
+            cursor = page.rows[-1].position.encode()
+        elif not page.rows:
+            notice = await answering.asked(notice_of(selection, self._service))
+        with answering.outgoing.hold(sum(len(row.text) for row in page.rows)):
+            more = {"cursor": cursor, "cut": cut, "notice": notice}
+            return await answering.answer(request, _as_list([page], more))
+
+    async def _export(
+        self, selection: Selection, format: Format, is_for_spreadsheets: bool, has_end: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """All of a selection, in pieces."""
+        form = writer(format, is_for_spreadsheets=is_for_spreadsheets)
+        if form.begin:
+            yield form.begin.encode()
+        count = 0
+        async with aclosing(self._service.export(selection)) as pages:
+            while (page := await self._answering.asked(anext(pages, None))) is not None:
+                count += len(page.rows)
+                for piece in text_pieces(form.lines(page)):
+                    yield piece
+        if has_end and format == "ndjson":
+            yield json.dumps({"end": {"messages": count}}).encode() + b"\n"
+
+
+def _format(request: IRequest, parameters: Parameters) -> Format:
+    if parameters.is_given("format"):
+        return cast(Format, parameters.choice("format", [*FORMATS], "json"))
+    for accepted in (header(request, "accept") or "").split(","):
+        kind = accepted.partition(";")[0].strip().lower()
+        if kind in ACCEPTED:
+            return ACCEPTED[kind]
+    return "json"
+
+
+def _as_list(pages: Sequence[Page], more: Mapping[str, object]) -> Iterator[str]:
+    """A JSON object with messages and other members."""
+    before = '{"messages":['
+    for page in pages:
+        for text in writer("json").lines(page):
+            yield before
+            yield text
+            before = ","
+    if before != ",":
+        yield before
+    yield f"],{json.dumps(more, ensure_ascii=False, separators=(',', ':'))[1:]}\n"

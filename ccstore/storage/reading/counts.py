@@ -1,0 +1,193 @@
+"""Counting the rows of a selection, by time and by labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import evolve, frozen
+
+from ccstore.message import Kind, StreamKey
+from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Row
+from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.conditions import Conditions, Streams
+from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.evaluate import row_test, tag_of
+from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+#: Groups of one statement, above which its answer is cut.
+_MOST_GROUPS: Final = 200_000
+#: Rows that are looked at in one go where no statement can count them.
+_ROWS: Final = 20_000
+
+
+@frozen
+class CountsQuestion:
+    """A question: how many messages there are.
+
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    """
+
+    counting: Counting
+    cutoff: int
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    def reading(self, dialect: Dialect) -> Reading[Counts]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        expired = yield from expired_by(self.cutoff, [self.counting.selection], dialect)
+        return (yield from _CountReading(self.counting, dialect, expired).counts())
+
+
+@frozen
+class KnownValues:
+    """A question: the values of a label of streams, whether or not there are messages of them at the moment.
+
+    :ivar most: so many of them are given.
+    """
+
+    label: str
+    most: int
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    def reading(self, dialect: Dialect) -> Reading[list[str]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        column = LABEL_COLUMNS[self.label]
+        sql = f"SELECT DISTINCT {column} FROM {dialect.streams} WHERE {column} IS NOT NULL LIMIT {self.most}"
+        found = yield Statement(sql, (), (column,))
+        return [value for (value,) in found]
+
+
+class _CountReading:
+    """Counts one selection."""
+
+    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired) -> None:
+        self._counting = counting
+        self._selection = counting.selection
+        self._dialect = dialect
+        self._expired = expired
+        self._conditions = Conditions(counting.selection, dialect)
+        of_tags = [each for each in counting.selection.matchers if each.label not in STREAM_LABELS]
+        # Many rows have the same other tags, so that these are looked at once for all of them.
+        self._test = row_test(of_tags, ()) if of_tags else None
+        self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
+        needs_tags = of_tags or len(self._names) < len(counting.by)
+        self._rest = tuple(
+            name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
+        )
+        self._groups: dict[tuple[tuple[str, ...], int | None], Count] = {}
+        self._is_cut = False
+
+    def counts(self) -> Reading[Counts]:
+        """The counts."""
+        streams = yield from self._conditions.streams()
+        if streams.are_none:
+            pass
+        elif self._conditions.has_text_test:
+            yield from self._row_by_row()
+        else:
+            for kind in self._selection.kinds:
+                yield from self._in_groups(kind, streams)
+        return Counts([*self._groups.values()], self._is_cut)
+
+    # -- by statements
+
+    def _in_groups(self, kind: Kind, streams: Streams) -> Reading[None]:
+        begin, end = self._expired.span(self._selection, kind)
+        if begin > end:
+            return
+        for part in (yield from self._dialect.parts(kind, begin, end, is_newest_first=True)):
+            found = yield self._statement(part, streams, begin, end)
+            self._is_cut |= len(found) > _MOST_GROUPS
+            for row in found[:_MOST_GROUPS]:
+                *group, number, oldest, newest = row
+                labels = group[: len(self._names)]
+                rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
+                tags = rest.get("othertags")
+                if self._test is None or self._test(tags, ""):
+                    self._add(self._values(labels, tags), rest.get("start"), int(number), oldest, newest)
+
+    def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
+        """The rows of a part, in groups of those that are counted together."""
+        dialect = self._dialect
+        values = Values(dialect.placeholder)
+        where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
+        where += self._conditions.of_rows(values)
+        where += self._expired.conditions(part.kind)
+        probed, outside = streams.as_conditions(dialect, values)
+        needed = ["stream", "time", *(name for name in self._rest if name != "start")]
+        source = dialect.rows(", ".join(needed), part.tables, " AND ".join([*probed, *where]), outside)
+        # By its number first: a stream is looked up once for each group, and not for each row.
+        chosen = [self._start() if name == "start" else name for name in self._rest]
+        inner = (
+            f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n, min(time) AS oldest,"
+            f" max(time) AS newest FROM {source} GROUP BY {', '.join(['stream', *self._rest])}"
+        )
+        groups = [*(f"s.{name}" for name in self._names), *(f"r.{name}" for name in self._rest)]
+        by = f" GROUP BY {', '.join(groups)}" if groups else " HAVING count(*) > 0"
+        sql = (
+            f"SELECT {', '.join([*groups, 'sum(r.n) AS n'])}, min(r.oldest) AS oldest,"
+            f" max(r.newest) AS newest FROM ({inner}) r JOIN {dialect.streams} s ON s.id = r.stream{by}"
+            f" LIMIT {_MOST_GROUPS + 1}"
+        )
+        return Statement(sql, values.given, (*self._names, *self._rest, "n", "oldest", "newest"))
+
+    def _start(self) -> str:
+        """The beginning of the step of a row, also before the epoch."""
+        step, origin = self._counting.step, self._counting.origin
+        assert step is not None
+        return f"time - (((time - {origin % step}) % {step}) + {step}) % {step} AS start"
+
+    def _values(self, names: Sequence[str | None], othertags: str | None) -> tuple[str, ...]:
+        if len(self._names) == len(self._counting.by):
+            return tuple(name or "" for name in names)
+        left = iter(names)
+        tags = json.loads(othertags) if othertags else {}
+        return tuple(
+            (next(left) or "")
+            if label in LABEL_COLUMNS
+            else (othertags or "")
+            if label == ALL_TAGS
+            else tags.get(tag_of(label), "")
+            for label in self._counting.by
+        )
+
+    # -- by looking at each
+
+    def _row_by_row(self) -> Reading[None]:
+        selection = evolve(self._selection, limit=_ROWS, after=None)
+        while True:
+            limits = Limits(_ROWS)
+            page = yield from PageReading(selection, self._dialect, self._expired, limits, True).page()
+            for row in page.rows:
+                self._add_row(row, page.streams[row.stream])
+            if not page.is_cut:
+                return
+            selection = evolve(selection, after=page.rows[-1].position)
+
+    def _add_row(self, row: Row, stream: StreamKey) -> None:
+        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
+        names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
+        step, start = self._counting.step, None
+        if step is not None:
+            start = row.time - (row.time - self._counting.origin) % step
+        self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
+
+    def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
+        before = self._groups.get((by, start))
+        if before is not None:
+            number += before.messages
+            oldest, newest = min(oldest, before.oldest), max(newest, before.newest)
+        elif len(self._groups) >= _MOST_GROUPS:
+            self._is_cut = True
+            return
+        self._groups[by, start] = Count(by, start, number, oldest, newest)
