@@ -16,7 +16,7 @@ from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.message import Batch
-from ccstore.query import Counting, Counts, Page, Selection
+from ccstore.query import Arrival, Counting, Counts, Page, Selection
 
 if TYPE_CHECKING:
     from ccstore.storage.reading.dialect import Question
@@ -78,6 +78,17 @@ class IMessageStore(Interface):
     def counts(counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """How many messages there are, from a view as that of :meth:`pages`."""
 
+    def last_arrival(*, timeout: float) -> Deferred[Arrival]:
+        """How far messages have come in."""
+
+    def arrivals(
+        selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int, timeout: float
+    ) -> Deferred[Page]:
+        """The messages of a selection that came in after one moment and not after another, in that order.
+
+        Events come before logs.
+        """
+
     def known(label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
         """Values of a label of streams, of which there may be more than ``most``."""
 
@@ -119,8 +130,11 @@ class IBackend(Interface):
         is written or nothing at all, it must be as if it had not been called.
         """
 
-    def write(messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         """Commit all of these messages or none. To write none tells whether it would be possible.
+
+        Fires with the id of the last of them, by kind; the others of that kind have the ids before it. A kind
+        whose ids are not known is left out.
 
         Fails with :class:`StoreUnavailable` if it may succeed later, or :class:`StoreError` if never; with
         :class:`CommitUnknown` if the same batch has to be offered again to know.

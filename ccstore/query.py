@@ -23,6 +23,8 @@ ALL_TAGS: Final = "tag.*"
 
 _CURSOR: Final = struct.Struct(">BqBq")
 _CURSOR_VERSION: Final = 1
+_ARRIVAL: Final = struct.Struct(">Bqq")
+_ARRIVAL_VERSION: Final = 2
 
 
 class Position(NamedTuple):
@@ -40,15 +42,13 @@ class Position(NamedTuple):
     def encode(self) -> str:
         """As a cursor: text that can stand in a URL, and that only this program has to understand."""
         kind = STORED_KINDS.index(self.kind)
-        raw = _CURSOR.pack(_CURSOR_VERSION, self.time, kind, self.id)
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        return _as_text(_CURSOR.pack(_CURSOR_VERSION, self.time, kind, self.id))
 
     @classmethod
     def decode(cls, cursor: str) -> Position:
         """Undo :meth:`encode`; raises :class:`ValueError` for anything else."""
         try:
-            raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-            version, time, kind, number = _CURSOR.unpack(raw)
+            version, time, kind, number = _CURSOR.unpack(_from_text(cursor))
             if version != _CURSOR_VERSION:
                 raise ValueError(cursor)
             position = cls(time, STORED_KINDS[kind], number)
@@ -59,6 +59,47 @@ class Position(NamedTuple):
 
 def _as_tuple(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+class Arrival(NamedTuple):
+    """How far a store has been followed, in the order in which messages came in.
+
+    :ivar event: the id of the last event, as ``log`` is that of the last log.
+    """
+
+    event: int
+    log: int
+
+    def of(self, kind: str) -> int:
+        """The id of the last message of a kind."""
+        return self.log if kind == "log" else self.event
+
+    def after(self, kind: str, number: int) -> Arrival:
+        """As far as this, and to a message with this id."""
+        return self._replace(log=number) if kind == "log" else self._replace(event=number)
+
+    def encode(self) -> str:
+        """As a cursor, see :meth:`Position.encode`."""
+        return _as_text(_ARRIVAL.pack(_ARRIVAL_VERSION, *self))
+
+    @classmethod
+    def decode(cls, cursor: str) -> Arrival:
+        """Undo :meth:`encode`; raises :class:`ValueError` for anything else."""
+        try:
+            version, event, log = _ARRIVAL.unpack(_from_text(cursor))
+        except (binascii.Error, struct.error, ValueError):
+            version = None
+        if version != _ARRIVAL_VERSION:
+            raise ValueError(f"{cursor[:60]!r} is no cursor of a tail that this store has given")
+        return cls(event, log)
+
+
+def _as_text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _from_text(cursor: str) -> bytes:
+    return base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
 
 
 @frozen

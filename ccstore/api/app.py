@@ -33,6 +33,8 @@ from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.network.listening import address_of
 from ccstore.pipeline.intake import Intake
 from ccstore.query import Page
+from ccstore.reading.feed import Feed
+from ccstore.reading.following import Following
 from ccstore.reading.query_service import QueryService
 from ccstore.web import (
     JSON,
@@ -88,6 +90,7 @@ class Api:
 
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
+    :param feed: tells of what is stored.
     :param problems: gives what is the matter although messages are stored.
     """
 
@@ -102,6 +105,7 @@ class Api:
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
+        feed: Feed,
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
@@ -113,7 +117,7 @@ class Api:
         self._outgoing = Outgoing()
         service = QueryService(store, timeout=config.query_timeout)
         self._answering = Answering(config, service, clock, self._outgoing, intake.pace.turn)
-        self._reading = ReadingRoutes(self._answering)
+        self._reading = ReadingRoutes(self._answering, Following(service, feed))
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:

@@ -69,7 +69,7 @@ class CountAnswers:
                 rest.update(groups[each])
             series.append({**_series(None, rest), "other": len(ranked) - top})
         total = sum(count.messages for count in counts.counts)
-        answer = {"step": show_duration(step / SECOND), "total": total, "series": series}
+        answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
         return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
 
     async def values(self, request: IRequest, label: str) -> bytes:

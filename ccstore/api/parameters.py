@@ -144,8 +144,12 @@ class Parameters:
         if len(set(values)) > 1:
             self.problems.append(f"{name}: expected one value, got {len(values)}")
             return default
+        return self.read(name, read, values[0], default) if values else default
+
+    def read(self, name: str, read: Callable[[str], _T], value: str, default: _T) -> _T:
+        """What ``read`` makes of a value; what it says of a wrong one is noted."""
         try:
-            return read(values[0]) if values else default
+            return read(value)
         except ValueError as error:
             self.problems.append(f"{name}: {error}")
             return default

@@ -10,7 +10,9 @@ from ccstore.api.answering import Answering
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.failures import answer_failures
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.tail_answers import TailAnswers
 from ccstore.message import STORED_KINDS
+from ccstore.reading.following import Following
 from ccstore.web.places import Places
 
 _BOTH = ["GET", "POST"]
@@ -22,9 +24,10 @@ class ReadingRoutes:
     app = Klein()
     log = Logger()
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, following: Following) -> None:
         self._messages = MessageAnswers(answering, Places(16, "exports"))
         self._counts = CountAnswers(answering)
+        self._tails = TailAnswers(answering, following, Places(500, "tails"))
 
     @app.route("/messages", methods=_BOTH)
     @app.route("/messages/", methods=_BOTH)
@@ -55,6 +58,12 @@ class ReadingRoutes:
     async def context(self, request: IRequest, number: str) -> bytes:
         """The messages around one."""
         return await self._messages.context(request, number)
+
+    @app.route("/tail", methods=_BOTH)
+    @app.route("/tail/", methods=_BOTH)
+    async def tail(self, request: IRequest) -> bytes:
+        """Messages as they come."""
+        return await self._tails.tail(request)
 
     @app.route("/histogram", methods=_BOTH)
     @app.route("/histogram/", methods=_BOTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -22,16 +23,24 @@ class ApiService(Service):
     """Listens for requests to the REST interface.
 
     :param room: for bodies.
+    :param end_tails: ends the answers that go on.
     """
 
     name = "api"
     log = Logger()
 
     def __init__(
-        self, config: ApiConfig, api: Api, reactor: Any, room: Room, files: OpenFiles | None = None
+        self,
+        config: ApiConfig,
+        api: Api,
+        reactor: Any,
+        room: Room,
+        files: OpenFiles | None = None,
+        end_tails: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._api = api
+        self._end_tails = end_tails
         self._site = LimitedSite(
             ApiResource(api),
             intake=api.intake,
@@ -90,6 +99,8 @@ class ApiService(Service):
         return self._site.figures() | self._port.figures()
 
     async def stop_listening(self) -> None:
+        """Let nobody new in, and end what would go on for ever."""
+        self._end_tails()
         await self._port.close()
 
     async def drain(self) -> None:

@@ -37,6 +37,7 @@ from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
 from ccstore.pipeline.scheduler import Pace
 from ccstore.processing.sink import RuleSink
+from ccstore.reading.feed import Feed
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.nats.receiver import NatsReceiver
@@ -129,6 +130,7 @@ class _Parts:
             is_apart=len(os.sched_getaffinity(0)) > 1,
         )
         spool = settings.spool
+        self._feed = Feed(reactor)
         self.storage = StorageService(
             backend,
             reactor,
@@ -136,6 +138,7 @@ class _Parts:
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
+            published=self._feed.publish,
         )
         self._router = Router(
             self.storage,
@@ -166,9 +169,18 @@ class _Parts:
         """The REST interface, and the books of what is written to it."""
         intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
         api = Api(
-            config, intake, self.storage, self._reactor, service.figures, service.samples, self.files.problems
+            config,
+            intake,
+            self.storage,
+            self._reactor,
+            service.figures,
+            service.samples,
+            self._feed,
+            self.files.problems,
         )
-        return ApiService(config, api, self._reactor, self._room, self.files), intake.account
+        return ApiService(
+            config, api, self._reactor, self._room, self.files, self._feed.close
+        ), intake.account
 
     def receiver(self, config: ReceiverConfig, account: Account | None = None) -> IReceiver:
         """See :class:`ccstore.daemon.reload.Parts`."""

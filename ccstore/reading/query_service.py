@@ -9,7 +9,18 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.interfaces import IMessageStore
-from ccstore.query import STREAM_LABELS, TAG_PREFIX, Counting, Counts, Matcher, Page, Position, Row, Selection
+from ccstore.query import (
+    STREAM_LABELS,
+    TAG_PREFIX,
+    Arrival,
+    Counting,
+    Counts,
+    Matcher,
+    Page,
+    Position,
+    Row,
+    Selection,
+)
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
 _FIRST_ROWS: Final = 500
@@ -99,6 +110,14 @@ class QueryService:
     async def counts(self, counting: Counting) -> Counts:
         """How many messages there are."""
         return await self._store.counts(counting, timeout=self.timeout)
+
+    async def last_arrival(self) -> Arrival:
+        """How far messages have come in."""
+        return await self._store.last_arrival(timeout=self.timeout)
+
+    async def arrivals(self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int) -> Page:
+        """See :meth:`IMessageStore.arrivals`."""
+        return await self._store.arrivals(selection, after, upto, max_rows=max_rows, timeout=self.timeout)
 
     async def known(self, label: str, *, most: int) -> Sequence[str]:
         """Values of a label of streams, of which there may be more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -19,11 +19,19 @@ RETRY_MOST: Final = 5.0
 _WARN_EVERY: Final = 60.0
 
 
+Published = Callable[[Batch, Mapping[str, int]], None]
+
+
+def _nobody(messages: Batch, lasts: Mapping[str, int]) -> None:
+    """Nobody wants to know."""
+
+
 class Committer:
     """Commits batches.
 
     :param waiting: gives the number of messages that wait, for the log; ``spooled`` that of those in the
         spool, if there is one.
+    :param published: is told of what is committed, with the ids that :meth:`IBackend.write` gives.
     :ivar failure: why the backend does not take writes, as far as is known, or None.
     :ivar is_stopping: nothing is tried again for long.
     :ivar flushed: messages that were committed, in ``batches``.
@@ -38,6 +46,7 @@ class Committer:
         *,
         waiting: Callable[[], int],
         spooled: Callable[[], int] | None = None,
+        published: Published = _nobody,
     ) -> None:
         self.failure: str | None = None
         self.is_stopping = False
@@ -46,6 +55,7 @@ class Committer:
         self.errors: dict[str, int] = {}
         self.warnings = RateLimit(clock, _WARN_EVERY)
         self._backend = backend
+        self._published = published
         self._waiting = waiting
         self._spooled = spooled
         self._pause = Pause(clock)
@@ -53,7 +63,7 @@ class Committer:
     async def commit(self, messages: Batch, batch_id: int | None = None) -> None:
         """See :meth:`IBackend.write`; whatever else goes wrong is a :class:`StoreError`, too."""
         try:
-            await self._backend.write(messages, batch_id)
+            lasts = await self._backend.write(messages, batch_id)
         except StoreError:
             raise
         except Exception as error:
@@ -61,6 +71,7 @@ class Committer:
             raise StoreError(f"internal error: {error!r}") from error
         self.flushed += len(messages)
         self.batches += 1
+        self._published(messages, lasts)
 
     async def attempt(self, messages: Batch) -> StoreError | None:
         """Commit, and return what went wrong, if anything did."""

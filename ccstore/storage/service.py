@@ -23,11 +23,12 @@ from ccstore.interfaces import (
     StoreUnavailable,
 )
 from ccstore.message import Batch
-from ccstore.query import Counting, Counts, Page, Selection
-from ccstore.storage.committer import Committer
+from ccstore.query import Arrival, Counting, Counts, Page, Selection
+from ccstore.storage.committer import Committer, Published
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.queue import Bounds, Queue
+from ccstore.storage.reading.arrivals import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.pages import Limits, Pages
@@ -53,6 +54,7 @@ class StorageService(Service):
     :param retention: seconds after which events expire.
     :param flood: messages behind the batch that is being written, above which a query waits only a moment
         for them, and not at all if they are more than another batch.
+    :param published: see :class:`Committer`.
     :param worth_beginning: see :class:`GroupCommit`.
     """
 
@@ -67,6 +69,7 @@ class StorageService(Service):
         flush_time: float,
         bounds: Bounds,
         spool: Spool | None = None,
+        published: Published | None = None,
         flood: int = 1000,
         worth_beginning: int = 2000,
     ) -> None:
@@ -81,6 +84,7 @@ class StorageService(Service):
             clock,
             waiting=lambda: queue.waiting,
             spooled=None if spool is None else lambda: spool.messages,
+            **({} if published is None else {"published": published}),
         )
         self._forwarder: Forwarder | None = None
         if spool is not None:
@@ -223,6 +227,17 @@ class StorageService(Service):
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`IMessageStore.counts`."""
         question = CountsQuestion(counting, self._cutoff())
+        return Deferred.fromCoroutine(self._read(question, timeout))
+
+    def last_arrival(self, *, timeout: float) -> Deferred[Arrival]:
+        """See :meth:`IMessageStore.last_arrival`."""
+        return Deferred.fromCoroutine(self._read(LastArrival(), timeout))
+
+    def arrivals(
+        self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int, timeout: float
+    ) -> Deferred[Page]:
+        """See :meth:`IMessageStore.arrivals`."""
+        question = Arrivals(selection, after, upto, self._cutoff(), max_rows)
         return Deferred.fromCoroutine(self._read(question, timeout))
 
     def known(self, label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:

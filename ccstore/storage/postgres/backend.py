@@ -191,7 +191,7 @@ class PostgresBackend:
     def announce(self, parts: Sequence[Batch]) -> None:
         """See :meth:`IBackend.announce`; nothing is begun here."""
 
-    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         """See :meth:`IBackend.write`."""
         if self._writer is None:
             return fail(StoreUnavailable(CLOSED))
@@ -224,7 +224,8 @@ class PostgresBackend:
         if self._writer is None:
             return fail(StoreUnavailable(CLOSED))
         position = (source, messages.series[0].kind, last)
-        return Deferred.fromCoroutine(self._writer.write(messages, position=position))
+        writing = Deferred.fromCoroutine(self._writer.write(messages, position=position))
+        return writing.addCallback(lambda lasts: None)
 
     def count(self) -> Deferred[Mapping[tuple[str, str], int]]:
         """See :meth:`ICopyTarget.count`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ccstore.message import Kind
+from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
+from ccstore.storage.postgres.partitions import BLOCK_BITS
 from ccstore.storage.reading.dialect import Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -37,6 +38,21 @@ class PostgresDialect:
             "SELECT cutoff, below FROM ccstore_expired WHERE cutoff >= %(p1)s", (begin,), ("cutoff", "below")
         )
         return [(cutoff, below) for cutoff, below in found]
+
+    def last_ids(self) -> Reading[Mapping[str, int]]:
+        """Events and logs share the blocks of ids that batches take."""
+        ((last,),) = yield Statement(
+            "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END AS last FROM ccstore_block",
+            (),
+            ("last",),
+        )
+        number = (last << BLOCK_BITS) - 1
+        return {"event": number, "log": number}
+
+    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+        """All partitions at once."""
+        yield from ()
+        return [([f"ccstore_{kind}"], INT64_MAX)]
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Final
 
@@ -66,7 +66,7 @@ class Writer:
 
     async def write(
         self, messages: Batch, batch_id: int | None = None, position: tuple[str, str, int] | None = None
-    ) -> None:
+    ) -> Mapping[str, int]:
         """See :meth:`IBackend.write`.
 
         :param position: how far another store has been copied with this, see :meth:`ICopyTarget.copy_in`.
@@ -75,7 +75,7 @@ class Writer:
         self._last = turn
         is_committed = False
         try:
-            await self._write(messages, batch_id, position, None if before.is_over else before, turn)
+            lasts = await self._write(messages, batch_id, position, None if before.is_over else before, turn)
             is_committed = True
             self.writes += len(messages)
         except Exception as error:
@@ -90,6 +90,7 @@ class Writer:
             raise translated from error
         finally:
             turn.end(is_committed)
+        return lasts
 
     async def _write(
         self,
@@ -98,10 +99,11 @@ class Writer:
         position: tuple[str, str, int] | None,
         before: _Turn | None,
         turn: _Turn,
-    ) -> None:
+    ) -> Mapping[str, int]:
         known = None
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
+        lasts: dict[str, int] = {}
         parts = [*messages.by_kind()]
         for _, part in parts:
             # Before the database is asked: it would refuse the same.
@@ -124,10 +126,11 @@ class Writer:
             try:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
-                    offset = 0
-                    for head, tail, count in statements:
-                        await link.execute(f"{head}{(number << BLOCK_BITS) + offset}{tail}")
-                        offset += count
+                    first = number << BLOCK_BITS
+                    for (kind, _), (head, tail, count) in zip(parts, statements, strict=True):
+                        await link.execute(f"{head}{first}{tail}")
+                        first += count
+                        lasts[kind] = first - 1
                     if position is not None:
                         await link.execute(
                             "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
@@ -148,6 +151,7 @@ class Writer:
             if is_there:
                 self.settled += 1
             self._is_settled(messages, batch_id)
+        return lasts
 
     async def _find_streams(self, link: Link, kind: str, messages: Batch) -> list[int]:
         now = self._now()

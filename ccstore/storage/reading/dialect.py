@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
@@ -62,6 +62,15 @@ class Dialect(Protocol):
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
 
         Of the events with ids below the second number, those at or before the first (ns) have expired.
+        """
+
+    def last_ids(self) -> Reading[Mapping[str, int]]:
+        """By kind, an id that no message exceeds, and that all later ones will."""
+
+    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+        """Where to look for messages of a kind with ids above a number, in the order of the ids.
+
+        Each is some tables, and the id up to which they are to be read before the next.
         """
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:

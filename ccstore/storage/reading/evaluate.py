@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from ccstore.message import StreamKey
+from attrs import evolve
+
+from ccstore.message import Series, StreamKey
 from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher, Selection, TextCondition
 from ccstore.regex import compile_regex
 
@@ -67,6 +69,18 @@ def row_test(
         return all(test(text) for test in of_text)
 
     return test
+
+
+def texts_test(texts: Sequence[TextCondition]) -> Callable[[str], bool]:
+    """Whether a text meets all of these."""
+    tests = [*map(text_test, texts)]
+    return lambda text: all(test(text) for test in tests)
+
+
+def series_test(selection: Selection) -> Callable[[Series], bool]:
+    """Whether the messages of a series are in a selection, as far as their times and texts are."""
+    test = evaluate(evolve(selection, begin=0, end=1, texts=()))
+    return lambda series: test(series.stream, series.othertags, 0, "")
 
 
 def evaluate(selection: Selection) -> Callable[[StreamKey, str | None, int, str], bool]:

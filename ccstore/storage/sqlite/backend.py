@@ -263,24 +263,25 @@ class SqliteBackend:
         if isinstance(self._writer, WriterApart) and not self._running:
             self._writer.announce(parts)
 
-    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         """See :meth:`IBackend.write`. Whether a commit succeeded is always known here: ids are not needed."""
         return Deferred.fromCoroutine(self._write(messages))
 
-    async def _write(self, messages: Batch) -> None:
+    async def _write(self, messages: Batch) -> Mapping[str, int]:
         if not self._writes_begun:
             self._has_failed = False
         self._writes_begun += 1
         try:
-            await self._run(self._write_now, messages)
+            lasts = await self._run(self._write_now, messages)
         finally:
             self._writes_begun -= 1
         if self._writer.state.is_full:
             # Behind this write and before the next: nobody who waits for this one waits for it.
             sealing = self._do(self._writer.tend, self._now())
             sealing.addErrback(lambda failure: self.log.warn("cannot seal now: {why}", why=failure.value))
+        return lasts
 
-    def _write_now(self, connection: Any, messages: Batch) -> None:
+    def _write_now(self, connection: Any, messages: Batch) -> Mapping[str, int]:
         if self._has_failed:
             raise sqlite3.OperationalError("a batch that was to be written before this one was not")
         try:
@@ -295,6 +296,7 @@ class SqliteBackend:
                 self._misplaced += _parts(messages)
             self._has_failed = True
             raise
+        return self._writer.state.lasts
 
     def _without_misplaced(self, messages: Batch) -> Batch:
         """What is not in the file already."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from ccstore.message import Kind
+from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.reading.dialect import Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -53,6 +53,38 @@ class SqliteDialect:
             ("cutoff", "below"),
         )
         return [(cutoff, below) for cutoff, below in found]
+
+    def last_ids(self) -> Reading[Mapping[str, int]]:
+        """Ids go on from one segment to the next."""
+        lasts = {}
+        segments = yield Statement(
+            "SELECT kind, id, first_id FROM segment WHERE sealed_at IS NULL", (), ("kind", "id", "first_id")
+        )
+        for kind, number, first_id in segments:
+            ((last,),) = yield Statement(f"SELECT max(id) AS last FROM {kind}_{number}", (), ("last",))
+            lasts[kind] = first_id if last is None else last
+        return lasts
+
+    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+        """Of segments in the order of their ids the last of those that begin before it, and all behind.
+
+        What came late has ids from among those of others, and is looked at each time.
+        """
+        found = yield Statement(
+            "SELECT id, first_id, begins_at IS NOT NULL AS came_late FROM segment WHERE kind = ?1"
+            " ORDER BY first_id",
+            (kind,),
+            ("id", "first_id", "came_late"),
+        )
+        in_order = [(first_id, f"{kind}_{each}") for each, first_id, came_late in found if not came_late]
+        begin = max((place for place, (first_id, _) in enumerate(in_order) if first_id <= number), default=0)
+        late = [f"{kind}_{each}" for each, _, came_late in found if came_late]
+        groups = []
+        for start in range(begin, len(in_order), self._segments):
+            tables = [table for _, table in in_order[start : start + self._segments]]
+            following = in_order[start + self._segments : start + self._segments + 1]
+            groups.append((tables + late, following[0][0] if following else INT64_MAX))
+        return groups
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

@@ -1,0 +1,92 @@
+"""Answers that go on: server-sent events, one for each message as it comes.
+
+Their format is that of the HTML Living Standard, section 9.2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from twisted.web.iweb import IRequest
+
+from ccstore.api.answering import Answering
+from ccstore.api.formats import as_object
+from ccstore.message import INT64_MAX
+from ccstore.moments import show_moment
+from ccstore.query import Arrival, Page, Selection
+from ccstore.reading.feed import Arrived, Gap
+from ccstore.reading.following import Following, Past
+from ccstore.web import header, stream
+from ccstore.web.places import Places
+
+_TYPE: Final = b"text/event-stream; charset=utf-8"
+#: Messages of the past that are shown at most if only their number is asked for.
+_MOST_PAST: Final = 10_000
+#: Milliseconds after which a client comes again.
+_RETRY: Final = 2000
+
+
+class TailAnswers:
+    """Follows selections.
+
+    :param tails: places for those who follow.
+    """
+
+    def __init__(self, answering: Answering, following: Following, tails: Places) -> None:
+        self._answering = answering
+        self._following = following
+        self._tails = tails
+
+    async def tail(self, request: IRequest) -> bytes:
+        """Messages as they come."""
+        answering = self._answering
+        parameters = answering.parameters(request, ("cursor", "limit"))
+        after = parameters.one("cursor", Arrival.decode, None)
+        selection = parameters.selection()
+        newest = parameters.number("limit", 0, most=_MOST_PAST) if parameters.is_given("limit") else None
+        has_past = parameters.is_given("from") or newest is not None
+        given = header(request, "last-event-id")
+        if given:
+            # A browser sends it by itself when it comes again, with all that it asked the first time.
+            after = parameters.read("Last-Event-ID", Arrival.decode, given, None)
+        parameters.check()
+        past = Past(after=after)
+        if after is None and has_past and newest != 0:
+            past = Past(selection=selection, newest=newest)
+        request.setHeader(b"cache-control", b"no-store")
+        request.setHeader(b"x-accel-buffering", b"no")
+        with self._tails.take():
+            pieces = self._events(selection, past)
+            return await stream(request, pieces, turn=answering.turn, content_type=_TYPE, is_endless=True)
+
+    async def _events(self, selection: Selection, past: Past) -> AsyncGenerator[bytes, None]:
+        yield f"retry: {_RETRY}\n\n".encode()
+        async with aclosing(self._following.follow(selection, past)) as parts:
+            async for followed in parts:
+                lines = [*map(_message, followed.arrived)]
+                if followed.gap is not None:
+                    lines.append(_gap(followed.gap))
+                if followed.arrival is not None:
+                    lines.append(f"id: {followed.arrival.encode()}\n\n")
+                yield ("".join(lines) or ": nothing new\n\n").encode()
+        yield b'event: end\ndata: {"reason":"the daemon stops: come again with the last id"}\n\n'
+
+
+def _message(arrived: Arrived) -> str:
+    row = arrived.row
+    text = as_object(row, Page([row], streams={row.stream: arrived.stream}))
+    number = "" if arrived.arrival is None else f"id: {arrived.arrival.encode()}\n"
+    return f"event: message\n{number}data: {text}\n\n"
+
+
+def _gap(gap: Gap) -> str:
+    what = {
+        "messages": gap.messages,
+        "from": show_moment(gap.oldest),
+        "to": show_moment(min(gap.newest + 1, INT64_MAX)),
+        "reason": "they came faster than they were read",
+    }
+    return f"event: gap\nid: {gap.arrival.encode()}\ndata: {json.dumps(what)}\n\n"

@@ -1,0 +1,171 @@
+"""What the store has just confirmed, for those who follow it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ccstore.message import Batch, Series, StreamKey
+from ccstore.query import Arrival, Row, Selection
+from ccstore.storage.reading.evaluate import series_test, texts_test
+
+#: Series whose followers are known at a time.
+_SERIES_HELD: Final = 1 << 16
+
+
+class Arrived(NamedTuple):
+    """A message that is stored.
+
+    :ivar arrival: how far the store has been followed with it, or None where it is shown out of that order.
+    """
+
+    row: Row
+    stream: StreamKey
+    arrival: Arrival | None
+
+
+class Gap(NamedTuple):
+    """Messages that were left out.
+
+    :ivar messages: how many.
+    :ivar oldest: the least of their times in nanoseconds, as ``newest`` is the greatest.
+    :ivar arrival: how far the store has been followed with the last of them.
+    """
+
+    messages: int
+    oldest: int
+    newest: int
+    arrival: Arrival
+
+
+class Tail:
+    """The messages of a selection as they come, for one reader.
+
+    A reader that is too slow gets a :class:`Gap` for what there was no room for.
+
+    :param most: messages that may wait for the reader; ``size`` is the same in characters of their texts.
+    """
+
+    def __init__(self, selection: Selection, clock: IReactorTime, *, most: int, size: int) -> None:
+        self.selection = selection
+        self.matches = series_test(selection)
+        self._texts = texts_test(selection.texts)
+        self._begin, self._end = selection.begin, selection.end
+        self._clock = clock
+        self._most = most
+        self._most_size = size
+        self._held: deque[Arrived] = deque()
+        self._size = 0
+        self._gap: Gap | None = None
+        self._waiting: Deferred[None] | None = None
+        self.is_closed = False
+
+    def offer(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
+        """A message whose series matches."""
+        if not self._begin <= row.time < self._end or not self._texts(row.text):
+            return
+        is_full = len(self._held) >= self._most or self._size + len(row.text) > self._most_size
+        if self._gap is not None or (is_full and self._held):
+            gap = self._gap or Gap(0, row.time, row.time, arrival)
+            self._gap = Gap(gap.messages + 1, min(gap.oldest, row.time), max(gap.newest, row.time), arrival)
+        else:
+            self._held.append(Arrived(row, stream, arrival))
+            self._size += len(row.text)
+        self._wake()
+
+    def take(self) -> tuple[list[Arrived], Gap | None]:
+        """What has come since the last time, and what was left out behind it."""
+        taken, self._held = [*self._held], deque()
+        gap, self._gap, self._size = self._gap, None, 0
+        return taken, gap
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to take, or it is closed, but no longer than so many seconds."""
+        if self._held or self._gap is not None or self.is_closed:
+            return
+        waiting = self._waiting = Deferred()
+        timer = self._clock.callLater(seconds, self._wake)
+        try:
+            await waiting
+        finally:
+            self._waiting = None
+            if timer.active():
+                timer.cancel()
+
+    def close(self) -> None:
+        """No more comes."""
+        self.is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.callback(None)
+
+
+class Feed:
+    """Tells followers of what is stored, in the order in which the store confirms it."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._tails: set[Tail] = set()
+        self._followers: dict[Series, tuple[Tail, ...]] = {}
+        self._lasts = {"event": 0, "log": 0}
+        self.is_closed = False
+
+    @property
+    def followers(self) -> int:
+        """How many follow."""
+        return len(self._tails)
+
+    def follow(self, selection: Selection, *, most: int = 10_000, size: int = 4 << 20) -> Tail:
+        """Begin to follow a selection, whose order, limit and position do not matter."""
+        tail = Tail(selection, self._clock, most=most, size=size)
+        if self.is_closed:
+            tail.close()
+        self._tails.add(tail)
+        self._followers.clear()
+        return tail
+
+    def leave(self, tail: Tail) -> None:
+        """Follow no longer."""
+        self._tails.discard(tail)
+        self._followers.clear()
+
+    def close(self) -> None:
+        """Nothing more is told; all tails end."""
+        self.is_closed = True
+        for tail in self._tails:
+            tail.close()
+
+    def publish(self, messages: Batch, lasts: Mapping[str, int]) -> None:
+        """These messages are stored.
+
+        :param lasts: by kind, the id of the last of them; the others of that kind have the ids before it.
+        """
+        if self._tails:
+            for kind, part in messages.by_kind():
+                if kind in lasts:
+                    self._publish(kind, part, lasts[kind] - len(part) + 1)
+        self._lasts.update(lasts)
+
+    def _publish(self, kind: str, part: Batch, number: int) -> None:
+        if len(self._followers) > _SERIES_HELD:
+            self._followers.clear()
+        followers, lasts = self._followers, self._lasts
+        find: Callable[[Series], tuple[Tail, ...] | None] = followers.get
+        for series, text, time in zip(part.series, part.texts, part.times, strict=True):
+            tails = find(series)
+            if tails is None:
+                tails = followers[series] = tuple(tail for tail in self._tails if tail.matches(series))
+            if tails:
+                lasts[kind] = number
+                arrival = Arrival(lasts["event"], lasts["log"])
+                row = Row(time, kind, number, 0, text, series.othertags)
+                for tail in tails:
+                    tail.offer(row, series.stream, arrival)
+            number += 1

@@ -1,0 +1,118 @@
+"""Reading messages in the order in which they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from ccstore.message import Kind
+from ccstore.query import Arrival, Page, Row, Selection
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
+from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.pages import Expired, expired_by
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+_COLUMNS = ("time", "id", "text", "stream", "othertags")
+
+
+@frozen
+class LastArrival:
+    """A question: how far messages have come in."""
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    def reading(self, dialect: Dialect) -> Reading[Arrival]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        lasts = yield from dialect.last_ids()
+        return Arrival(lasts["event"], lasts["log"])
+
+
+@frozen
+class Arrivals:
+    """A question: the messages of a selection that came in after one moment, and not after another.
+
+    Events come before logs. The order, the limit and the position of the selection do not matter.
+
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar most: rows, of which there may be more.
+    """
+
+    selection: Selection
+    after: Arrival
+    upto: Arrival
+    cutoff: int
+    most: int
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    def reading(self, dialect: Dialect) -> Reading[Page]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        return (yield from _ArrivalReading(self, dialect, expired).page())
+
+
+class _ArrivalReading:
+    """Reads what came in."""
+
+    def __init__(self, question: Arrivals, dialect: Dialect, expired: Expired) -> None:
+        self._question = question
+        self._dialect = dialect
+        self._expired = expired
+        self._conditions = Conditions(question.selection, dialect)
+        self._rows: list[Row] = []
+
+    def page(self) -> Reading[Page]:
+        """The page."""
+        streams = yield from self._conditions.streams()
+        if streams.are_none:
+            return Page(())
+        for kind in self._question.selection.kinds:
+            yield from self._of_kind(kind, streams)
+        rows, most = self._rows, self._question.most
+        is_cut = len(rows) > most
+        del rows[most:]
+        used = sorted({row.stream for row in rows})
+        return Page(rows, is_cut, (yield from streams_of(used, self._dialect)))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._rows) > self._question.most
+
+    def _of_kind(self, kind: Kind, streams: Streams) -> Reading[None]:
+        after, upto = self._question.after.of(kind), self._question.upto.of(kind)
+        begin, end = self._expired.span(self._question.selection, kind)
+        if after >= upto or begin > end or self._is_full:
+            return
+        for tables, last in (yield from self._dialect.tables_after(kind, after)):
+            while after < min(last, upto) and not self._is_full:
+                found = yield self._statement(kind, tables, streams, after, min(last, upto))
+                rows = [Row(row[0], kind, row[1], row[3], row[2], row[4]) for row in found]
+                test = self._conditions.row_test
+                self._rows += [row for row in rows if test is None or test(row.othertags, row.text)]
+                is_through = len(rows) < self._dialect.fetching.rows
+                after = min(last, upto) if is_through else rows[-1].id
+
+    def _statement(
+        self, kind: Kind, tables: Sequence[str], streams: Streams, after: int, upto: int
+    ) -> Statement:
+        dialect = self._dialect
+        values = Values(dialect.placeholder)
+        begin, end = self._expired.span(self._question.selection, kind)
+        where = [
+            f"id > {values.bind(after)} AND id <= {values.bind(upto)}",
+            f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}",
+            *self._conditions.of_rows(values),
+            *self._expired.conditions(kind),
+        ]
+        probed, outside = streams.as_conditions(dialect, values)
+        columns = ", ".join(_COLUMNS)
+        source = dialect.rows(columns, tables, " AND ".join([*probed, *where]), outside)
+        sql = f"SELECT {columns} FROM {source} ORDER BY id LIMIT {dialect.fetching.rows}"
+        return Statement(sql, values.given, _COLUMNS)
