@@ -96,6 +96,11 @@ class Tail:
             if timer.active():
                 timer.cancel()
 
+    @property
+    def has_gap(self) -> bool:
+        """There was no room for all that came since it was taken the last time."""
+        return self._gap is not None
+
     def close(self) -> None:
         """No more comes."""
         self.is_closed = True
@@ -139,7 +144,7 @@ class Feed:
     def close(self) -> None:
         """Nothing more is told; all tails end."""
         self.is_closed = True
-        for tail in self._tails:
+        for tail in [*self._tails]:
             tail.close()
 
     def publish(self, messages: Batch, lasts: Mapping[str, int]) -> None:

@@ -11,10 +11,9 @@ from zope.interface.verify import verifyObject
 
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message
-from ccstore.query import Matcher, Page, Position, Selection, TextCondition
-from ccstore.storage.reading.evaluate import evaluate
-from ccstore.storage.reading.pages import Limits, Pages
-from tests.support.stores import NOW, SECOND, MemoryBackend, ask, asking, message, messages
+from ccstore.query import Page, Selection
+from tests.support.reading_contract import ReadingContract
+from tests.support.stores import NOW, SECOND, ask, asking, message, messages
 
 BEFORE_ALL = -(2**63)
 
@@ -55,7 +54,7 @@ TEXTS = (
 BATCH_SIZES = (0, 1, 2, 7, 8, 9, 16, 63, 64, 65, 72, 511, 512, 513, 585, 4095, 4096, 4097, 4681, 9362)
 
 
-class StoreContract:
+class StoreContract(ReadingContract):
     """Mixed into a test case, with :meth:`make_backend` to say which backend it is about."""
 
     backend: Any
@@ -418,91 +417,3 @@ class StoreContract:
         self.assertIsInstance(dict(self.backend.status()), dict)
         await self.backend.tend(NOW + SECOND)
         self.assertTrue(self.backend.status())
-
-    # -- selections
-
-    async def test_statements_select_what_python_selects(self) -> None:
-        """Whatever the matchers, conditions on the text, bounds, orders, limits and positions."""
-        memory = MemoryBackend()
-        memory.open()
-        pick = random.Random(7)
-        for _ in range(12):
-            batch = Batch.of([_some_message(pick) for _ in range(25)])
-            await self.backend.write(batch)
-            await memory.write(batch)
-            await self.backend.tend(NOW)
-        for _ in range(250):
-            selection = _some_selection(pick)
-            question = Pages([selection], NOW + pick.randrange(-3, 9), Limits(pick.choice((3, 40, 1000))))
-            (found,) = await self.backend.read(question, timeout=60)
-            (expected,) = await memory.read(question, timeout=60)
-            self.assertEqual(_shown(found), _shown(expected), selection)
-            test = evaluate(selection)
-            for row in found.rows:
-                self.assertTrue(test(found.streams[row.stream], row.othertags, row.time, row.text), row)
-
-    async def test_pages_lead_through_everything_in_both_directions(self) -> None:
-        """A thousand messages of one time, of both kinds, and some around them: none lost, none twice."""
-        stored = [message(str(number), NOW, pick) for number in range(500) for pick in ("event", "log")]
-        around = [message(f"at {offset}", NOW + offset, kind="log") for offset in (-2, -1, 1, 2)]
-        await self.store(*around[:2], *stored, *around[2:])
-        for is_newest_first in (False, True):
-            after, rows = None, []
-            while True:
-                selection = Selection(("alex",), is_newest_first=is_newest_first, limit=77, after=after)
-                (page,) = await self.backend.read(Pages([selection], BEFORE_ALL, Limits(1000)), timeout=60)
-                rows += page.rows
-                if not page.is_cut:
-                    break
-                after = Position.decode(page.rows[-1].position.encode())
-            positions = [row.position for row in rows]
-            self.assertEqual(positions, sorted(set(positions), reverse=is_newest_first))
-            self.assertEqual(len(rows), 1004)
-
-
-def _shown(page: Page) -> Any:
-    return [(row.time, row.kind, row.text, row.othertags) for row in page.rows], page.is_cut
-
-
-def _some_message(pick: random.Random) -> Message:
-    labels = {
-        "hostname": pick.choice((None, "a01", "a02", "b01")),
-        "type_id": pick.choice((None, "0", "1")),
-        "function": pick.choice((None, "start_job", 'quo"ted', "日本")),
-        "kind ": pick.choice((None, "odd")),
-    }
-    text = " ".join(pick.choices(("error", "Error", "ERROR", "ok", "50%", "a_b", "ß", "\n"), k=3))
-    return message(
-        text,
-        NOW + pick.randrange(12),
-        pick.choice(("event", "event", "log")),
-        cluster=pick.choice(("alex", "fritz")),
-        name=pick.choice(("job", "slurmd")),
-        **{label: value for label, value in labels.items() if value is not None},
-    )
-
-
-def _some_selection(pick: random.Random) -> Selection:
-    ops: Any = ("=", "!=", "=~", "!~")
-    values = ("a01", "0", "start_job", 'quo"ted', "日本", "job", "", "a.*", "a0[12]|b01", ".*", "(?i)JOB")
-    words = ("error", "0%", "a_b", "e.r", "SS")
-    labels = ("hostname", "name", "type-id", "cluster", "function", "kind ", "none such")
-    text_ops: Any = ("contains", "lacks", "matches", "fails")
-    after = Position(NOW + pick.randrange(12), pick.choice(("event", "log")), pick.choice((0, 2**62)))
-    return Selection(
-        pick.choice(((), (), ("alex",), ("alex", "fritz"), ("nobody",))),
-        pick.choice((("event", "log"), ("event",), ("log",))),
-        NOW + pick.randrange(-1, 8),
-        NOW + pick.randrange(4, 14),
-        tuple(
-            Matcher(pick.choice(labels), pick.choice(ops), pick.choice(values))
-            for _ in range(pick.choice((0, 0, 1, 1, 2)))
-        ),
-        tuple(
-            TextCondition(pick.choice(text_ops), pick.choice(words), pick.random() < 0.4)
-            for _ in range(pick.choice((0, 0, 1, 2)))
-        ),
-        is_newest_first=pick.random() < 0.5,
-        limit=pick.choice((None, None, 0, 1, 20)),
-        after=pick.choice((None, None, after)),
-    )

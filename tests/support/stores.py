@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
@@ -14,8 +15,20 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import Batch, Message, Series, StreamKey
-from ccstore.query import Matcher, Page, Row, Selection
+from ccstore.query import (
+    ALL_TAGS,
+    STREAM_LABELS,
+    Arrival,
+    Count,
+    Counts,
+    Matcher,
+    Page,
+    Row,
+    Selection,
+)
 from ccstore.storage.queue import Bounds
+from ccstore.storage.reading.arrivals import Arrivals, LastArrival
+from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.service import StorageService
@@ -99,11 +112,11 @@ class MemoryBackend:
     def announce(self, parts: Sequence[Batch]) -> None:
         """See :meth:`IBackend.announce`."""
 
-    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         if not self.is_open:
             return fail(StoreUnavailable("the database is closed"))
         if batch_id in self._batches:
-            return succeed(None)
+            return succeed({})
         for message in messages:
             try:
                 self._check(message)
@@ -114,7 +127,7 @@ class MemoryBackend:
         for message in messages:
             self._ids[message.kind] += 1
             self._stored[message.kind].append((self._ids[message.kind], message))
-        return succeed(None)
+        return succeed({kind: self._ids[kind] for kind in {message.kind for message in messages}})
 
     def _check(self, message: Message) -> None:
         message.text.encode()
@@ -128,6 +141,53 @@ class MemoryBackend:
             return fail(StoreUnavailable("the database is closed"))
         if timeout < 0:
             return fail(QueryTimeout("the query took too long"))
+        if isinstance(question, Pages):
+            return succeed(self._pages(question))
+        if isinstance(question, CountsQuestion):
+            return succeed(self._counts(question))
+        if isinstance(question, KnownValues):
+            place = STREAM_LABELS.index(question.label)
+            return succeed([*{stream[place] for stream in self._all_streams() if stream[place] is not None}])
+        if isinstance(question, LastArrival):
+            return succeed(Arrival(self._ids["event"], self._ids["log"]))
+        return succeed(self._arrivals(question))
+
+    def _all_streams(self) -> list[StreamKey]:
+        return [each.series.stream for stored in self._stored.values() for _, each in stored]
+
+    def _counts(self, question: CountsQuestion) -> Counts:
+        counting = question.counting
+        groups: dict[tuple[tuple[str, ...], int | None], list[int]] = {}
+        selection = evolve(counting.selection, after=None, limit=None)
+        for row in self._rows(selection, question.cutoff):
+            known = dict(zip(STREAM_LABELS, self._streams[row.stream], strict=True))
+            tags = json.loads(row.othertags) if row.othertags else {}
+            by = tuple(
+                (row.othertags or "")
+                if label == ALL_TAGS
+                else (known.get(label) or tags.get(label.removeprefix("tag."), ""))
+                for label in counting.by
+            )
+            start = None
+            if counting.step is not None:
+                start = row.time - (row.time - counting.origin) % counting.step
+            groups.setdefault((by, start), []).append(row.time)
+        return Counts(
+            [Count(by, start, len(times), min(times), max(times)) for (by, start), times in groups.items()]
+        )
+
+    def _arrivals(self, question: Arrivals) -> Page:
+        selection = evolve(question.selection, after=None, limit=None)
+        rows = [
+            row
+            for row in self._rows(selection, question.cutoff)
+            if question.after.of(row.kind) < row.id <= question.upto.of(row.kind)
+        ]
+        rows.sort(key=lambda row: (row.kind, row.id))
+        is_cut = len(rows) > question.most
+        return Page(rows[: question.most], is_cut, dict(enumerate(self._streams)))
+
+    def _pages(self, question: Pages) -> list[Page]:
         pages = []
         most = question.limits.rows
         for selection in question.selections:
@@ -139,7 +199,7 @@ class MemoryBackend:
             page = Page(rows[:limit], len(rows) > limit, streams)
             pages.append(page)
             most -= len(page.rows)
-        return succeed(pages)
+        return pages
 
     def _rows(self, selection: Selection, cutoff: int) -> Iterator[Row]:
         """All rows of a selection that come behind its position, in its order."""
@@ -218,7 +278,8 @@ class Call:
     answer: Deferred[Any] = field(factory=Deferred)
 
     def succeed(self, result: object = None) -> None:
-        self.answer.callback(result)
+        """Answer; with no ids, to a write."""
+        self.answer.callback({} if result is None else result)
 
     def fail(self, error: Exception) -> None:
         self.answer.errback(error)
@@ -277,7 +338,7 @@ class ScriptedBackend:
         """See :meth:`IBackend.announce`."""
         self.announced.append([message.text for part in parts for message in part])
 
-    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         self.writes.append(Call(messages))
         self.batch_ids.append(batch_id)
         return self.writes[-1].answer
