@@ -168,6 +168,18 @@ class Counting:
     step: int | None = None
     origin: int = 0
 
+    @property
+    def earliest(self) -> int:
+        """Before this time (ns), a step could begin before all times; what is older counts as this."""
+        return INT64_MIN + 2 * (self.step or 0)
+
+    def start_of(self, time: int) -> int | None:
+        """The beginning of the step that a time (ns) belongs to."""
+        if self.step is None:
+            return None
+        time = max(time, self.earliest)
+        return time - (time - self.origin) % self.step
+
 
 class Count(NamedTuple):
     """Messages that are counted together.

@@ -168,10 +168,7 @@ class MemoryBackend:
                 else (known.get(label) or tags.get(label.removeprefix("tag."), ""))
                 for label in counting.by
             )
-            start = None
-            if counting.step is not None:
-                start = row.time - (row.time - counting.origin) % counting.step
-            groups.setdefault((by, start), []).append(row.time)
+            groups.setdefault((by, counting.start_of(row.time)), []).append(row.time)
         return Counts(
             [Count(by, start, len(times), min(times), max(times)) for (by, start), times in groups.items()]
         )

@@ -80,6 +80,12 @@ class PostgresDialect:
             return f"({column} = {what} AND left({column}, 64) = left({what}, 64))"
         return f"{column} = {what}"
 
+    def modulo(self, dividend: str, divisor: int) -> str:
+        return f"mod({dividend}, {divisor})"
+
+    def greater(self, one: str, other: str) -> str:
+        return f"greatest({one}, {other})"
+
     def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
         condition = within if outside is None else f"{within} AND {outside}"
         (table,) = tables

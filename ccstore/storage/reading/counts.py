@@ -142,10 +142,13 @@ class _CountReading:
         return Statement(sql, values.given, (*self._names, *self._rest, "n", "oldest", "newest"))
 
     def _start(self) -> str:
-        """The beginning of the step of a row, also before the epoch."""
+        """See :meth:`Counting.start_of`; here, what is left of a division has the sign of what is divided."""
         step, origin = self._counting.step, self._counting.origin
         assert step is not None
-        return f"time - (((time - {origin % step}) % {step}) + {step}) % {step} AS start"
+        modulo = self._dialect.modulo
+        time = self._dialect.greater("time", str(self._counting.earliest))
+        behind = modulo(f"{modulo(time, step)} + {2 * step - origin % step}", step)
+        return f"{time} - {behind} AS start"
 
     def _values(self, names: Sequence[str | None], othertags: str | None) -> tuple[str, ...]:
         if len(self._names) == len(self._counting.by):
@@ -177,9 +180,7 @@ class _CountReading:
     def _add_row(self, row: Row, stream: StreamKey) -> None:
         known = dict(zip(LABEL_COLUMNS, stream, strict=True))
         names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
-        step, start = self._counting.step, None
-        if step is not None:
-            start = row.time - (row.time - self._counting.origin) % step
+        start = self._counting.start_of(row.time)
         self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:

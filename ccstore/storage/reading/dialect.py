@@ -91,6 +91,12 @@ class Dialect(Protocol):
     def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
         """A condition: a column of streams has one of these values, of which there may be many."""
 
+    def modulo(self, dividend: str, divisor: int) -> str:
+        """What is left of a division of whole numbers, with the sign of the dividend."""
+
+    def greater(self, one: str, other: str) -> str:
+        """The greater of two numbers."""
+
     def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
         """The rows of some tables, as what stands behind FROM.
 

@@ -109,6 +109,12 @@ class SqliteDialect:
     def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
         return f"{column} IN (SELECT value FROM json_each({values.bind(json.dumps(wanted))}))"
 
+    def modulo(self, dividend: str, divisor: int) -> str:
+        return f"(({dividend}) % {divisor})"
+
+    def greater(self, one: str, other: str) -> str:
+        return f"max({one}, {other})"
+
     def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
         arms = " UNION ALL ".join([f"SELECT {columns} FROM {table} WHERE {within}" for table in tables])
         if outside is None:
