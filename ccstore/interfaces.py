@@ -92,6 +92,9 @@ class IMessageStore(Interface):
     def known(label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
         """Values of a label of streams, of which there may be more than ``most``."""
 
+    def size() -> int:
+        """Bytes of the database as it was when that was last looked at."""
+
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""
 

@@ -142,6 +142,9 @@ class CountAnswers:
             known[kind] += count.messages
             known["oldest"] = min(known["oldest"], count.oldest)
             known["newest"] = max(known["newest"], count.newest)
+        # What a cluster takes on the disk is not known: indexes and free pages are shared.
+        size = self._service.size()
+        total = sum(count.messages for count in counts.counts)
         answer = {
             "clusters": [
                 {
@@ -151,6 +154,7 @@ class CountAnswers:
                     "logs": known["log"],
                     "first": show_moment(known["oldest"]),
                     "last": show_moment(known["newest"]),
+                    "bytes": size * (known["event"] + known["log"]) // total,
                 }
                 for cluster, known in sorted(clusters.items())
             ]

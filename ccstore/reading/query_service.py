@@ -119,6 +119,10 @@ class QueryService:
         """See :meth:`IMessageStore.arrivals`."""
         return await self._store.arrivals(selection, after, upto, max_rows=max_rows, timeout=self.timeout)
 
+    def size(self) -> int:
+        """Bytes of the store, as far as that is known."""
+        return self._store.size()
+
     async def known(self, label: str, *, most: int) -> Sequence[str]:
         """Values of a label of streams, of which there may be more."""
         return await self._store.known(label, most=most, timeout=self.timeout)

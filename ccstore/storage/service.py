@@ -244,6 +244,10 @@ class StorageService(Service):
         """See :meth:`IMessageStore.known`."""
         return Deferred.fromCoroutine(self._read(KnownValues(label, most), timeout))
 
+    def size(self) -> int:
+        """See :meth:`IMessageStore.size`."""
+        return int(self._backend.status().get("bytes", 0))
+
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
         return self._committer.failure or self._spool_failure

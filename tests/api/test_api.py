@@ -81,10 +81,10 @@ class WriteTests(ApiTestCase):
         begun: Deferred[None] = Deferred()
         commit = storage._backend.write
 
-        async def slow(messages: Any) -> None:
+        async def slow(messages: Any) -> Any:
             begun.callback(None)
             await held
-            await commit(messages)
+            return await commit(messages)
 
         self.patch(storage._backend, "write", lambda messages, _: Deferred.fromCoroutine(slow(messages)))
         client = await self.connect("REST")

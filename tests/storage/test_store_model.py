@@ -94,7 +94,7 @@ class Stored(NamedTuple):
         return (
             (labels["cluster"],) == selection.clusters
             and selection.begin <= self.message.time < selection.end
-            and all(labels.get(matcher.label) == matcher.value for matcher in selection.matchers)
+            and all(labels.get(matcher.label) in matcher.values for matcher in selection.matchers)
         )
 
 
