@@ -56,11 +56,11 @@ COMMANDS: Final = (
     ),
     Command(
         "query",
-        "ccstore.client.query:main",
+        "ccstore.client.query_command:main",
         "[OPTION ...]",
         "show events or logs",
         failed=2,
-        options="ccstore.client.query:Options",
+        options="ccstore.client.query_command:Options",
     ),
     Command(
         "stats",

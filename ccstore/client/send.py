@@ -12,13 +12,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
-from ccstore.client.lines import LONGEST, Body, Cutter, read
+from ccstore.client.cutting import LONGEST, Body, Cutter, read
 from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import clean
-from ccstore.client.times import parse_moment
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
+from ccstore.commands.options import parse
+from ccstore.commands.times import parse_moment
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -33,8 +33,9 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from ccstore import __version__
-from ccstore.client.command import ClientError, CommandOptions
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
 from ccstore.commands.description import DURATION, FILE, Value
+from ccstore.commands.options import CommandOptions
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
 from ccstore.durations import parse_duration
@@ -48,7 +49,12 @@ _NOT_REST: Final = "is it the REST interface, and not a receiver? See --url"
 
 
 class ServerOptions(CommandOptions):
-    """The options of all commands that make requests."""
+    """The options of all commands that make requests.
+
+    :cvar problem: what exit status 1 means, behind "the daemon answered, but".
+    """
+
+    problem = "something is not as it should be"
 
     optParameters = [
         ["url", "u", None, f"Where the REST interface is; else $CCSTORE_URL, else {DEFAULT_URL}."],
@@ -69,6 +75,19 @@ class ServerOptions(CommandOptions):
     }
 
     timeout: float
+
+    @property
+    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+        """Exit statuses, and when the command ends with each."""
+        return (
+            (str(DONE), "All is well."),
+            (str(NOT_AS_ASKED), f"The daemon answered, but {self.problem}."),
+            (
+                str(FAILED),
+                "The options are wrong, nobody answers, the token is not accepted, or the daemon has "
+                "an error.",
+            ),
+        )
 
     def postOptions(self) -> None:
         """Check what can be checked by itself."""

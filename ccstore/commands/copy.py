@@ -19,8 +19,8 @@ from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
-from ccstore.client.command import CommandOptions, parse
 from ccstore.commands.description import Value
+from ccstore.commands.options import CommandOptions, parse
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
 from ccstore.daemon.assembly import make_backend
 from ccstore.installing import missing_for_postgres

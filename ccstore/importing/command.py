@@ -13,14 +13,14 @@ from typing import Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import CommandOptions, parse
-from ccstore.client.times import parse_moment, show_moment
 from ccstore.commands.description import FILE, NAME, Value, choice
+from ccstore.commands.options import CommandOptions, parse
+from ccstore.commands.times import parse_moment, show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
+from ccstore.importing.display import Progress
 from ccstore.importing.go_database import open_database
-from ccstore.importing.lines import Lines
-from ccstore.importing.progress import Progress
-from ccstore.importing.run import Importer, Outcome
+from ccstore.importing.importer import Importer, Outcome
+from ccstore.importing.line_file import Lines
 from ccstore.importing.source import Bad, Source, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision

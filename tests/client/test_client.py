@@ -19,14 +19,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.resource import Resource
 
-from ccstore.client.command import ClientError, parse
-from ccstore.client.lines import BODY, ENTRIES, Body, Cutter
+from ccstore.client.cutting import BODY, ENTRIES, Body, Cutter
 from ccstore.client.progress import Progress
-from ccstore.client.query import Options as QueryOptions
-from ccstore.client.query import find
+from ccstore.client.query_command import Options as QueryOptions
+from ccstore.client.query_command import find
 from ccstore.client.send import Options as SendOptions
 from ccstore.client.send import Sender, Stopped
 from ccstore.client.server import DEFAULT_URL, Answer, Server, ServerOptions, Unreachable, Vanished, connect
+from ccstore.client.session import ClientError
+from ccstore.commands.options import parse
 from ccstore.lineprotocol import decode
 from tests.support.connections import NOW
 from tests.support.scratch import scratch

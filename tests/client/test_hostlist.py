@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccstore.client.hostlist import MOST, expand
 from ccstore.client.table import table
-from ccstore.client.times import parse_moment, show_span
+from ccstore.commands.times import parse_moment, show_span
 
 NOW = 1_700_000_000.5
 

@@ -22,11 +22,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ccstore.importing import go_database, lines
+from ccstore.importing import go_database, line_file
 from ccstore.importing.command import DONE, FAILED, REJECTED, WRONG, main
-from ccstore.importing.lines import Lines
+from ccstore.importing.display import Progress
+from ccstore.importing.line_file import Lines
 from ccstore.importing.position import Positions
-from ccstore.importing.progress import Progress
 from ccstore.lineprotocol import StreamDecoder
 from ccstore.message import Message
 from ccstore.storage.sqlite.file import identifier
@@ -389,7 +389,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of few rows, or of few bytes."""
     monkeypatch.setattr(go_database, "_ROWS", 7)
     monkeypatch.setattr(go_database, "_ROWS_FETCHED", 7)
-    monkeypatch.setattr(lines, "_BLOCK", 100)
+    monkeypatch.setattr(line_file, "_BLOCK", 100)
 
 
 def stopped(run: Run, source: Path, pieces: int) -> None:
@@ -584,8 +584,8 @@ def test_lines_go_on_where_they_were(run: Run, tmp_path: Path, capsys: Any, is_p
 def test_a_line_that_is_too_long_costs_only_itself(
     run: Run, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "_BLOCK", 100)
-    monkeypatch.setattr(lines, "LONGEST", 300)
+    monkeypatch.setattr(line_file, "_BLOCK", 100)
+    monkeypatch.setattr(line_file, "LONGEST", 300)
     long = 'job,cluster=alex log="' + "x" * 1000 + '"'
     body = lp('job,cluster=alex log="a"', long, 'job log="b"', 'job,cluster=alex log="c"', long, long[:900])
     (tmp_path / "x.lp").write_bytes(body)
@@ -598,8 +598,8 @@ def test_a_line_that_is_too_long_costs_only_itself(
 
 
 def test_a_line_that_is_too_long_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "_BLOCK", 1000)
-    monkeypatch.setattr(lines, "LONGEST", 3000)
+    monkeypatch.setattr(line_file, "_BLOCK", 1000)
+    monkeypatch.setattr(line_file, "LONGEST", 3000)
     source = _InMemory(b"x" * 20_000_000 + b"\n" + b"bad\n")
     tracemalloc.start()
     try:
@@ -642,8 +642,8 @@ def test_pieces_are_what_the_whole_is(
     whole.messages.extend(rest.messages)
     whole.errors.extend(rest.errors)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "_BLOCK", block)
-        patch.setattr(lines, "LONGEST", longest)
+        patch.setattr(line_file, "_BLOCK", block)
+        patch.setattr(line_file, "LONGEST", longest)
         source = _InMemory(data)
         messages: list[Message] = []
         bad: list[tuple[int, str]] = []

@@ -12,11 +12,12 @@ from twisted.python.usage import UsageError
 
 from ccstore.client import hostlist
 from ccstore.client.absent import explain
-from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
 from ccstore.client.server import Server, ServerOptions, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import table
-from ccstore.client.times import parse_moment, show_moment
 from ccstore.commands.description import NAME, NUMBER, TIME, Value, choice
+from ccstore.commands.options import parse
+from ccstore.commands.times import parse_moment, show_moment
 
 #: Queries of one request; the server takes so many by default, and not all of them.
 _AT_A_TIME: Final = 500

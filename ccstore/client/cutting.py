@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from twisted.internet.threads import deferToThread
 
-from ccstore.client.command import ClientError
+from ccstore.client.session import ClientError
 from ccstore.lineprotocol import Precision, StreamDecoder
 
 #: Bytes of a body, at which it is sent; a single line may be larger.

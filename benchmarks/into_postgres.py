@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.daemon import Daemon
 from benchmarks.events import Events
 from benchmarks.ingest import measure, send_tcp
+from benchmarks.latency import fill, query
 from benchmarks.lines import block
-from benchmarks.query import fill, query
 from benchmarks.report import figure, progress
 from tests.support.postgres_server import Server, newest
 

@@ -1,4 +1,4 @@
-"""What all commands of the client share: their options, how they start, and how they end."""
+"""How each command of the client starts and ends: the reactor, exit statuses, and results for programs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TextIO, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TextIO
 
 from twisted.internet.task import react
-from twisted.python.usage import UsageError
 
-from ccstore.commands.options import GoOptions
+from ccstore.commands.options import CommandOptions
 
 #: Exit statuses. Everything is as it was asked for.
 DONE: Final = 0
@@ -24,47 +23,6 @@ FAILED: Final = 2
 
 class ClientError(Exception):
     """The command cannot go on; the text says why, in a line."""
-
-
-class CommandOptions(GoOptions):
-    """Options of a command.
-
-    :cvar command: its name.
-    :cvar problem: what exit status 1 means, behind "the daemon answered, but".
-    """
-
-    command = ""
-    problem = "something is not as it should be"
-
-    @property
-    def full_name(self) -> str:
-        return f"ccstore {self.command}"
-
-    @property
-    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
-        return (
-            (str(DONE), "All is well."),
-            (str(NOT_AS_ASKED), f"The daemon answered, but {self.problem}."),
-            (
-                str(FAILED),
-                "The options are wrong, nobody answers, the token is not accepted, or the daemon has "
-                "an error.",
-            ),
-        )
-
-
-_Options = TypeVar("_Options", bound=CommandOptions)
-
-
-def parse(options: _Options, words: Sequence[str]) -> _Options | None:
-    """Fill in the options; None if they are wrong, which has been said then."""
-    try:
-        options.parseOptions(words)
-    except UsageError as error:
-        command = f"ccstore {options.command}"
-        print(f"{command}: {str(error).rstrip('.')}; `{command} --help` lists the options", file=sys.stderr)
-        return None
-    return options
 
 
 def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
