@@ -347,6 +347,65 @@ def _certificate(name: str, figures: Mapping[str, Any], now: float) -> Iterator[
         )
 
 
+#: Counters of a receiver that should stay at zero: what has happened so often, and what would mend it.
+_TROUBLES: Final = (
+    (
+        "kernel_drops",
+        "datagrams were dropped by the kernel, since the receive buffer was full",
+        "raise receive_buffer and net.core.rmem_max, or send over TCP",
+    ),
+    (
+        "refused_connections",
+        "connections were refused, since there were max_connections already",
+        "raise max_connections and the limit of open files, or let senders keep their connections",
+    ),
+    (
+        "refused_no_files",
+        "connections were refused, since the daemon had too many files open",
+        "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
+        " connections open",
+    ),
+    (
+        "no_proxy_header",
+        "connections had no PROXY header",
+        "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
+        " balancer; the daemon's log names who did not",
+    ),
+    (
+        "slow_consumer",
+        "times the NATS server closed the connection, since lines were not taken fast enough",
+        "use JetStream (stream and durable), or several receivers with one queue_group",
+    ),
+    (
+        "tls_failures",
+        "connections ended before TLS was agreed on",
+        "see the daemon's log for the senders; they may lack the certificate of the CA, or speak no TLS",
+    ),
+    (
+        "refused_bodies",
+        "requests were refused for their size",
+        "let the sender make smaller batches, or raise max_body",
+    ),
+    (
+        "bad_requests",
+        "connections brought what is no request over HTTP",
+        "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
+        " speaks TLS",
+    ),
+    (
+        "cut_connections",
+        "connections were closed, since a request did not come or an answer was not taken in time",
+        "look at the sender, and at what is between it and the daemon; it may only be a scanner",
+    ),
+    (
+        "foreign_requests",
+        "requests were refused, since their host or the page that made them is a foreign one",
+        "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
+        " page that means no good",
+    ),
+)
+
+
 def _figures(
     name: str, figures: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]
 ) -> Iterator[Finding]:
@@ -359,62 +418,7 @@ def _figures(
             "see the daemon's log for the reason; it tries again for ever",
             reason="connected",
         )
-    for key, says, do in (
-        (
-            "kernel_drops",
-            "datagrams were dropped by the kernel, since the receive buffer was full",
-            "raise receive_buffer and net.core.rmem_max, or send over TCP",
-        ),
-        (
-            "refused_connections",
-            "connections were refused, since there were max_connections already",
-            "raise max_connections and the limit of open files, or let senders keep their connections",
-        ),
-        (
-            "refused_no_files",
-            "connections were refused, since the daemon had too many files open",
-            "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
-            " connections open",
-        ),
-        (
-            "no_proxy_header",
-            "connections had no PROXY header",
-            "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
-            " balancer; the daemon's log names who did not",
-        ),
-        (
-            "slow_consumer",
-            "times the NATS server closed the connection, since lines were not taken fast enough",
-            "use JetStream (stream and durable), or several receivers with one queue_group",
-        ),
-        (
-            "tls_failures",
-            "connections ended before TLS was agreed on",
-            "see the daemon's log for the senders; they may lack the certificate of the CA, or speak no TLS",
-        ),
-        (
-            "refused_bodies",
-            "requests were refused for their size",
-            "let the sender make smaller batches, or raise max_body",
-        ),
-        (
-            "bad_requests",
-            "connections brought what is no request over HTTP",
-            "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
-            " speaks TLS",
-        ),
-        (
-            "cut_connections",
-            "connections were closed, since a request did not come or an answer was not taken in time",
-            "look at the sender, and at what is between it and the daemon; it may only be a scanner",
-        ),
-        (
-            "foreign_requests",
-            "requests were refused, since their host or the page that made them is a foreign one",
-            "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
-            " page that means no good",
-        ),
-    ):
+    for key, says, do in _TROUBLES:
         count = figures.get(key)
         if isinstance(count, int) and count > 0:
             samples = [sample for sample in refused if sample["reason"] == key]

@@ -105,16 +105,16 @@ class SenderTests(SynchronousTestCase):
         self.answers = [(200, b"")]
         self.successResultOf(self.send(sender))
         self.assertEqual(self.url, b"/api/write/?precision=s&cluster=alex")
-        self.assertEqual((sender.accepted, sender.status), (2, 0))
-        self.assertEqual(sender.report(), ["2 lines accepted"])
+        self.assertEqual((sender.tally.accepted, sender.tally.status), (2, 0))
+        self.assertEqual(sender.tally.report(), ["2 lines accepted"])
 
     def test_bad_lines_are_told_by_their_number_in_the_whole_input(self) -> None:
         sender = self.sender()
         bad = [{"line": number, "column": 3, "reason": "no field"} for number in range(1, 41)]
         self.answers = [(400, {"error": "", "stored": 10, "rejected": 90, "lines": bad})]
         self.successResultOf(self.send(sender, body(first=1001, count=100)))
-        self.assertEqual((sender.accepted, sender.rejected, sender.status), (10, 90, 1))
-        report = sender.report()
+        self.assertEqual((sender.tally.accepted, sender.tally.rejected, sender.tally.status), (10, 90, 1))
+        report = sender.tally.report()
         self.assertEqual(report[0], "line 1001, column 3: no field")
         self.assertEqual(report[-2:], ["and 70 more bad lines", "10 lines accepted, 90 rejected"])
 
@@ -127,7 +127,7 @@ class SenderTests(SynchronousTestCase):
         self.assertEqual(self.said, ["cannot store now; trying again in 7 s"])
         self.clock.advance(0.1)
         self.successResultOf(sending)
-        self.assertEqual((sender.accepted, sender.status, self.asked), (2, 0, 2))
+        self.assertEqual((sender.tally.accepted, sender.tally.status, self.asked), (2, 0, 2))
 
     def test_it_does_not_come_again_for_ever(self) -> None:
         sender = self.sender("-retries", "3")
@@ -143,12 +143,16 @@ class SenderTests(SynchronousTestCase):
         self.answers = [(503, {"error": "full"})]
         self.send(sender)
         sender.interrupt()
-        self.assertEqual(sender.failures[0]["reason"], "interrupted before the answer; they are not stored")
-        sender = self.sender()
-        sender._server = Server(Silent(), self.clock, URL, token=None, timeout=30)
+        self.assertEqual(
+            sender.tally.failures[0]["reason"], "interrupted before the answer; they are not stored"
+        )
+        options = SendOptions()
+        options.parseOptions([])
+        silent = Server(Silent(), self.clock, URL, token=None, timeout=30)
+        sender = Sender(silent, self.clock, options, self.said.append)
         self.send(sender)
         sender.interrupt()
-        self.assertIn("they may be stored or not", str(sender.failures[0]["reason"]))
+        self.assertIn("they may be stored or not", str(sender.tally.failures[0]["reason"]))
 
     def test_a_server_that_is_restarted_is_waited_for(self) -> None:
         sender = self.sender()
@@ -158,7 +162,7 @@ class SenderTests(SynchronousTestCase):
         self.clock.advance(1)
         self.clock.advance(2)
         self.successResultOf(sending)
-        self.assertEqual(sender.accepted, 4)
+        self.assertEqual(sender.tally.accepted, 4)
 
     def test_a_server_that_was_never_there_is_not(self) -> None:
         self.answers = [ConnectionRefusedError()]
@@ -169,9 +173,9 @@ class SenderTests(SynchronousTestCase):
         self.answers = [ResponseNeverReceived([Failure(ConnectionLost())]), (200, b"")]
         self.successResultOf(self.send(sender, body(first=5)))
         self.successResultOf(self.send(sender, body(first=7)))
-        self.assertEqual((sender.accepted, sender.not_sent, sender.status), (2, 2, 2))
+        self.assertEqual((sender.tally.accepted, sender.tally.not_sent, sender.tally.status), (2, 2, 2))
         self.assertEqual(
-            sender.report(),
+            sender.tally.report(),
             [
                 "lines 5 to 6: http://stub closed the connection without an answer; they may be stored"
                 " or not",
@@ -184,8 +188,10 @@ class SenderTests(SynchronousTestCase):
         self.answers = [(413, {"error": "too large"}), (200, b"")]
         self.successResultOf(self.send(sender))
         self.successResultOf(self.send(sender))
-        self.assertEqual(sender.as_json()["failures"], [{"first": 1, "last": 2, "reason": "413: too large"}])
-        self.assertEqual((sender.accepted, sender.status), (2, 2))
+        self.assertEqual(
+            sender.tally.as_json()["failures"], [{"first": 1, "last": 2, "reason": "413: too large"}]
+        )
+        self.assertEqual((sender.tally.accepted, sender.tally.status), (2, 2))
 
     def test_no_more_is_sent_where_nothing_can_be(self) -> None:
         for status in (401, 404):
