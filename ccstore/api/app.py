@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
-from importlib import resources
-from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
 from klein import Klein
@@ -21,8 +17,8 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
-from ccstore import __version__
 from ccstore.api.auth import Access, Gate
+from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
 from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
@@ -55,16 +51,6 @@ _COUNTED = 5000
 _P = ParamSpec("_P")
 _Handler = Callable[Concatenate["Api", IRequest, _P], Coroutine[Any, Any, bytes]]
 
-#: Files of the Swagger UI that its page needs, with their types.
-_SWAGGER_FILES = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "favicon-32x32.png": "image/png",
-}
-_PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javascript; charset=utf-8"}
-#: The page loads nothing from anywhere else, and this makes the browser see to it.
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
-
 
 def _authorized(handler: _Handler[_P], access: Access = "read") -> _Handler[_P]:
     """A route that needs a token, where a key is configured."""
@@ -85,6 +71,12 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
+    Klein calls a method for each route and for each kind of error, all with what this class holds: so it has
+    as many methods as the interface has routes, and is better read whole.
+
+    :param intake: takes the lines that are written.
+    :param store: answers queries.
+    :param clock: tells the time, for queries and tokens.
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
     :param problems: gives what is the matter although messages are stored.
@@ -252,27 +244,24 @@ class Api:
         """The description as a page in which it can be tried out."""
         if not self._config.enable_swagger_ui:
             raise WebError(404, "the Swagger UI is switched off: see enable_swagger_ui")
-        if file in _PAGE_FILES:
-            content = resources.files("ccstore.api").joinpath("static", file).read_bytes()
-            kind = _PAGE_FILES[file]
-        elif file in _SWAGGER_FILES:
-            content = (_swagger_directory() / file).read_bytes()
-            kind = _SWAGGER_FILES[file]
-        else:
+        found = swagger_file(file)
+        if found is None:
             raise WebError(404, "nothing here")
-        request.setHeader(b"content-security-policy", _POLICY.encode())
-        return await self._stream(request, bytes_pieces(content), kind.encode())
+        request.setHeader(b"content-security-policy", SWAGGER_POLICY.encode())
+        return await self._stream(request, bytes_pieces(found.content), found.content_type.encode())
 
     # -- errors
 
     @app.handle_errors(WebError)
     def web_error(self, request: IRequest, failure: Failure) -> bytes:
+        """Errors that are meant for the client."""
         error = failure.value
         assert isinstance(error, WebError)
         return answer(request, error.status, error.body(), error.headers)
 
     @app.handle_errors(HTTPException)
     def routing_error(self, request: IRequest, failure: Failure) -> bytes:
+        """A path or a method that is not there."""
         error: Any = failure.value
         if isinstance(error, RequestRedirect):
             error = NotFound()
@@ -286,6 +275,7 @@ class Api:
 
     @app.handle_errors(Exception)
     def unexpected_error(self, request: IRequest, failure: Failure) -> bytes:
+        """A mistake of ours: it is logged, and the client only learns that there was one."""
         error = internal_error(self.log, failure, request)
         return answer(request, error.status, error.body())
 
@@ -305,18 +295,3 @@ class ApiResource(KleinResource):
         except (UnicodeDecodeError, HTTPException):
             error = WebError(400, "the method, the path or the header Host cannot be read")
             return answer(request, error.status, error.body())
-
-
-def openapi_document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the REST interface."""
-    text = resources.files("ccstore.api").joinpath("static/openapi.json").read_text()
-    document: dict[str, Any] = json.loads(text)
-    document["info"]["version"] = __version__
-    return document
-
-
-def _swagger_directory() -> Path:
-    """Where the package that brings the Swagger UI has its files; importing it would import Jinja too."""
-    spec = find_spec("swagger_ui")
-    assert spec is not None
-    return Path(str(spec.origin)).parent / "static"

@@ -15,13 +15,16 @@ from ccstore.network.listening import ServerPort, protection, where
 from ccstore.network.open_files import OpenFiles
 from ccstore.web import LimitedSite, Room
 
+#: Seconds that requests in hand have for their answers at the stop.
 _DRAIN = 5.0
 
 
 class ApiService(Service):
     """Listens for requests to the REST interface.
 
-    :param room: for bodies.
+    :param api: answers them.
+    :param room: bytes that bodies of requests may take.
+    :param files: what is known of open files; else known by this service alone.
     """
 
     name = "api"
@@ -90,6 +93,7 @@ class ApiService(Service):
         return self._site.figures() | self._port.figures()
 
     async def stop_listening(self) -> None:
+        """Take no more connections."""
         await self._port.close()
 
     async def drain(self) -> None:

@@ -11,7 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore import __version__
-from ccstore.api.app import Api, openapi_document
+from ccstore.api.app import Api
+from ccstore.api.documents import openapi_document
 from ccstore.interfaces import StoreUnavailable
 from tests.support.api_case import ApiTestCase, check_documented, operations
 from tests.support.sinks import event
