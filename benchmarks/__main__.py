@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    """Run the command that is named; the exit status is 1 if it found problems."""
     given = _parser().parse_args()
     problems: list[str] = []
     if given.command == "ingest":

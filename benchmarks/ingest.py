@@ -28,6 +28,7 @@ _COMPACTING = 60
 
 
 def send_tcp(port: int, lines: bytes, rounds: int, go: Event) -> None:
+    """In a process: send lines over one connection, so many times, with the time of each sending."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         pieces = list(bodies(lines, _PIECE))
         go.wait()

@@ -88,6 +88,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
 
 
 def backend(server: Server, database: str) -> dict[str, object]:
+    """The daemon's configuration for a database of this server."""
     parameters = server.parameters(database)
     return {
         "type": "postgres",

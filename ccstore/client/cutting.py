@@ -38,6 +38,7 @@ class Body(NamedTuple):
 
     @property
     def last(self) -> int:
+        """Number of its last physical line."""
         return self.first + self.lines - 1
 
 
@@ -55,6 +56,7 @@ class _Stretch:
         other.clear()
 
     def clear(self) -> None:
+        """Forget all of it."""
         self.data.clear()
         self.entries = 0
 

@@ -46,6 +46,7 @@ class Finding:
     reason: str = ""
 
     def as_json(self) -> dict[str, object]:
+        """The same for programs."""
         return {
             "problem": self.is_problem,
             "receiver": self.receiver,

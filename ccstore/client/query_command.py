@@ -63,6 +63,7 @@ class Options(ServerOptions):
     limit: int | None = None
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself, and expand the lists."""
         super().postOptions()
         if not self["cluster"]:
             raise UsageError("--cluster: the name of the cluster is needed")

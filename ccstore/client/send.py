@@ -79,6 +79,7 @@ class Options(ServerOptions):
         self.tags[key] = value
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         super().postOptions()
         if self["precision"] not in NANOSECONDS:
             raise UsageError(
@@ -98,6 +99,7 @@ class Options(ServerOptions):
 
     @property
     def is_single(self) -> bool:
+        """Whether it is one message, and not lines from standard input."""
         return self["event"] is not None or self["log"] is not None
 
     def line(self, now: float) -> bytes:

@@ -62,6 +62,7 @@ class Options(CommandOptions):
     roles: Sequence[str] | None = None
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         if (self["new-key"] is None) == (self["key"] is None):
             raise UsageError("one of --new-key and --key is needed")
         if self["new-key"] is not None and (self["subject"] or self["roles"]):

@@ -67,6 +67,7 @@ class Options(CommandOptions):
     )
 
     def parseArgs(self, *words: str) -> None:
+        """Take the two stores."""
         if len(words) != 2:
             raise usage.UsageError("it takes two stores, FROM and TO")
         self["from"], self["to"] = words

@@ -23,11 +23,13 @@ class Careful:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
+        """As the stream does; gives the number of characters, also if they could not be written."""
         with self._noting():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """As the stream does."""
         with self._noting():
             self._stream.flush()
 

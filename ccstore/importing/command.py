@@ -95,11 +95,13 @@ class Options(CommandOptions):
     sources: Sequence[str]
 
     def parseArgs(self, *words: str) -> None:
+        """Take the sources."""
         if not words:
             raise UsageError("a SOURCE is needed")
         self.sources = words
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         self.path = None if self["config"] is None else Path(self["config"])
         if self["cluster"] is not None and not is_cluster(self["cluster"]):
             raise UsageError(f"--cluster: {self['cluster']!r} is not the name of a cluster")

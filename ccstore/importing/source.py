@@ -78,21 +78,22 @@ class Piece:
 
 
 class Source(Protocol):
-    """A table or a file.
-
-    :ivar name: for people.
-    :ivar key: sources with different ones are never the same; None if there is no way back to a place in it.
-    :ivar unit: what is counted.
-    """
+    """A table or a file from which messages are taken."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For people."""
+        ...
 
     @property
-    def key(self) -> str | None: ...
+    def key(self) -> str | None:
+        """Sources with different ones are never the same; None if there is no way back to a place in it."""
+        ...
 
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """What is counted, in the singular."""
+        ...
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
         """The last of the places that are in this source, or None."""

@@ -57,6 +57,7 @@ def logical(parts: Sequence[Node], token: Token) -> Node:
 
 
 def negated(node: Node, token: Token) -> Node:
+    """With ``not`` or ``!`` before it."""
     check_condition(node, "not")
     ask = asking(node)
     return join(lambda subject: not ask(subject), token, (node,), BOOLEAN)

@@ -41,6 +41,7 @@ def _field(key: str) -> Known:
 
 
 def message_type(subject: Subject) -> str:
+    """The kind of a message, as it is called in Go."""
     return "unknown" if subject.kind == "other" else subject.kind
 
 

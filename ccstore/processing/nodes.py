@@ -55,6 +55,7 @@ class Node:
 
 
 def constant(value: Any, position: int) -> Node:
+    """A part whose value is known."""
     return Node(lambda subject: value, position, kind_of(value), constant=(value,))
 
 
@@ -64,6 +65,7 @@ def fail(token: Token, reason: str) -> NoReturn:
 
 
 def too_deep(token: Token, limit: int) -> NoReturn:
+    """Refuse parts that lie in one another more than ``limit`` deep."""
     fail(token, f"parts lie in one another more than {limit} deep here")
 
 
