@@ -154,11 +154,13 @@ def _is_start(words: Sequence[str]) -> bool:
 
 
 def version(options: Sequence[str]) -> int:
+    """Print the version."""
     print(f"ccstore {__version__}")
     return 0
 
 
 def usage(options: Sequence[str]) -> int:
+    """Print the commands."""
     print(_usage(), end="")
     return 0
 

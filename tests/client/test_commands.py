@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ccstore.pipeline.router import NO_CLUSTER
 from ccstore.receivers.http import BY_POST
 from tests.support.certificates import certificates
-from tests.support.commands import Site, nothing_listens, start
+from tests.support.client_commands import Site, nothing_listens, start
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import daemon_in
 from tests.support.running_daemon import PATIENCE, Daemon, environment

@@ -17,7 +17,7 @@ from ccstore.message import Batch
 from ccstore.storage.sqlite import writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
-from tests.support.commands import COPY, copy
+from tests.support.client_commands import COPY, copy
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import daemon_in
 from tests.support.postgres_server import USER, server

@@ -12,7 +12,7 @@ import pytest
 
 from ccstore.config import known_keys
 from tests.support import metric_names
-from tests.support.pages import PAGES, code_spans, rows, sections
+from tests.support.doc_pages import PAGES, code_spans, rows, sections
 from tests.support.running_daemon import ROOT
 
 # --- links, names ---------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import yaml
 
 from ccstore.cli import COMMANDS
 from ccstore.config import load_config
-from tests.support.pages import PAGES, blocks, code_spans, commands, sections
+from tests.support.doc_pages import PAGES, blocks, code_spans, commands, sections
 from tests.support.running_daemon import ROOT, Daemon
 
 #: Blocks of commands that are run below, by page and heading.
