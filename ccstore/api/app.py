@@ -135,7 +135,8 @@ class Api:
             raise WebError(
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
             )
-        # Klein cancels what it waits for when the client goes away, but what came in is stored all the same.
+        # When the client goes away, Klein cancels the Deferred that it waits for. What came in is stored all
+        # the same: so Klein waits for another one than that of the writing.
         written: Deferred[WebError | None] = Deferred()
         writing = self._store_body(request, cluster, cast(Precision, precision))
         Deferred.fromCoroutine(writing).chainDeferred(written)
@@ -152,7 +153,7 @@ class Api:
             with body_of(request, 2 * self._config.max_body) as body:
                 await write_body(self.intake, body, sender, cluster, precision)
         except WebError as error:
-            # With its traceback, it would keep the body in memory until Python looks for cycles.
+            # The traceback holds this frame and so the body, which would stay until a garbage collection.
             return error.with_traceback(None)
         return None
 

@@ -13,12 +13,13 @@ from ccstore.commands.times import show_moment, show_span
 
 #: Senders that are named for one problem.
 _NAMED: Final = 5
-#: Samples below which it says nothing that most are of one sender.
+#: With fewer samples than that, it means nothing that most are of one sender.
 _ENOUGH: Final = 20
 _DOMINATES: Final = 0.8
 _NANOSECONDS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds", "s": "seconds"}
-#: How far a factor between two times may be from a thousand, a million or a thousand million.
+#: A time that is wrong by about a thousand, a million or a thousand million was read in another unit than it
+#: has; "about" is up to this factor.
 _NEAR: Final = 1.25
 _YEAR: Final = 365.25 * 86400
 #: Seconds before its end in which a certificate is worth a word, as at the start of the daemon.
@@ -93,7 +94,7 @@ def _receiver(
     name: str, figures: Mapping[str, Any], sampled: Mapping[str, Any], now: float
 ) -> Iterator[Finding]:
     sampled_in_all: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
-    # Of connections and requests that were refused, which have no lines that could be counted.
+    # A refused connection or request has no lines: it is shown with the counter of such refusals.
     refused = [sample for sample in sampled_in_all if sample["outcome"] == "refused"]
     samples = [sample for sample in sampled_in_all if sample["outcome"] != "refused"]
     precision = sampled.get("precision", "auto")
@@ -109,7 +110,7 @@ def _receiver(
             groups[_without_samples(reason, is_rejected)] = []
         for (is_problem, says, do), members in groups.items():
             senders = dict.fromkeys(map(_shown, members))
-            # Of several kinds with the same reason, the books do not tell which had how many.
+            # The daemon counts by reason: of several mistakes with one reason, none has a number of its own.
             known = lines if len(groups) == 1 else None
             how_many = f"{known:,} lines " if known else "lines "
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
@@ -239,8 +240,11 @@ def _expired(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[
 
 
 def _units(power: int, precision: str) -> str:
-    """Which unit is read as which, if there is only one that makes such a difference."""
-    # Only what was told a unit gets it wrong.
+    """Which unit is read as which.
+
+    :param power: the timestamps are too small by that power of ten.
+    """
+    # With `auto` this hardly happens, and then nanoseconds are as good a guess as any.
     read = _NANOSECONDS.get(precision, 1)
     for unit, size in _NANOSECONDS.items():
         if size == read * 10**power:

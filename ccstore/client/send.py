@@ -157,7 +157,7 @@ class Sender:
             try:
                 answer = await self._server.ask("POST", "/api/write/", body.data, self._params)
             except Unreachable as error:
-                # At the very first time, it will hardly be better soon.
+                # One that never answered is hardly being restarted; the address may be wrong: give up.
                 reason, delay = str(error), min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
                 is_over = not self._has_answered or tries >= self._retries
             except Vanished as error:

@@ -45,7 +45,7 @@ def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
             return status
         if ended.code:
             return FAILED  # a mistake in the program; Twisted has logged it
-    # Somebody stopped it. Whoever waits sees by what.
+    # Somebody stopped it: end by the same signal, which a shell or a script looks at.
     print(f"ccstore {options.command}: interrupted", file=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)

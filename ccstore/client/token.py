@@ -130,7 +130,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raw = base64.b64decode(data.strip(), validate=True)
     except (binascii.Error, ValueError):
         raise ClientError(expected) from None
-    # As Go has them: the seed, and perhaps the public key behind it.
+    # As Go writes Ed25519 keys: 32 bytes of seed, or these and the 32 bytes of the public key.
     if len(raw) not in (32, 64):
         raise ClientError(f"{expected} of 32 or 64 bytes, got {len(raw)} bytes")
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])

@@ -122,7 +122,7 @@ def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
 
 def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
-        # Where all of it has to fit in any case, if that is a file.
+        # A snapshot may need as much room as the copy: beside the new file, that must be there anyway.
         scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
         return SqliteSource(config.database_path, scratch)
     _needs_packages()

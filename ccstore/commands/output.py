@@ -50,7 +50,7 @@ class Careful:
         try:
             self._stream.flush()
         except OSError:
-            # Python would try again at the exit, and complain.
+            # Python flushes once more at its exit, and would print a traceback: so let it write to nowhere.
             with suppress(OSError, ValueError):
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, self._stream.fileno())

@@ -34,7 +34,7 @@ FAILED: Final = 1
 WRONG: Final = 2
 REJECTED: Final = 3
 _INTERRUPTED: Final = 130
-#: What is not taken is named so often for each source, and then only counted.
+#: So many bad lines or rows of a source are shown; more are only counted.
 _NAMED: Final = 100
 #: Rows without a time get that of the row before them, or of the file.
 _ROW, _FILE = "row", "file"
@@ -151,7 +151,7 @@ def _import(
 ) -> int:
     config = _load(options.path, lenient=bool(options["lenient"]))
     for name in options.sources:
-        # Before anything is done, as far as can be seen.
+        # A mistake in the last name is told before the first source has been imported for an hour.
         if name != "-" and not os.access(name, os.R_OK):
             raise SourceError(f"{name}: is not there, or may not be read")
         if name != "-" and os.path.isdir(name):

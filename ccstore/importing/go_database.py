@@ -175,7 +175,7 @@ class Table:
                 yield self._piece(rows, (rows[-1][0] - low + 1) / span)
 
     def _ends(self) -> tuple[int, int]:
-        """The ids of the first and the last row; if there is none, of one that is not there."""
+        """The ids of the first and the last row; 0 and 0 if there is none."""
         name = identifier(self.name)
         low, high = self._connection.execute(
             f"SELECT (SELECT min(rowid) FROM {name}), (SELECT max(rowid) FROM {name})"
@@ -204,7 +204,7 @@ class Table:
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
-        # Some text is no UTF-8: from here on more slowly, and with marks where it is not.
+        # Some text is no UTF-8: from here on, decode it ourselves, which is slower, and replace what is none.
         self._connection.text_factory = _text
         yield from self._cut(self._connection.execute(statement, (start,)))
 
@@ -299,7 +299,7 @@ def _other_tags(value: object) -> Mapping[str, str]:
 
 
 def _encodable(text: str) -> str:
-    """JSON may have halves of characters, which no file can hold."""
+    """The text without lone surrogates, which JSON can write and UTF-8 cannot."""
     return text.encode(errors="replace").decode()
 
 

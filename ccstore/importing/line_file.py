@@ -17,7 +17,7 @@ from ccstore.message import Batch
 
 
 class Lines:
-    """See the module, and :class:`ccstore.importing.source.Source`.
+    """A source of lines, see :class:`ccstore.importing.source.Source`.
 
     :param path: of the file; None if there is but a stream, in which there is no way back.
     :param now: the time of lines that carry none.
@@ -78,7 +78,7 @@ class Lines:
                 data = bytes(unpassed[: len(unpassed) - decoder.pending])
                 del unpassed[: len(data)]
                 passed.add(data)
-                if not was_skipping or b"\n" in data:  # else it is from the middle of a line that is too long
+                if not was_skipping or b"\n" in data:  # else all of it is inside of a line that is too long
                     text += data
                 if text and not _is_skipping(decoder):
                     numbers = self._numbers(bytes(text), first_line)
@@ -98,7 +98,7 @@ class Lines:
 
     def _numbers(self, text: bytes, first_line: int) -> Callable[[Sequence[int]], Sequence[int]]:
         def numbers(places: Sequence[int]) -> Sequence[int]:
-            # Seldom wanted, and slow: so only then.
+            # Decodes the piece once more and more slowly, which is done only if something in it is refused.
             lines: list[int] = []
             decoder = self._decoder(lines)
             decoder.feed(text, 0)
@@ -141,7 +141,7 @@ class Lines:
 
 
 class _File:
-    """What is read, and how far that is."""
+    """The bytes of lines, unpacked, and how much of the file has been read for them."""
 
     def __init__(self, content: IO[bytes], raw: IO[bytes] | None, size: int) -> None:
         self.read = content.read
@@ -155,7 +155,7 @@ class _File:
 
 
 class _Passed:
-    """What lies before a place."""
+    """What has been read of a source up to a place: how much it is, and its digest."""
 
     def __init__(self) -> None:
         self.newlines = 0

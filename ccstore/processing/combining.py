@@ -26,7 +26,7 @@ from ccstore.processing.tokens import ExpressionError, Token
 OR: Final = frozenset(("||", "or"))
 AND: Final = frozenset(("&&", "and"))
 COMPARISONS: Final = frozenset(("<", "<=", ">", ">="))
-#: What may have `not` before it.
+#: The operators that may have `not` before them, as in `not in`.
 NEGATED: Final = frozenset(("in", "matches", "contains", "startsWith", "endsWith"))
 
 

@@ -403,7 +403,7 @@ _STRING: Final = "a string"
 _LIST: Final = "a list"
 _ANYTHING: Final = "anything"
 
-#: What they do, the fewest and the most arguments, and what comes out.
+#: Each by its name in conditions: what it does, the fewest and the most arguments, and the kind of its value.
 FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
     "len": (length, 1, 1, _NUMBER),
     "lower": (lower, 1, 1, _STRING),
@@ -454,7 +454,7 @@ FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
     "fromBase64": (from_base64, 1, 1, _STRING),
     "duration": (duration, 1, 1, "a duration"),
 }
-#: What the language has besides.
+#: Functions that the language has and ccstore does not.
 NOT_YET: Final = (
     *("reduce", "groupBy", "sortBy", "sort", "uniq", "flatten", "toPairs", "fromPairs", "date", "timezone"),
     *("if", "$env"),

@@ -19,7 +19,8 @@ from ccstore.regex import compile_regex
 
 #: Characters of a regular expression that comes from a message.
 _MAX_PATTERN: Final = 1000
-#: Items of a list that is made for a message, and characters that a text has more than what it is made of.
+#: The most items of a list that a condition makes, and the most characters by which a text may be longer than
+#: the longest text that it is made of.
 MAX_ITEMS: Final = 100_000
 MAX_GROWTH: Final = 1 << 20
 

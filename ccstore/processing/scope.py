@@ -17,12 +17,12 @@ from ccstore.processing.tokens import Token
 #: How deep loops may lie in one another; each takes more of Python's stack than other parts do.
 MAX_LOOPS: Final = 8
 
-#: Tags that conditions are likely to name as if they were names.
+#: Tags that people are likely to write without `tag.` before them.
 _COMMON_TAGS: Final = frozenset(
     ("hostname", "host", "cluster", "function", "method", "unit", "jobid", "rank")
 )
 _LITERALS: Final[Mapping[str, Any]] = {"true": True, "false": False, "nil": None}
-#: Said of what Go's `expr` has.
+#: Said of what Go's `expr` has, and ccstore has not.
 LATER: Final = "the language has it, ccstore does not yet"
 
 
