@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import cost, crash, fuzz, ingest, limits, nodes, query, rules
+from benchmarks import cost, crash, fuzz, ingest, latency, limits, many_nodes, rule_costs
 from benchmarks.report import show
 
 
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    """Run the command that is named; the exit status is 1 if it found problems."""
     given = _parser().parse_args()
     problems: list[str] = []
     if given.command == "ingest":
@@ -87,16 +88,16 @@ def main() -> None:
     elif given.command == "fuzz":
         rows, problems = fuzz.run(given.seconds)
     elif given.command == "nodes":
-        rows, problems = nodes.run(given.nodes, given.seconds)
+        rows, problems = many_nodes.run(given.nodes, given.seconds)
     elif given.command == "query":
-        rows, problems = query.run(given.rows, given.samples)
+        rows, problems = latency.run(given.rows, given.samples)
     elif given.command == "rules":
-        rows = rules.run(given.lines)
+        rows = rule_costs.run(given.lines)
     elif given.command == "postgres":
         # It takes packages that the others can do without.
-        from benchmarks import postgres
+        from benchmarks import into_postgres
 
-        rows, problems = postgres.run(given.lines, given.rows, given.samples, given.version)
+        rows, problems = into_postgres.run(given.lines, given.rows, given.samples, given.version)
     elif given.command == "several":
         from benchmarks import several
 

@@ -78,6 +78,7 @@ class Daemon:
         self.stop()
 
     def log(self) -> str:
+        """What it has logged since this start."""
         return self._log_path.read_bytes()[self._log_start :].decode(errors="replace")
 
     def _wait_for_ports(self) -> dict[str, int]:
@@ -92,6 +93,7 @@ class Daemon:
         raise SystemExit(f"the daemon does not start:\n{self.log()}")
 
     def stats(self) -> dict[str, Any]:
+        """What ``/api/stats`` says now."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['api']}/api/stats", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
         return found

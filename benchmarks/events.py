@@ -28,6 +28,7 @@ class Events:
     seconds: int
 
     def time(self, number: int) -> int:
+        """The time of an event, in seconds since the epoch."""
         return self.begin + number * self.seconds // self.rows
 
     def lines(self) -> Iterator[bytes]:

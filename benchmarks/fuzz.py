@@ -273,4 +273,5 @@ def run(seconds: float) -> tuple[list[dict[str, object]], list[str]]:
 
 
 def daemon_log(directory: str) -> str:
+    """What a daemon in this directory has logged."""
     return Path(directory, "log").read_text(errors="replace")

@@ -13,9 +13,9 @@ from multiprocessing.synchronize import Event
 from statistics import median
 from urllib.parse import urlsplit
 
-from benchmarks import limits, nats
+from benchmarks import limits, nats_load
 from benchmarks.daemon import Daemon
-from benchmarks.influx import Influx, influx
+from benchmarks.influxdb import Influx, influx
 from benchmarks.lines import STAMP, block, bodies, stamp, stamped
 from benchmarks.report import progress
 
@@ -28,6 +28,7 @@ _COMPACTING = 60
 
 
 def send_tcp(port: int, lines: bytes, rounds: int, go: Event) -> None:
+    """In a process: send lines over one connection, so many times, with the time of each sending."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         pieces = list(bodies(lines, _PIECE))
         go.wait()
@@ -184,11 +185,11 @@ def _round(lines: bytes, count: int, retention: float, server: Influx | None) ->
         rows.append(row)
     with Daemon(storage) as daemon:
         rows.append(measure_udp(daemon, lines, 50_000, 10.0))
-    program = nats.program()
+    program = nats_load.program()
     if program is None:
         progress("NATS is left out: there is no nats-server here (Debian has it in a package of that name)")
         return rows
-    with nats.server(program) as port:
+    with nats_load.server(program) as port:
         for row in _over_nats(port, lines, rounds, storage):
             row["of the slowest part"] = _rate(row) / slowest
             rows.append(row)
@@ -226,19 +227,19 @@ def _over_nats(
 ) -> list[dict[str, object]]:
     """Through a server, which has some of what is sent in its memory."""
     rows = []
-    keys: dict[str, object] = {"port": port, "subject": nats.SUBJECT}
-    jetstream = {**keys, "stream": nats.STREAM, "durable": "ccstore"}
+    keys: dict[str, object] = {"port": port, "subject": nats_load.SUBJECT}
+    jetstream = {**keys, "stream": nats_load.STREAM, "durable": "ccstore"}
     for name, per_message, receiver in (
         ("NATS, a line each", 1, keys),
         (f"NATS, {_BODY:,} lines each", _BODY, keys),
         ("JetStream, a line each", 1, jetstream),
     ):
         if receiver is jetstream:
-            nats.make_stream(port)
+            nats_load.make_stream(port)
         with Daemon(storage, receivers={"nats": receiver}) as daemon:
-            nats.wait_for(daemon)
+            nats_load.wait_for(daemon)
             arguments = [(port, daemon.ports["api"], lines, per_message, rounds)]
-            rows.append(measure(name, daemon, nats.send, arguments, rounds * _BLOCK))
+            rows.append(measure(name, daemon, nats_load.send, arguments, rounds * _BLOCK))
     return rows
 
 

@@ -30,6 +30,7 @@ def content(number: int, time_ns: int) -> tuple[str, str, str, str, str | None, 
 
 
 def line(number: int, time_ns: int) -> str:
+    """A line of the protocol, with its newline."""
     kind, cluster, name, host, job, text = content(number, time_ns)
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     tag = "" if job is None else f",jobid={job}"
@@ -55,6 +56,7 @@ class Offer:
     copies: int | None = None
 
     def body(self) -> bytes:
+        """All of its lines, as bytes to send."""
         numbers = range(self.start, self.start + self.count)
         return "".join([line(number, self.time_ns) for number in numbers]).encode()
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from attrs import define, field
 
-from benchmarks import nats
+from benchmarks import nats_load
 from benchmarks.daemon import Daemon
+from benchmarks.into_postgres import backend
 from benchmarks.ledger import Ledger, Offer, content, settle, shortened
-from benchmarks.postgres import backend
 from benchmarks.report import figure, progress
 from tests.support.postgres_server import Server, newest
 
@@ -119,7 +119,7 @@ class _Load:
 
     def nats(self, sender: int, port: int) -> None:
         """A message for each line, once the server has taken those before; a stream answers."""
-        with nats.publisher(port) as publish:
+        with nats_load.publisher(port) as publish:
             while not self.is_over.wait(_REST):
                 offer = self.ledger.offer("NATS", sender, _PIECE)
                 publish(offer.body().splitlines())
@@ -167,7 +167,7 @@ def run(daemons: int, seconds: float, version: int | None) -> tuple[list[dict[st
     :param daemons: how many, of which one is killed.
     :param seconds: of load before the kill, and again after it.
     """
-    program = nats.program()
+    program = nats_load.program()
     if program is None:
         raise SystemExit("there is no nats-server here (Debian has it in a package of that name)")
     if daemons < 2:
@@ -194,11 +194,16 @@ def _run(
     begun = time.monotonic()
     database = server.new_database()
     with ExitStack() as stack:
-        port, monitor = stack.enter_context(nats.monitored(program))
-        keys: dict[str, object] = {"port": port, "subject": nats.SUBJECT, "queue_group": _GROUP}
+        port, monitor = stack.enter_context(nats_load.monitored(program))
+        keys: dict[str, object] = {"port": port, "subject": nats_load.SUBJECT, "queue_group": _GROUP}
         if stream:
-            nats.make_stream(port)
-            keys = {"port": port, "subject": nats.SUBJECT, "stream": nats.STREAM, "durable": _DURABLE}
+            nats_load.make_stream(port)
+            keys = {
+                "port": port,
+                "subject": nats_load.SUBJECT,
+                "stream": nats_load.STREAM,
+                "durable": _DURABLE,
+            }
 
         def start(number: int) -> Daemon:
             place = directory / str(number)
@@ -209,7 +214,7 @@ def _run(
                 receivers={"nats": keys},
             )
             stack.callback(daemon.stop)
-            nats.wait_for(daemon)
+            nats_load.wait_for(daemon)
             return daemon
 
         running = [start(number) for number in range(daemons)]
@@ -228,7 +233,7 @@ def _run(
         killed, *survivors = running
         killed_at = time.time_ns()
         killed.kill()
-        nats.until_connected(monitor, daemons - 1)
+        nats_load.until_connected(monitor, daemons - 1)
         after = load.ledger.lines  # what has a number from here on was published when it was gone
         time.sleep(seconds / 2)
         problems += _see_each_other(survivors, "after")

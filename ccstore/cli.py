@@ -56,11 +56,11 @@ COMMANDS: Final = (
     ),
     Command(
         "query",
-        "ccstore.client.query:main",
+        "ccstore.client.query_command:main",
         "[OPTION ...]",
         "show events or logs",
         failed=2,
-        options="ccstore.client.query:Options",
+        options="ccstore.client.query_command:Options",
     ),
     Command(
         "stats",
@@ -154,11 +154,13 @@ def _is_start(words: Sequence[str]) -> bool:
 
 
 def version(options: Sequence[str]) -> int:
+    """Print the version."""
     print(f"ccstore {__version__}")
     return 0
 
 
 def usage(options: Sequence[str]) -> int:
+    """Print the commands."""
     print(_usage(), end="")
     return 0
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
-from importlib import resources
-from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
 from klein import Klein
@@ -19,9 +15,9 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
-from ccstore import __version__
 from ccstore.api.answering import Answering
 from ccstore.api.auth import Access, Gate
+from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
 from ccstore.api.failures import answer_failures
 from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
@@ -58,16 +54,6 @@ _COUNTED = 5000
 _P = ParamSpec("_P")
 _Handler = Callable[Concatenate["Api", IRequest, _P], Coroutine[Any, Any, bytes]]
 
-#: Files of the Swagger UI that its page needs, with their types.
-_SWAGGER_FILES = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "favicon-32x32.png": "image/png",
-}
-_PAGE_FILES = {"index.html": "text/html; charset=utf-8", "start.js": "text/javascript; charset=utf-8"}
-#: The page loads nothing from anywhere else, and this makes the browser see to it.
-_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
-
 
 def _authorized(handler: _Handler[_P], access: Access = "read") -> _Handler[_P]:
     """A route that needs a token, where a key is configured."""
@@ -88,6 +74,12 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
+    Klein calls a method for each route and for each kind of error, all with what this class holds: so it has
+    as many methods as the interface has routes, and is better read whole.
+
+    :param intake: takes the lines that are written.
+    :param store: answers queries.
+    :param clock: tells the time, for queries and tokens.
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
     :param feed: tells of what is stored.
@@ -152,7 +144,8 @@ class Api:
             raise WebError(
                 400, f"precision: expected one of {', '.join(NANOSECONDS)}, got {precision[:40]!r}"
             )
-        # Klein cancels what it waits for when the client goes away, but what came in is stored all the same.
+        # When the client goes away, Klein cancels the Deferred that it waits for. What came in is stored all
+        # the same: so Klein waits for another one than that of the writing.
         written: Deferred[WebError | None] = Deferred()
         writing = self._store_body(request, cluster, cast(Precision, precision))
         Deferred.fromCoroutine(writing).chainDeferred(written)
@@ -169,7 +162,7 @@ class Api:
             with body_of(request, 2 * self._config.max_body) as body:
                 await write_body(self.intake, body, sender, cluster, precision)
         except WebError as error:
-            # With its traceback, it would keep the body in memory until Python looks for cycles.
+            # The traceback holds this frame and so the body, which would stay until a garbage collection.
             return error.with_traceback(None)
         return None
 
@@ -267,16 +260,11 @@ class Api:
         """The description as a page in which it can be tried out."""
         if not self._config.enable_swagger_ui:
             raise WebError(404, "the Swagger UI is switched off: see enable_swagger_ui")
-        if file in _PAGE_FILES:
-            content = resources.files("ccstore.api").joinpath("static", file).read_bytes()
-            kind = _PAGE_FILES[file]
-        elif file in _SWAGGER_FILES:
-            content = (_swagger_directory() / file).read_bytes()
-            kind = _SWAGGER_FILES[file]
-        else:
+        found = swagger_file(file)
+        if found is None:
             raise WebError(404, "nothing here")
-        request.setHeader(b"content-security-policy", _POLICY.encode())
-        return await self._stream(request, bytes_pieces(content), kind.encode())
+        request.setHeader(b"content-security-policy", SWAGGER_POLICY.encode())
+        return await self._stream(request, bytes_pieces(found.content), found.content_type.encode())
 
 
 answer_failures(Api.app)
@@ -297,18 +285,3 @@ class ApiResource(KleinResource):
         except (UnicodeDecodeError, HTTPException):
             error = WebError(400, "the method, the path or the header Host cannot be read")
             return answer(request, error.status, error.body())
-
-
-def openapi_document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the REST interface."""
-    text = resources.files("ccstore.api").joinpath("static/openapi.json").read_text()
-    document: dict[str, Any] = json.loads(text)
-    document["info"]["version"] = __version__
-    return document
-
-
-def _swagger_directory() -> Path:
-    """Where the package that brings the Swagger UI has its files; importing it would import Jinja too."""
-    spec = find_spec("swagger_ui")
-    assert spec is not None
-    return Path(str(spec.origin)).parent / "static"

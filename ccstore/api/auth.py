@@ -166,7 +166,7 @@ def _token(request: IRequest) -> str:
     """The token of a request; raises :class:`WebError` if there is none."""
     scheme, given = _scheme_and_rest(header(request, "authorization") or "")
     if scheme == "bearer" and given:
-        # Who says it twice means no harm.
+        # Some write "Bearer" into a field of a client that puts it there by itself.
         again, rest = _scheme_and_rest(given)
         return rest if again == "bearer" and rest else given
     token = (header(request, "x-auth-token") or "").strip()

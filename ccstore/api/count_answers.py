@@ -13,9 +13,10 @@ from twisted.web.iweb import IRequest
 from ccstore.api.answering import Answering
 from ccstore.api.notices import notice_of
 from ccstore.api.parameters import LABELS, Parameters, label_of
+from ccstore.api.selecting import Selecting
 from ccstore.durations import parse_duration, show_duration
+from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
-from ccstore.moments import show_moment
 from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
 from ccstore.regex import quote
 from ccstore.timing import SECOND, nanoseconds
@@ -49,7 +50,7 @@ class CountAnswers:
         answering = self._answering
         parameters = answering.parameters(request, ("step", "buckets", "by", "top"))
         selection = self._selection(parameters)
-        by = parameters.labels("by")
+        by = Selecting(parameters).labels("by")
         top = parameters.number("top", _TOP, most=1000)
         step = self._step(parameters, selection)
         parameters.check()
@@ -118,7 +119,7 @@ class CountAnswers:
     async def streams(self, request: IRequest) -> bytes:
         """The streams, each with what it has."""
         parameters = self._answering.parameters(request, ("limit",))
-        selection = parameters.selection()
+        selection = Selecting(parameters).selection()
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()
         counts = await self._counts(Counting(selection, STREAM_LABELS))
@@ -130,7 +131,7 @@ class CountAnswers:
     async def clusters(self, request: IRequest) -> bytes:
         """The clusters, each with what it has."""
         parameters = self._answering.parameters(request)
-        selection = parameters.selection()
+        selection = Selecting(parameters).selection()
         parameters.check()
         counts = await self._counts(Counting(selection, ("cluster", "kind")))
         clusters: dict[str, dict[str, int]] = {}
@@ -164,7 +165,7 @@ class CountAnswers:
     # -- what they share
 
     def _selection(self, parameters: Parameters) -> Selection:
-        return parameters.selection(begin=self._answering.now() - _DAY)
+        return Selecting(parameters).selection(begin=self._answering.now() - _DAY)
 
     async def _counts(self, counting: Counting) -> Counts:
         return await self._answering.asked(self._service.counts(counting))

@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from attrs import frozen
 
+from ccstore.instants import show_second
 from ccstore.lineprotocol import encode
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Message, Series, StreamKey
-from ccstore.moments import show_second
 from ccstore.query import STREAM_LABELS, Page, Row
 from ccstore.timing import SECOND
 

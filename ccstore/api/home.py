@@ -39,6 +39,7 @@ class Home:
         self._notes = [*([] if has_swagger else [_NO_SWAGGER]), *([_TOKEN] if wants_token else [])]
 
     def html(self) -> bytes:
+        """The page for a browser."""
         items = "".join(
             f'<li><a href="{place}">/{place}</a>: {escape(what)}</li>\n' for place, what in self._places
         )
@@ -52,6 +53,7 @@ class Home:
         return page.encode()
 
     def text(self) -> bytes:
+        """The same as plain text."""
         width = max(len(place) for place, _ in self._places)
         places = [f"  /{place:{width}}  {what}" for place, what in self._places]
         notes = ["", *self._notes] if self._notes else []

@@ -14,6 +14,7 @@ from ccstore.api.answering import Answering
 from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, writer
 from ccstore.api.notices import notice_of
 from ccstore.api.parameters import Parameters
+from ccstore.api.selecting import Selecting
 from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
 from ccstore.reading.query_service import Found
@@ -46,7 +47,7 @@ class MessageAnswers:
         is_for_spreadsheets = parameters.flag("spreadsheet")
         has_end = parameters.flag("end")
         limit = _LIMIT if format == "json" else None
-        selection = parameters.ordered(parameters.selection(kinds), limit=limit)
+        selection = Selecting(parameters).ordered(Selecting(parameters).selection(kinds), limit=limit)
         parameters.check()
         if format == "json":
             return await self._page(request, selection)
@@ -65,8 +66,8 @@ class MessageAnswers:
         parameters = self._answering.parameters(request, ("before", "after", "same"))
         before = parameters.number("before", _AROUND, most=_MOST_AROUND)
         after = parameters.number("after", _AROUND, most=_MOST_AROUND)
-        selection = parameters.selection()
-        same = parameters.labels("same")
+        selection = Selecting(parameters).selection()
+        same = Selecting(parameters).labels("same")
         parameters.check()
         found = await self._find(number)
         selection = evolve(selection, matchers=(*selection.matchers, *found.same(same)))

@@ -6,17 +6,14 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
-from attrs import evolve
 from twisted.web.iweb import IRequest
 
-from ccstore import hostlist
-from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX, INT64_MIN, STORED_KINDS, Kind
-from ccstore.moments import parse_moment
-from ccstore.query import TAG_PREFIX, Matcher, Position, Selection, TextCondition
-from ccstore.regex import compile_regex, quote
+from ccstore.instants import parse_moment
+from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX
+from ccstore.query import TAG_PREFIX
 from ccstore.web import WebError, from_json
 
 _T = TypeVar("_T")
@@ -107,9 +104,9 @@ class Parameters:
         self._given: dict[str, list[str]] = {}
         for name, values in given.items():
             if len(values) > _MOST_VALUES:
-                self._wrong(name, f"at most {_MOST_VALUES} values", f"{len(values)} of them")
+                self.wrong(name, f"at most {_MOST_VALUES} values", f"{len(values)} of them")
             elif any("\0" in value or not _is_unicode(value) for value in values):
-                self._wrong(name, "Unicode without NUL", values[0])
+                self.wrong(name, "Unicode without NUL", values[0])
             elif not self._is_known(name):
                 self.problems.append(f"{_shown(name)}: there is no such parameter{self._hint(name)}")
             else:
@@ -128,7 +125,8 @@ class Parameters:
         tag = f"{TAG_PREFIX}{bare[:_SHOWN]}"
         return f": expected one of {', '.join(self._known)}, or {tag} for a tag of that name"
 
-    def _wrong(self, name: str, expected: str, got: str) -> None:
+    def wrong(self, name: str, expected: str, got: str) -> None:
+        """Note what would be right, and what was given."""
         self.problems.append(f"{_shown(name)}: expected {expected}, got {_shown(got)}")
 
     def check(self) -> None:
@@ -159,7 +157,7 @@ class Parameters:
 
         def read(value: str) -> str:
             if value not in words:
-                raise ValueError(f"expected {_one_of(words)}, got {_shown(value)}")
+                raise ValueError(f"expected {one_of(words)}, got {_shown(value)}")
             return value
 
         return self.one(name, read, default)
@@ -179,121 +177,26 @@ class Parameters:
         """``true`` or ``false``, which is what it is if it is not given."""
         return self.choice(name, ("true", "false"), "false") == "true"
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of what is given, in its order."""
+        return [*self._given]
+
+    def all(self, name: str) -> Sequence[str]:
+        """All values of a parameter."""
+        return self._given.get(name, [])
+
     def is_given(self, name: str) -> bool:
+        """Whether there is any value of a parameter."""
         return bool(self._given.get(name))
 
     def words(self, name: str) -> list[str]:
         """All values of a parameter; one value may be several, with commas between them."""
         return [word for value in self._given.get(name, []) for word in value.split(",") if word]
 
-    def labels(self, name: str) -> list[str]:
-        """Names of labels, as :class:`Matcher` has them."""
-        found = []
-        for word in self.words(name):
-            if word not in LABELS and not word.startswith(TAG_PREFIX):
-                expected = _one_of([*LABELS, f"{TAG_PREFIX}…"])
-                self.problems.append(f"{name}: expected {expected}, got {_shown(word)}")
-            else:
-                found.append(label_of(word))
-        return found
-
     def moment(self, name: str, default: int) -> int:
         """A time in nanoseconds."""
         return self.one(name, lambda value: parse_moment(value, self._now), default)
-
-    # -- the selection
-
-    def selection(self, kinds: Sequence[Kind] = STORED_KINDS, *, begin: int = INT64_MIN) -> Selection:
-        """The messages that are meant, without order, limit and cursor.
-
-        :param kinds: those that the call is about.
-        :param begin: the default of ``from``, in nanoseconds.
-        """
-        first = self.moment("from", begin)
-        end = self.moment("to", INT64_MAX + 1)
-        if self.is_given("from") and self.is_given("to") and first > end:
-            self.problems.append(f"from: expected a time before that of to, got {self._given['from'][0]!r}")
-        matchers = []
-        for name in self._given:
-            bare = name.removesuffix("!")
-            if bare in LABELS or bare.startswith(TAG_PREFIX):
-                matchers += self._matchers(label_of(bare), name, is_wanted=name == bare)
-        clusters: tuple[str, ...] = ()
-        for matcher in matchers:
-            if matcher.label == CLUSTER_TAG and matcher.op == "=" and not clusters:
-                clusters = matcher.values
-        if clusters:
-            matchers.remove(Matcher(CLUSTER_TAG, "=", clusters))
-        return Selection(
-            clusters, self._kinds(kinds), first, end, tuple(self._of_labels(matchers)), self._texts()
-        )
-
-    def ordered(self, selection: Selection, *, limit: int | None) -> Selection:
-        """The same with order, limit and cursor, as they are given.
-
-        :param limit: if none is given.
-        """
-        is_newest_first = self.choice("order", ORDERS, "newest") == "newest"
-        given = self.number("limit", -1, least=1) if self.is_given("limit") else limit
-        after = self.one("cursor", Position.decode, None)
-        return evolve(selection, is_newest_first=is_newest_first, limit=given, after=after)
-
-    def _kinds(self, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
-        wanted = set(kinds)
-        for name, is_wanted in (("kind", True), ("kind!", False)):
-            values = self._given.get(name, [])
-            for value in values:
-                if value not in STORED_KINDS:
-                    self._wrong(name, _one_of(STORED_KINDS), value)
-            if values:
-                wanted = wanted & {*values} if is_wanted else wanted - {*values}
-        return tuple(kind for kind in STORED_KINDS if kind in wanted)
-
-    @staticmethod
-    def _of_labels(matchers: Sequence[Matcher]) -> Sequence[Matcher]:
-        return [matcher for matcher in matchers if matcher.label != "kind"]
-
-    def _matchers(self, label: str, name: str, *, is_wanted: bool) -> list[Matcher]:
-        """Conditions on a label from the values of a parameter, which may be patterns or host lists."""
-        values = self._given[name]
-        if label == "hostname":
-            values = self._hosts(name, values)
-        if any("*" in value for value in values):
-            patterns = tuple(map(_pattern, values))
-            return [Matcher(label, "=~" if is_wanted else "!~", patterns)]
-        return [Matcher(label, "=" if is_wanted else "!=", tuple(values))] if values else []
-
-    def _hosts(self, name: str, values: Sequence[str]) -> list[str]:
-        hosts: dict[str, None] = {}
-        for value in values:
-            try:
-                hosts |= dict.fromkeys(hostlist.expand(value) if value else [""])
-            except ValueError as error:
-                self.problems.append(f"{name}: {error}")
-        if len(hosts) > hostlist.MOST:
-            self.problems.append(f"{name}: expected at most {hostlist.MOST} hosts, got {len(hosts)}")
-        return [*hosts]
-
-    def _texts(self) -> tuple[TextCondition, ...]:
-        found: list[TextCondition] = []
-        ops: Sequence[tuple[str, Literal["contains", "lacks", "matches", "fails"]]] = (
-            ("text", "contains"),
-            ("text!", "lacks"),
-            ("regex", "matches"),
-            ("regex!", "fails"),
-        )
-        for name, op in ops:
-            for value in self._given.get(name, []):
-                if not value:
-                    continue  # every text has it
-                if name.startswith("regex"):
-                    try:
-                        compile_regex(value)
-                    except ValueError as error:
-                        self.problems.append(f"{name}: {error}")
-                        continue
-                found.append(TextCondition(op, value, ignores_case=name.startswith("text")))
-        return tuple(found)
 
 
 def label_of(name: str) -> str:
@@ -304,12 +207,8 @@ def label_of(name: str) -> str:
     return LABELS.get(bare, bare)
 
 
-def _pattern(value: str) -> str:
-    """The regular expression of a pattern, in which ``*`` stands for any characters."""
-    return "(?s)" + ".*".join(quote(part) for part in value.split("*"))
-
-
-def _one_of(words: Sequence[str]) -> str:
+def one_of(words: Sequence[str]) -> str:
+    """Words to choose from, as people read them."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 

@@ -39,6 +39,7 @@ class Request:
 
     @property
     def flat(self) -> list[Selection]:
+        """All queries to the store, one after the other."""
         return [query for entries in self.queries for query in entries]
 
     def answer(self, pages: Sequence[Page], max_rows: int) -> dict[str, object]:

@@ -14,8 +14,9 @@ from twisted.web.iweb import IRequest
 
 from ccstore.api.answering import Answering
 from ccstore.api.formats import as_object
+from ccstore.api.selecting import Selecting
+from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX
-from ccstore.moments import show_moment
 from ccstore.query import Arrival, Page, Selection
 from ccstore.reading.feed import Arrived, Gap
 from ccstore.reading.following import Following, Past
@@ -45,7 +46,7 @@ class TailAnswers:
         answering = self._answering
         parameters = answering.parameters(request, ("cursor", "limit"))
         after = parameters.one("cursor", Arrival.decode, None)
-        selection = parameters.selection()
+        selection = Selecting(parameters).selection()
         newest = parameters.number("limit", 0, most=_MOST_PAST) if parameters.is_given("limit") else None
         has_past = parameters.is_given("from") or newest is not None
         given = header(request, "last-event-id")

@@ -94,7 +94,7 @@ def _spans(now: int) -> Iterator[tuple[int, int]]:
 
 
 def _other_names(name: str) -> list[str]:
-    """Other ways to write a name."""
+    """Other ways to write a name: without blanks, in other letters, with other hyphens."""
     bare = name.strip()
     ways = [bare, bare.lower(), bare.upper(), bare.capitalize()]
     ways += [bare.replace("-", "_"), bare.replace("_", "-")]

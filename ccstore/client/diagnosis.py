@@ -9,16 +9,17 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ccstore.client.times import show_moment, show_span
+from ccstore.commands.times import show_moment, show_span
 
 #: Senders that are named for one problem.
 _NAMED: Final = 5
-#: Samples below which it says nothing that most are of one sender.
+#: With fewer samples than that, it means nothing that most are of one sender.
 _ENOUGH: Final = 20
 _DOMINATES: Final = 0.8
 _NANOSECONDS: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _UNITS: Final = {"ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds", "s": "seconds"}
-#: How far a factor between two times may be from a thousand, a million or a thousand million.
+#: A time that is wrong by about a thousand, a million or a thousand million was read in another unit than it
+#: has; "about" is up to this factor.
 _NEAR: Final = 1.25
 _YEAR: Final = 365.25 * 86400
 #: Seconds before its end in which a certificate is worth a word, as at the start of the daemon.
@@ -46,6 +47,7 @@ class Finding:
     reason: str = ""
 
     def as_json(self) -> dict[str, object]:
+        """The same for programs."""
         return {
             "problem": self.is_problem,
             "receiver": self.receiver,
@@ -92,7 +94,7 @@ def _receiver(
     name: str, figures: Mapping[str, Any], sampled: Mapping[str, Any], now: float
 ) -> Iterator[Finding]:
     sampled_in_all: Sequence[Mapping[str, Any]] = sampled.get("samples", ())
-    # Of connections and requests that were refused, which have no lines that could be counted.
+    # A refused connection or request has no lines: it is shown with the counter of such refusals.
     refused = [sample for sample in sampled_in_all if sample["outcome"] == "refused"]
     samples = [sample for sample in sampled_in_all if sample["outcome"] != "refused"]
     precision = sampled.get("precision", "auto")
@@ -108,7 +110,7 @@ def _receiver(
             groups[_without_samples(reason, is_rejected)] = []
         for (is_problem, says, do), members in groups.items():
             senders = dict.fromkeys(map(_shown, members))
-            # Of several kinds with the same reason, the books do not tell which had how many.
+            # The daemon counts by reason: of several mistakes with one reason, none has a number of its own.
             known = lines if len(groups) == 1 else None
             how_many = f"{known:,} lines " if known else "lines "
             yield Finding(is_problem, name, how_many + says, do, list(senders), known, reason)
@@ -238,8 +240,11 @@ def _expired(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[
 
 
 def _units(power: int, precision: str) -> str:
-    """Which unit is read as which, if there is only one that makes such a difference."""
-    # Only what was told a unit gets it wrong.
+    """Which unit is read as which.
+
+    :param power: the timestamps are too small by that power of ten.
+    """
+    # With `auto` this hardly happens, and then nanoseconds are as good a guess as any.
     read = _NANOSECONDS.get(precision, 1)
     for unit, size in _NANOSECONDS.items():
         if size == read * 10**power:
@@ -347,6 +352,65 @@ def _certificate(name: str, figures: Mapping[str, Any], now: float) -> Iterator[
         )
 
 
+#: Counters of a receiver that should stay at zero: what has happened so often, and what would mend it.
+_TROUBLES: Final = (
+    (
+        "kernel_drops",
+        "datagrams were dropped by the kernel, since the receive buffer was full",
+        "raise receive_buffer and net.core.rmem_max, or send over TCP",
+    ),
+    (
+        "refused_connections",
+        "connections were refused, since there were max_connections already",
+        "raise max_connections and the limit of open files, or let senders keep their connections",
+    ),
+    (
+        "refused_no_files",
+        "connections were refused, since the daemon had too many files open",
+        "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
+        " connections open",
+    ),
+    (
+        "no_proxy_header",
+        "connections had no PROXY header",
+        "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
+        " balancer; the daemon's log names who did not",
+    ),
+    (
+        "slow_consumer",
+        "times the NATS server closed the connection, since lines were not taken fast enough",
+        "use JetStream (stream and durable), or several receivers with one queue_group",
+    ),
+    (
+        "tls_failures",
+        "connections ended before TLS was agreed on",
+        "see the daemon's log for the senders; they may lack the certificate of the CA, or speak no TLS",
+    ),
+    (
+        "refused_bodies",
+        "requests were refused for their size",
+        "let the sender make smaller batches, or raise max_body",
+    ),
+    (
+        "bad_requests",
+        "connections brought what is no request over HTTP",
+        "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
+        " speaks TLS",
+    ),
+    (
+        "cut_connections",
+        "connections were closed, since a request did not come or an answer was not taken in time",
+        "look at the sender, and at what is between it and the daemon; it may only be a scanner",
+    ),
+    (
+        "foreign_requests",
+        "requests were refused, since their host or the page that made them is a foreign one",
+        "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
+        " page that means no good",
+    ),
+)
+
+
 def _figures(
     name: str, figures: Mapping[str, Any], refused: Sequence[Mapping[str, Any]]
 ) -> Iterator[Finding]:
@@ -359,62 +423,7 @@ def _figures(
             "see the daemon's log for the reason; it tries again for ever",
             reason="connected",
         )
-    for key, says, do in (
-        (
-            "kernel_drops",
-            "datagrams were dropped by the kernel, since the receive buffer was full",
-            "raise receive_buffer and net.core.rmem_max, or send over TCP",
-        ),
-        (
-            "refused_connections",
-            "connections were refused, since there were max_connections already",
-            "raise max_connections and the limit of open files, or let senders keep their connections",
-        ),
-        (
-            "refused_no_files",
-            "connections were refused, since the daemon had too many files open",
-            "allow it more (LimitNOFILE= in the systemd unit, or `ulimit -n`), or find out who leaves"
-            " connections open",
-        ),
-        (
-            "no_proxy_header",
-            "connections had no PROXY header",
-            "let the load balancer send it (send-proxy or send-proxy-v2), and senders connect to the"
-            " balancer; the daemon's log names who did not",
-        ),
-        (
-            "slow_consumer",
-            "times the NATS server closed the connection, since lines were not taken fast enough",
-            "use JetStream (stream and durable), or several receivers with one queue_group",
-        ),
-        (
-            "tls_failures",
-            "connections ended before TLS was agreed on",
-            "see the daemon's log for the senders; they may lack the certificate of the CA, or speak no TLS",
-        ),
-        (
-            "refused_bodies",
-            "requests were refused for their size",
-            "let the sender make smaller batches, or raise max_body",
-        ),
-        (
-            "bad_requests",
-            "connections brought what is no request over HTTP",
-            "let the sender connect to the port of what it speaks, or give this one a tls_certificate if it"
-            " speaks TLS",
-        ),
-        (
-            "cut_connections",
-            "connections were closed, since a request did not come or an answer was not taken in time",
-            "look at the sender, and at what is between it and the daemon; it may only be a scanner",
-        ),
-        (
-            "foreign_requests",
-            "requests were refused, since their host or the page that made them is a foreign one",
-            "if the port is reached by that name, put it into allowed_hosts; else somebody's browser shows a"
-            " page that means no good",
-        ),
-    ):
+    for key, says, do in _TROUBLES:
         count = figures.get(key)
         if isinstance(count, int) and count > 0:
             samples = [sample for sample in refused if sample["reason"] == key]

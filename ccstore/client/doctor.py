@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
 from ccstore.client.diagnosis import Finding, diagnose
 from ccstore.client.server import ServerOptions, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import clean
+from ccstore.commands.options import parse
 
 
 class Options(ServerOptions):

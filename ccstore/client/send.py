@@ -12,18 +12,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
-from ccstore.client.lines import LONGEST, Body, Cutter, read
+from ccstore.client.cutting import Body, Cutter, read
 from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
+from ccstore.client.session import DONE, FAILED, ClientError, print_json, run
 from ccstore.client.table import clean
-from ccstore.client.times import parse_moment
+from ccstore.client.tally import Tally
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
+from ccstore.commands.options import parse
+from ccstore.commands.times import parse_moment
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
 
-#: Bad lines that are listed; the others are only counted.
-_LISTED: Final = 20
 #: Seconds to wait before another try, if the server does not say; and at most, whatever it says.
 _RETRY_FIRST, _RETRY_MOST = 1.0, 60.0
 _OF_NATS: Final = ("subject", "username", "password", "nkeyfile", "server", "port")
@@ -79,6 +79,7 @@ class Options(ServerOptions):
         self.tags[key] = value
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         super().postOptions()
         if self["precision"] not in NANOSECONDS:
             raise UsageError(
@@ -98,6 +99,7 @@ class Options(ServerOptions):
 
     @property
     def is_single(self) -> bool:
+        """Whether it is one message, and not lines from standard input."""
         return self["event"] is not None or self["log"] is not None
 
     def line(self, now: float) -> bytes:
@@ -117,9 +119,11 @@ class Stopped(ClientError):
 
 
 class Sender:
-    """Sends bodies one after the other, and keeps account of what became of them.
+    """Sends bodies one after the other.
 
+    :param clock: as IReactorTime.
     :param tell: says something to whoever waits.
+    :ivar tally: what became of the lines.
     """
 
     def __init__(self, server: Server, clock: Any, options: Options, tell: Any) -> None:
@@ -133,11 +137,7 @@ class Sender:
         self._has_answered = False
         self._in_hand: Body | None = None
         self._is_waiting = False
-        self.accepted = 0
-        self.rejected = 0
-        self.not_sent = 0
-        self.bad: list[dict[str, object]] = []
-        self.failures: list[dict[str, object]] = []
+        self.tally = Tally()
 
     async def send(self, body: Body) -> None:
         """Send a body until it is answered. Raises :class:`ClientError` if no more can be sent."""
@@ -149,7 +149,7 @@ class Sender:
         """Note that there will be no answer any more."""
         if self._in_hand is not None:
             fate = "they are not stored" if self._is_waiting else "they may be stored or not"
-            self._fail(self._in_hand, f"interrupted before the answer; {fate}")
+            self.tally.fail(self._in_hand, f"interrupted before the answer; {fate}")
 
     async def _send(self, body: Body) -> None:
         tries = 0
@@ -157,11 +157,11 @@ class Sender:
             try:
                 answer = await self._server.ask("POST", "/api/write/", body.data, self._params)
             except Unreachable as error:
-                # At the very first time, it will hardly be better soon.
+                # One that never answered is hardly being restarted; the address may be wrong: give up.
                 reason, delay = str(error), min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
                 is_over = not self._has_answered or tries >= self._retries
             except Vanished as error:
-                self._fail(body, f"{error}; they may be stored or not")
+                self.tally.fail(body, f"{error}; they may be stored or not")
                 return
             else:
                 self._has_answered = True
@@ -181,58 +181,15 @@ class Sender:
 
     def _take(self, answer: Answer, body: Body) -> None:
         if answer.status == 200:
-            self.accepted += body.entries
+            self.tally.accept(body)
             return
         given = answer.json if answer.status == 400 else None
         if isinstance(given, dict) and isinstance(given.get("lines"), list):
-            self.accepted += given["stored"]
-            self.rejected += given["rejected"]
-            for line in given["lines"][: _LISTED - len(self.bad)]:
-                self.reject(line["line"] + body.first - 1, line["reason"], line["column"])
+            self.tally.accept_in_part(body, given)
         elif answer.status in (413, 500):
-            self._fail(body, f"{answer.status}: {answer.error}")
+            self.tally.fail(body, f"{answer.status}: {answer.error}")
         else:
             raise Stopped(self._server.refusal(answer))
-
-    def reject(self, line: int, reason: str, column: int = 1) -> None:
-        """Note a bad line."""
-        if len(self.bad) < _LISTED:
-            self.bad.append({"line": line, "column": column, "reason": reason})
-
-    def leave_out(self, line: int) -> None:
-        """Note a line that is too long to be sent."""
-        self.rejected += 1
-        self.reject(line, f"longer than {LONGEST} bytes")
-
-    def _fail(self, body: Body, reason: str) -> None:
-        self.not_sent += body.entries
-        self.failures.append({"first": body.first, "last": body.last, "reason": reason})
-
-    @property
-    def status(self) -> int:
-        if self.failures:
-            return FAILED
-        return NOT_AS_ASKED if self.rejected else DONE
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "failed": self.not_sent,
-            "bad": self.bad,
-            "failures": self.failures,
-        }
-
-    def report(self) -> list[str]:
-        """What became of it, for people."""
-        lines = [clean(f"line {bad['line']}, column {bad['column']}: {bad['reason']}") for bad in self.bad]
-        if self.rejected > len(self.bad):
-            lines.append(f"and {self.rejected - len(self.bad):,} more bad lines")
-        lines += [clean(f"lines {one['first']} to {one['last']}: {one['reason']}") for one in self.failures]
-        words = [f"{self.accepted:,} lines accepted"]
-        words += [f"{self.rejected:,} rejected"] if self.rejected else []
-        words += [f"{self.not_sent:,} failed"] if self.not_sent else []
-        return [*lines, ", ".join(words)]
 
 
 def _retry_after(answer: Answer) -> float:
@@ -254,8 +211,8 @@ async def send_stream(sender: Sender, descriptor: int, progress: Progress, preci
             last, sending = sending, None
             await last
         while cutter.too_long:
-            sender.leave_out(cutter.too_long.pop(0))
-        progress.show(done, sender.accepted)
+            sender.tally.leave_out(cutter.too_long.pop(0))
+        progress.show(done, sender.tally.accepted)
         if body is not None:
             done += len(body.data)
             sending = Deferred.fromCoroutine(sender.send(body))
@@ -309,9 +266,9 @@ async def _send(options: Options, server: Server, reactor: Any) -> int:
     def finish() -> None:
         progress.clear()
         if options["json"]:
-            print_json(sender.as_json())
-        elif source is not None or sender.status != DONE:
-            for line in sender.report():
+            print_json(sender.tally.as_json())
+        elif source is not None or sender.tally.status != DONE:
+            for line in sender.tally.report():
                 tell(line)
 
     def interrupt() -> None:
@@ -331,4 +288,4 @@ async def _send(options: Options, server: Server, reactor: Any) -> int:
     finally:
         reactor.removeSystemEventTrigger(interrupted)
         finish()
-    return sender.status
+    return sender.tally.status

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -33,8 +33,9 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from ccstore import __version__
-from ccstore.client.command import ClientError, CommandOptions
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
 from ccstore.commands.description import DURATION, FILE, Value
+from ccstore.commands.options import CommandOptions
 from ccstore.config.kinds import Unfit
 from ccstore.config.pem import certificates, private_key
 from ccstore.durations import parse_duration
@@ -48,7 +49,12 @@ _NOT_REST: Final = "is it the REST interface, and not a receiver? See --url"
 
 
 class ServerOptions(CommandOptions):
-    """The options of all commands that make requests."""
+    """The options of all commands that make requests.
+
+    :cvar problem: what exit status 1 means, behind "the daemon answered, but".
+    """
+
+    problem = "something is not as it should be"
 
     optParameters = [
         ["url", "u", None, f"Where the REST interface is; else $CCSTORE_URL, else {DEFAULT_URL}."],
@@ -69,6 +75,19 @@ class ServerOptions(CommandOptions):
     }
 
     timeout: float
+
+    @property
+    def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+        """Exit statuses, and when the command ends with each."""
+        return (
+            (str(DONE), "All is well."),
+            (str(NOT_AS_ASKED), f"The daemon answered, but {self.problem}."),
+            (
+                str(FAILED),
+                "The options are wrong, nobody answers, the token is not accepted, or the daemon has "
+                "an error.",
+            ),
+        )
 
     def postOptions(self) -> None:
         """Check what can be checked by itself."""
@@ -100,7 +119,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """Raises :class:`ClientError` if it is none."""
+        """The body as JSON; raises :class:`ClientError` if it is none."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -212,23 +231,23 @@ class Server:
         return answer.json
 
     def check(self, answer: Answer) -> None:
-        """Raises :class:`ClientError` for an answer that is an error."""
+        """Raise :class:`ClientError` for an answer that is an error."""
         if answer.status != 200:
             raise ClientError(self.refusal(answer))
 
     def refusal(self, answer: Answer) -> str:
-        """What an answer that is an error says, and by whom it may be."""
+        """What an answer that is an error says, with a hint if it seems to come from something else."""
         hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
         return f"{self.url} says {answer.status}: {answer.error}{hint}"
 
     async def must_answer_queries(self) -> None:
-        """Raises :class:`ClientError` if it does not; a receiver would take a query for line protocol."""
+        """Raise :class:`ClientError` if it is no REST interface: a receiver would take a query for lines."""
         answer = await self.ask("GET", "/api/query/")
         if answer.status in _NOT_THERE:
             raise ClientError(self.refusal(answer))
 
     async def must_speak_http(self) -> None:
-        """Raises :class:`ClientError` if it does not, such as a receiver that would take a body for lines."""
+        """Raise :class:`ClientError` if it is not HTTP: a receiver of lines over TCP would store the body."""
         try:
             await self.ask("GET", "/api/write/")
         except Vanished as error:
@@ -236,7 +255,7 @@ class Server:
         except Unreachable:
             raise
         except ClientError:
-            pass  # without a token; whether lines are taken will be seen
+            pass  # it answered, and so speaks HTTP; what it has against a request is told when lines are sent
 
     def _explained(self, error: Exception) -> ClientError:
         for cause in _causes(error):
@@ -311,7 +330,7 @@ def connect(options: ServerOptions, reactor: Any, environ: Mapping[str, str] | N
     url = _checked_url(options["url"] or environ.get("CCSTORE_URL") or DEFAULT_URL)
     # No connection is kept: one that was idle could be closed just when lines are sent over it.
     pool = HTTPConnectionPool(reactor, persistent=False)
-    # Before the time for the whole is over, so that it is clear that nothing was sent.
+    # Shorter than the timeout of the request, so that a connection that fails is known to have sent nothing.
     connect_timeout = min(10.0, 0.9 * options.timeout)
     agent = Agent(reactor, _policy(options), connectTimeout=connect_timeout, pool=pool)
     http = treq.client.HTTPClient(agent)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ccstore.client.command import DONE, FAILED, ClientError, parse, print_json, run
 from ccstore.client.server import ServerOptions, connect
+from ccstore.client.session import DONE, FAILED, ClientError, print_json, run
 from ccstore.client.table import table
+from ccstore.commands.options import parse
 
 
 class Options(ServerOptions):

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import DONE, FAILED, ClientError, CommandOptions, parse, print_json
 from ccstore.client.server import read
+from ccstore.client.session import DONE, FAILED, ClientError, print_json
 from ccstore.commands.description import DURATION, FILE, NAME, choice
+from ccstore.commands.options import CommandOptions, parse
 from ccstore.durations import parse_duration
 from ccstore.permissions import PRIVATE, PUBLIC
 
@@ -61,6 +62,7 @@ class Options(CommandOptions):
     roles: Sequence[str] | None = None
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         if (self["new-key"] is None) == (self["key"] is None):
             raise UsageError("one of --new-key and --key is needed")
         if self["new-key"] is not None and (self["subject"] or self["roles"]):
@@ -128,7 +130,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raw = base64.b64decode(data.strip(), validate=True)
     except (binascii.Error, ValueError):
         raise ClientError(expected) from None
-    # As Go has them: the seed, and perhaps the public key behind it.
+    # As Go writes Ed25519 keys: 32 bytes of seed, or these and the 32 bytes of the public key.
     if len(raw) not in (32, 64):
         raise ClientError(f"{expected} of 32 or 64 bytes, got {len(raw)} bytes")
     key = Ed25519PrivateKey.from_private_bytes(raw[:32])

@@ -19,8 +19,8 @@ from twisted.internet.task import deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
-from ccstore.client.command import CommandOptions, parse
 from ccstore.commands.description import Value
+from ccstore.commands.options import CommandOptions, parse
 from ccstore.config import BackendConfig, ConfigError, PostgresConfig, SqliteConfig, load_config
 from ccstore.daemon.assembly import make_backend
 from ccstore.installing import missing_for_postgres
@@ -67,6 +67,7 @@ class Options(CommandOptions):
     )
 
     def parseArgs(self, *words: str) -> None:
+        """Take the two stores."""
         if len(words) != 2:
             raise usage.UsageError("it takes two stores, FROM and TO")
         self["from"], self["to"] = words
@@ -121,7 +122,7 @@ def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
 
 def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
-        # Where all of it has to fit in any case, if that is a file.
+        # A snapshot may need as much room as the copy: beside the new file, that must be there anyway.
         scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
         return SqliteSource(config.database_path, scratch)
     _needs_packages()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from getopt import GetoptError, gnu_getopt
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from twisted.python import usage
 
@@ -115,6 +116,34 @@ def _own(kind: type) -> Iterator[str]:
     for name in vars(kind):
         if name.startswith("opt_") and len(name) > len("opt_x"):
             yield name.removeprefix("opt_").replace("_", "-")
+
+
+class CommandOptions(GoOptions):
+    """Options of a command that has nothing to do with twistd.
+
+    :cvar command: its name, behind ``ccstore``.
+    """
+
+    command = ""
+
+    @property
+    def full_name(self) -> str:
+        """The command as it is given."""
+        return f"ccstore {self.command}"
+
+
+_Options = TypeVar("_Options", bound=CommandOptions)
+
+
+def parse(options: _Options, words: Sequence[str]) -> _Options | None:
+    """Fill in the options; None if they are wrong, which standard error has been told then."""
+    try:
+        options.parseOptions(words)
+    except usage.UsageError as error:
+        command = options.full_name
+        print(f"{command}: {str(error).rstrip('.')}; `{command} --help` lists the options", file=sys.stderr)
+        return None
+    return options
 
 
 def two_dashes(

@@ -23,11 +23,13 @@ class Careful:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
+        """As the stream does; gives the number of characters, also if they could not be written."""
         with self._noting():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """As the stream does."""
         with self._noting():
             self._stream.flush()
 
@@ -48,7 +50,7 @@ class Careful:
         try:
             self._stream.flush()
         except OSError:
-            # Python would try again at the exit, and complain.
+            # Python flushes once more at its exit, and would print a traceback: so let it write to nowhere.
             with suppress(OSError, ValueError):
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, self._stream.fileno())

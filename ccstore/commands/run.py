@@ -42,7 +42,7 @@ def _start(command: str, options: Sequence[str]) -> int:
     try:
         _hand_over(command, options)
     except KeyboardInterrupt:
-        # Before the reactor runs, when there is nothing yet to stop. Whoever waits sees what ended us.
+        # The reactor does not run yet: nothing is to be stopped. End by the same signal, for the shell.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     return 0

@@ -9,7 +9,6 @@ from attrs import frozen
 
 from ccstore.message import Kind
 from ccstore.processing.expression import Condition, ExpressionError
-from ccstore.processing.parser import is_reserved
 from ccstore.processing.rules import (
     PROTECTED_FIELDS,
     STAGES,
@@ -24,6 +23,7 @@ from ccstore.processing.rules import (
     RenameIf,
     Rule,
 )
+from ccstore.processing.scope import is_reserved
 
 from . import kinds
 from .document import Object

@@ -12,7 +12,7 @@ from twisted.logger import ILogObserver
 
 from ccstore.accounting.account import Account
 from ccstore.api.app import Api
-from ccstore.api.service import ApiService
+from ccstore.api.rest_service import ApiService
 from ccstore.config import (
     ApiConfig,
     BackendConfig,

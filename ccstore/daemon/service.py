@@ -14,7 +14,7 @@ from twisted.python.components import Componentized
 from ccstore import __version__
 from ccstore.accounting.account import Account
 from ccstore.accounting.figures import Figures, gauge, text
-from ccstore.api.service import ApiService
+from ccstore.api.rest_service import ApiService
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
 from ccstore.interfaces import IReceiver, StoreError

@@ -6,22 +6,22 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import CommandOptions, parse
-from ccstore.client.times import parse_moment, show_moment
 from ccstore.commands.description import FILE, NAME, Value, choice
+from ccstore.commands.options import CommandOptions, parse
+from ccstore.commands.times import parse_moment, show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
+from ccstore.importing.display import Progress
 from ccstore.importing.go_database import open_database
-from ccstore.importing.lines import Lines
-from ccstore.importing.progress import Progress
-from ccstore.importing.run import Importer, Outcome
-from ccstore.importing.source import Bad, Source, SourceError
+from ccstore.importing.importer import Importer, Outcome
+from ccstore.importing.line_file import Lines
+from ccstore.importing.source import USUAL, Bad, Sizes, Source, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.message import is_cluster
@@ -34,7 +34,7 @@ FAILED: Final = 1
 WRONG: Final = 2
 REJECTED: Final = 3
 _INTERRUPTED: Final = 130
-#: What is not taken is named so often for each source, and then only counted.
+#: So many bad lines or rows of a source are shown; more are only counted.
 _NAMED: Final = 100
 #: Rows without a time get that of the row before them, or of the file.
 _ROW, _FILE = "row", "file"
@@ -95,11 +95,13 @@ class Options(CommandOptions):
     sources: Sequence[str]
 
     def parseArgs(self, *words: str) -> None:
+        """Take the sources."""
         if not words:
             raise UsageError("a SOURCE is needed")
         self.sources = words
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself."""
         self.path = None if self["config"] is None else Path(self["config"])
         if self["cluster"] is not None and not is_cluster(self["cluster"]):
             raise UsageError(f"--cluster: {self['cluster']!r} is not the name of a cluster")
@@ -121,14 +123,19 @@ def _missing_time(word: str) -> str | int:
         raise UsageError(f"--missing-time: {error}; or {_ROW}, or {_FILE}") from None
 
 
-def main(words: Sequence[str]) -> int:
-    """Do what the words behind ``ccstore import`` say; gives the exit status."""
+def main(
+    words: Sequence[str], sizes: Sizes = USUAL, make_writer: Callable[..., BulkWriter] = BulkWriter
+) -> int:
+    """Do what the words behind ``ccstore import`` say; gives the exit status.
+
+    :param make_writer: called as :class:`BulkWriter`, for what writes to the file.
+    """
     options = parse(Options(), words)
     if options is None:
         return WRONG
     progress = Progress(sys.stderr)
     try:
-        return _import(options, progress)
+        return _import(options, progress, sizes, make_writer)
     except (ConfigError, StoreError, SourceError) as error:
         progress.say(str(error))
         return FAILED
@@ -139,18 +146,20 @@ def main(words: Sequence[str]) -> int:
         progress.clear()
 
 
-def _import(options: Options, progress: Progress) -> int:
+def _import(
+    options: Options, progress: Progress, sizes: Sizes, make_writer: Callable[..., BulkWriter]
+) -> int:
     config = _load(options.path, lenient=bool(options["lenient"]))
     for name in options.sources:
-        # Before anything is done, as far as can be seen.
+        # A mistake in the last name is told before the first source has been imported for an hour.
         if name != "-" and not os.access(name, os.R_OK):
             raise SourceError(f"{name}: is not there, or may not be read")
         if name != "-" and os.path.isdir(name):
             raise SourceError(f"{name}: is a folder, expected a file")
     rejected = 0
-    with _open(config) as target:
+    with _open(config, make_writer) as target:
         for name in options.sources:
-            with _sources(name, target.folder, options, progress) as sources:
+            with _sources(name, target.folder, options, progress, sizes) as sources:
                 outcomes = []
                 for source in sources:
                     outcomes.append((source, _run(source, target, config, options, progress)))
@@ -173,12 +182,12 @@ def _warn(text: str) -> None:
 
 
 @contextmanager
-def _open(config: Config) -> Iterator[BulkWriter]:
+def _open(config: Config, make_writer: Callable[..., BulkWriter]) -> Iterator[BulkWriter]:
     backend = _sqlite(config.storage.backend)
     missing = missing_folder(backend.database_path)
     if missing is not None:
         raise StoreError(f"storage.backend.database_path: {missing}")
-    target = BulkWriter(
+    target = make_writer(
         backend.database_path,
         backend.pragmas,
         retention=config.storage.retention_time,
@@ -203,18 +212,20 @@ def _sqlite(backend: object) -> SqliteConfig:
 
 
 @contextmanager
-def _sources(name: str, scratch: Path, options: Options, progress: Progress) -> Iterator[Sequence[Source]]:
+def _sources(
+    name: str, scratch: Path, options: Options, progress: Progress, sizes: Sizes
+) -> Iterator[Sequence[Source]]:
     if name == "-":
-        yield [Lines(None, options.precision, now=time.time_ns, stream=sys.stdin.buffer)]
+        yield [Lines(None, options.precision, now=time.time_ns, stream=sys.stdin.buffer, sizes=sizes)]
     elif not _is_database(Path(name)):
-        yield [Lines(Path(name), options.precision, now=time.time_ns)]
+        yield [Lines(Path(name), options.precision, now=time.time_ns, sizes=sizes)]
     else:
         missing_time: str | int | None = options.missing_time
         if missing_time == _FILE:
             missing_time = Path(name).stat().st_mtime_ns
         if isinstance(missing_time, str):
             missing_time = None
-        with open_database(Path(name), scratch, missing_time=missing_time) as database:
+        with open_database(Path(name), scratch, missing_time=missing_time, sizes=sizes) as database:
             for other in database.others:
                 progress.say(
                     f"{name}: left out the table {other!r}, which has no events or logs of a cluster"

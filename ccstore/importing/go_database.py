@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from ccstore.importing.source import Bad, Mark, Piece, SourceError
+from ccstore.importing.source import USUAL, Bad, Mark, Piece, Sizes, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
 from ccstore.storage.sqlite.explain import explain
@@ -25,10 +25,6 @@ _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
 #: What a row must have, and what else it may have; the order is that in which columns are read.
 _NEEDED: Final = ("timestamp", "field")
 _HEAD: Final = ("name", "hostname", "type", "typeid", "stype", "stypeid", "othertags")
-#: A piece ends at so many rows, or characters of text.
-_ROWS: Final = 8192
-_TEXT: Final = 16 * 1024 * 1024
-_ROWS_FETCHED: Final = 256
 _SECOND: Final = 10**9
 _SERIES_HELD: Final = 65536
 #: What Go writes for a time that was never set: the first second of year 1.
@@ -44,7 +40,9 @@ class GoDatabase:
     :ivar others: the names of all others.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, missing_time: int | None) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, missing_time: int | None, sizes: Sizes
+    ) -> None:
         names = [
             name
             for (name,) in connection.execute(
@@ -61,6 +59,7 @@ class GoDatabase:
                 match[2],  # type: ignore[arg-type]
                 missing_time,
                 path.stat().st_mtime_ns,
+                sizes,
             )
             for name in names
             if (match := _TABLE.fullmatch(name)) is not None and _has_columns(connection, name)
@@ -76,7 +75,12 @@ class GoDatabase:
 
 @contextmanager
 def open_database(
-    path: Path, scratch: Path, *, missing_time: int | None = None, wait: float = 10.0
+    path: Path,
+    scratch: Path,
+    *,
+    missing_time: int | None = None,
+    wait: float = 10.0,
+    sizes: Sizes = USUAL,
 ) -> Iterator[GoDatabase]:
     """Open a file, and see it as it is now until the end; raises :class:`SourceError`.
 
@@ -93,7 +97,7 @@ def open_database(
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if application == APPLICATION_ID:
                 raise SourceError(f"{path}: is a file of ccstore already, there is nothing to import")
-            database = GoDatabase(path, connection, missing_time)
+            database = GoDatabase(path, connection, missing_time, sizes)
         yield database
 
 
@@ -133,6 +137,7 @@ class Table:
         kind: Kind,
         missing_time: int | None,
         file_time: int,
+        sizes: Sizes,
     ) -> None:
         self.name = name
         self.key = name
@@ -142,6 +147,7 @@ class Table:
         self._kind = kind
         self._missing_time = missing_time
         self._file_time = file_time
+        self._sizes = sizes
         self._time_before = 0
         self._series: dict[_Row, Series] = {}
         there = _columns(connection, name)
@@ -169,7 +175,7 @@ class Table:
                 yield self._piece(rows, (rows[-1][0] - low + 1) / span)
 
     def _ends(self) -> tuple[int, int]:
-        """The ids of the first and the last row; if there is none, of one that is not there."""
+        """The ids of the first and the last row; 0 and 0 if there is none."""
         name = identifier(self.name)
         low, high = self._connection.execute(
             f"SELECT (SELECT min(rowid) FROM {name}), (SELECT max(rowid) FROM {name})"
@@ -191,16 +197,29 @@ class Table:
         statement = f"{self._select} {which}"
         self._connection.text_factory = str
         try:
-            for rows in _pieces(self._connection.execute(statement, (start,))):
+            for rows in self._cut(self._connection.execute(statement, (start,))):
                 yield rows
                 start = rows[-1][0] + 1
             return
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
-        # Some text is no UTF-8: from here on more slowly, and with marks where it is not.
+        # Some text is no UTF-8: from here on, decode it ourselves, which is slower, and replace what is none.
         self._connection.text_factory = _text
-        yield from _pieces(self._connection.execute(statement, (start,)))
+        yield from self._cut(self._connection.execute(statement, (start,)))
+
+    def _cut(self, cursor: sqlite3.Cursor) -> Iterator[list[_Row]]:
+        """The rows of a cursor, in pieces of the size that is wanted."""
+        rows: list[_Row] = []
+        size = 0
+        while fetched := cursor.fetchmany(self._sizes.fetched):
+            rows += fetched
+            size += sum(len(row[2]) for row in fetched if isinstance(row[2], (str, bytes)))
+            if len(rows) >= self._sizes.rows or size >= self._sizes.text:
+                yield rows
+                rows, size = [], 0
+        if rows:
+            yield rows
 
     def _piece(self, rows: list[_Row], fraction: float) -> Piece:
         series, texts, times, numbers = [], [], [], []
@@ -246,19 +265,6 @@ class Table:
         return made
 
 
-def _pieces(cursor: sqlite3.Cursor) -> Iterator[list[_Row]]:
-    rows: list[_Row] = []
-    size = 0
-    while fetched := cursor.fetchmany(_ROWS_FETCHED):
-        rows += fetched
-        size += sum(len(row[2]) for row in fetched if isinstance(row[2], (str, bytes)))
-        if len(rows) >= _ROWS or size >= _TEXT:
-            yield rows
-            rows, size = [], 0
-    if rows:
-        yield rows
-
-
 def _time(timestamp: object) -> int | None:
     """Seconds as nanoseconds, if there are that many."""
     if isinstance(timestamp, float) and timestamp == timestamp // 1:
@@ -293,7 +299,7 @@ def _other_tags(value: object) -> Mapping[str, str]:
 
 
 def _encodable(text: str) -> str:
-    """JSON may have halves of characters, which no file can hold."""
+    """The text without lone surrogates, which JSON can write and UTF-8 cannot."""
     return text.encode(errors="replace").decode()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
@@ -12,6 +12,29 @@ from ccstore.message import Batch
 
 class SourceError(Exception):
     """A source cannot be read, or no further; the text says why, in a line."""
+
+
+@frozen
+class Sizes:
+    """How much of a source is read in one go, and may be held.
+
+    :ivar rows: of a table, at which a piece ends.
+    :ivar text: characters of the rows' texts, at which a piece ends.
+    :ivar fetched: rows that SQLite is asked for at a time.
+    :ivar block: bytes of a file that are read, and decoded, in one go.
+    :ivar longest: bytes a line may have: else one quote that is missing would bring the rest of the file into
+        memory.
+    """
+
+    rows: int = 8192
+    text: int = 16 * 1024 * 1024
+    fetched: int = 256
+    block: int = 1 << 20
+    longest: int = 16 * 1024 * 1024
+
+
+#: Those of the command.
+USUAL: Final = Sizes()
 
 
 @frozen
@@ -55,21 +78,22 @@ class Piece:
 
 
 class Source(Protocol):
-    """A table or a file.
-
-    :ivar name: for people.
-    :ivar key: sources with different ones are never the same; None if there is no way back to a place in it.
-    :ivar unit: what is counted.
-    """
+    """A table or a file from which messages are taken."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """For people."""
+        ...
 
     @property
-    def key(self) -> str | None: ...
+    def key(self) -> str | None:
+        """Sources with different ones are never the same; None if there is no way back to a place in it."""
+        ...
 
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """What is counted, in the singular."""
+        ...
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
         """The last of the places that are in this source, or None."""

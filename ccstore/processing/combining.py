@@ -26,7 +26,7 @@ from ccstore.processing.tokens import ExpressionError, Token
 OR: Final = frozenset(("||", "or"))
 AND: Final = frozenset(("&&", "and"))
 COMPARISONS: Final = frozenset(("<", "<=", ">", ">="))
-#: What may have `not` before it.
+#: The operators that may have `not` before them, as in `not in`.
 NEGATED: Final = frozenset(("in", "matches", "contains", "startsWith", "endsWith"))
 
 
@@ -57,6 +57,7 @@ def logical(parts: Sequence[Node], token: Token) -> Node:
 
 
 def negated(node: Node, token: Token) -> Node:
+    """With ``not`` or ``!`` before it."""
     check_condition(node, "not")
     ask = asking(node)
     return join(lambda subject: not ask(subject), token, (node,), BOOLEAN)

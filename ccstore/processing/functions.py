@@ -31,6 +31,7 @@ _ANY_NUMBER: Final = 100
 
 
 def length(value: Any) -> int:
+    """``len``: characters of a string, items of a list, keys of a map."""
     if isinstance(value, (str, Mapping, *LISTS)):
         return len(value)
     raise Failed(f"{kind_of(value)} has no length")
@@ -43,26 +44,32 @@ def _string(function: str, value: Any) -> str:
 
 
 def lower(value: Any) -> str:
+    """In small letters."""
     return _string("lower", value).lower()
 
 
 def upper(value: Any) -> str:
+    """In capital letters."""
     return _string("upper", value).upper()
 
 
 def trim(value: Any, characters: Any = None) -> str:
+    """Without blanks, or these characters, at both ends."""
     return _string("trim", value).strip(None if characters is None else _string("trim", characters))
 
 
 def has_prefix(value: Any, prefix: Any) -> bool:
+    """``hasPrefix``: whether a string begins so."""
     return _string("hasPrefix", value).startswith(_string("hasPrefix", prefix))
 
 
 def has_suffix(value: Any, suffix: Any) -> bool:
+    """``hasSuffix``: whether a string ends so."""
     return _string("hasSuffix", value).endswith(_string("hasSuffix", suffix))
 
 
 def integer(value: Any) -> int:
+    """``int``: a number without its fraction, or the one that a string is; it must fit into 64 bits."""
     if isinstance(value, str):
         digits = value.removeprefix("+").removeprefix("-")
         if digits.isascii() and digits.isdigit() and len(digits) <= 20 and -(2**63) <= int(value) < 2**63:
@@ -74,6 +81,7 @@ def integer(value: Any) -> int:
 
 
 def floating(value: Any) -> float:
+    """``float``: a number, or the one that a string is."""
     if is_number(value):
         return float(value)
     if isinstance(value, str):
@@ -90,10 +98,12 @@ def floating(value: Any) -> float:
 
 
 def trim_prefix(value: Any, prefix: Any = " ") -> str:
+    """``trimPrefix``: without this beginning, if it has it."""
     return _string("trimPrefix", value).removeprefix(_string("trimPrefix", prefix))
 
 
 def trim_suffix(value: Any, suffix: Any = " ") -> str:
+    """``trimSuffix``: without this end, if it has it."""
     return _string("trimSuffix", value).removesuffix(_string("trimSuffix", suffix))
 
 
@@ -113,11 +123,13 @@ def split(value: Any, separator: Any, most: Any = -1) -> list[str]:
 
 
 def split_after(value: Any, separator: Any, most: Any = -1) -> list[str]:
+    """``splitAfter``: as :func:`split`, with the separator at the end of each part but the last."""
     *parts, last = split(value, separator, most) or [""]
     return [*(part + separator for part in parts), last]
 
 
 def join(value: Any, between: Any = "") -> str:
+    """The strings of a list in one, with another between them."""
     parts = [_string("join", part) for part in _list("join", value)]
     glue = _string("join", between)
     check_growth(len(glue) * max(0, len(parts) - 1), "")
@@ -125,6 +137,7 @@ def join(value: Any, between: Any = "") -> str:
 
 
 def replace(value: Any, old: Any, new: Any, most: Any = -1) -> str:
+    """All of a part replaced, or only so many from the left, if ``most`` is not negative."""
     text, before, after = (_string("replace", each) for each in (value, old, new))
     count = text.count(before)
     limit = whole(most, "replace")
@@ -134,6 +147,7 @@ def replace(value: Any, old: Any, new: Any, most: Any = -1) -> str:
 
 
 def repeat(value: Any, times: Any) -> str:
+    """The same text so many times."""
     text, count = _string("repeat", value), whole(times, "repeat")
     if count < 0:
         raise Failed("repeat expects a number that is not negative")
@@ -147,6 +161,7 @@ def index_of(value: Any, part: Any) -> int:
 
 
 def last_index_of(value: Any, part: Any) -> int:
+    """``lastIndexOf``: as :func:`index_of`, from the right."""
     return _string("lastIndexOf", value).rfind(_string("lastIndexOf", part))
 
 
@@ -160,6 +175,7 @@ def _number(function: str, value: Any) -> Any:
 
 
 def absolute(value: Any) -> Any:
+    """``abs``: a number without its sign."""
     return wrapped(abs(_number("abs", value)))
 
 
@@ -189,19 +205,23 @@ def _numbers(function: str, values: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def largest(*values: Any) -> Any:
+    """``max``, of arguments and of what is in lists among them; nil of nothing."""
     return max(_numbers("max", values), default=None)
 
 
 def smallest(*values: Any) -> Any:
+    """``min``, likewise."""
     return min(_numbers("min", values), default=None)
 
 
 def mean(*values: Any) -> float:
+    """``mean``, likewise; 0 of nothing."""
     numbers = [*_numbers("mean", values)]
     return float(sum(numbers) / len(numbers)) if numbers else 0.0
 
 
 def middle(*values: Any) -> float:
+    """``median``, likewise; 0 of nothing."""
     numbers = [*_numbers("median", values)]
     return float(median(numbers)) if numbers else 0.0
 
@@ -218,6 +238,8 @@ def bits(function: str, combine: Callable[..., int]) -> Callable[..., int]:
 
 
 def shift(function: str, shifted: Callable[[int, int], int]) -> Callable[..., int]:
+    """A function that shifts the bits of a number; by more than 64 is the same as by 64."""
+
     def combine(value: int, count: int) -> int:
         if count < 0:
             raise Failed(f"{function} expects a count that is not negative")
@@ -242,10 +264,12 @@ def _map(function: str, value: Any) -> Mapping[str, Any]:
 
 
 def keys(value: Any) -> list[str]:
+    """The keys of a map, as a list."""
     return [*_map("keys", value)]
 
 
 def values(value: Any) -> list[Any]:
+    """The values of a map, as a list."""
     return [*_map("values", value).values()]
 
 
@@ -258,22 +282,27 @@ def get(value: Any, key: Any) -> Any:
 
 
 def first(value: Any) -> Any:
+    """The first item, nil if there is none."""
     return get(value, 0)
 
 
 def last(value: Any) -> Any:
+    """The last item, nil if there is none."""
     return get(value, -1)
 
 
 def take(value: Any, count: Any) -> Any:
+    """The first items of a list, at most so many."""
     return _list("take", value)[: max(0, whole(count, "take"))]
 
 
 def reverse(value: Any) -> Any:
+    """A list from its end."""
     return _list("reverse", value)[::-1]
 
 
 def concat(*lists: Any) -> list[Any]:
+    """The items of all lists, in one."""
     made: list[Any] = []
     for each in lists:
         if len(made) + len(_list("concat", each)) > MAX_ITEMS:
@@ -286,6 +315,7 @@ def concat(*lists: Any) -> list[Any]:
 
 
 def type_of(value: Any) -> str:
+    """``type``: what a value is, by the name that it has in Go."""
     if value is None:
         return "nil"
     for kind, name in _TYPES.items():
@@ -328,6 +358,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
+    """``fromJSON``: what a string of JSON says."""
     text = _string("fromJSON", value)
     try:
         return json.loads(text, parse_int=_json_number, parse_float=_json_number, parse_constant=_json_number)
@@ -344,10 +375,12 @@ def _json_number(digits: str) -> float:
 
 
 def to_base64(value: Any) -> str:
+    """``toBase64``: the UTF-8 of a string in base64."""
     return b64encode(_string("toBase64", value).encode()).decode()
 
 
 def from_base64(value: Any) -> str:
+    """``fromBase64``: the string back."""
     try:
         return b64decode(_string("fromBase64", value), validate=True).decode()
     except (binascii.Error, ValueError):
@@ -355,6 +388,7 @@ def from_base64(value: Any) -> str:
 
 
 def duration(value: Any) -> Span:
+    """A string such as ``-1h30m`` as a duration."""
     text = _string("duration", value)
     sign = -1 if text.startswith("-") else 1
     try:
@@ -369,7 +403,7 @@ _STRING: Final = "a string"
 _LIST: Final = "a list"
 _ANYTHING: Final = "anything"
 
-#: What they do, the fewest and the most arguments, and what comes out.
+#: Each by its name in conditions: what it does, the fewest and the most arguments, and the kind of its value.
 FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
     "len": (length, 1, 1, _NUMBER),
     "lower": (lower, 1, 1, _STRING),
@@ -420,7 +454,7 @@ FUNCTIONS: Final[Mapping[str, tuple[Callable[..., Any], int, int, str]]] = {
     "fromBase64": (from_base64, 1, 1, _STRING),
     "duration": (duration, 1, 1, "a duration"),
 }
-#: What the language has besides.
+#: Functions that the language has and ccstore does not.
 NOT_YET: Final = (
     *("reduce", "groupBy", "sortBy", "sort", "uniq", "flatten", "toPairs", "fromPairs", "date", "timezone"),
     *("if", "$env"),

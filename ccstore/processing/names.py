@@ -41,6 +41,7 @@ def _field(key: str) -> Known:
 
 
 def message_type(subject: Subject) -> str:
+    """The kind of a message, as it is called in Go."""
     return "unknown" if subject.kind == "other" else subject.kind
 
 
@@ -49,7 +50,7 @@ _FIELDS: Final = Known(lambda subject: subject.fields, "a map", is_of_series=Fal
 _TYPE: Final = Known(message_type, "a string")
 _TIME: Final = Known(lambda subject: subject.time // 10**9, "a number", is_of_series=False)
 
-#: Written without a hyphen here, as conditions are read.
+#: Each by its name in conditions; `type-id` is read as `typeid`.
 NAMES: Final[Mapping[str, Known]] = {
     "name": Known(lambda subject: subject.name, "a string"),
     "messagetype": _TYPE,

@@ -12,16 +12,17 @@ from ccstore.processing.operations import LISTS, Failed, kind_of, truth
 from ccstore.processing.subject import Subject
 from ccstore.processing.tokens import ExpressionError, Token
 
-#: How deep parts may lie in one another: a sum is as deep as it has terms. Python's own stack ends at a
-#: thousand calls, and a level takes several.
+#: How deep parts may lie in one another: a sum is as deep as it has terms. Each level takes several calls of
+#: the thousand that Python allows.
 MAX_DEPTH: Final = 100
 
 BOOLEAN: Final = "a truth value"
 UNKNOWN: Final = "anything"
 TIMES: Final = ("a time", "a duration")
-#: What a condition may do for one message, in characters and items that are looked at within loops: some
-#: hundredths of a second. What an item costs besides.
+#: The most that a condition may do in its loops for one message, counted in characters and items that it
+#: looks at: some hundredths of a second.
 MAX_EFFORT: Final = 1_000_000
+#: What one item counts, besides its characters.
 _ITEM: Final = 100
 
 
@@ -55,6 +56,7 @@ class Node:
 
 
 def constant(value: Any, position: int) -> Node:
+    """A part whose value is known."""
     return Node(lambda subject: value, position, kind_of(value), constant=(value,))
 
 
@@ -64,6 +66,7 @@ def fail(token: Token, reason: str) -> NoReturn:
 
 
 def too_deep(token: Token, limit: int) -> NoReturn:
+    """Refuse parts that lie in one another more than ``limit`` deep."""
     fail(token, f"parts lie in one another more than {limit} deep here")
 
 

@@ -19,7 +19,8 @@ from ccstore.regex import compile_regex
 
 #: Characters of a regular expression that comes from a message.
 _MAX_PATTERN: Final = 1000
-#: Items of a list that is made for a message, and characters that a text has more than what it is made of.
+#: The most items of a list that a condition makes, and the most characters by which a text may be longer than
+#: the longest text that it is made of.
 MAX_ITEMS: Final = 100_000
 MAX_GROWTH: Final = 1 << 20
 
@@ -55,10 +56,12 @@ def kind_of(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
+    """Whether it is an integer or a float; a truth value is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_nil(value: Any) -> bool:
+    """Whether it stands for what is absent."""
     return value is None or value is NO_TEXT
 
 
@@ -72,6 +75,7 @@ def truth(value: Any) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
+    """``==``: nothing is converted, so ``1 == "1"`` is false."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if one is None or isinstance(one, (str, int, float)):
@@ -84,6 +88,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def unequal(one: Any, other: Any) -> bool:
+    """``!=``."""
     return not equal(one, other)
 
 
@@ -95,21 +100,25 @@ def _ordered(one: Any, other: Any, operator: str) -> None:
 
 
 def less(one: Any, other: Any) -> bool:
+    """``<``, of two numbers, strings, times or durations."""
     _ordered(one, other, "<")
     return bool(one < other)
 
 
 def less_or_equal(one: Any, other: Any) -> bool:
+    """``<=``, likewise."""
     _ordered(one, other, "<=")
     return bool(one <= other)
 
 
 def greater(one: Any, other: Any) -> bool:
+    """``>``, likewise."""
     _ordered(one, other, ">")
     return bool(one > other)
 
 
 def greater_or_equal(one: Any, other: Any) -> bool:
+    """``>=``, likewise."""
     _ordered(one, other, ">=")
     return bool(one >= other)
 
@@ -120,6 +129,7 @@ def _numbers(one: Any, other: Any, operator: str) -> None:
 
 
 def add(one: Any, other: Any) -> Any:
+    """``+``, of numbers, strings, or a time and a duration."""
     if isinstance(one, str) and isinstance(other, str):
         check_growth(len(one) + len(other), one, other)
         return one + other
@@ -130,6 +140,7 @@ def add(one: Any, other: Any) -> Any:
 
 
 def subtract(one: Any, other: Any) -> Any:
+    """``-``, of numbers, times or durations."""
     if isinstance(one, (Moment, Span)) and isinstance(other, (Moment, Span)):
         return _of_times(moments.subtract(one, other), one, "-", other)
     _numbers(one, other, "-")
@@ -143,6 +154,7 @@ def _of_times(found: Any, one: Any, operator: str, other: Any) -> Any:
 
 
 def multiply(one: Any, other: Any) -> Any:
+    """``*``, of numbers."""
     _numbers(one, other, "*")
     return wrapped(one * other)
 
@@ -201,6 +213,7 @@ def check_growth(length: int, *parts: str) -> None:
 
 
 def negative(value: Any) -> Any:
+    """``-`` before a number."""
     if not is_number(value):
         raise Failed(f"- {kind_of(value)} has no meaning")
     return wrapped(-value)
@@ -214,6 +227,7 @@ def wrapped(value: int | float) -> int | float:
 
 
 def is_in(one: Any, other: Any) -> bool:
+    """``in``: an item of a list, a number of a range, or a key of a map."""
     if other is None:
         return False
     if isinstance(other, Mapping):
@@ -235,14 +249,17 @@ def _strings(operator: str, one: Any, other: Any) -> bool:
 
 
 def contains(one: Any, other: Any) -> bool:
+    """Whether a string is in another; false if one is absent."""
     return _strings("contains", one, other) and other in one
 
 
 def starts_with(one: Any, other: Any) -> bool:
+    """``startsWith``, likewise."""
     return _strings("startsWith", one, other) and one.startswith(other)
 
 
 def ends_with(one: Any, other: Any) -> bool:
+    """``endsWith``, likewise."""
     return _strings("endsWith", one, other) and one.endswith(other)
 
 
@@ -264,6 +281,7 @@ _kept_pattern = lru_cache(maxsize=128)(pattern)
 
 
 def matches(one: Any, other: Any) -> bool:
+    """Whether a regular expression matches anywhere in a string; false if one is absent."""
     if not _strings("matches", one, other):
         return False
     if len(other) > _MAX_PATTERN:

@@ -22,7 +22,7 @@ likely to need it. The parser climbs precedences, as that of `expr` does, with t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -42,7 +42,6 @@ from ccstore.processing.combining import (
 from ccstore.processing.functions import FUNCTIONS, NOT_YET
 from ccstore.processing.links import Link, chain, check_method, key_link, method_link, part_link
 from ccstore.processing.loops import LOOPS
-from ccstore.processing.names import Known, Run
 from ccstore.processing.nodes import (
     UNKNOWN,
     ConditionFailed,
@@ -50,19 +49,17 @@ from ccstore.processing.nodes import (
     calling,
     check_condition,
     constant,
-    fail,
     join,
-    spending,
     too_deep,
 )
 from ccstore.processing.operations import OPERATORS
+from ccstore.processing.scope import LATER, Scope, node_of
 from ccstore.processing.subject import Subject
-from ccstore.processing.tokens import Token, short, tokens_of
+from ccstore.processing.token_stream import TokenStream
+from ccstore.processing.tokens import Token, short
 
-#: How deep parentheses and the like may lie in one another, see also ``nodes.MAX_DEPTH``; and loops, of which
-#: a level takes more of Python's stack.
+#: How deep parentheses and the like may lie in one another, see also ``nodes.MAX_DEPTH``.
 MAX_NESTING: Final = 50
-MAX_LOOPS: Final = 8
 
 _FROM_THE_RIGHT: Final = frozenset(("**", "^"))
 _PRECEDENCES: Final[Mapping[str, int]] = {
@@ -74,94 +71,59 @@ _PRECEDENCES: Final[Mapping[str, int]] = {
 }
 _NOT: Final = 50
 _MINUS: Final = 90
-#: Tags that conditions are likely to name as if they were names.
-_COMMON_TAGS: Final = frozenset(
-    ("hostname", "host", "cluster", "function", "method", "unit", "jobid", "rank")
-)
-_LITERALS: Final[Mapping[str, Any]] = {"true": True, "false": False, "nil": None}
-_LATER: Final = "the language has it, ccstore does not yet"
-
-
-def is_reserved(name: str) -> bool:
-    """Whether a name has a meaning in conditions already, other than as a function."""
-    return names.find(name) is not None or name in names.MESSAGE or name in _LITERALS
 
 
 class Parser:
     """
     Reads one condition.
 
-    :ivar places: that it needs in a subject, for variables and the items of loops.
+    Each method reads one part of the grammar, from its first token on. They call one another as parts lie in
+    one another, so the class is as long as the language, and is better read whole.
+
+    :param constants: values of the configuration, by their names.
     """
 
     def __init__(self, source: str, constants: Mapping[str, Any]) -> None:
-        self._constants = constants
-        self._tokens = iter(tokens_of(source))
-        self._token = next(self._tokens)
+        self._tokens = TokenStream(source)
+        self._scope = Scope(constants)
         self._depth = 0
-        self._variables: dict[str, Node] = {}
-        self._items: list[Mapping[str, Node]] = []
-        self.places = 0
 
-    # -- tokens
-
-    def _next(self) -> Token:
-        token = self._token
-        self._token = next(self._tokens, token)
-        return token
-
-    def _is(self, *operators: str) -> bool:
-        return self._token.kind == "operator" and self._token.value in operators
-
-    def _expect(self, operator: str, why: str = "") -> Token:
-        if not self._is(operator):
-            self._fail(f"expected {operator!r}{why}, found {self._token}")
-        return self._next()
-
-    def _fail(self, reason: str, token: Token | None = None) -> NoReturn:
-        fail(token or self._token, reason)
-
-    # -- the grammar
+    @property
+    def places(self) -> int:
+        """How many places the condition needs in a subject."""
+        return self._scope.places
 
     def read(self) -> Node:
+        """The whole condition; raises :class:`ExpressionError`."""
         node = self._expression()
-        if self._token.kind != "end":
-            self._fail(f"expected an operator or the end, found {self._token}")
+        if self._tokens.current.kind != "end":
+            self._tokens.fail(f"expected an operator or the end, found {self._tokens.current}")
         return node
 
     def _expression(self) -> Node:
         self._depth += 1
         if self._depth > MAX_NESTING:
-            too_deep(self._token, MAX_NESTING)
-        node = self._declaration() if self._is("let") else self._operators(0)
-        while self._is("?"):
-            node = self._conditional(node, self._next())
+            too_deep(self._tokens.current, MAX_NESTING)
+        node = self._declaration() if self._tokens.has("let") else self._operators(0)
+        while self._tokens.has("?"):
+            node = self._conditional(node, self._tokens.take())
         self._depth -= 1
         return node
 
     def _declaration(self) -> Node:
         """``let x = …; what follows``: the value is worked out once."""
-        self._next()
-        token = self._next()
+        self._tokens.take()
+        token = self._tokens.take()
         name = str(token.value)
         if token.kind != "name":
-            self._fail(f"expected the name of a variable after 'let', found {token}", token)
-        if is_reserved(name) or name in (
-            *self._variables,
-            *self._constants,
-            *FUNCTIONS,
-            *LOOPS,
-            *NOT_YET,
-            "now",
-        ):
-            self._fail(f"expected another name for a variable: {name!r} has a meaning already", token)
-        self._expect("=", f" after the variable {name!r}")
+            self._tokens.fail(f"expected the name of a variable after 'let', found {token}", token)
+        self._scope.check_is_free(token)
+        self._tokens.expect("=", f" after the variable {name!r}")
         value = self._expression()
-        self._expect(";", f" after the value of {name!r}")
-        place = self._take_places(1)
-        self._variables[name] = self._at(place, token, value) if not value.constant else value
+        self._tokens.expect(";", f" after the value of {name!r}")
+        place = self._scope.declare(token, value)
         inner = self._expression()
-        del self._variables[name]
+        self._scope.forget(token)
         if value.constant:
             return inner
         assign, run = value.run, inner.run
@@ -172,47 +134,37 @@ class Parser:
 
         return join(declared, token, (value, inner), inner.kind)
 
-    def _take_places(self, count: int) -> int:
-        self.places += count
-        return self.places - count
-
-    @staticmethod
-    def _at(place: int, token: Token, value: Node, kind: str | None = None) -> Node:
-        """What stands at a place of the subject, which comes from a value."""
-        return Node(
-            lambda subject: subject.places[place],
-            token.position,
-            value.kind if kind is None else kind,
-            is_of_series=value.is_of_series,
-        )
-
     def _conditional(self, asked: Node, token: Token) -> Node:
-        if_true = asked if self._is(":") else self._expression()
-        self._expect(":", " of the conditional")
+        if_true = asked if self._tokens.has(":") else self._expression()
+        self._tokens.expect(":", " of the conditional")
         return conditional(asked, if_true, self._expression(), token)
 
     def _operators(self, precedence: int) -> Node:
         """What is joined by operators that bind at least so strongly."""
         left = self._operand()
         before = ""
-        while self._token.kind == "operator":
-            token = self._token
+        while self._tokens.current.kind == "operator":
+            token = self._tokens.current
             operator = str(token.value)
             is_negated = operator == "not"
             if is_negated:
                 if precedence > OPERATORS["in"][1]:
                     break
-                self._next()
-                if self._token.kind != "operator" or self._token.value not in NEGATED:
-                    self._fail(f"expected one of {', '.join(sorted(NEGATED))} after not, found {self._token}")
-                token = self._token
+                self._tokens.take()
+                token = self._tokens.current
+                if token.kind != "operator" or token.value not in NEGATED:
+                    self._tokens.fail(
+                        f"expected one of {', '.join(sorted(NEGATED))} after not, found {token}"
+                    )
                 operator = str(token.value)
             strength = _PRECEDENCES.get(operator, -1)
             if strength < precedence:
                 break
             if before == "??" and operator not in ("??", "|"):
-                self._fail(f"expected parentheses around the part with '??' before {operator!r}", token)
-            self._next()
+                self._tokens.fail(
+                    f"expected parentheses around the part with '??' before {operator!r}", token
+                )
+            self._tokens.take()
             if operator == "|":
                 left = self._piped(left)
             elif operator in OR or operator in AND:
@@ -226,8 +178,8 @@ class Parser:
             if is_negated:
                 left = negated(left, token)
             before = operator
-        if self._is("="):
-            self._fail("'=' is not known here (== compares)")
+        if self._tokens.has("="):
+            self._tokens.fail("'=' is not known here (== compares)")
         return left
 
     def _deeper(self, precedence: int, token: Token) -> Node:
@@ -241,17 +193,17 @@ class Parser:
 
     def _piped(self, value: Node) -> Node:
         """``x | f(y)`` is ``f(x, y)``."""
-        token = self._next()
+        token = self._tokens.take()
         if token.kind != "name":
-            self._fail(f"expected a function after '|', found {token}", token)
+            self._tokens.fail(f"expected a function after '|', found {token}", token)
         return self._function(token, [value])
 
     def _logical(self, left: Node, token: Token, strength: int) -> Node:
         """All that is joined by `and`, or by `or`, in one go: it may be long, and is not deep."""
         same = OR if token.value in OR else AND
         parts = [left, self._operators(strength + 1)]
-        while self._is(*same):
-            self._next()
+        while self._tokens.has(*same):
+            self._tokens.take()
             parts.append(self._operators(strength + 1))
         return logical(parts, token)
 
@@ -260,39 +212,39 @@ class Parser:
         while True:
             right = self._operators(strength + 1)
             compared.append(self._binary(left, token, right))
-            if not self._is(*COMPARISONS):
+            if not self._tokens.has(*COMPARISONS):
                 return chained(compared, token)
-            left, token = right, self._next()
+            left, token = right, self._tokens.take()
 
     def _binary(self, left: Node, token: Token, right: Node) -> Node:
-        return binary(left, token, right, self._run(left), self._run(right))
+        return binary(left, token, right, self._scope.run(left), self._scope.run(right))
 
     def _operand(self) -> Node:
-        token = self._token
-        if self._is("!", "not"):
-            return negated(self._deeper(_NOT, self._next()), token)
-        if self._is("-", "+"):
-            return signed(self._deeper(_MINUS, self._next()), token)
-        if self._is("("):
-            self._next()
+        token = self._tokens.current
+        if self._tokens.has("!", "not"):
+            return negated(self._deeper(_NOT, self._tokens.take()), token)
+        if self._tokens.has("-", "+"):
+            return signed(self._deeper(_MINUS, self._tokens.take()), token)
+        if self._tokens.has("("):
+            self._tokens.take()
             node = self._expression()
-            self._expect(")", f" for the '(' at column {token.position + 1}")
-        elif self._is("["):
+            self._tokens.expect(")", f" for the '(' at column {token.position + 1}")
+        elif self._tokens.has("["):
             node = self._list()
-        elif self._is("{"):
+        elif self._tokens.has("{"):
             node = self._map()
-        elif self._is("#", "."):
+        elif self._tokens.has("#", "."):
             node = self._item()
         elif token.kind == "name":
             node = self._named()
         elif token.kind in ("string", "number"):
-            node = constant(self._next().value, token.position)
+            node = constant(self._tokens.take().value, token.position)
         else:
-            self._fail(f"expected a value, found {token}")
+            self._tokens.fail(f"expected a value, found {token}")
         return self._postfix(node)
 
     def _list(self) -> Node:
-        token = self._next()
+        token = self._tokens.take()
         items = self._separated("]", " or ']' in the list")
         if all(item.constant for item in items):
             return constant([item.constant[0] for item in items], token.position)
@@ -302,34 +254,34 @@ class Parser:
     def _separated(self, end: str, why: str) -> list[Node]:
         """Expressions with commas between them, and perhaps one behind them, up to what ends them."""
         found: list[Node] = []
-        while not self._is(end):
+        while not self._tokens.has(end):
             if found:
-                self._expect(",", why)
-                if self._is(end):
+                self._tokens.expect(",", why)
+                if self._tokens.has(end):
                     break
             found.append(self._expression())
-        self._next()
+        self._tokens.take()
         return found
 
     def _map(self) -> Node:
-        token = self._next()
+        token = self._tokens.take()
         keys: list[Node] = []
         values: list[Node] = []
-        while not self._is("}"):
+        while not self._tokens.has("}"):
             if keys:
-                self._expect(",", " or '}' in the map")
-                if self._is("}"):
+                self._tokens.expect(",", " or '}' in the map")
+                if self._tokens.has("}"):
                     break
-            key = self._token
+            key = self._tokens.current
             if key.kind in ("name", "string", "number"):
-                keys.append(constant(str(self._next().value), key.position))
-            elif self._is("("):
+                keys.append(constant(str(self._tokens.take().value), key.position))
+            elif self._tokens.has("("):
                 keys.append(self._expression())
             else:
-                self._fail(f"expected a key of the map, found {key}")
-            self._expect(":", " after the key of the map")
+                self._tokens.fail(f"expected a key of the map, found {key}")
+            self._tokens.expect(":", " after the key of the map")
             values.append(self._expression())
-        self._next()
+        self._tokens.take()
         pairs = [(key.run, value.run) for key, value in zip(keys, values, strict=True)]
         position = token.position
 
@@ -343,54 +295,31 @@ class Parser:
 
     def _item(self) -> Node:
         """``#`` and what belongs to it; a dot alone is the beginning of a key of it."""
-        token = self._token
-        if not self._items:
-            self._fail(f"{token} stands for an item of a list, in a predicate as of any(…) or filter(…)")
-        name = ""
-        if self._is("#"):
-            self._next()
-            if self._token.kind == "name":
-                name = str(self._next().value)
-        if name not in self._items[-1]:
-            self._fail(
-                f"#{name}: {_LATER}" if name == "acc" else f"expected # or #index, found #{name}", token
+        token = self._tokens.current
+        if not self._scope.is_in_loop:
+            self._tokens.fail(
+                f"{token} stands for an item of a list, in a predicate as of any(…) or filter(…)"
             )
-        return self._items[-1][name]
+        name = ""
+        if self._tokens.has("#"):
+            self._tokens.take()
+            if self._tokens.current.kind == "name":
+                name = str(self._tokens.take().value)
+        return self._scope.item(token, name)
 
     def _named(self) -> Node:
-        token = self._next()
+        token = self._tokens.take()
         name = str(token.value)
-        if name in _LITERALS:
-            return constant(_LITERALS[name], token.position)
-        if name in self._variables:
-            return evolve(self._variables[name], position=token.position)
+        if self._scope.is_value(name):
+            return self._scope.find(token)
         if name in names.MESSAGE:
             return self._method(token)
-        if self._is("("):
+        if self._tokens.has("("):
             return self._function(token, [])
-        known = names.find(name)
-        if known is None and name in self._constants:
-            return constant(self._constants[name], token.position)
-        if known is None:
-            self._fail(self._unknown(name), token)
-        return self._from(known, token)
-
-    @staticmethod
-    def _from(known: Known, token: Token) -> Node:
-        return Node(known.run, token.position, known.kind, is_of_series=known.is_of_series)
-
-    @staticmethod
-    def _unknown(name: str) -> str:
-        if name in NOT_YET:
-            return f"{name}: {_LATER}"
-        if name in FUNCTIONS or name in LOOPS or name == "now":
-            return f"expected '(' after the function {name!r}"
-        if name in _COMMON_TAGS:
-            return f"the name {name!r} is not known: a tag is tag.{name}"
-        return f"the name {name!r} is not known, expected one of {', '.join(names.NAMES)}, msg or tag_<key>"
+        return self._scope.find(token)
 
     def _arguments(self) -> list[Node]:
-        self._expect("(")
+        self._tokens.expect("(")
         return self._separated(")", " or ')'")
 
     def _function(self, token: Token, given: list[Node]) -> Node:
@@ -399,78 +328,71 @@ class Parser:
         if name in LOOPS:
             return self._loop(token, given)
         if name in NOT_YET:
-            self._fail(f"{name}: {_LATER}", token)
+            self._tokens.fail(f"{name}: {LATER}", token)
         if name == "now":
             self._check_count(token, "0", given + self._arguments(), 0, 0)
-            return self._from(names.NOW, token)
+            return node_of(names.NOW, token)
         if name not in FUNCTIONS:
             known = ", ".join((*FUNCTIONS, *LOOPS, "now"))
-            self._fail(f"the function {short(name)} is not known, expected one of {known}", token)
+            self._tokens.fail(f"the function {short(name)} is not known, expected one of {known}", token)
         function, least, most, kind = FUNCTIONS[name]
         arguments = given + self._arguments()
         wanted = str(least) if least == most else f"{least} to {most}"
         self._check_count(token, wanted, arguments, least, most)
-        run = calling(function, [self._run(argument) for argument in arguments], token.position)
+        run = calling(function, [self._scope.run(argument) for argument in arguments], token.position)
         return join(run, token, arguments, kind)
 
     def _check_count(
         self, token: Token, wanted: str, arguments: Sequence[Node], least: int, most: int
     ) -> None:
         if not least <= len(arguments) <= most:
-            self._fail(f"{token.value} takes {wanted} arguments, not {len(arguments)}", token)
+            self._tokens.fail(f"{token.value} takes {wanted} arguments, not {len(arguments)}", token)
 
     def _loop(self, token: Token, given: list[Node]) -> Node:
         """A function with a predicate, which may have braces around it."""
         name = str(token.value)
         loop = LOOPS[name]
-        if len(self._items) == MAX_LOOPS:
-            too_deep(token, MAX_LOOPS)
-        self._expect("(", f" after the function {name!r}")
+        self._scope.check_loop(token)
+        self._tokens.expect("(", f" after the function {name!r}")
         items = given[0] if given else self._expression()
         if items.kind not in ("a list", UNKNOWN):
-            self._fail(f"{name} expects a list, found {items.kind}", token)
-        place = self._take_places(2)
-        item = self._at(place, token, items, UNKNOWN)
-        self._items.append({"": item, "index": self._at(place + 1, token, items, "a number")})
-        if not given and not self._is(")"):
-            self._expect(",", f" and a predicate in {name}(…)")
+            self._tokens.fail(f"{name} expects a list, found {items.kind}", token)
+        place, item = self._scope.enter_loop(token, items)
+        if not given and not self._tokens.has(")"):
+            self._tokens.expect(",", f" and a predicate in {name}(…)")
         predicate = item
-        if not self._is(")"):
+        if not self._tokens.has(")"):
             predicate = self._predicate()
         elif not loop.is_optional:
-            self._fail(f"expected a predicate in {name}(…), found {self._token}")
-        self._items.pop()
-        if self._is(","):
-            self._next()
-        self._expect(")", f" for the function {name!r}")
+            self._tokens.fail(f"expected a predicate in {name}(…), found {self._tokens.current}")
+        self._scope.leave_loop()
+        if self._tokens.has(","):
+            self._tokens.take()
+        self._tokens.expect(")", f" for the function {name!r}")
         if loop.asks:
             check_condition(predicate, name)
         return join(loop.run(items, predicate, place, name), token, (items, predicate), loop.kind)
 
     def _predicate(self) -> Node:
-        opening = self._token
-        if not self._is("{"):
+        opening = self._tokens.current
+        if not self._tokens.has("{"):
             return self._expression()
-        self._next()
+        self._tokens.take()
         node = self._expression()
-        self._expect("}", f" for the '{{' at column {opening.position + 1}")
+        self._tokens.expect("}", f" for the '{{' at column {opening.position + 1}")
         return node
 
-    def _run(self, node: Node) -> Run:
-        """How a part is run that something is done with: in a loop, it is counted what that may take."""
-        return spending(node) if self._items else node.run
-
     def _method(self, message: Token) -> Node:
-        self._expect(".", f" and a method after {message.value!r}")
-        token = self._next()
+        self._tokens.expect(".", f" and a method after {message.value!r}")
+        token = self._tokens.take()
         method = names.METHODS.get(str(token.value)) if token.kind == "name" else None
         if method is None:
             if token.value in names.METHODS_NOT_YET:
-                self._fail(f"{token.value}: {_LATER}", token)
-            self._fail(f"expected one of {', '.join(names.METHODS)}, found {token}", token)
+                self._tokens.fail(f"{token.value}: {LATER}", token)
+            self._tokens.fail(f"expected one of {', '.join(names.METHODS)}, found {token}", token)
         arguments = self._arguments()
         self._check_count(token, str(method.arguments), arguments, method.arguments, method.arguments)
-        runs = [self._run(argument) for argument in arguments]
+        runs = [self._scope.run(argument) for argument in arguments]
         run = calling(method.run, [_itself, *runs], token.position)
         node = join(run, token, arguments, method.kind)
         return node if method.is_of_series else evolve(node, is_of_series=False)
@@ -479,36 +401,36 @@ class Parser:
 
     def _postfix(self, node: Node) -> Node:
         """Keys, parts and methods behind a value."""
-        start = self._token
+        start = self._tokens.current
         found: list[Link] = []
-        while self._is(".", "?.", "["):
-            token = self._next()
+        while self._tokens.has(".", "?.", "["):
+            token = self._tokens.take()
             before = UNKNOWN if found else node.kind
-            if token.value == "[" or (token.value == "?." and self._is("[") and self._next()):
+            if token.value == "[" or (token.value == "?." and self._tokens.has("[") and self._tokens.take()):
                 found.append(self._index(token, before))
             else:
                 found.append(self._key(token, before))
-        return chain(node, self._run(node), found, start) if found else node
+        return chain(node, self._scope.run(node), found, start) if found else node
 
     def _key(self, dot: Token, kind: str) -> Link:
         """:param kind: of the value before it."""
-        token = self._next()
+        token = self._tokens.take()
         if token.kind != "name" and not (token.kind == "operator" and str(token.value).isalpha()):
-            self._fail(f"expected a key after '.', found {token}", token)
+            self._tokens.fail(f"expected a key after '.', found {token}", token)
         key = str(token.value)
-        if self._is("("):
+        if self._tokens.has("("):
             check_method(dot, key, kind)
             return method_link(dot, key, self._arguments())
         return key_link(dot, constant(key, token.position), kind)
 
     def _index(self, token: Token, kind: str) -> Link:
         nothing = constant(None, token.position)
-        first = nothing if self._is(":") else self._expression()
-        is_part = self._is(":")
+        first = nothing if self._tokens.has(":") else self._expression()
+        is_part = self._tokens.has(":")
         if is_part:
-            self._next()
-        last = self._expression() if is_part and not self._is("]") else nothing
-        self._expect("]", f" for the '[' at column {token.position + 1}")
+            self._tokens.take()
+        last = self._expression() if is_part and not self._tokens.has("]") else nothing
+        self._tokens.expect("]", f" for the '[' at column {token.position + 1}")
         return part_link(token, first, last) if is_part else key_link(token, first, kind)
 
 

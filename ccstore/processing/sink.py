@@ -20,7 +20,7 @@ from ccstore.processing.rules import ConditionalRule, Rule, RuleFailed
 from ccstore.processing.subject import Subject
 
 _WARN_EVERY: Final = 10.0
-#: Series, and branches of them, of which it is known what the rules make of them.
+#: The most series and branches of which the outcome of the rules is remembered.
 _KNOWN: Final = 1 << 16
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -42,6 +41,38 @@ class Gap(NamedTuple):
     arrival: Arrival
 
 
+class _Held:
+    """Messages that wait for a reader, and what there was no room for behind them.
+
+    :param most: of the messages; ``most_size`` of the characters of their texts.
+    """
+
+    def __init__(self, most: int, most_size: int) -> None:
+        self._most = most
+        self._most_size = most_size
+        self._messages: list[Arrived] = []
+        self._size = 0
+        self.gap: Gap | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._messages) or self.gap is not None
+
+    def add(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
+        is_full = len(self._messages) >= self._most or self._size + len(row.text) > self._most_size
+        if self.gap is None and not (is_full and self._messages):
+            self._messages.append(Arrived(row, stream, arrival))
+            self._size += len(row.text)
+            return
+        gap = self.gap or Gap(0, row.time, row.time, arrival)
+        self.gap = Gap(gap.messages + 1, min(gap.oldest, row.time), max(gap.newest, row.time), arrival)
+
+    def take(self) -> tuple[list[Arrived], Gap | None]:
+        taken, self._messages = self._messages, []
+        gap, self.gap = self.gap, None
+        self._size = 0
+        return taken, gap
+
+
 class Tail:
     """The messages of a selection as they come, for one reader.
 
@@ -51,41 +82,27 @@ class Tail:
     """
 
     def __init__(self, selection: Selection, clock: IReactorTime, *, most: int, size: int) -> None:
-        self.selection = selection
         self.matches = series_test(selection)
         self._texts = texts_test(selection.texts)
         self._begin, self._end = selection.begin, selection.end
         self._clock = clock
-        self._most = most
-        self._most_size = size
-        self._held: deque[Arrived] = deque()
-        self._size = 0
-        self._gap: Gap | None = None
+        self._held = _Held(most, size)
         self._waiting: Deferred[None] | None = None
         self.is_closed = False
 
     def offer(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
         """A message whose series matches."""
-        if not self._begin <= row.time < self._end or not self._texts(row.text):
-            return
-        is_full = len(self._held) >= self._most or self._size + len(row.text) > self._most_size
-        if self._gap is not None or (is_full and self._held):
-            gap = self._gap or Gap(0, row.time, row.time, arrival)
-            self._gap = Gap(gap.messages + 1, min(gap.oldest, row.time), max(gap.newest, row.time), arrival)
-        else:
-            self._held.append(Arrived(row, stream, arrival))
-            self._size += len(row.text)
-        self._wake()
+        if self._begin <= row.time < self._end and self._texts(row.text):
+            self._held.add(row, stream, arrival)
+            self._wake()
 
     def take(self) -> tuple[list[Arrived], Gap | None]:
         """What has come since the last time, and what was left out behind it."""
-        taken, self._held = [*self._held], deque()
-        gap, self._gap, self._size = self._gap, None, 0
-        return taken, gap
+        return self._held.take()
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is something to take, or it is closed, but no longer than so many seconds."""
-        if self._held or self._gap is not None or self.is_closed:
+        if self._held or self.is_closed:
             return
         waiting = self._waiting = Deferred()
         timer = self._clock.callLater(seconds, self._wake)
@@ -99,7 +116,7 @@ class Tail:
     @property
     def has_gap(self) -> bool:
         """There was no room for all that came since it was taken the last time."""
-        return self._gap is not None
+        return self._held.gap is not None
 
     def close(self) -> None:
         """No more comes."""

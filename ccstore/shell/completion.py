@@ -8,8 +8,9 @@ from typing import Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client.command import DONE, FAILED, CommandOptions, parse
+from ccstore.client.session import DONE, FAILED
 from ccstore.commands.description import Value
+from ccstore.commands.options import CommandOptions, parse
 
 #: The files that come with the package, named as they are installed.
 MADE: Final = Path(__file__).parent / "made"

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.routing import Rule
 
 from ccstore import __version__
-from ccstore.api.app import Api, openapi_document
+from ccstore.api.app import Api
+from ccstore.api.documents import openapi_document
 from ccstore.api.reading_routes import ReadingRoutes
 from ccstore.interfaces import StoreUnavailable
 from tests.support.api_case import ApiTestCase, check_documented, operations

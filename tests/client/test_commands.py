@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,7 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 import pytest
@@ -23,50 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ccstore.pipeline.router import NO_CLUSTER
 from ccstore.receivers.http import BY_POST
 from tests.support.certificates import certificates
+from tests.support.client_commands import Site, nothing_listens, start
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import daemon_in
-from tests.support.running_daemon import PATIENCE, Daemon, as_in_a_terminal, environment
+from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
 
 HERE = {"address": "127.0.0.1", "port": 0}
-
-
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def start(directory: Path, *words: str | Path, **environ: str) -> subprocess.Popen[bytes]:
-    kept = {name: value for name, value in environment(**environ).items() if value}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ccstore", *map(str, words)],
-        cwd=directory,
-        env=kept,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=as_in_a_terminal,
-    )
-
-
-class Site:
-    """A daemon, and commands that talk to it."""
-
-    def __init__(self, daemon: Daemon, scheme: str = "http") -> None:
-        self.daemon = daemon
-        self.directory = daemon.directory
-        self.url = f"{scheme}://127.0.0.1:{daemon.ports['REST']}"
-
-    def run(self, *words: str | Path, stdin: bytes = b"", **environ: str) -> Done:
-        process = start(self.directory, *words, **{"CCSTORE_URL": self.url, **environ})
-        out, err = process.communicate(stdin, timeout=2 * PATIENCE)
-        assert b"Traceback" not in err, err.decode()
-        return Done(process.returncode, out.decode(), err.decode())
 
 
 @pytest.fixture
@@ -84,12 +46,6 @@ def old_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         line = event("old", time=int(time.time()) - 2 * 86400)
         assert daemon.ask("POST", "/api/write", line)[0] == 200
         yield site
-
-
-def nothing_listens() -> str:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 # -- send and query

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ccstore.client.diagnosis import Finding, diagnose
-from tests.client.test_commands import Done, Site, nothing_listens
+from tests.support.client_commands import Done, Site, nothing_listens
 from tests.support.configuration import write_config
 from tests.support.connections import NOW
 from tests.support.running_daemon import PATIENCE, Daemon

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccstore.client.table import table
-from ccstore.client.times import parse_moment, show_span
+from ccstore.commands.times import parse_moment, show_span
 from ccstore.hostlist import MOST, expand
 
 NOW = 1_700_000_000.5

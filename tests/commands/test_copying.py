@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from ccstore.message import Batch
 from ccstore.storage.sqlite import writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
+from tests.support.client_commands import COPY, copy
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import daemon_in
 from tests.support.postgres_server import USER, server
@@ -25,23 +25,6 @@ from tests.support.running_daemon import ROOT, environment
 from tests.support.scratch import scratch
 from tests.support.store_contract import CLUSTERS, TEXTS
 from tests.support.stores import NOW, message
-
-COPY = (sys.executable, "-m", "ccstore", "copy")
-PATIENCE = 120.0
-
-
-def copy(*words: str | Path, directory: Path = ROOT) -> tuple[int, str, str]:
-    """Run the command: its status, and what it says."""
-    done = subprocess.run(
-        [*COPY, *map(str, words)],
-        cwd=directory,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def content(path: Path) -> list[tuple[Any, ...]]:

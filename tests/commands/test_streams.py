@@ -17,8 +17,8 @@ import pytest
 
 from ccstore.cli import COMMANDS, main
 from ccstore.commands.output import Careful
-from tests.importing.test_import import go_file, row
 from tests.support.configuration import write_config
+from tests.support.importing import go_file, row
 from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
 

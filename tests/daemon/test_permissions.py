@@ -13,7 +13,7 @@ from stat import S_IMODE
 
 import pytest
 
-from tests.commands.test_copying import copy
+from tests.support.client_commands import copy
 from tests.support.configuration import write_config
 from tests.support.running_daemon import PATIENCE, RUN, TWISTD, Daemon, environment
 

@@ -16,7 +16,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from ccstore.api.app import openapi_document
+from ccstore.api.documents import openapi_document
 from ccstore.daemon.assembly import build
 from tests.support.configuration import load, ports_in
 from tests.support.connections import Client

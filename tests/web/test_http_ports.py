@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.test_commands import Site
 from tests.support.certificates import certificates
+from tests.support.client_commands import Site
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import WatchedDaemon, line, raise_file_limit, stored
 from tests.support.running_daemon import PATIENCE

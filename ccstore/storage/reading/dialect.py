@@ -41,7 +41,7 @@ class Fetching:
 
 
 class Dialect(Protocol):
-    """The SQL of one database, in fragments.
+    """The SQL of one database, in fragments: one for each thing that the databases say in another way.
 
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
     """

@@ -18,8 +18,8 @@ from ccstore.importing.source import SourceError
 from ccstore.interfaces import StoreError
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.snapshot import snapshot
-from tests.importing.test_import import Run, go_file, row, run, table, texts
 from tests.support.faulty_daemon import daemon_in
+from tests.support.importing import Run, go_file, row, run, table, texts
 from tests.support.running_daemon import PATIENCE, environment
 
 __all__ = ["run"]  # a fixture

@@ -9,20 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, cast
 
-from ccstore.importing.source import Bad, Mark, Piece, SourceError
+from ccstore.importing.source import USUAL, Bad, Mark, Piece, Sizes, SourceError
 from ccstore.lineprotocol import Precision, SeriesCache, StreamDecoder
 from ccstore.message import Batch
 
-#: Bytes that are read, and decoded, in one go.
-_BLOCK: Final = 1 << 20
-#: Bytes a line may have: else one quote that is missing would bring the rest of the file into memory.
-LONGEST: Final = 16 * 1024 * 1024
-
 
 class Lines:
-    """See the module, and :class:`ccstore.importing.source.Source`.
+    """A source of lines, see :class:`ccstore.importing.source.Source`.
 
     :param path: of the file; None if there is but a stream, in which there is no way back.
     :param now: the time of lines that carry none.
@@ -37,6 +32,7 @@ class Lines:
         *,
         now: Callable[[], int],
         stream: IO[bytes] | None = None,
+        sizes: Sizes = USUAL,
     ) -> None:
         self.name = "stdin" if path is None else str(path)
         self.key = None if path is None else ""
@@ -44,6 +40,7 @@ class Lines:
         self._stream = stream
         self._precision = precision
         self._now = now
+        self._sizes = sizes
         self._cache = SeriesCache()
 
     def find(self, marks: Sequence[Mark]) -> Mark | None:
@@ -53,7 +50,7 @@ class Lines:
             passed = _Passed()
             with self._open() as file:
                 for mark in sorted(marks, key=lambda each: each.position):
-                    if not _pass_to(mark, file, passed):
+                    if not self._pass_to(mark, file, passed):
                         break
                     found = mark if passed.mark() == mark else found
         return found
@@ -67,13 +64,13 @@ class Lines:
         messages = Batch()
         bad: list[Bad] = []
         with self._open() as file:
-            if after is not None and not _pass_to(after, file, passed, decoder):
+            if after is not None and not self._pass_to(after, file, passed, decoder):
                 raise SourceError(f"{self.name}: has become shorter while it was read")
             first_line = passed.newlines + 1
             block = b"more"
             while block:
                 was_skipping = _is_skipping(decoder)
-                block = file.read(_BLOCK)
+                block = file.read(self._sizes.block)
                 decoded = decoder.feed(block, self._now()) if block else decoder.finish(self._now())
                 messages.extend(decoded.messages)
                 bad += [Bad(error.line, error.reason, error.text) for error in decoded.errors]
@@ -81,7 +78,7 @@ class Lines:
                 data = bytes(unpassed[: len(unpassed) - decoder.pending])
                 del unpassed[: len(data)]
                 passed.add(data)
-                if not was_skipping or b"\n" in data:  # else it is from the middle of a line that is too long
+                if not was_skipping or b"\n" in data:  # else all of it is inside of a line that is too long
                     text += data
                 if text and not _is_skipping(decoder):
                     numbers = self._numbers(bytes(text), first_line)
@@ -94,14 +91,14 @@ class Lines:
         return StreamDecoder(
             self._cache,
             precision=self._precision,
-            max_line_length=LONGEST,
+            max_line_length=self._sizes.longest,
             fast=lines is None,
             lines=lines,
         )
 
     def _numbers(self, text: bytes, first_line: int) -> Callable[[Sequence[int]], Sequence[int]]:
         def numbers(places: Sequence[int]) -> Sequence[int]:
-            # Seldom wanted, and slow: so only then.
+            # Decodes the piece once more and more slowly, which is done only if something in it is refused.
             lines: list[int] = []
             decoder = self._decoder(lines)
             decoder.feed(text, 0)
@@ -109,6 +106,19 @@ class Lines:
             return [first_line - 1 + lines[place] for place in places]
 
         return numbers
+
+    def _pass_to(
+        self, mark: Mark, file: _File, passed: _Passed, decoder: StreamDecoder | None = None
+    ) -> bool:
+        """Read up to a place without taking anything; False if the file ends before."""
+        while passed.position < mark.position:
+            data = file.read(min(self._sizes.block, mark.position - passed.position))
+            if not data:
+                return False
+            passed.add(data)
+            if decoder is not None:
+                decoder.pass_over(data)
+        return True
 
     @contextmanager
     def _open(self) -> Iterator[_File]:
@@ -131,7 +141,7 @@ class Lines:
 
 
 class _File:
-    """What is read, and how far that is."""
+    """The bytes of lines, unpacked, and how much of the file has been read for them."""
 
     def __init__(self, content: IO[bytes], raw: IO[bytes] | None, size: int) -> None:
         self.read = content.read
@@ -145,7 +155,7 @@ class _File:
 
 
 class _Passed:
-    """What lies before a place."""
+    """What has been read of a source up to a place: how much it is, and its digest."""
 
     def __init__(self) -> None:
         self.newlines = 0
@@ -159,18 +169,6 @@ class _Passed:
 
     def mark(self) -> Mark:
         return Mark(self.position, self._hash.hexdigest())
-
-
-def _pass_to(mark: Mark, file: _File, passed: _Passed, decoder: StreamDecoder | None = None) -> bool:
-    """Read up to a place without taking anything; False if the file ends before."""
-    while passed.position < mark.position:
-        data = file.read(min(_BLOCK, mark.position - passed.position))
-        if not data:
-            return False
-        passed.add(data)
-        if decoder is not None:
-            decoder.pass_over(data)
-    return True
 
 
 def _is_skipping(decoder: StreamDecoder) -> bool:

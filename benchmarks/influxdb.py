@@ -29,6 +29,7 @@ class Influx:
         self.pid = pid
 
     def write_url(self, precision: str) -> str:
+        """Where lines are sent to whose timestamps have this unit."""
         return f"{self.url}/write?db=ccstore&precision={precision}"
 
     def prepare(self) -> None:
@@ -37,6 +38,7 @@ class Influx:
             self._ask(statement)
 
     def version(self) -> str:
+        """Its version, as it says itself."""
         with urllib.request.urlopen(f"{self.url}/ping", timeout=10) as answer:
             return str(answer.headers.get("X-Influxdb-Version"))
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from twisted.internet.threads import deferToThread
 
-from ccstore.client.command import ClientError
+from ccstore.client.session import ClientError
 from ccstore.lineprotocol import Precision, StreamDecoder
 
 #: Bytes of a body, at which it is sent; a single line may be larger.
@@ -38,13 +38,37 @@ class Body(NamedTuple):
 
     @property
     def last(self) -> int:
+        """Number of its last physical line."""
         return self.first + self.lines - 1
 
 
-class Cutter:
-    """Cuts where a line ends, which is not at a newline in a quoted string. Memory is bounded.
+class _Stretch:
+    """Bytes of some lines, and how many lines of the protocol they are."""
 
-    :param size: bytes of a body, at which it is given out; ``entries`` likewise.
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.entries = 0
+
+    def take(self, other: _Stretch) -> None:
+        """Take over all that another one has."""
+        self.data += other.data
+        self.entries += other.entries
+        other.clear()
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self.data.clear()
+        self.entries = 0
+
+
+class Cutter:
+    """Cuts a stream of line protocol into bodies of whole lines; what it holds is bounded.
+
+    A newline in a quoted string ends no line.
+
+    :param precision: the unit of the timestamps, which decides whether a line is a good one.
+    :param size: bytes of a body, at which it is given out.
+    :param entries: lines of the protocol in a body, at which it is given out.
     :param longest: bytes, about, of a line, above which it is left out; and of a string with newlines, above
         which it is cut.
     :ivar too_long: numbers of lines that were left out.
@@ -63,10 +87,8 @@ class Cutter:
         self._most_entries = entries
         self._longest = longest
         self._decoder = StreamDecoder(precision=precision)
-        self._body = bytearray()  # whole lines
-        self._entries = 0
-        self._open = bytearray()  # decoded, but its last line has no end yet
-        self._open_entries = 0
+        self._body = _Stretch()  # whole lines
+        self._open = _Stretch()  # decoded, but its last line has no end yet
         self._tail = bytearray()  # not decoded: a line without its newline
         self._first = 1
         self._is_skipping = False
@@ -87,56 +109,50 @@ class Cutter:
                 self._decode(bytes(self._tail) + piece[:end])
                 self._tail.clear()
             self._tail += piece[end:]
-            if len(self._open) > self._longest:
+            if len(self._open.data) > self._longest:
                 self._close()
             if len(self._tail) > self._longest:
                 self._close()
-                if self._body:
+                if self._body.data:
                     yield self._take()
                 self.too_long.append(self._first)
                 self._tail.clear()
                 self._is_skipping = True
-            if len(self._body) >= self._size or self._entries >= self._most_entries:
+            if len(self._body.data) >= self._size or self._body.entries >= self._most_entries:
                 yield self._take()
 
     def _decode(self, lines: bytes) -> None:
         decoded = self._decoder.feed(lines, 0)
-        self._open += lines
-        self._open_entries += len(decoded.messages) + len(decoded.errors)
+        self._open.data += lines
+        self._open.entries += len(decoded.messages) + len(decoded.errors)
         if self._decoder.is_between_lines:
-            self._body += self._open
-            self._entries += self._open_entries
-            self._open.clear()
-            self._open_entries = 0
+            self._body.take(self._open)
 
     def _close(self) -> None:
         """Let what has no end yet go as it is: it is for the server to say what is wrong with it."""
         rest = self._decoder.finish(0)
-        self._body += self._open
-        self._entries += self._open_entries + len(rest.messages) + len(rest.errors)
-        self._open.clear()
-        self._open_entries = 0
+        self._open.entries += len(rest.messages) + len(rest.errors)
+        self._body.take(self._open)
         self._decoder = StreamDecoder(precision=self._precision)
 
     def cut(self) -> Body | None:
         """The whole lines there are."""
-        return self._take() if self._body else None
+        return self._take() if self._body.data else None
 
     def finish(self) -> Body | None:
         """All that is left, with a last line that has no end."""
-        if self._open or self._tail:
+        if self._open.data or self._tail:
             self._decode(bytes(self._tail))
             self._tail.clear()
             self._close()
         return self.cut()
 
     def _take(self) -> Body:
-        data = bytes(self._body)
+        data = bytes(self._body.data)
         lines = data.count(b"\n") + (not data.endswith(b"\n"))
-        body = Body(self._first, lines, self._entries, data)
+        body = Body(self._first, lines, self._body.entries, data)
         self._first += lines
         self._body.clear()
-        self._entries = 0
         return body
 
 

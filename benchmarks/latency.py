@@ -92,6 +92,7 @@ def run(rows: int, samples: int) -> tuple[list[dict[str, object]], list[str]]:
 
 
 def fill(daemon: Daemon, events: Events) -> None:
+    """Send events until all are stored; ends the program if any is lost."""
     with sending(daemon.ports["tcp"], events):
         while True:
             stored, lost = daemon.settled()

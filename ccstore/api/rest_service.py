@@ -16,6 +16,7 @@ from ccstore.network.listening import ServerPort, protection, where
 from ccstore.network.open_files import OpenFiles
 from ccstore.web import LimitedSite, Room
 
+#: Seconds that requests in hand have for their answers at the stop.
 _DRAIN = 5.0
 
 
@@ -24,6 +25,9 @@ class ApiService(Service):
 
     :param room: for bodies.
     :param end_tails: ends the answers that go on.
+    :param api: answers them.
+    :param room: bytes that bodies of requests may take.
+    :param files: what is known of open files; else known by this service alone.
     """
 
     name = "api"

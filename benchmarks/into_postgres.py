@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks.daemon import Daemon
 from benchmarks.events import Events
 from benchmarks.ingest import measure, send_tcp
+from benchmarks.latency import fill, query
 from benchmarks.lines import block
-from benchmarks.query import fill, query
 from benchmarks.report import figure, progress
 from tests.support.postgres_server import Server, newest
 
@@ -88,6 +88,7 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
 
 
 def backend(server: Server, database: str) -> dict[str, object]:
+    """The daemon's configuration for a database of this server."""
     parameters = server.parameters(database)
     return {
         "type": "postgres",

@@ -12,13 +12,14 @@ from twisted.python.usage import UsageError
 
 from ccstore import hostlist
 from ccstore.client.absent import explain
-from ccstore.client.command import DONE, FAILED, NOT_AS_ASKED, ClientError, parse, print_json, run
 from ccstore.client.server import Server, ServerOptions, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import table
-from ccstore.client.times import parse_moment, show_moment
 from ccstore.commands.description import NAME, NUMBER, TIME, Value, choice
+from ccstore.commands.options import parse
+from ccstore.commands.times import parse_moment, show_moment
 
-#: Queries of one request; the server takes so many by default, and not all of them.
+#: Queries of one request: half of what the server takes by default, in case it is configured to take fewer.
 _AT_A_TIME: Final = 500
 #: Seconds in which the newest rows are looked for first.
 _FIRST_SPAN: Final = 64
@@ -62,6 +63,7 @@ class Options(ServerOptions):
     limit: int | None = None
 
     def postOptions(self) -> None:
+        """Check what can be checked by itself, and expand the lists."""
         super().postOptions()
         if not self["cluster"]:
             raise UsageError("--cluster: the name of the cluster is needed")
@@ -138,7 +140,8 @@ async def find(server: Server, options: Options, now: float) -> tuple[list[Row],
     begin, end = options.span(now)
     if options.limit is None:
         return await _find(server, options, begin, end)
-    # The server gives the first rows of what is asked, so the newest need a span with no more than it gives.
+    # Of too many rows, the server gives the oldest. To get the newest, look for the longest span before the
+    # end of which it gives all rows: make it longer until it has enough or is cut, and then halve between.
     too_short, too_long, span = -1, end - begin + 1, min(_FIRST_SPAN, end - begin)
     cut: tuple[list[Row], list[str]] | None = None
     while too_long - too_short > 1:
@@ -173,7 +176,9 @@ async def _find(server: Server, options: Options, begin: int, end: int) -> tuple
                         cuts[entry["error"]] = None
         except (LookupError, TypeError, ValueError):
             raise ClientError(f"{server.url} gives an answer that is none of ccstore's") from None
-    rows.sort(key=lambda row: row.time)  # stable: at the same time, the order of arrival
+    rows.sort(
+        key=lambda row: row.time
+    )  # a stable sort: rows of the same second stay in the order in which they came
     return rows, list(cuts)
 
 

@@ -1,0 +1,5 @@
+"""Fixtures of the tests of imports."""
+
+from __future__ import annotations
+
+from tests.support.importing import run as run
