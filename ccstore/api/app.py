@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
+from ccstore.accounting.figures import Figures
 from ccstore.api.answering import Answering
 from ccstore.api.auth import Access, Gate
 from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
@@ -117,6 +118,10 @@ class Api:
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
         self._answering.reconfigure(config)
+
+    def figures(self) -> Figures:
+        """Figures for the statistics."""
+        return self._reading.figures()
 
     @app.route("/", methods=["GET"])
     async def home(self, request: IRequest) -> bytes:

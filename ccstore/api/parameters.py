@@ -127,7 +127,7 @@ class Parameters:
 
     def wrong(self, name: str, expected: str, got: str) -> None:
         """Note what would be right, and what was given."""
-        self.problems.append(f"{_shown(name)}: expected {expected}, got {_shown(got)}")
+        self.problems.append(f"{name[:_SHOWN]}: expected {expected}, got {_shown(got)}")
 
     def check(self) -> None:
         """Raises :class:`WebError` 400 with all that was wrong."""

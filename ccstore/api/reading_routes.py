@@ -6,6 +6,7 @@ from klein import Klein
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
+from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.answering import Answering
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.failures import answer_failures
@@ -25,9 +26,17 @@ class ReadingRoutes:
     log = Logger()
 
     def __init__(self, answering: Answering, following: Following) -> None:
-        self._messages = MessageAnswers(answering, Places(16, "exports"))
+        self._exports, self._tailing = Places(16, "exports"), Places(500, "tails")
+        self._messages = MessageAnswers(answering, self._exports)
         self._counts = CountAnswers(answering)
-        self._tails = TailAnswers(answering, following, Places(500, "tails"))
+        self._tails = TailAnswers(answering, following, self._tailing)
+
+    def figures(self) -> Figures:
+        """Figures for the statistics."""
+        return Figures(
+            exports=gauge(self._exports.taken, "Answers of any length that are being sent."),
+            tails=gauge(self._tailing.taken, "Clients that follow what is stored."),
+        )
 
     @app.route("/messages", methods=_BOTH)
     @app.route("/messages/", methods=_BOTH)

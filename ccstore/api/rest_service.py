@@ -100,7 +100,7 @@ class ApiService(Service):
 
     def figures(self) -> Figures:
         """As :meth:`IReceiver.figures`."""
-        return self._site.figures() | self._port.figures()
+        return self._site.figures() | self._port.figures() | self._api.figures()
 
     async def stop_listening(self) -> None:
         """Let nobody new in, and end what would go on for ever."""

@@ -1,0 +1,162 @@
+"""Messages as they come, as server-sent events: in their order, none missed and none twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ccstore.query import Arrival
+from tests.api.test_message_answers import BASE, MessagesTestCase, log
+from tests.support.connections import Client
+
+
+class Event(NamedTuple):
+    """What a client makes of an event."""
+
+    name: str
+    data: Any
+    number: str | None
+
+
+class Reader:
+    """A client of a tail."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def until(self, text: str) -> Sequence[Event]:
+        """All events, once one has this text."""
+        await self.client.until(text.encode())
+        await self.client.until(b"\n\n\r\n")
+        return [*self.events]
+
+    @property
+    def events(self) -> Iterator[Event]:
+        """What has come, chunks and comments left out."""
+        _, _, body = self.client.received.partition(b"\r\n\r\n")
+        text = b""
+        while body:
+            size, _, rest = body.partition(b"\r\n")
+            text += rest[: int(size or b"0", 16)]
+            body = rest[int(size or b"0", 16) + 2 :]
+        for block in text.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if "data" in fields:
+                yield Event(fields["event"], json.loads(fields["data"]), fields.get("id"))
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.data["text"] for event in self.events if event.name == "message"]
+
+
+class TailTests(MessagesTestCase):
+    async def follow(self, query: str = "", **headers: str) -> Reader:
+        """Begin to follow; it has begun when this is done."""
+        client = await self.connect("REST")
+        self.addCleanup(client.transport.loseConnection)
+        more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        client.transport.write(f"GET /api/v1/tail?{query} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
+        await client.until(b"id: ")
+        return Reader(client)
+
+    async def test_what_is_stored_is_told_in_its_order(self) -> None:
+        self.start()
+        reader = await self.follow()
+        for batch in range(3):
+            await self.write(*[log(f"text {batch} {place}", BASE - place) for place in range(5)])
+        await reader.until("text 2 4")
+        self.assertEqual(reader.texts, [f"text {batch} {place}" for batch in range(3) for place in range(5)])
+        head = reader.client.received.partition(b"\r\n\r\n")[0].lower()
+        self.assertIn(b"content-type: text/event-stream; charset=utf-8", head)
+        self.assertIn(b"cache-control: no-store", head)
+
+    async def test_only_what_was_asked_for_is_told(self) -> None:
+        """By labels, tags, text and time, as it would be found."""
+        self.start()
+        queries = ("host=a%5B1-2%5D", "tag.loglevel=err", "text=FULL", "regex=x$", "kind=event", "from=-1h")
+        readers = [await self.follow(query) for query in queries]
+        await self.write(
+            log("full", BASE, hostname="a1"),
+            log("x", BASE, hostname="a3", loglevel="err"),
+            log("full x", BASE - 7200 * 10**9, hostname="a2"),
+            b'job,cluster=alex,hostname=a9 event="e"',
+            *[log("full x", BASE, hostname="a1", loglevel="err") + b" "],
+        )
+        await self.write(
+            log("end full x", BASE, hostname="a1", loglevel="err"), b'j,cluster=alex event="end"'
+        )
+        found = []
+        for reader in readers:
+            await reader.until('"text":"end')
+            found.append([text for text in reader.texts if not text.startswith("end")])
+        self.assertEqual(found[0], ["full", "full x", "full x"])
+        self.assertEqual(found[1], ["x", "full x"])
+        self.assertEqual(found[2], ["full", "full x", "full x"])
+        self.assertEqual(found[3], ["x", "full x", "full x"])
+        self.assertEqual(found[4], ["e"])
+        self.assertEqual(sorted(found[5]), ["e", "full", "full x", "x"])
+
+    async def test_goes_on_after_any_event(self) -> None:
+        """From the header that browsers send, or the cursor, also when the daemon was away meanwhile."""
+        self.start()
+        reader = await self.follow()
+        kinds = ("event", "log", "log")
+        lines = [
+            f'j,cluster=alex {kinds[place % 3]}="text {place}" {BASE + place}'.encode() for place in range(30)
+        ]
+        for begin in (0, 10, 20):
+            await self.write(*lines[begin : begin + 10], path="/api/write/?precision=ns")
+        events = await reader.until("text 29")
+        everything = {event.data["id"] for event in events}
+        self.assertEqual(len(everything), 30)
+        for place in range(0, 30, 4):
+            seen = {event.data["id"] for event in events[: place + 1]}
+            number = str(events[place].number)
+            for given in ({"query": f"cursor={number}"}, {"Last_Event_ID": number, "query": "limit=3"}):
+                again = await self.follow(**given)
+                await self.write(log("last", BASE))
+                await again.until('"last"')
+                rest = [event.data["id"] for event in again.events if event.data["text"] != "last"]
+                self.assertEqual({*rest}, everything - seen)
+                self.assertEqual(len(rest), 29 - place)
+                again.client.transport.abortConnection()
+
+    async def test_the_past_goes_before_what_comes(self) -> None:
+        self.start()
+        await self.write(*[log(f"past {place}", BASE + place) for place in range(7)])
+        for query, first in (("limit=3", 4), ("from=-1h", 0), ("from=-1h&limit=2", 5)):
+            reader = await self.follow(query)
+            await self.write(log(f"now {query}", BASE))
+            await reader.until("now")
+            texts = [text for text in reader.texts if text.startswith("past")]
+            self.assertEqual(texts, [f"past {place}" for place in range(first, 7)], query)
+
+    async def test_ends_at_once_when_the_daemon_stops(self) -> None:
+        self.start()
+        reader = await self.follow()
+        await self.service.stopService()
+        await reader.client.closed
+        self.assertEqual([event.name for event in reader.events], ["end"])
+
+    async def test_whoever_goes_away_is_forgotten(self) -> None:
+        self.start()
+        reader = await self.follow()
+        reader.client.transport.abortConnection()
+        await reader.client.closed
+        await self.write(log("a", BASE))
+        answer = await self.ask("GET", "/api/stats")
+        self.assertEqual(answer.json["receivers"]["api"]["tails"], 0)
+
+    async def test_a_mistake_is_named(self) -> None:
+        self.start()
+        page = Arrival(1, 2).encode()[:-3]
+        for query, headers, expected in (
+            ("cursor=x", {}, "cursor: 'x' is no cursor of a tail"),
+            ("", {"last_event_id": page}, "Last-Event-ID: "),
+            ("limit=99999", {}, "limit: expected a whole number from 0 to 10000"),
+            ("order=newest", {}, "'order': there is no such parameter"),
+        ):
+            answer = await self.ask("GET", f"/api/v1/tail?{query}", **headers)
+            self.assertEqual(answer.status, 400, query)
+            self.assertIn(expected, answer.error)
