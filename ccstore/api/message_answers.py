@@ -19,6 +19,7 @@ from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
 from ccstore.reading.query_service import Found
 from ccstore.web import WebError, header, stream, text_pieces
+from ccstore.web.packing import accepts_gzip, packed
 from ccstore.web.places import Places
 
 #: Messages of an answer, if nobody says how many.
@@ -53,6 +54,10 @@ class MessageAnswers:
             return await self._page(request, selection)
         with self._exports.take():
             pieces = self._export(selection, format, is_for_spreadsheets, has_end)
+            request.setHeader(b"vary", b"Accept, Accept-Encoding")
+            if accepts_gzip(header(request, "accept-encoding")):
+                request.setHeader(b"content-encoding", b"gzip")
+                pieces = packed(pieces)
             return await stream(request, pieces, turn=self._answering.turn, content_type=FORMATS[format])
 
     async def message(self, request: IRequest, number: str) -> bytes:

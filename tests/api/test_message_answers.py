@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import time
@@ -228,6 +229,32 @@ class ShapeTests(MessagesTestCase):
         ):
             answer = await self.ask("GET", "/api/v1/messages", accept=accept)
             self.assertEqual(answer.header("content-type"), kind)
+
+    async def test_an_export_is_packed_where_that_is_understood(self) -> None:
+        self.start()
+        await self.write(*[log(f"text {place}", BASE + place) for place in range(2000)])
+        plain = (await self.get("messages", format="ndjson")).body
+        for accepted, coding in (("gzip", "gzip"), ("br, *;q=0.5", "gzip"), ("gzip;q=0", None), ("br", None)):
+            client = await self.connect("REST")
+            client.transport.write(
+                b"GET /api/v1/messages?format=ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                b"Accept-Encoding: %b\r\n\r\n" % accepted.encode()
+            )
+            await client.closed
+            head, _, body = client.received.partition(b"\r\n\r\n")
+            self.assertEqual(b"content-encoding: gzip" in head.lower(), coding == "gzip", accepted)
+            content = unchunked(body)
+            self.assertEqual(gzip.decompress(content) if coding else content, plain)
+
+
+def unchunked(body: bytes) -> bytes:
+    """A body without the sizes of its chunks."""
+    content = b""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        content += rest[: int(size or b"0", 16)]
+        body = rest[int(size or b"0", 16) + 2 :]
+    return content
 
 
 class PagingTests(MessagesTestCase):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ccstore.query import Arrival
-from tests.api.test_message_answers import BASE, MessagesTestCase, log
+from tests.api.test_message_answers import BASE, MessagesTestCase, log, unchunked
 from tests.support.connections import Client
 
 
@@ -35,12 +35,7 @@ class Reader:
     def events(self) -> Iterator[Event]:
         """What has come, chunks and comments left out."""
         _, _, body = self.client.received.partition(b"\r\n\r\n")
-        text = b""
-        while body:
-            size, _, rest = body.partition(b"\r\n")
-            text += rest[: int(size or b"0", 16)]
-            body = rest[int(size or b"0", 16) + 2 :]
-        for block in text.decode().split("\n\n"):
+        for block in unchunked(body).decode().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "data" in fields:
                 yield Event(fields["event"], json.loads(fields["data"]), fields.get("id"))
