@@ -13,6 +13,8 @@ POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-
 _PLACES: Final = (
     ("health", "whether the daemon answers"),
     ("ready", "whether it can store messages"),
+    ("api/v1/messages", "what is stored, the newest first"),
+    ("api/v1/clusters", "which clusters there are"),
     ("api/stats/", "counters of every receiver, of the writer and of the database"),
     ("api/samples/", "some of the lines that were not stored, with sender and reason"),
     ("metrics", "the counters for Prometheus"),

@@ -15,7 +15,6 @@ from tests.support.metric_names import (
     BACKEND,
     BOOKS,
     FIRST,
-    HTTP,
     MANAGER,
     POSTGRES,
     RECEIVERS,
@@ -182,7 +181,7 @@ class ServerTests(ApiTestCase):
         await self.write(event("a"), b"bad", b"cpu,cluster=alex value=1")
         while "bytes" not in (await self.stats())["backend"]["status"]:
             pass  # the first look at the partitions takes its time
-        await self.metrics(FIRST, BOOKS, HTTP, RECEIVERS["tcp"], MANAGER, SPOOL, BACKEND, POSTGRES)
+        await self.metrics(FIRST, BOOKS, RECEIVERS["api"], RECEIVERS["tcp"], MANAGER, SPOOL, BACKEND, POSTGRES)
 
     async def test_the_books_balance_in_the_metrics_too(self) -> None:
         self.start()

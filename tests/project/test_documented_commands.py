@@ -26,6 +26,7 @@ RUN: Final = {
     ("README.md", "A tour of two minutes"),
     ("docs/api.md", "An example"),
     ("docs/client.md", "Client"),
+    ("docs/reading.md", "Examples"),
     ("docs/configuration.md", "Configuration"),
     ("docs/install.md", "Install"),
     ("docs/operations.md", "Backup"),
@@ -251,6 +252,16 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         )
         assert (written, events(json.loads(asked))) == ("", ['{"jobId": 73}'])
         assert json.loads(ready)
+        written, page, table, posted, histogram, values = (
+            run(to(daemon, command), tmp_path) for command in commands("docs/reading.md", "Examples")
+        )
+        text = "Out of memory: killed process 42"
+        assert [[each["text"] for each in json.loads(found)["messages"]] for found in (page, posted)] == [
+            [text]
+        ] * 2
+        assert text in table.splitlines()[1]
+        assert json.loads(histogram)["total"] == 3
+        assert json.loads(values)["values"] == [{"value": "err", "count": 1}]
 
 
 def test_operations(tmp_path: Path, ccstore: str) -> None:
