@@ -181,7 +181,8 @@ class ServerTests(ApiTestCase):
         await self.write(event("a"), b"bad", b"cpu,cluster=alex value=1")
         while "bytes" not in (await self.stats())["backend"]["status"]:
             pass  # the first look at the partitions takes its time
-        await self.metrics(FIRST, BOOKS, RECEIVERS["api"], RECEIVERS["tcp"], MANAGER, SPOOL, BACKEND, POSTGRES)
+        receivers = RECEIVERS["api"], RECEIVERS["tcp"]
+        await self.metrics(FIRST, BOOKS, *receivers, MANAGER, SPOOL, BACKEND, POSTGRES)
 
     async def test_the_books_balance_in_the_metrics_too(self) -> None:
         self.start()
