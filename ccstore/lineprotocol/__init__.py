@@ -19,8 +19,10 @@ knows the whole grammar and reports what is wrong and where. Both share the cach
 that they agree.
 """
 
-from ccstore.lineprotocol.decoder import Decoded, LineError, StreamDecoder, decode
+from ccstore.lineprotocol.decoder import StreamDecoder, decode
 from ccstore.lineprotocol.encoder import encode
+from ccstore.lineprotocol.entries import Decoded
+from ccstore.lineprotocol.entry import LineError
 from ccstore.lineprotocol.grammar import NANOSECONDS, TEXT_LIMIT, Precision
 from ccstore.lineprotocol.series import SeriesCache
 
