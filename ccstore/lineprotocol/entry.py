@@ -150,30 +150,32 @@ class Entry:
         data, position, last, fields, key = self._data, self._position, self._last, self._fields, self._key
         while True:
             if key is None:
-                field = FIELD.match(data, position, last)
-                if field is None:
+                found = FIELD.match(data, position, last)
+                if found is None:
                     self._open_string(position)
                     return None
-                raw_key, raw_string, value = field.groups()
+                raw_key, raw_string, value, comma, stamp = found.groups()
                 key = token(raw_key, position, KEY_ESCAPE)
                 if value is None:
-                    fields[key] = string(raw_string, field.start(2))
+                    fields[key] = string(raw_string, found.start(2))
                 else:
-                    fields[key] = value_of(value, field.start(3), key)
-                position = field.end()
-            following = FOLLOWING.match(data, position, last)
-            if following is None:
-                return self._unusual_time(position, key)
-            comma, stamp = following.groups()
+                    fields[key] = value_of(value, found.start(3), key)
+            else:
+                found = FOLLOWING.match(data, position, last)
+                if found is None:
+                    return self._unusual_time(position, key)
+                comma, stamp = found.groups()
+            position = found.end()
             if comma is None:
                 break
-            position += 1
             key = None
         stamps = self._terms.stamps
         if stamp is None:
-            return stamps.default_time
+            return stamps.default_time if position == last else self._unusual_time(position, key)
         time = stamps.scaled(int(stamp))
-        return time if INT64_MIN <= time <= INT64_MAX else self._unusual_time(position, key)
+        if INT64_MIN <= time <= INT64_MAX:
+            return time
+        return self._unusual_time(found.start(found.lastindex or 0) - 1, key)
 
     def _open_string(self, position: int) -> None:
         """Read the key of a string that does not end in this line; raises :class:`Wrong`."""

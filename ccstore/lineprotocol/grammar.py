@@ -43,10 +43,14 @@ _TOKEN: Final = rb"(?=[^\x00-\x20\x7f,=])%b" % _KEY
 
 #: What a line begins with, in one pass as each part of it: the head, and the spaces behind it.
 BEGINNING: Final = re.compile(rb" *(%b)( *)" % _HEAD)
-#: A field: its key, and a string or another value.
-FIELD: Final = re.compile(rb'(%b)=(?:"(%b)"|([^", \r\n][^, \r\n]*))' % (_TOKEN, _STRING), re.DOTALL)
+_BEHIND: Final = rb"(,)|(?: +(?:(-?[0-9]{1,19}) *)?)?\Z"
 #: What follows a field: a comma, or the end of the line, perhaps with a timestamp before it.
-FOLLOWING: Final = re.compile(rb"(,)|(?: +(?:(-?[0-9]{1,19}) *)?)?\Z")
+FOLLOWING: Final = re.compile(_BEHIND)
+#: A field: its key, a string or another value, and what follows it. If anything else follows, the field alone
+#: is found: as something always matches, no string is read again.
+FIELD: Final = re.compile(
+    rb'(%b)=(?:"(%b)"|([^", \r\n][^, \r\n]*))(?:%b)?' % (_TOKEN, _STRING, _BEHIND), re.DOTALL
+)
 #: A head as far as it is right: the measurement, the key of its last tag.
 RIGHT_HEAD: Final = re.compile(
     rb"((?=[^\x00-\x20\x7f,])%(m)b)(?:,(%(t)b)=%(t)b)*" % {b"m": _MEASUREMENT, b"t": _TOKEN}

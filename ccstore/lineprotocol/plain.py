@@ -17,8 +17,8 @@ from ccstore.message import INT64_MAX, INT64_MIN, IS_STORABLE, Batch, Facts
 #: already does without.
 _QUOTE: Final = "\x01"
 _BACKSLASH: Final = "\x02"
-# A physical line: what it has of the fast way's shape, and the rest. The first group, head and kind, is the key
-# of a series. As something always matches, no string is read again for what follows it.
+# A physical line: what it has of the fast way's shape, and the rest. The first group, head and kind, is the
+# key of a series. As something always matches, no string is read again for what follows it.
 _CHUNK: Final = re.compile(
     rf"(?:({KEY_PATTERN})"
     r'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?)?(?:\r?\n|([^\n]*\n))'

@@ -27,6 +27,7 @@ _NO_TAGS: Final[Mapping[str, str]] = {}
 
 _PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
 _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+_PLAIN_ASCII: Final = re.compile(rb"%(t)b(?:,%(t)b=%(t)b)*" % {b"t": rb"[^\x00-\x20\x7f-\xff,=\\]+"})
 _MARK: Final = BYTE_ORDER_MARK.decode()
 #: What the fast way takes for a key, and those of them that are as usual: such series are storable.
 KEY_PATTERN: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]* (?:event|log)="
@@ -108,17 +109,20 @@ class SeriesCache:
         if kind in STORED_KINDS:
             key = f"{text} {kind}="
             found = self._held(key)
-            if found is None and _is_usual(key):
-                found = self._keep(key, Series.of_key(key))
         else:
             key = f"{text}\n{kind}"
             found = self._others.get(key)
-        return found or self._keep(key, self._make(*decode_head(text), kind))
+        if found is None:
+            self.check(head)
+            made = Series.of_key(key) if _is_usual(key) else self._make(*decode_head(text), kind)
+            found = self._keep(key, made)
+        return found
 
     def check(self, head: bytes) -> None:
         """Raise :class:`Wrong` with an offset into a head, if it is wrong."""
-        if RIGHT_HEAD.fullmatch(head) is None or not head.isascii():
-            decode_head(head.decode("utf-8", "surrogateescape"))
+        plain = _PLAIN_ASCII.match(head)
+        if plain is None or plain.end() < len(head):
+            _decode_slowly(head)
 
     def _held(self, key: str) -> Series | None:
         return self._storable.get(key) or self._others.get(key)
