@@ -7,7 +7,7 @@ from functools import lru_cache, reduce
 from itertools import compress
 from json.encoder import encode_basestring as _quoted
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, overload
 
 FieldValue = str | int | float | bool
 Kind = Literal["event", "log", "control", "query", "metric", "other"]
@@ -231,10 +231,9 @@ class Batch(Sequence[Message]):
     :ivar series: of each message; ``texts`` and ``times`` likewise.
     :ivar others: the other fields of those messages that have any, by their place.
     :ivar parts: the batches that it was put together from, if it was.
-    :ivar packed: what a backend has made of it in advance.
     """
 
-    __slots__ = ("_facts", "others", "packed", "parts", "series", "texts", "times")
+    __slots__ = ("_facts", "others", "parts", "series", "texts", "times")
 
     def __init__(
         self,
@@ -249,7 +248,6 @@ class Batch(Sequence[Message]):
         self.times: list[int] = [] if times is None else times
         self.others: dict[int, Mapping[str, FieldValue]] = {} if others is None else others
         self.parts: Sequence[Batch] = ()
-        self.packed: Any = None
         self._facts = facts
 
     @classmethod
@@ -371,7 +369,6 @@ class _Joined(Batch):
 
     def __init__(self, parts: Sequence[Batch]) -> None:
         self.parts = parts
-        self.packed = None
         self._facts = _together([part._known_facts for part in parts])
         self._whole: Batch | None = None
 
