@@ -11,9 +11,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Final, cast
 
+from ccstore.batch import Batch
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
 from ccstore.lineprotocol import Precision, SeriesCache, StreamDecoder
-from ccstore.message import Batch
 
 #: Bytes that are read, and decoded, in one go.
 _BLOCK: Final = 1 << 20

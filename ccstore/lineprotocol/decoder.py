@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final
 
+from ccstore.batch import Batch
 from ccstore.lineprotocol.entries import Decoded, Entries
 from ccstore.lineprotocol.entry import LineError, Terms
 from ccstore.lineprotocol.grammar import NANOSECONDS, Precision, shown
 from ccstore.lineprotocol.plain import Chunk, Stamps
 from ccstore.lineprotocol.series import SeriesCache
-from ccstore.message import Batch
 
 #: What is decoded in one go, in bytes: it bounds the memory that takes.
 _PIECE: Final = 1 << 18

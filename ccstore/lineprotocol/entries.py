@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, NamedTuple
 
+from ccstore.batch import Batch
 from ccstore.lineprotocol.entry import Entry, LineError, Terms
 from ccstore.lineprotocol.grammar import Buffer, Wrong
 from ccstore.lineprotocol.plain import Chunk, Row
-from ccstore.message import Batch
 
 #: Lines of the fast way's shape in a row that are fewer take less time one by one.
 _FEW: Final = 3

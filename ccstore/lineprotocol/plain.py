@@ -9,9 +9,10 @@ from itertools import repeat
 from operator import contains
 from typing import Final, NamedTuple
 
+from ccstore.batch import IS_STORABLE, Batch, Facts
 from ccstore.lineprotocol.grammar import Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
-from ccstore.message import INT64_MAX, INT64_MIN, IS_STORABLE, Batch, Facts
+from ccstore.message import INT64_MAX, INT64_MIN
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.

@@ -12,10 +12,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import STORED_KINDS, Batch, Message, Series, is_cluster
+from ccstore.message import STORED_KINDS, Message, Series, is_cluster
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"

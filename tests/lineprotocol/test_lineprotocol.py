@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ccstore.batch import Batch
 from ccstore.lineprotocol import (
     NANOSECONDS,
     TEXT_LIMIT,
@@ -33,7 +34,7 @@ from ccstore.lineprotocol import entry as entry_module
 from ccstore.lineprotocol import plain as plain_module
 from ccstore.lineprotocol import series as series_module
 from ccstore.lineprotocol.series import decode_head
-from ccstore.message import Batch, FieldValue, Kind, Message, Series
+from ccstore.message import FieldValue, Kind, Message, Series
 from tests.support import strategies
 from tests.support.running_daemon import ROOT
 from tests.support.strategies import message_of

@@ -16,8 +16,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal, StoreUnavailable
-from ccstore.message import Batch, FieldValue, Message, Series
+from ccstore.message import FieldValue, Message, Series
 from ccstore.pipeline.router import BAD_CLUSTER, NO_CLUSTER, Router
 from ccstore.query import Page, Selection
 from tests.support.strategies import message_of

@@ -16,12 +16,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.config.document import Object
 from ccstore.config.rules import read_rules
 from ccstore.config.section import Place, Report, Section, Surroundings
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import SeriesCache, StreamDecoder, decode
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.processing.rules import Rule, RuleFailed
 from ccstore.processing.sink import RuleSink
 from ccstore.processing.subject import Subject

@@ -9,8 +9,9 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.query import Matcher, Page, Position, Selection, TextCondition
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.pages import Limits, Pages

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch, Message, Series, StreamKey
+from ccstore.message import Message, Series, StreamKey
 from ccstore.query import Matcher, Page, Row, Selection
 from ccstore.storage.queue import Bounds
 from ccstore.storage.reading.evaluate import evaluate

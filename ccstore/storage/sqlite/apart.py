@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError
-from ccstore.message import Batch, Series, Source
+from ccstore.message import Series, Source
 from ccstore.storage.sqlite import channel
 from ccstore.storage.sqlite.file import Say
 from ccstore.storage.sqlite.watch import FileChanged

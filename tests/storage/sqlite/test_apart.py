@@ -23,8 +23,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterApart, WriterProcess
