@@ -75,7 +75,8 @@ class Entry:
     :ivar message: what it says; None if it is nothing but a comment or spaces, or not read yet.
     """
 
-    # Most entries have nothing of this.
+    # All attributes are one place in one entry: divided, each half would have to ask the other where it is.
+    # Most entries have nothing of these.
     message: Message | None = None
     resume = -1
     _key: str | None = None  # of a string that has been read, and what follows it has not

@@ -33,8 +33,6 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 #: Seconds that the process may take to end when there is nothing left to do.
 _PATIENCE: Final = 10.0
 _SERIES_HELD: Final = 1 << 17
-#: Batches that are packed in advance.
-_PREPARED_HELD: Final = 1 << 16
 #: Messages that are worth to be announced. Bytes that may be, packed, and new series with them: so much can
 #: be sent without waiting for the process to take it.
 _WORTH_ANNOUNCING: Final = 100
@@ -214,16 +212,19 @@ class _Prepared:
     """What has been packed of batches that are still to be written, with the book it was packed by.
 
     One thread may put something in while another one takes something out.
+
+    :param most: batches that are held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1 << 16) -> None:
+        self._most = most
         self._pieces: dict[int, tuple[Batch, _Book, bytes]] = {}  # by identity: the batch is held meanwhile
 
     def pack(self, part: Batch, book: _Book) -> None:
         """Pack a batch, if that has not been done."""
         if id(part) in self._pieces:
             return
-        if len(self._pieces) >= _PREPARED_HELD:
+        if len(self._pieces) >= self._most:
             self._pieces = {}  # most of them will never be written; what will is packed then
         self._pieces[id(part)] = (part, book, book.pack(part))
 
