@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks.lines import block, stamped
 from benchmarks.report import progress
+from ccstore.batch import Batch
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
-from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, set_pragmas
 from ccstore.storage.sqlite.versions import DATABASE

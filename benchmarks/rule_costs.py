@@ -18,10 +18,10 @@ from benchmarks.ingest import measure, send_tcp
 from benchmarks.lines import block, bodies, stamped
 from benchmarks.report import progress
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.config import load_config
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
-from ccstore.message import Batch
 from ccstore.processing.sink import RuleSink
 
 _BLOCK = 100_000

@@ -11,11 +11,11 @@ from zope.interface import Attribute, Interface
 
 from ccstore.accounting.account import Origin
 from ccstore.accounting.figures import Figures
+from ccstore.batch import Batch
 from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
-from ccstore.message import Batch
 from ccstore.query import Arrival, Counting, Counts, Page, Selection
 
 if TYPE_CHECKING:

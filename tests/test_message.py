@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ccstore.message import Batch, Kind, Message, Series, classify
+from ccstore.batch import Batch, by_kind
+from ccstore.message import Kind, Message, Series, classify
 from tests.support import strategies
 from tests.support.strategies import message_of
 
@@ -209,7 +210,7 @@ def test_batches_together_are_like_one() -> None:
     one = Batch.of([each for part in parts for each in part])
     together = Batch.together(parts)
     assert (len(together), together, together[1:]) == (3, one, one[1:])
-    assert (together.times, together.others, [*together.by_kind()]) == (
+    assert (together.times, together.others, [*by_kind(together)]) == (
         one.times,
         one.others,
         [("event", one)],

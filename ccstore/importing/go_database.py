@@ -14,9 +14,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
+from ccstore.batch import Batch
 from ccstore.importing.source import USUAL, Bad, Mark, Piece, Sizes, SourceError
 from ccstore.interfaces import StoreError
-from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Kind, Series
 from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
 from ccstore.storage.sqlite.snapshot import snapshot

@@ -12,11 +12,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.accounting.account import Origin
+from ccstore.batch import Batch
 from ccstore.config import StorageConfig
 from ccstore.importing.position import Books, Position, Positions
 from ccstore.importing.source import Bad, Piece, Source
 from ccstore.interfaces import IMessageStore, Refusal
-from ccstore.message import Batch
 from ccstore.pipeline.router import Router
 from ccstore.storage.sqlite.bulk import BulkWriter
 

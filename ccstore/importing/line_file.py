@@ -11,9 +11,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, cast
 
+from ccstore.batch import Batch
 from ccstore.importing.source import USUAL, Bad, Mark, Piece, Sizes, SourceError
 from ccstore.lineprotocol import Precision, SeriesCache, StreamDecoder
-from ccstore.message import Batch
 
 
 class Lines:

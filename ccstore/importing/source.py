@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from attrs import frozen
 
-from ccstore.message import Batch
+from ccstore.batch import Batch
 
 
 class SourceError(Exception):

@@ -9,10 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
 from ccstore.logs import RateLimit, more_like_it
-from ccstore.message import Batch
 from ccstore.pipeline.scheduler import Pace
 
 _WARN_EVERY = 10.0

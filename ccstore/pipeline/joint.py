@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from ccstore.batch import Batch
 from ccstore.lineprotocol import StreamDecoder
-from ccstore.message import Batch
 
 
 class Sender(Protocol):

@@ -12,10 +12,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import STORED_KINDS, Batch, Message, Series, is_cluster
+from ccstore.message import STORED_KINDS, Message, Series, is_cluster
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
@@ -25,6 +26,22 @@ _WARN_EVERY = 60.0
 _AHEAD = 300 * 10**9
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
+
+
+class _Samples:
+    """Samples of some messages that came together, as long as more of a reason are wanted.
+
+    :ivar sated: reasons of which there are enough for now.
+    """
+
+    def __init__(self, origin: Origin, now: int) -> None:
+        self._origin = origin
+        self._now = now
+        self.sated: set[str] = set()
+
+    def offer(self, outcome: str, reason: str, message: Message, index: int) -> None:
+        if reason not in self.sated and not self._origin.sample(outcome, reason, message, index, self._now):
+            self.sated.add(reason)
 
 
 @implementer(IMessageSink)
@@ -110,44 +127,31 @@ class Router:
         kept = Batch()
         places: list[int] = []
         refusals: list[Refusal] = []
-        sated: set[str] = set()  # reasons of which enough is sampled for now
+        samples = _Samples(origin, now)
         for index, message in enumerate(messages):
             series = message.series
             kind = series.kind
             is_storable = series.is_storable
-            if (
-                not is_storable
-                and kind in STORED_KINDS
-                and series.is_heartbeat
-                and not self._store_heartbeats
-            ):
+            if not is_storable and kind in STORED_KINDS and self._is_unwanted(series):
                 account.lose("fleet_heartbeat", 1)
                 continue
             if kind == "event":
                 if message.time <= cutoff:
                     account.lose("expired", 1)
-                    if "expired" not in sated and not origin.sample(
-                        "dropped", "expired", message, index, now
-                    ):
-                        sated.add("expired")
+                    samples.offer("dropped", "expired", message, index)
                     self._warn_expired(message, index, origin, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
-                if kind not in sated and not origin.sample("dropped", kind, message, index, now):
-                    sated.add(kind)
+                if kind not in samples.sated:
+                    samples.offer("dropped", kind, message, index)
                 continue
             if not is_storable:
-                found = series.cluster
-                if found is None:
-                    found = self._find_cluster(message, origin)
-                elif not is_cluster(found):
-                    found = BAD_CLUSTER
+                found = self._cluster_of(message, origin)
                 if found in _REASON_KEYS:
                     reason = _REASON_KEYS[found]
                     account.refuse(reason)
-                    if reason not in sated and not origin.sample("rejected", reason, message, index, now):
-                        sated.add(reason)
+                    samples.offer("rejected", reason, message, index)
                     refusals.append(Refusal(index, found))
                     self._warn_refused(found, message, index, origin)
                     continue
@@ -158,6 +162,10 @@ class Router:
             places.append(index)
             kept.append(message)
         return kept, places, refusals
+
+    def _is_unwanted(self, series: Series) -> bool:
+        """It is a heartbeat, and they are not to be kept."""
+        return series.is_heartbeat and not self._store_heartbeats
 
     def _committed(
         self,
@@ -190,8 +198,11 @@ class Router:
             if time > now + _AHEAD and not origin.sample("stored", "ahead", messages[index], index, now):
                 break
 
-    def _find_cluster(self, message: Message, origin: Origin) -> str:
-        """The cluster of a message that has no such tag, or the reason why there is none."""
+    def _cluster_of(self, message: Message, origin: Origin) -> str:
+        """The cluster of a message, or the reason why there is none."""
+        tag = message.series.cluster
+        if tag is not None:
+            return tag if is_cluster(tag) else BAD_CLUSTER
         cluster: object = origin.cluster
         if cluster is None and message.text.lstrip().startswith("{"):
             # Job and node state events name their cluster in their payload, and only there.

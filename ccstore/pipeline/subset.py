@@ -8,8 +8,8 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
 from ccstore.accounting.account import Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal
-from ccstore.message import Batch
 
 
 def pass_on(

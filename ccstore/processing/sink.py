@@ -12,9 +12,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.accounting.account import Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import Batch, FieldValue, Message, Series
+from ccstore.message import FieldValue, Message, Series
 from ccstore.pipeline.subset import pass_on
 from ccstore.processing.rules import ConditionalRule, Rule, RuleFailed
 from ccstore.processing.subject import Subject

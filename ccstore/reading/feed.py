@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ccstore.message import Batch, Series, StreamKey
+from ccstore.batch import Batch, by_kind
+from ccstore.message import Series, StreamKey
 from ccstore.query import Arrival, Row, Selection
 from ccstore.storage.reading.evaluate import series_test, texts_test
 
@@ -170,7 +171,7 @@ class Feed:
         :param lasts: by kind, the id of the last of them; the others of that kind have the ids before it.
         """
         if self._tails:
-            for kind, part in messages.by_kind():
+            for kind, part in by_kind(messages):
                 if kind in lasts:
                     self._publish(kind, part, lasts[kind] - len(part) + 1)
         self._lasts.update(lasts)

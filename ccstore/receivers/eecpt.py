@@ -16,10 +16,11 @@ from zope.interface import implementer
 
 from ccstore.accounting.account import Origin
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.config import EecptReceiverConfig, HttpReceiverConfig
 from ccstore.interfaces import IMessageSink, IReceiver, Limits, Refusal, StoreUnavailable
 from ccstore.logs import RateLimit, more_like_it
-from ccstore.message import CLUSTER_TAG, Batch, Message, Series
+from ccstore.message import CLUSTER_TAG, Message, Series
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.subset import pass_on

@@ -18,10 +18,10 @@ from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.accounting.samples import TEXT_LIMIT
+from ccstore.batch import Batch
 from ccstore.config import TcpReceiverConfig
 from ccstore.interfaces import IReceiver, Limits
 from ccstore.lineprotocol import Decoded, LineError
-from ccstore.message import Batch
 from ccstore.network.admission import Door
 from ccstore.network.greetings import is_http, is_tls
 from ccstore.network.listening import ServerPort, address_of, protection

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter
+from ccstore.batch import Batch
 from ccstore.config import UdpReceiverConfig
 from ccstore.interfaces import IReceiver, Limits
-from ccstore.message import Batch
 from ccstore.network.listening import ListenError, where, why
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.joint import plain_together

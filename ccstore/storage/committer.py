@@ -8,9 +8,9 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
-from ccstore.message import Batch
 from ccstore.timing import Backoff, Pause
 
 #: Seconds before the second attempt, and between attempts in the end.

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
+from ccstore.batch import Batch
+from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Kind, Series
 
 #: Rows of a page, and characters of text above which it has fewer.
 PAGE_ROWS: Final = 8192

@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, counter
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
-from ccstore.message import Batch
 from ccstore.storage.committer import RETRY_FIRST, RETRY_MOST, Committer, divide
 from ccstore.storage.retention import cutoff_at
 from ccstore.storage.spool import Group, Spool

@@ -10,8 +10,8 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.committer import RETRY_FIRST, RETRY_MOST, Committer, divide
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.queue import Offer, Queue, together

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
+from ccstore.batch import Batch
 from ccstore.interfaces import Refusal, StoreUnavailable
-from ccstore.message import Batch
 
 
 @frozen

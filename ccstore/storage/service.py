@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import (
     IBackend,
@@ -22,7 +23,6 @@ from ccstore.interfaces import (
     StoreError,
     StoreUnavailable,
 )
-from ccstore.message import Batch
 from ccstore.query import Arrival, Counting, Counts, Page, Selection
 from ccstore.storage.committer import Committer, Published
 from ccstore.storage.forwarding import Forwarder

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from attrs import frozen
 
 from ccstore.accounting.account import Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
-from ccstore.message import Batch
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.scheduler import LEAST_PIECE, TooMuch
 from ccstore.web import WebError, later

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from ccstore.message import Batch
+from ccstore.batch import Batch
 from ccstore.storage.sqlite import writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource

@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ccstore.batch import Batch
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.processing.rules import Rule, RuleFailed
 from ccstore.processing.subject import Subject
 from tests.support.rule_case import NOW, SOURCE, Rules, batch_of, rules_of, shown

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import (
     CommitUnknown,
     IMessageStore,
@@ -18,7 +19,6 @@ from ccstore.interfaces import (
     StoreError,
     StoreUnavailable,
 )
-from ccstore.message import Batch
 from ccstore.query import Page, Row
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.service import retention_interval

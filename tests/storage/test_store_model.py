@@ -28,8 +28,9 @@ from twisted.python.failure import Failure
 
 from benchmarks import audit
 from benchmarks.audit import Audit, snapshot
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreUnavailable
-from ccstore.message import Batch, Message, Series
+from ccstore.message import Message, Series
 from ccstore.query import Page, Selection
 from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.sqlite import backend, dividing, merging, streams, writer

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from ccstore.batch import Batch
 from ccstore.importing.command import main
 from ccstore.importing.source import Sizes
-from ccstore.message import Batch
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.file import identifier
 from tests.support.running_daemon import database

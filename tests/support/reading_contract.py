@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ccstore.message import Batch, Message
+from ccstore.batch import Batch
+from ccstore.message import Message
 from ccstore.query import (
     ALL_TAGS,
     Arrival,

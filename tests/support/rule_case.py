@@ -9,12 +9,13 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.config.document import Object
 from ccstore.config.rules import read_rules
 from ccstore.config.section import Place, Report, Section, Surroundings
 from ccstore.interfaces import Refusal
 from ccstore.lineprotocol import decode
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.processing.rules import Rule
 from ccstore.processing.sink import RuleSink
 from tests.support.sinks import FakeSink

@@ -9,8 +9,9 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from ccstore.accounting.account import Account, Origin
+from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal, StoreUnavailable
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.pipeline.intake import Intake
 
 

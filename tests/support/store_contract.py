@@ -9,8 +9,9 @@ from typing import Any
 
 from zope.interface.verify import verifyObject
 
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch, Message
+from ccstore.message import Message
 from ccstore.query import Page, Selection
 from tests.support.reading_contract import ReadingContract
 from tests.support.stores import NOW, SECOND, ask, asking, message, messages

@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch, Message, Series, StreamKey
+from ccstore.message import Message, Series, StreamKey
 from ccstore.query import (
     ALL_TAGS,
     STREAM_LABELS,

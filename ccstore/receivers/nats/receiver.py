@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.config import NatsReceiverConfig
 from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, read_credentials
 from ccstore.interfaces import IReceiver, Limits, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import Batch
 from ccstore.network.listening import ListenError, expiry
 from ccstore.network.listening import why as why_not
 from ccstore.network.renewal import UNUSABLE, Renewal

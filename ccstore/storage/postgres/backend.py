@@ -12,8 +12,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
-from ccstore.message import STORED_KINDS, Batch
+from ccstore.message import STORED_KINDS
 from ccstore.storage.cancelling import cancellable
 from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import CLOSED, Connections

@@ -10,8 +10,8 @@ import psycopg2
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
+from ccstore.batch import Batch, by_kind
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.errors import translate
@@ -104,7 +104,7 @@ class Writer:
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
         lasts: dict[str, int] = {}
-        parts = [*messages.by_kind()]
+        parts = [*by_kind(messages)]
         for _, part in parts:
             # Before the database is asked: it would refuse the same.
             if None in [series.cluster for series in {*part.series}]:

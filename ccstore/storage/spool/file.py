@@ -10,8 +10,8 @@ from typing import Final
 from attrs import frozen
 from twisted.logger import Logger
 
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.spool.packing import newest, pack, unpack
 from ccstore.storage.sqlite.file import transaction
 from ccstore.storage.sqlite.versions import Schema, scripts

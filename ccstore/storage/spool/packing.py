@@ -6,7 +6,8 @@ import json
 import zlib
 from typing import Final
 
-from ccstore.message import STORED_KINDS, Batch, Series
+from ccstore.batch import Batch
+from ccstore.message import STORED_KINDS, Series
 
 #: The fastest: it is in the way of a stream, and text as monotonous as this becomes a tenth all the same.
 _LEVEL: Final = 1

@@ -12,8 +12,8 @@ from twisted.enterprise.adbapi import ConnectionPool
 from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.storage.spool.file import SPOOL, Group, SpoolFile
 from ccstore.storage.sqlite.explain import explain, is_damage

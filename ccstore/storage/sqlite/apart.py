@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError
-from ccstore.message import Batch, Series, Source
+from ccstore.message import Series, Source
 from ccstore.storage.sqlite import channel
 from ccstore.storage.sqlite.file import Say
 from ccstore.storage.sqlite.watch import FileChanged
@@ -207,6 +208,43 @@ class _Book:
         return channel.pack((array(channel.NUMBERS, found).tobytes(), messages.texts, messages.times))
 
 
+class _Prepared:
+    """What has been packed of batches that are still to be written, with the book it was packed by.
+
+    One thread may put something in while another one takes something out.
+
+    :param most: batches that are held.
+    """
+
+    def __init__(self, most: int = 1 << 16) -> None:
+        self._most = most
+        self._pieces: dict[int, tuple[Batch, _Book, bytes]] = {}  # by identity: the batch is held meanwhile
+
+    def pack(self, part: Batch, book: _Book) -> None:
+        """Pack a batch, if that has not been done."""
+        if id(part) in self._pieces:
+            return
+        if len(self._pieces) >= self._most:
+            self._pieces = {}  # most of them will never be written; what will is packed then
+        self._pieces[id(part)] = (part, book, book.pack(part))
+
+    def get(self, parts: Sequence[Batch]) -> tuple[_Book, list[bytes]]:
+        """A book, and the parts packed by it: in advance, or else all of them now."""
+        found = [*map(self._pieces.get, map(id, parts))]
+        if found and found[0] is not None:
+            book = found[0][1]
+            pieces = [each[2] for each in found if each is not None and each[1] is book]
+            if len(pieces) == len(parts):
+                return book, pieces
+        book = _Book()
+        return book, [*map(book.pack, parts)]
+
+    def forget(self, parts: Sequence[Batch]) -> None:
+        """These will not be asked for any more."""
+        for part in parts:
+            self._pieces.pop(id(part), None)
+
+
 @frozen
 class _Announced:
     """Parts of a batch that the process has, of a start, and their bytes."""
@@ -222,11 +260,13 @@ class WriterApart:
     def __init__(self, process: WriterProcess) -> None:
         self._process = process
         self._book = _Book()
+        self._prepared = _Prepared()
         # The book that the process has, as far as a number, and the start at which it got it.
         self._known: tuple[_Book, int, int] | None = None
         # A batch that may be committed or not, and the ids that were the last before it.
         self._doubtful: tuple[Batch, Mapping[str, int]] | None = None
         self._announced = _Announced()
+        self._offered: Sequence[Batch] = ()  # what was announced the last time, sent or not
         self._unlucky = 0  # times that nothing is announced, since something else was written the last time
 
     @property
@@ -243,8 +283,7 @@ class WriterApart:
         if len(self._book.series) > _SERIES_HELD:
             self._book = _Book()
         for part in messages.parts or (messages,):
-            if part.packed is None:
-                part.packed = (self._book, self._book.pack(part))
+            self._prepared.pack(part, self._book)
 
     def announce(self, parts: Sequence[Batch]) -> None:
         """Send messages that will most probably be written next, so that the process can begin with them.
@@ -253,12 +292,15 @@ class WriterApart:
         """
         sent = self._announced.parts
         new = parts[len(sent) :]
+        if not _begins_with(parts, self._offered):
+            self._prepared.forget(self._offered)  # they have been written, or will never be
+        self._offered = [*parts]
         if self._unlucky:
             self._unlucky -= 1
         elif _begins_with(parts, sent) and sum(map(len, new)) >= _WORTH_ANNOUNCING:
             for part in new:
                 self.prepare(part)
-            book, pieces = _pieces(new)
+            book, pieces = self._prepared.get(new)
             size = self._announced.size + sum(map(len, pieces))
             if size > _ANNOUNCED_SIZE or len(book.series) - self._known_of(book) > _ANNOUNCED_SERIES:
                 return
@@ -294,7 +336,10 @@ class WriterApart:
             goes_on = announced.start == process.starts and _begins_with(parts, announced.parts)
             if not goes_on:
                 self._unlucky = _UNLUCKY
-        book, pieces = _pieces(parts[len(announced.parts) :] if goes_on else parts)
+        book, pieces = self._prepared.get(parts[len(announced.parts) :] if goes_on else parts)
+        if _begins_with(parts, self._offered):
+            self._offered = ()
+        self._prepared.forget(parts)  # to write them again is rare enough to pack them again
         try:
             process.request("write", goes_on, *self._introduce(book), attached=pieces)
         except ProcessEnded as ended:
@@ -340,14 +385,3 @@ class WriterApart:
 
 def _begins_with(parts: Sequence[Batch], first: Sequence[Batch]) -> bool:
     return len(first) <= len(parts) and all(map(is_, first, parts))
-
-
-def _pieces(parts: Sequence[Batch]) -> tuple[_Book, list[bytes]]:
-    """What was packed in advance, or else all of it now."""
-    packed = [part.packed for part in parts]
-    if packed and packed[0] is not None:
-        book = packed[0][0]
-        if all(each is not None and each[0] is book for each in packed):
-            return book, [piece for _, piece in packed]
-    book = _Book()
-    return book, [*map(book.pack, parts)]

@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
-from ccstore.message import STORED_KINDS, Batch
+from ccstore.message import STORED_KINDS
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.storage.cancelling import cancellable
 from ccstore.storage.reading.dialect import Question

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
-from ccstore.message import Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import (

@@ -16,7 +16,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from ccstore.message import Batch, Series, Source
+from ccstore.batch import Batch
+from ccstore.message import Series, Source
 from ccstore.storage.sqlite.channel import NUMBERS, SIGNALS, Channel, unpack
 from ccstore.storage.sqlite.file import STATEMENTS_HELD, set_pragmas
 from ccstore.storage.sqlite.watch import FileChanged, Watch

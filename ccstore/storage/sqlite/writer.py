@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from attrs import define, evolve
 
-from ccstore.message import STORED_KINDS, Batch
+from ccstore.batch import Batch, by_kind
+from ccstore.message import STORED_KINDS
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
 from ccstore.storage.sqlite.expiry import Expired
@@ -148,7 +149,7 @@ class Writer:
         also: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> None:
         """Commit all of these messages, and what ``also`` does to the database."""
-        parts = [*messages.by_kind()]
+        parts = [*by_kind(messages)]
         if not parts and self._before is None:
             # It changes nothing, but takes what a write takes: the lock and space on the disk.
             with transaction(connection):
@@ -169,7 +170,7 @@ class Writer:
         if self._before is None:
             self._begin(connection)
         try:
-            self._insert_all(connection, [*messages.by_kind()])
+            self._insert_all(connection, [*by_kind(messages)])
         except BaseException:
             self.undo(connection)
             raise

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from ccstore.message import Batch
+from ccstore.batch import Batch
 from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres import expiry as expiry_module
 from ccstore.storage.postgres import partitions as partitions_module

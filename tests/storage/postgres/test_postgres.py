@@ -17,8 +17,8 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres import backend as backend_module
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts

@@ -16,8 +16,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.spool import Spool, file
 from ccstore.storage.spool.file import SPOOL
 from ccstore.storage.spool.packing import pack, unpack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -23,8 +24,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
 from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterApart, WriterProcess
@@ -247,6 +248,23 @@ class ApartTests(_Apart, TestCase):
         self.backend.prepare(batches[0])
         await self.backend.write(Batch.together(batches))
         self.assertEqual(self.rows(), list("abcd"))
+
+    async def test_what_was_prepared_is_held_until_it_is_written(self) -> None:
+        batch = messages("ab")
+        self.backend.prepare(batch)
+        self.assertEqual(self.holders(batch), 1)
+        await self.backend.write(batch)
+        self.assertEqual(self.holders(batch), 0)
+
+    async def test_what_was_announced_is_held_until_something_else_is(self) -> None:
+        batch, _ = self.announce("a", "b")
+        self.assertEqual(self.holders(batch), 1)
+        self.backend.announce([messages("c")])
+        self.assertEqual(self.holders(batch), 0)
+
+    def holders(self, batch: Batch) -> int:
+        """In how many places it is held with what was packed of it."""
+        return sum(type(each) is tuple and len(each) == 3 for each in gc.get_referrers(batch))
 
     def announce(self, *texts: str) -> list[Batch]:
         """Parts, of which all but the last are announced."""

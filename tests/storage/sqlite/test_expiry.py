@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from benchmarks.audit import Audit, snapshot
-from ccstore.message import Batch, Message
+from ccstore.batch import Batch
+from ccstore.message import Message
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.sqlite import backend as backend_module

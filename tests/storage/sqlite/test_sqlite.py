@@ -18,8 +18,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.sqlite import asking as asking_module
 from ccstore.storage.sqlite import backend as backend_module

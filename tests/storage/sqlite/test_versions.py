@@ -13,8 +13,8 @@ from twisted.internet import reactor
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
-from ccstore.message import Batch
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.versions import DATABASE, Schema
 from tests.support.scratch import scratch

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
+from ccstore.batch import Batch
 from ccstore.interfaces import StoreUnavailable
-from ccstore.message import Batch
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
