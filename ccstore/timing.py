@@ -17,9 +17,9 @@ def nanoseconds(seconds: float) -> int:
     return int(seconds * SECOND)
 
 
-def seconds(nanoseconds: int) -> float:
-    """Nanoseconds as seconds."""
-    return nanoseconds / SECOND
+def seconds(nanoseconds: int) -> int:
+    """Nanoseconds as whole seconds, rounded down."""
+    return nanoseconds // SECOND
 
 
 class Pause:
