@@ -10,7 +10,7 @@ from twisted.internet.defer import TimeoutError
 from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 
-from ccstore.network.listening import openssl_says
+from ccstore.network.encrypted import openssl_says
 
 #: Seconds for a connection to come about, and for an answer.
 PATIENCE: Final = 10.0
