@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from attrs import Factory, evolve, frozen
 from cryptography.x509 import Certificate
 
-from .document import Object, read_text, reason
-from .kinds import Kind, Unfit, file_path, near, text
+from .document import Object, reason
+from .kinds import Kind, Unfit, file_path, near
 from .pem import complaint_of_age
-from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
+from .values import NOTHING, ConfigError, Problem, Words
 
 #: What is in the names of keys that have to do with security.
 _SECURITY: Final = re.compile("tls|ssl|cert|passw|secret|token|jwt|auth|cred|nkey|login|verify")
@@ -222,68 +222,3 @@ class Section:
         complaint = complaint_of_age(own, authorities, self.surroundings.now)
         if complaint is not None:
             self.place(key).warn(complaint)
-
-    def has_secret(self, key: str) -> bool:
-        """Whether a secret is given in one of its three ways, right or wrong; empty inline is not given."""
-        return self.has(f"{key}_env") or self.has(f"{key}_file") or self.value(key) not in (None, "")
-
-    def secret(self, key: str, kind: Callable[[str], T]) -> T | None:
-        """
-        Give the value of a key that may also come by ``<key>_env`` or ``<key>_file``, in this order.
-
-        A variable or a file that is there but empty is a problem: taken for no secret at all, it would open
-        a door that somebody meant to lock.
-        """
-        self.known.update((key, f"{key}_env", f"{key}_file"))
-        if self.has(f"{key}_env"):
-            return self._referred(f"{key}_env", text, "a variable", self._variable, kind)
-        if self.has(f"{key}_file"):
-            return self._referred(f"{key}_file", file_path, "a file", self._content, kind)
-        value = self.value(key)
-        if not isinstance(value, str):
-            if value is not None:
-                self.fail(key, HIDDEN, Unfit("a string (in quotes)"))
-            return None
-        try:
-            return kind(value) if value else None
-        except Unfit as error:
-            self.fail(key, HIDDEN, error)
-            return None
-
-    def _referred(
-        self,
-        key: str,
-        name_kind: Kind[str],
-        holder: str,
-        look_up: Callable[[str], str],
-        kind: Callable[[str], T],
-    ) -> T | None:
-        name = self.take(key, name_kind, None)
-        if name is None:
-            return None
-        try:
-            content = look_up(name)
-        except Unfit as error:
-            self.fail(key, name, Unfit(error.expected))
-            return None
-        try:
-            return kind(content)
-        except Unfit as error:
-            self.fail(key, name, Unfit(f"{holder} with {error.expected}"))
-            return None
-
-    def _variable(self, name: str) -> str:
-        # As a file, it may have been written with a byte order mark.
-        value = self.surroundings.environ.get(name, "").removeprefix("\ufeff")
-        if not value:
-            raise Unfit("the name of an environment variable that is set and not empty")
-        return value
-
-    def _content(self, name: str) -> str:
-        try:
-            content = read_text(self.surroundings.find(name)).rstrip("\r\n")
-        except Unfit as error:
-            raise Unfit(f"{error.expected} ({error.value})" if error.value else error.expected) from None
-        if not content:
-            raise Unfit("a file that is not empty")
-        return content

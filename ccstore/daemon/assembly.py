@@ -26,10 +26,11 @@ from ccstore.config import (
     UdpReceiverConfig,
     missing_folder,
 )
-from ccstore.daemon.introduction import settings
+from ccstore.daemon.introduction import StartLines, settings
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
-from ccstore.daemon.service import EventStoreService
+from ccstore.daemon.service import DatabasePlace, EventStoreService
+from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
@@ -94,18 +95,17 @@ def build(
         files=parts.files,
         connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
         instance=parts.instance,
-        database_key=_database_key(config.storage.backend),
-        missing=lambda: _missing(config.storage.backend),
-        warnings=config.warnings,
+        database=DatabasePlace(
+            _database_key(config.storage.backend), lambda: _missing(config.storage.backend)
+        ),
+        lines=StartLines(introduction, settings(config), config.warnings),
         process=process,
         log_observer=log_observer,
-        introduction=introduction,
-        settings=settings(config),
     )
     for receiver in config.receivers:
-        service.add_receiver(parts.receiver(receiver))
-    service.set_api(*parts.api(config.api, service))
-    service.set_reloader(Reloader(config, path, read, parts, service))
+        service.roster.add_receiver(parts.receiver(receiver))
+    service.roster.set_api(*parts.api(config.api, service.statistics))
+    service.set_reloader(Reloader(config, path, read, parts, service.roster))
     return service
 
 
@@ -163,11 +163,11 @@ class _Parts:
             max_spooled=None if settings.spool is None else settings.spool.max_size,
         )
 
-    def api(self, config: ApiConfig, service: EventStoreService) -> tuple[ApiService, Account]:
+    def api(self, config: ApiConfig, shown: Statistics) -> tuple[ApiService, Account]:
         """The REST interface, and the books of what is written to it."""
         intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
         api = Api(
-            config, intake, self.storage, self._reactor, service.figures, service.samples, self.files.problems
+            config, intake, self.storage, self._reactor, shown.figures, shown.samples, self.files.problems
         )
         return ApiService(config, api, self._reactor, self._room, self.files), intake.account
 

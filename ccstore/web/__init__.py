@@ -1,11 +1,10 @@
 """What the HTTP servers of the daemon share.
 
-Where what is: `site` has what belongs to a port, `port` puts it where it listens, `refusals`
-has what it refuses, `channel` what belongs to a connection, `patience` how
-long it is waited for, `eviction` how
-many there may be; `request` has what belongs to a request, `target` and `callers` are about its head, `room`
-and `unpacking` about its body; `answers` has JSON and errors, `streaming` what is too large to be answered at
-once, `accesslog` the lines of the access log.
+Where what is: `site` has what belongs to a port, `port` puts it where it listens, `refusals` has what it
+refuses; `channel` has what belongs to a connection, `patience` how long it is waited for, `eviction` how
+many there may be and which has to go; `request` has what belongs to a request, `target` and `callers` are
+about its head, `room` and `unpacking` about its body; `answers` has JSON and errors, `streaming` what is
+too large to be answered at once, `accesslog` the lines of the access log.
 """
 
 from __future__ import annotations
