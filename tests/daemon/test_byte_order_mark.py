@@ -20,8 +20,8 @@ from ccstore.importing.command import DONE
 from ccstore.lineprotocol import SeriesCache, StreamDecoder, decode
 from ccstore.pipeline.joint import plain_together
 from tests.client.test_commands import Site
-from tests.config.test_config import Load, cwd, load, receiver
 from tests.importing.test_import import Run, run, texts
+from tests.support.config_case import Load, cwd, load, receiver
 from tests.support.faulty_daemon import daemon_in
 from tests.support.sinks import event
 
