@@ -82,13 +82,15 @@ def build(
     path: Path | None = None,
     read: Callable[[], Awaitable[Config]] = _no_file,
     set_level: Callable[[Config], None] = lambda config: None,
+    files: OpenFiles | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
     :param path: where the configuration is, for people; ``read`` reads it again.
     :param set_level: lets the log have what a configuration wants.
+    :param files: that may be open, if not those of this process.
     """
-    parts = _Parts(config, reactor, set_level)
+    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor))
     service = EventStoreService(
         parts.storage,
         reactor,
@@ -112,10 +114,12 @@ def build(
 class _Parts:
     """Makes the parts of the daemon, and knows those that are there only once."""
 
-    def __init__(self, config: Config, reactor: Any, set_level: Callable[[Config], None]) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, set_level: Callable[[Config], None], files: OpenFiles
+    ) -> None:
         self._reactor = reactor
         self._set_level = set_level
-        self.files = OpenFiles(reactor)
+        self.files = files
         self.instance = uuid.uuid4().hex[:16]
         self._limits = _limits(config)
         self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
