@@ -37,9 +37,11 @@ class Report:
     _warnings: list[tuple[Position, str]] = Factory(list)
 
     def problem(self, position: Position, problem: Problem) -> None:
+        """Write down a mistake."""
         self._problems.append((position, problem))
 
     def warn(self, position: Position, line: str) -> None:
+        """Write down something doubtful."""
         self._warnings.append((position, line))
 
     def raise_problems(self) -> None:
@@ -53,6 +55,7 @@ class Report:
             raise ConfigError(tuple(problem for _, problem in ordered))
 
     def warnings(self) -> tuple[str, ...]:
+        """All that is doubtful, in the order of the file."""
         return tuple(line for _, line in sorted(self._warnings, key=lambda entry: entry[0]))
 
 
@@ -97,6 +100,7 @@ class Place:
         return evolve(self, key=path, position=self.position + index)
 
     def problem(self, value: object, expected: str) -> None:
+        """Write down that a value is not what was expected."""
         self.report.problem(self.position, Problem(self.file, self.key, value, expected))
 
     def unfit(self, value: object, error: Unfit) -> None:
@@ -104,6 +108,7 @@ class Place:
         self.problem(value if error.value is None else error.value, error.expected)
 
     def warn(self, line: str) -> None:
+        """Write down something doubtful about what is here."""
         where = f"{self.file}: {self.key}" if self.key else self.file
         self.report.warn(self.position, f"{where}: {line}")
 
@@ -133,6 +138,7 @@ class Section:
             self._found[key] = (index, written, value)
 
     def place(self, key: str) -> Place:
+        """Where a key is, for what is to be said of it."""
         found = self._found.get(key)
         return self.here.inside(key) if found is None else self.here.inside(key, found[0])
 
@@ -143,6 +149,7 @@ class Section:
         return None if found is None else found[2]
 
     def has(self, key: str) -> bool:
+        """Whether the file says anything about a key."""
         return self.value(key) is not None
 
     def take(self, key: str, kind: Kind[T], default: T) -> T:

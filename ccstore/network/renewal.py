@@ -129,6 +129,7 @@ class Renewal:
             )
 
     def stop(self) -> None:
+        """Look at the files no more."""
         if self._looking.running:
             self._looking.stop()
 

@@ -61,6 +61,7 @@ class Channel(HTTPChannel):
 
     @property
     def sender(self) -> str:
+        """Who is at the other end, for people."""
         return address_of(self.transport.getPeer())
 
     def set_read(self, size: int) -> None:
