@@ -19,7 +19,7 @@ from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
 from ccstore.reading.query_service import Found
 from ccstore.web import WebError, header, stream, text_pieces
-from ccstore.web.packing import accepts_gzip, packed
+from ccstore.web.gzipping import accepts_gzip, packed
 from ccstore.web.places import Places
 
 #: Messages of an answer, if nobody says how many.

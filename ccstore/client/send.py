@@ -23,6 +23,7 @@ from ccstore.commands.options import parse
 from ccstore.commands.times import parse_moment
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
+from ccstore.timing import Backoff, nanoseconds
 
 #: Seconds to wait before another try, if the server does not say; and at most, whatever it says.
 _RETRY_FIRST, _RETRY_MOST = 1.0, 60.0
@@ -107,7 +108,7 @@ class Options(ServerOptions):
         kind = "log" if self["event"] is None else "event"
         tags = {"cluster": self["cluster"], "hostname": self["hostname"] or socket.gethostname(), **self.tags}
         try:
-            moment = int(now * 1e9) if self["time"] is None else parse_moment(self["time"], now) * 10**9
+            moment = nanoseconds(now if self["time"] is None else parse_moment(self["time"], now))
             series = Series(self["name"], tags, "log" if kind == "log" else "event")
             return encode([Message.of(series, {kind: self[kind]}, moment)])
         except ValueError as error:
@@ -153,12 +154,14 @@ class Sender:
 
     async def _send(self, body: Body) -> None:
         tries = 0
+        backoff = Backoff(_RETRY_FIRST, _RETRY_MOST)
         while True:
+            delay = backoff.next()
             try:
                 answer = await self._server.ask("POST", "/api/write/", body.data, self._params)
             except Unreachable as error:
-                # One that never answered is hardly being restarted; the address may be wrong: give up.
-                reason, delay = str(error), min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
+                # At the very first time, it will hardly be better soon.
+                reason = str(error)
                 is_over = not self._has_answered or tries >= self._retries
             except Vanished as error:
                 self.tally.fail(body, f"{error}; they may be stored or not")

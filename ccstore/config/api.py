@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import kinds
 from .kinds import Unfit
-from .listening import Ports, read_limits, read_listening
+from .listeners import Ports, read_limits, read_listening
+from .secret import has_secret, take_secret
 from .section import Section
 from .values import ApiConfig
 
@@ -22,7 +23,7 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         tls=listening.tls,
         idle_timeout=section.take("idle_timeout", kinds.duration, 120.0),
         keep_alives_enabled=section.take("keep_alives_enabled", kinds.boolean, True),
-        jwt_public_key=section.secret("jwt_public_key", kinds.public_key),
+        jwt_public_key=take_secret(section, "jwt_public_key", kinds.public_key),
         require_roles=_read_roles(section),
         enable_swagger_ui=section.take("enable_swagger_ui", kinds.boolean, False),
         max_body=section.take("max_body", kinds.size(2**10, _GIB), 16 * _MIB),
@@ -38,7 +39,7 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
 
 def _read_roles(section: Section) -> bool:
     require_roles = section.take("require_roles", kinds.boolean, False)
-    if require_roles and not section.has_secret("jwt_public_key"):
+    if require_roles and not has_secret(section, "jwt_public_key"):
         # Taken for nothing, it would leave a door open that somebody meant to close.
         section.fail(
             "require_roles", True, Unfit("jwt_public_key beside it: without a key there are no tokens")

@@ -7,8 +7,9 @@ from pathlib import Path
 from . import kinds, nkeys, pem
 from .document import reason
 from .kinds import Unfit
-from .listening import Ports
+from .listeners import Ports
 from .rules import read_rules
+from .secret import has_secret
 from .section import Section
 from .users import read_user
 from .values import NOTHING, ClientTlsConfig, NatsReceiverConfig
@@ -53,7 +54,7 @@ def read_nats(section: Section, name: str, ports: Ports) -> NatsReceiverConfig:
 
 def _read_credentials(section: Section) -> tuple[str | None, str | None, Path | None]:
     """Give user and password, or the file of an nkey: of both, what the Go daemon takes, with a warning."""
-    given = [key for key in ("user", "password") if section.has_secret(key)]
+    given = [key for key in ("user", "password") if has_secret(section, key)]
     has_nkey = section.value("nkey_file") not in (None, "")
     if has_nkey and len(given) < 2:
         for key in given:

@@ -9,6 +9,7 @@ from ccstore.installing import missing_for_postgres
 
 from . import kinds
 from .kinds import Unfit
+from .secret import has_secret, take_secret
 from .section import Section
 from .values import HIDDEN, PostgresConfig
 
@@ -34,14 +35,14 @@ def read_postgres(section: Section) -> PostgresConfig:
     missing = missing_for_postgres()
     if missing is not None:
         section.fail("type", section.value("type"), Unfit(f"the packages for it to be installed ({missing})"))
-    dsn = section.secret("dsn", kinds.plain_text)
+    dsn = take_secret(section, "dsn", kinds.plain_text)
     parameters: dict[str, str] = {}
     server = section.take("server", kinds.plain_text, None)
     port = section.take("port", kinds.port, None)
     database = section.take("database_path", _database, None)
-    username = section.secret("username", kinds.plain_text)
-    password = section.secret("password", kinds.plain_text)
-    if section.has_secret("dsn"):
+    username = take_secret(section, "username", kinds.plain_text)
+    password = take_secret(section, "password", kinds.plain_text)
+    if has_secret(section, "dsn"):
         for key in ("server", "port", "database_path", "username"):
             if section.has(key):
                 section.fail(key, section.value(key), Unfit("nothing, since there is a dsn to have it"))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from attrs import Factory, evolve, frozen
 from cryptography.x509 import Certificate
 
-from .document import Object, read_text, reason
-from .kinds import Kind, Unfit, file_path, near, text
+from .document import Object, reason
+from .kinds import Kind, Unfit, file_path, near
 from .pem import complaint_of_age
-from .values import HIDDEN, NOTHING, ConfigError, Problem, Words
+from .values import NOTHING, ConfigError, Problem, Words
 
 #: What is in the names of keys that have to do with security.
 _SECURITY: Final = re.compile("tls|ssl|cert|passw|secret|token|jwt|auth|cred|nkey|login|verify")
@@ -37,9 +37,11 @@ class Report:
     _warnings: list[tuple[Position, str]] = Factory(list)
 
     def problem(self, position: Position, problem: Problem) -> None:
+        """Write down a mistake."""
         self._problems.append((position, problem))
 
     def warn(self, position: Position, line: str) -> None:
+        """Write down something doubtful."""
         self._warnings.append((position, line))
 
     def raise_problems(self) -> None:
@@ -53,6 +55,7 @@ class Report:
             raise ConfigError(tuple(problem for _, problem in ordered))
 
     def warnings(self) -> tuple[str, ...]:
+        """All that is doubtful, in the order of the file."""
         return tuple(line for _, line in sorted(self._warnings, key=lambda entry: entry[0]))
 
 
@@ -97,6 +100,7 @@ class Place:
         return evolve(self, key=path, position=self.position + index)
 
     def problem(self, value: object, expected: str) -> None:
+        """Write down that a value is not what was expected."""
         self.report.problem(self.position, Problem(self.file, self.key, value, expected))
 
     def unfit(self, value: object, error: Unfit) -> None:
@@ -104,6 +108,7 @@ class Place:
         self.problem(value if error.value is None else error.value, error.expected)
 
     def warn(self, line: str) -> None:
+        """Write down something doubtful about what is here."""
         where = f"{self.file}: {self.key}" if self.key else self.file
         self.report.warn(self.position, f"{where}: {line}")
 
@@ -133,6 +138,7 @@ class Section:
             self._found[key] = (index, written, value)
 
     def place(self, key: str) -> Place:
+        """Where a key is, for what is to be said of it."""
         found = self._found.get(key)
         return self.here.inside(key) if found is None else self.here.inside(key, found[0])
 
@@ -143,6 +149,7 @@ class Section:
         return None if found is None else found[2]
 
     def has(self, key: str) -> bool:
+        """Whether the file says anything about a key."""
         return self.value(key) is not None
 
     def take(self, key: str, kind: Kind[T], default: T) -> T:
@@ -222,68 +229,3 @@ class Section:
         complaint = complaint_of_age(own, authorities, self.surroundings.now)
         if complaint is not None:
             self.place(key).warn(complaint)
-
-    def has_secret(self, key: str) -> bool:
-        """Whether a secret is given in one of its three ways, right or wrong; empty inline is not given."""
-        return self.has(f"{key}_env") or self.has(f"{key}_file") or self.value(key) not in (None, "")
-
-    def secret(self, key: str, kind: Callable[[str], T]) -> T | None:
-        """
-        Give the value of a key that may also come by ``<key>_env`` or ``<key>_file``, in this order.
-
-        A variable or a file that is there but empty is a problem: taken for no secret at all, it would open
-        a door that somebody meant to lock.
-        """
-        self.known.update((key, f"{key}_env", f"{key}_file"))
-        if self.has(f"{key}_env"):
-            return self._referred(f"{key}_env", text, "a variable", self._variable, kind)
-        if self.has(f"{key}_file"):
-            return self._referred(f"{key}_file", file_path, "a file", self._content, kind)
-        value = self.value(key)
-        if not isinstance(value, str):
-            if value is not None:
-                self.fail(key, HIDDEN, Unfit("a string (in quotes)"))
-            return None
-        try:
-            return kind(value) if value else None
-        except Unfit as error:
-            self.fail(key, HIDDEN, error)
-            return None
-
-    def _referred(
-        self,
-        key: str,
-        name_kind: Kind[str],
-        holder: str,
-        look_up: Callable[[str], str],
-        kind: Callable[[str], T],
-    ) -> T | None:
-        name = self.take(key, name_kind, None)
-        if name is None:
-            return None
-        try:
-            content = look_up(name)
-        except Unfit as error:
-            self.fail(key, name, Unfit(error.expected))
-            return None
-        try:
-            return kind(content)
-        except Unfit as error:
-            self.fail(key, name, Unfit(f"{holder} with {error.expected}"))
-            return None
-
-    def _variable(self, name: str) -> str:
-        # As a file, it may have been written with a byte order mark.
-        value = self.surroundings.environ.get(name, "").removeprefix("\ufeff")
-        if not value:
-            raise Unfit("the name of an environment variable that is set and not empty")
-        return value
-
-    def _content(self, name: str) -> str:
-        try:
-            content = read_text(self.surroundings.find(name)).rstrip("\r\n")
-        except Unfit as error:
-            raise Unfit(f"{error.expected} ({error.value})" if error.value else error.expected) from None
-        if not content:
-            raise Unfit("a file that is not empty")
-        return content

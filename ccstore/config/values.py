@@ -11,6 +11,9 @@ from attrs import field, frozen
 from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
+# Each section is one value with an attribute for each of its keys, however many: so it is in the file, and
+# reloading compares key by key.
+
 
 @frozen
 class TlsConfig:

@@ -26,10 +26,11 @@ from ccstore.config import (
     UdpReceiverConfig,
     missing_folder,
 )
-from ccstore.daemon.introduction import settings
+from ccstore.daemon.introduction import StartLines, settings
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
-from ccstore.daemon.service import EventStoreService
+from ccstore.daemon.service import DatabasePlace, EventStoreService
+from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
@@ -47,6 +48,7 @@ from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.timing import nanoseconds
 from ccstore.web import Room
 
 #: The types of receivers; one that is a special case of another goes before it.
@@ -81,41 +83,44 @@ def build(
     path: Path | None = None,
     read: Callable[[], Awaitable[Config]] = _no_file,
     set_level: Callable[[Config], None] = lambda config: None,
+    files: OpenFiles | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
     :param path: where the configuration is, for people; ``read`` reads it again.
     :param set_level: lets the log have what a configuration wants.
+    :param files: that may be open, if not those of this process.
     """
-    parts = _Parts(config, reactor, set_level)
+    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor))
     service = EventStoreService(
         parts.storage,
         reactor,
         files=parts.files,
         connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
         instance=parts.instance,
-        database_key=_database_key(config.storage.backend),
-        missing=lambda: _missing(config.storage.backend),
-        warnings=config.warnings,
+        database=DatabasePlace(
+            _database_key(config.storage.backend), lambda: _missing(config.storage.backend)
+        ),
+        lines=StartLines(introduction, settings(config), config.warnings),
         process=process,
         log_observer=log_observer,
-        introduction=introduction,
-        settings=settings(config),
     )
     for receiver in config.receivers:
-        service.add_receiver(parts.receiver(receiver))
-    service.set_api(*parts.api(config.api, service))
-    service.set_reloader(Reloader(config, path, read, parts, service))
+        service.roster.add_receiver(parts.receiver(receiver))
+    service.roster.set_api(*parts.api(config.api, service.statistics))
+    service.set_reloader(Reloader(config, path, read, parts, service.roster))
     return service
 
 
 class _Parts:
     """Makes the parts of the daemon, and knows those that are there only once."""
 
-    def __init__(self, config: Config, reactor: Any, set_level: Callable[[Config], None]) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, set_level: Callable[[Config], None], files: OpenFiles
+    ) -> None:
         self._reactor = reactor
         self._set_level = set_level
-        self.files = OpenFiles(reactor)
+        self.files = files
         self.instance = uuid.uuid4().hex[:16]
         self._limits = _limits(config)
         self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
@@ -123,7 +128,7 @@ class _Parts:
         backend = make_backend(
             settings.backend,
             settings.retention_time,
-            lambda: int(reactor.seconds() * 1e9),
+            lambda: nanoseconds(reactor.seconds()),
             self.instance,
             reactor,
             # On a single core there is nothing to gain by it.
@@ -165,7 +170,7 @@ class _Parts:
             max_spooled=None if settings.spool is None else settings.spool.max_size,
         )
 
-    def api(self, config: ApiConfig, service: EventStoreService) -> tuple[ApiService, Account]:
+    def api(self, config: ApiConfig, shown: Statistics) -> tuple[ApiService, Account]:
         """The REST interface, and the books of what is written to it."""
         intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
         api = Api(
@@ -173,8 +178,8 @@ class _Parts:
             intake,
             self.storage,
             self._reactor,
-            service.figures,
-            service.samples,
+            shown.figures,
+            shown.samples,
             self._feed,
             self.files.problems,
         )

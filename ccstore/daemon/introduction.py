@@ -8,10 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import twisted
+from attrs import frozen
 
 from ccstore import __version__
 from ccstore.config import Config
 from ccstore.durations import show_duration
+
+
+@frozen
+class StartLines:
+    """What the log has of the start.
+
+    :ivar introduction: its first lines.
+    :ivar settings: the lines that follow on where messages are stored.
+    :ivar warnings: of the configuration.
+    """
+
+    introduction: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def introduce(config_path: Path | None) -> Sequence[str]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from attrs import frozen
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from ccstore import __version__
-from ccstore.accounting.account import Account
-from ccstore.accounting.figures import Figures, gauge, text
-from ccstore.api.rest_service import ApiService
+from ccstore.daemon.introduction import StartLines
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
-from ccstore.interfaces import IReceiver, StoreError
+from ccstore.daemon.roster import Roster
+from ccstore.daemon.statistics import Statistics
+from ccstore.interfaces import StoreError
 from ccstore.network.listening import ListenError
 from ccstore.network.open_files import OpenFiles
 from ccstore.storage.service import StorageService
 
-#: Seconds that what a receiver has taken in may wait to be stored before it is told of as gone, and between
-#: two looks at that.
-_COMMITTED, _LOOK = 5.0, 0.05
+
+@frozen
+class DatabasePlace:
+    """Where the database is to be.
+
+    :ivar key: where the configuration has it.
+    :ivar missing: tells what it lacks to be opened, if that can be seen from outside.
+    """
+
+    key: str = "storage.backend"
+    missing: Callable[[], str | None] = lambda: None
 
 
 class StartError(SystemExit):
@@ -41,13 +49,12 @@ class EventStoreService(MultiService):
     :param files: that may be open.
     :param connections: how many the receivers may have.
     :param instance: tells this daemon from others that share its database.
-    :param database_key: where the configuration has the database.
-    :param missing: tells what the database lacks to be opened, if that can be seen from outside.
-    :param warnings: of the configuration, for the log.
+    :param database: where the storage has it.
+    :param lines: what the log has of the start.
     :param process: the process, if the daemon has it to itself.
-    :param introduction: the first lines of the log.
-    :param settings: the lines that follow on where messages are stored.
     :param log_observer: for the whole process; twistd asks the application for it.
+    :ivar roster: the receivers and the REST interface.
+    :ivar statistics: what is shown of all that.
     """
 
     log = Logger()
@@ -60,94 +67,29 @@ class EventStoreService(MultiService):
         files: OpenFiles,
         connections: int = 0,
         instance: str = "",
-        database_key: str = "storage.backend",
-        missing: Callable[[], str | None] = lambda: None,
-        warnings: Sequence[str] = (),
+        database: DatabasePlace | None = None,
+        lines: StartLines | None = None,
         process: Process | None = None,
         log_observer: ILogObserver | None = None,
-        introduction: Sequence[str] = (),
-        settings: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._storage = storage
         self._reactor = reactor
         self._files = files
         self._connections = connections
-        self._receivers: list[IReceiver] = []
-        self._api: tuple[ApiService, Account] | None = None
-        self._former: dict[str, Account] = {}  # of receivers that are gone
-        self._reloader: Reloader | None = None
-        self._instance = instance
-        self._database_key = database_key
-        self._missing = missing
-        self._warnings = warnings
+        self._database = database or DatabasePlace()
+        self._lines = lines or StartLines()
         self._process = process
         self._log_observer = log_observer
-        self._introduction = introduction
-        self._settings = settings
-        self._started_at = 0.0
+        self._reloader: Reloader | None = None
+        self.roster = Roster(self, reactor)
+        self.statistics = Statistics(self.roster, files, reactor, instance)
         storage.setName("storage")
         storage.setServiceParent(self)
-
-    def add_receiver(self, receiver: IReceiver) -> None:
-        """Let a receiver be one of us, and start it if the daemon runs: then it listens already."""
-        self._former.pop(receiver.account.name, None)
-        receiver.intake.take_up_books()
-        self._receivers.append(receiver)
-        receiver.setServiceParent(self)  # type: ignore[attr-defined]
-
-    def set_api(self, api: ApiService, account: Account) -> None:
-        self._api = (api, account)
-        api.setServiceParent(self)
 
     def set_reloader(self, reloader: Reloader) -> None:
         """What to do at a signal to read the configuration again."""
         self._reloader = reloader
-
-    @property
-    def _listeners(self) -> list[tuple[str, Any]]:
-        """Those with a port, and where the configuration has them."""
-        found: list[tuple[str, Any]] = [
-            (f"receivers.{receiver.account.name}", receiver) for receiver in self._receivers
-        ]
-        return found if self._api is None else [*found, ("api", self._api[0])]
-
-    @property
-    def _accounts(self) -> list[Account]:
-        """The books of all who take lines in."""
-        found = [receiver.account for receiver in self._receivers]
-        return found if self._api is None else [*found, self._api[1]]
-
-    # -- for reloading, see :class:`ccstore.daemon.reload.Daemon`
-
-    @property
-    def api(self) -> ApiService:
-        assert self._api is not None
-        return self._api[0]
-
-    def receiver(self, name: str) -> IReceiver:
-        return next(receiver for receiver in self._receivers if receiver.account.name == name)
-
-    def account(self, name: str) -> Account | None:
-        return {**self._former, **{each.account.name: each.account for each in self._receivers}}.get(name)
-
-    def take_out(self, receiver: IReceiver) -> None:
-        self._receivers.remove(receiver)
-        self._former[receiver.account.name] = receiver.account
-        receiver.disownServiceParent()  # type: ignore[attr-defined]
-
-    async def see_off(self, receiver: IReceiver) -> None:
-        await _all([receiver.drain()])
-        receiver.intake.flush()
-        for _ in range(round(_COMMITTED / _LOOK)):
-            if not receiver.account.waiting:
-                break
-            await deferLater(self._reactor, _LOOK)
-        if receiver.account.name in self._former:
-            self.log.info("{summary}; this receiver is gone", summary=receiver.account.summary())
-
-    def arrange(self, names: Sequence[str]) -> None:
-        self._receivers.sort(key=lambda receiver: names.index(receiver.account.name))
 
     # -- IService
 
@@ -161,19 +103,19 @@ class EventStoreService(MultiService):
         # twistd's log is in place by now, the reactor does not run yet.
         if self._process is not None:
             self._process.prepare()
-        self._say(self._introduction)
+        self._say(self._lines.introduction)
         places: list[str] = []
         problems: list[str] = []
-        for part, listener in self._listeners:
+        for part, listener in self.roster.listeners:
             try:
                 place = listener.listen()
                 places.append(place if listener.name == "api" else f"receiver {listener.name}: {place}")
             except ListenError as error:
                 problems.append(error.at(part))
         # The database is opened later, but what is plain to see can be said now, with the rest.
-        missing = self._missing()
+        missing = self._database.missing()
         if missing is not None:
-            problems.append(f"{self._database_key}: {missing}")
+            problems.append(f"{self._database.key}: {missing}")
         too_few = self._files.too_few()
         if too_few is not None:
             problems.append(too_few)
@@ -183,14 +125,14 @@ class EventStoreService(MultiService):
 
     def startService(self) -> None:
         """Open the database. Ends the process, with one clear line in the log, if that fails."""
-        for warning in self._warnings:
+        for warning in self._lines.warnings:
             self.log.warn("{warning}", warning=warning)
-        self._started_at = self._reactor.seconds()
+        self.statistics.start()
         try:
             super().startService()
         except StoreError as error:
-            self._give_up([f"{error.key or self._database_key}: {error}"])
-        self._say([*self._settings, f"at most {self._files.limit:,} files may be open"])
+            self._give_up([f"{error.key or self._database.key}: {error}"])
+        self._say([*self._lines.settings, f"at most {self._files.limit:,} files may be open"])
         too_few = self._files.too_few_for(self._connections)
         if too_few is not None:
             self.log.warn("{warning}", warning=too_few)
@@ -216,11 +158,9 @@ class EventStoreService(MultiService):
         self.log.info("stopping{why}", why="" if signal is None else f": {signal}")
         if self._reloader is not None:
             await self._reloader.stop()
-        await _all([listener.stop_listening() for _, listener in self._listeners])
-        # What has arrived may wait for earlier lines to be committed, which goes on meanwhile.
-        await _all([listener.drain() for _, listener in self._listeners])
+        await self.roster.stop()
         await self._storage.stop()
-        for account in [*self._accounts, *self._former.values()]:
+        for account in [*self.roster.accounts, *self.roster.former_accounts]:
             if account.received:
                 self.log.info("{summary}", summary=account.summary())
             if not account.is_balanced:
@@ -237,47 +177,3 @@ class EventStoreService(MultiService):
         if self._process is not None:
             self._process.fail(problems)
         raise StartError(1)
-
-    # -- statistics
-
-    def samples(self) -> Mapping[str, object]:
-        """What ``/api/samples`` shows."""
-        return {
-            "time": self._reactor.seconds(),
-            "receivers": {account.name: account.samples_as_json() for account in self._accounts},
-        }
-
-    def figures(self) -> Mapping[str, object]:
-        """What ``/api/stats`` shows besides the storage's own."""
-        receivers: dict[str, Figures] = {
-            receiver.account.name: receiver.account.figures() | receiver.figures()
-            for receiver in self._receivers
-        }
-        if self._api is not None:
-            api, account = self._api
-            receivers[account.name] = account.figures() | api.figures()
-        return {
-            "receivers": receivers,
-            "ccstore": Figures(
-                version=text(__version__),
-                instance=text(self._instance),
-                uptime=gauge(
-                    round(self._reactor.seconds() - self._started_at, 3),
-                    "Time since the start.",
-                    metric="uptime_seconds",
-                ),
-                open_files_limit=gauge(self._files.limit, "Open files that the process may have."),
-            ),
-        }
-
-
-async def _all(steps: Sequence[Awaitable[None]]) -> None:
-    """Take several steps at a time; the others go on if one fails."""
-
-    async def take(step: Awaitable[None]) -> None:
-        try:
-            await step
-        except Exception:
-            EventStoreService.log.failure("a step of the stop failed")
-
-    await gatherResults([Deferred.fromCoroutine(take(step)) for step in steps])

@@ -44,10 +44,12 @@ class OpenFiles:
 
     @property
     def limit(self) -> int:
+        """How many files may be open now."""
         return self._limit()
 
     @property
     def reserve(self) -> int:
+        """Files that connections to receivers leave free."""
         return min(_RESERVE, self.limit // 4)
 
     def has_room(self, *, for_questions: bool) -> bool:

@@ -129,6 +129,7 @@ class Renewal:
             )
 
     def stop(self) -> None:
+        """Look at the files no more."""
         if self._looking.running:
             self._looking.stop()
 
@@ -136,6 +137,11 @@ class Renewal:
         """Other files are to be read."""
         self._read = read
         self.look()
+
+    def current(self) -> Any:
+        """The options for Twisted, by what the files have now."""
+        self.look()
+        return self.material.options
 
     def look(self) -> None:
         """Use what the files have, if that is new and good."""

@@ -19,6 +19,7 @@ from ccstore.message import FieldValue, Message, Series
 from ccstore.pipeline.subset import pass_on
 from ccstore.processing.rules import ConditionalRule, Rule, RuleFailed
 from ccstore.processing.subject import Subject
+from ccstore.timing import nanoseconds
 
 _WARN_EVERY: Final = 10.0
 #: The most series and branches of which the outcome of the rules is remembered.
@@ -155,7 +156,7 @@ class RuleSink:
                 places.append(place)
             elif isinstance(result, _Fail):
                 origin.account.drop("rule_failed")
-                now = int(self._clock.seconds() * 1e9)
+                now = nanoseconds(self._clock.seconds())
                 origin.sample("dropped", "rule_failed", messages[place], place, now, result.text)
                 self._warn(result, origin, place)
             else:

@@ -443,12 +443,14 @@ class ErrorTests(ApiTestCase):
 
 class ProblemTests(ApiTestCase):
     async def test_what_is_the_matter_besides_is_there_although_it_is_ready(self) -> None:
-        self.patch(OpenFiles, "problems", lambda files: ["too many files are open"])
-        self.start()
+        lowest: list[int | None] = [3, None]
+        files = OpenFiles(reactor, limit=lambda: 100, lowest=lambda: lowest[-1])  # type: ignore[arg-type]
+        self.assertFalse(files.has_room(for_questions=False))
+        lowest.pop()
+        self.start_with(files=files)
         answer = await self.ask("GET", "/ready")
-        self.assertEqual(
-            (answer.status, answer.json), (200, {"status": "ok", "problems": ["too many files are open"]})
-        )
+        problem = "connections are refused, since too many files are open: the limit is 100"
+        self.assertEqual((answer.status, answer.json), (200, {"status": "ok", "problems": [problem]}))
 
 
 class HealthTests(ApiTestCase):

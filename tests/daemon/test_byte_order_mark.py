@@ -19,8 +19,8 @@ from ccstore.config.nkeys import parse_credentials, read_credentials
 from ccstore.importing.command import DONE
 from ccstore.lineprotocol import SeriesCache, StreamDecoder, decode
 from ccstore.pipeline.joint import plain_together
-from tests.config.test_config import Load, cwd, load, receiver
 from tests.support.client_commands import Site
+from tests.support.config_case import Load, cwd, load, receiver
 from tests.support.faulty_daemon import daemon_in
 from tests.support.importing import Run, run, texts
 from tests.support.sinks import event

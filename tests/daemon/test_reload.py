@@ -158,14 +158,14 @@ class _ReloadTests(TestCase):
 
     async def send(self, client: Client, text: str, receiver: str = "t") -> None:
         """A line, and wait until it is stored."""
-        account = self.service.account(receiver)
+        account = self.service.roster.account(receiver)
         assert account is not None
         stored = account.stored
         client.transport.write(event(text) + b"\n")
         await self.until(lambda: account.stored > stored)
 
     def figures(self, receiver: str = "t") -> Any:
-        shown: Any = self.service.figures()
+        shown: Any = self.service.statistics.figures()
         return shown["receivers"][receiver]
 
 
@@ -263,7 +263,7 @@ class ReloadTests(_ReloadTests):
             await self.send(client, "a")
             await self.send(await self.connect(), "b")
             await self.connect("HTTP")
-            self.assertEqual([*self.service.figures()["receivers"]], ["t", "h", "api"])
+            self.assertEqual([*self.service.statistics.figures()["receivers"]], ["t", "h", "api"])
             self.assertEqual(self.figures("h")["type"], "http")
         self.assertEqual(self.summary(), "nothing has changed")
 
@@ -297,10 +297,10 @@ class ReloadTests(_ReloadTests):
             "t: 3 received, 2 stored, 1 rejected, 0 dropped, 0 waiting; this receiver is gone", said
         )
         self.assertEqual(self.summary(), "changed receivers.other (new), receivers.t (gone)")
-        self.assertEqual([*self.service.figures()["receivers"]], ["other", "api"])
+        self.assertEqual([*self.service.statistics.figures()["receivers"]], ["other", "api"])
         await self.send(await self.connect(), "c", "other")
         await self.reload(receivers={"t": TCP, "other": TCP}, storage={"flush_time": 0})
-        self.assertEqual([*self.service.figures()["receivers"]], ["t", "other", "api"])
+        self.assertEqual([*self.service.statistics.figures()["receivers"]], ["t", "other", "api"])
         self.assertEqual((self.figures()["received"], self.figures("other")["received"]), (3, 1))
 
     async def test_another_type_on_the_same_port(self) -> None:
@@ -371,7 +371,7 @@ class ReloadTests(_ReloadTests):
         self.next = lambda: succeed(load(self.directory, receivers={"b": TCP}))
         slow.callback(load(self.directory, receivers={"t": TCP, "a": TCP}))
         await self.until(lambda: sum("has been read again" in line for line in self.said()) == 2)
-        self.assertEqual([*self.service.figures()["receivers"]], ["b", "api"])
+        self.assertEqual([*self.service.statistics.figures()["receivers"]], ["b", "api"])
         # A stop waits for what is being taken over.
         client = await self.connect()
         await self.until(lambda: self.figures("b")["connections"] == 1)

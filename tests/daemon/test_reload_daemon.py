@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_daemon import eventually
 from tests.support.certificates import certificates
 from tests.support.configuration import write_config
-from tests.support.running_daemon import PATIENCE, ROOT, TWISTD, Daemon, database, run
+from tests.support.running_daemon import PATIENCE, ROOT, TWISTD, Daemon, database, eventually, run
 from tests.support.sinks import event
 
 TCP = {"type": "tcp", "address": "127.0.0.1", "port": 0}

@@ -240,8 +240,8 @@ class HttpTests(ApiTestCase):
             self.assertRegex(said, r'"192\.0\.2\.7".* 400 ')
             self.assertIn(f"{name}: rejected a line from 192.0.2.7:4711", said)
             self.assertRegex(said, re.escape(name) + r".*: 127\.0\.0\.1:\d+: closed the connection")
-            figures: Any = self.service.figures()
+            figures: Any = self.service.statistics.figures()
             self.assertEqual(figures["receivers"][name]["no_proxy_header"], 1)
-            samples: Any = self.service.samples()
+            samples: Any = self.service.statistics.samples()
             senders = [sample["sender"] for sample in samples["receivers"][name]["samples"]]
             self.assertEqual(senders, ["192.0.2.7"])

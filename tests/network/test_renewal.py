@@ -24,10 +24,10 @@ from ccstore.interfaces import Limits
 from ccstore.network.listening import why
 from ccstore.network.renewal import LOOK_EVERY, Renewal, material_of, material_of_endpoint
 from ccstore.receivers.tcp import TcpReceiver
-from tests.receivers.nats.test_nats import _NatsTests
 from tests.support.certificates import certificates
 from tests.support.configuration import port_in, receiver_config, write_config
 from tests.support.connections import Client
+from tests.support.nats_case import NatsTestCase
 from tests.support.nats_server import Server
 from tests.support.running_daemon import Daemon, run
 from tests.support.scratch import scratch
@@ -235,7 +235,7 @@ class PortTests(TestCase):
         self.assertFalse(receiver.reconfigure(receiver_config(self.directory, "tcp"), Limits(10, 1000)))
 
 
-class NatsTests(_NatsTests):
+class NatsTests(NatsTestCase):
     async def test_the_next_connection_has_the_new_certificate(self) -> None:
         certificates(self.directory)
         theirs = self.directory / "theirs"

@@ -18,6 +18,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from ccstore.api.documents import openapi_document
 from ccstore.daemon.assembly import build
+from ccstore.network.open_files import OpenFiles
 from tests.support.configuration import load, ports_in
 from tests.support.connections import Client
 from tests.support.scratch import scratch
@@ -58,9 +59,10 @@ class ApiTestCase(TestCase):
         """Start the daemon with these keys of the REST interface."""
         self.start_with(api=api)
 
-    def start_with(self, **parts: Any) -> None:
+    def start_with(self, *, files: OpenFiles | None = None, **parts: Any) -> None:
+        """Start the daemon with these parts of the configuration, and what tells of open files."""
         config = load(scratch(self), **{"receivers": RECEIVERS, **parts})
-        self.service = build(config, reactor)
+        self.service = build(config, reactor, files=files)
         with capturedLogs() as logs:
             self.service.privilegedStartService()
         self.service.startService()

@@ -10,6 +10,9 @@ from typing import Any
 
 from ccstore.config import Config, load_config
 
+#: A receiver of each kind that lines come to by themselves, on a free port.
+RECEIVERS = {kind: {"type": kind, "address": "127.0.0.1", "port": 0} for kind in ("tcp", "udp", "http")}
+
 
 def load(directory: Path, **parts: Mapping[str, Any]) -> Config:
     """A checked configuration; the database lies in the directory, and the REST interface has any port."""

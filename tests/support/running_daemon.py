@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -190,3 +191,26 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
     """The database of a daemon, to be read with what SQL a site has."""
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
         yield connection
+
+
+def send_tcp(daemon: Daemon, data: bytes) -> None:
+    """Send lines on a connection of their own, until they have been read."""
+    with socket.create_connection(("127.0.0.1", daemon.ports["TCP"]), PATIENCE) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+
+
+def send_udp(daemon: Daemon, data: bytes) -> None:
+    """Send a datagram."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(data, ("127.0.0.1", daemon.ports["UDP"]))
+
+
+def eventually(what: Any) -> Any:
+    """Ask until the answer is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := what()):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    return answer

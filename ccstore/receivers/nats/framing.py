@@ -244,15 +244,18 @@ def connect(
 
 
 def subscribe(subject: str, sid: str, queue_group: str | None = None) -> bytes:
+    """Ask for the messages of a subject, as one of a queue group if there is one."""
     words = [subject, sid] if queue_group is None else [subject, queue_group, sid]
     return b"SUB " + " ".join(words).encode() + b"\r\n"
 
 
 def unsubscribe(sid: str) -> bytes:
+    """End a subscription."""
     return b"UNSUB " + sid.encode() + b"\r\n"
 
 
 def publish(subject: bytes, payload: bytes, reply: bytes = b"") -> bytes:
+    """Send a message; ``reply`` is the subject for an answer, or empty."""
     return b"PUB %b %b%d\r\n%b\r\n" % (subject, reply + b" " if reply else b"", len(payload), payload)
 
 

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
-from twisted.logger import capturedLogs, formatEvent
-from twisted.trial.unittest import TestCase
 
-from ccstore.interfaces import StoreUnavailable
-from ccstore.receivers.nats.receiver import NatsReceiver
 from tests.support.certificates import certificates
-from tests.support.configuration import load, write_config
-from tests.support.nats_server import PATIENCE, Key, Server, creds
-from tests.support.running_daemon import Daemon, database
-from tests.support.scratch import scratch
-from tests.support.sinks import FakeSink, event, intake_for
-
-SUBJECT = "alex.>"
+from tests.support.nats_case import NatsTestCase
+from tests.support.nats_server import PATIENCE, Key, creds
+from tests.support.sinks import event
 
 
 def encrypted(plain: socket.socket, ca: str) -> ssl.SSLSocket:
@@ -35,91 +22,7 @@ def encrypted(plain: socket.socket, ca: str) -> ssl.SSLSocket:
     return ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-class _NatsTests(TestCase):
-    """Receivers in this process, with a sink that only listens."""
-
-    timeout = 4 * PATIENCE
-
-    def setUp(self) -> None:
-        self.directory = scratch(self)
-        logs = capturedLogs()
-        self.logs = logs.__enter__()
-        self.addCleanup(logs.__exit__, None, None, None)
-
-    def serve(self, configuration: str = "", **keys: Any) -> Server:
-        folder = self.directory / f"nats-{len(list(self.directory.iterdir()))}"
-        folder.mkdir()
-        server = Server(folder, configuration, **keys)
-        self.addCleanup(server.kill)
-        return server
-
-    def receive(
-        self,
-        server: Server,
-        *,
-        holds: bool = False,
-        max_waiting: int = 10**6,
-        name: str = "nats",
-        **keys: Any,
-    ) -> NatsReceiver:
-        """A receiver that has begun to connect."""
-        content = {"type": "nats", "address": "127.0.0.1", "port": server.port, "subject": SUBJECT, **keys}
-        (config,) = load(self.directory, receivers={name: content}).receivers
-        self.sink = FakeSink(holds=holds)
-        receiver = NatsReceiver(
-            config,  # type: ignore[arg-type]
-            intake_for(config, "nats", self.sink, reactor),
-            reactor,
-            max_waiting=max_waiting,
-            max_waiting_size=10**9,
-        )
-        receiver.listen()
-        receiver.startService()
-        self.addCleanup(self.end, receiver)
-        return receiver
-
-    async def connected(self, server: Server, **keys: Any) -> NatsReceiver:
-        receiver = self.receive(server, **keys)
-        await self.until(lambda: receiver.figures()["connected"])
-        return receiver
-
-    def end(self, receiver: NatsReceiver) -> Any:
-        """Its orderly stop, with the books looked at."""
-
-        async def stop() -> None:
-            await receiver.stop_listening()
-            await receiver.drain()
-            receiver.stopService()
-            assert receiver.account.is_balanced, receiver.account
-
-        return ensureDeferred(stop())
-
-    async def until(self, is_so: Callable[[], Any]) -> None:
-        """Wait for something that is about to come."""
-        deadline = time.monotonic() + PATIENCE
-        while not is_so():
-            assert time.monotonic() < deadline, "\n".join(self.said())
-            await deferLater(reactor, 0.01)
-
-    async def many_turns(self) -> None:
-        """Give whatever is on its way the time to come."""
-        for _ in range(50):
-            await deferLater(reactor, 0.01)
-
-    def said(self) -> list[str]:
-        return [formatEvent(entry) for entry in self.logs]
-
-    async def until_said(self, part: str) -> str:
-        await self.until(lambda: any(part in line for line in self.said()))
-        return next(line for line in self.said() if part in line)
-
-    def publish(self, server: Server, *texts: str, subject: str = "alex.events.job") -> None:
-        with server.client() as client:
-            client.publish_all(subject, [event(text) for text in texts])
-            client.flush()
-
-
-class MessageTests(_NatsTests):
+class MessageTests(NatsTestCase):
     """What comes, and how it is taken."""
 
     async def test_one_or_many_lines_in_each_message(self) -> None:
@@ -252,7 +155,7 @@ class MessageTests(_NatsTests):
         self.assertNotIn("no connection", "\n".join(self.said()))
 
 
-class ServerTests(_NatsTests):
+class ServerTests(NatsTestCase):
     """A server that comes and goes."""
 
     async def test_a_server_that_comes_later(self) -> None:
@@ -304,7 +207,7 @@ class ServerTests(_NatsTests):
         await self.until(lambda: "a" in self.sink.texts)
 
 
-class IdentityTests(_NatsTests):
+class IdentityTests(NatsTestCase):
     """Who we are, and who the server is."""
 
     async def test_user_and_password(self) -> None:
@@ -404,235 +307,3 @@ class IdentityTests(_NatsTests):
         server = self.serve()
         self.receive(server, tls=True)
         self.assertIn("the server has no TLS", await self.until_said("no connection"))
-
-
-class JetStreamTests(_NatsTests):
-    """Messages that are acknowledged when they are stored."""
-
-    KEYS = {"stream": "EVENTS", "durable": "ccstore"}
-
-    def serve_stream(self, **consumer: object) -> Server:
-        server = self.serve(jetstream=True)
-        with server.client() as client:
-            client.make_stream("EVENTS", SUBJECT)
-            if consumer:
-                client.make_consumer("EVENTS", "ccstore", **consumer)
-        return server
-
-    def outstanding(self, server: Server) -> tuple[int, int]:
-        """Messages without acknowledgement, and those to come."""
-        with server.client() as client:
-            found = client.consumer("EVENTS", "ccstore")
-        return found["num_ack_pending"], found["num_pending"]
-
-    async def test_what_came_while_nobody_was_there(self) -> None:
-        server = self.serve_stream()
-        self.publish(server, *map(str, range(10000)))
-        receiver = await self.connected(server, **self.KEYS)
-        await self.until(lambda: len(self.sink.texts) == 10000)
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        await self.end(receiver)
-        self.publish(server, *map(str, range(10000, 10010)))
-        first = self.sink.texts
-        await self.connected(server, **self.KEYS)
-        await self.until(lambda: len(self.sink.texts) == 10)
-        self.assertEqual(first + self.sink.texts, [str(number) for number in range(10010)])
-
-    async def test_acknowledged_after_the_commit_and_not_before(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, holds=True, **self.KEYS)
-        self.publish(server, *"abc")
-        await self.until(lambda: len(self.sink.texts) == 3)
-        self.assertEqual(self.outstanding(server), (3, 0))
-        self.sink.commit()
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        self.assertEqual(receiver.figures()["acknowledged"], 3)
-
-    async def test_what_is_wrong_or_refused_is_acknowledged_too(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, max_payload="1k", **self.KEYS)
-        self.sink.refuses = lambda message: "no" if message.text == "b" else None
-        with server.client() as client:
-            for payload in (b"bad", event("a") + b"\nbad", event("b"), b"", b"# a", b"x" * 2000):
-                client.publish("alex.a", payload)
-            client.flush()
-        await self.until(lambda: receiver.figures()["acknowledged"] == 6)
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        self.assertEqual(self.sink.texts, ["a", "b"])
-
-    async def test_what_could_not_be_stored_comes_again(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, **self.KEYS)
-        self.sink.failure = StoreUnavailable("the disk is full")
-        self.publish(server, "a", "b")
-        await self.until(lambda: len(self.sink.texts) == 2)
-        self.sink.failure = None
-        await self.until(lambda: len(self.sink.texts) == 4)
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        self.assertEqual(receiver.account.dropped, {"store_unavailable": 2})
-        self.assertEqual(receiver.account.stored, 2)
-
-    async def test_a_server_that_is_killed_costs_nothing_and_doubles_nothing(self) -> None:
-        server = self.serve_stream(filter_subject=SUBJECT)
-        receiver = await self.connected(server, holds=True, **self.KEYS)
-        self.publish(server, *map(str, range(3000)))
-        await self.until(lambda: len(self.sink.texts) == 3000)
-        server.stop()
-        await self.until(lambda: not receiver.figures()["connected"])
-        self.sink.holds = False
-        self.sink.commit()
-        server.start()
-        self.publish(server, "3000")
-        await self.until(lambda: len(self.sink.texts) == 3001)
-        # The acknowledgements were for a connection that was no more: what comes again is known.
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        self.assertEqual(receiver.figures()["redelivered"], 3000)
-        self.assertEqual(self.sink.texts, [str(number) for number in range(3001)])
-
-    async def test_what_comes_again_is_known(self) -> None:
-        server = self.serve_stream(max_ack_pending=1000)
-        receiver = await self.connected(server, holds=True, **self.KEYS)
-        self.publish(server, *"abc")
-        await self.until(lambda: receiver.figures()["redelivered"] == 3)
-        self.assertEqual(self.sink.texts, [*"abc"])
-        self.sink.commit()
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        # A consumer with few messages at a time must not wait for the store to have many.
-        self.publish(server, *map(str, range(600)))
-        await self.until(lambda: self.sink.flushes)
-
-    async def test_no_more_is_asked_for_than_there_is_room_for(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, holds=True, max_waiting=100, **self.KEYS)
-        self.publish(server, *map(str, range(20000)))
-        await self.until(lambda: receiver.figures()["pauses"])
-        await self.many_turns()
-        # What was asked for, at most, beyond the first that were too many.
-        self.assertLess(self.outstanding(server)[0], 10000)
-        self.sink.holds = False
-        self.sink.commit()
-        await self.until(lambda: len(self.sink.texts) == 20000)
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-        self.assertEqual(self.sink.texts, [str(number) for number in range(20000)])
-
-    async def test_the_stop_waits_for_the_commit_and_acknowledges_it(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, holds=True, **self.KEYS)
-        self.publish(server, *"abc")
-        await self.until(lambda: len(self.sink.texts) == 3)
-        ended = self.end(receiver)
-        await self.until(lambda: self.sink.flushes)
-        self.sink.commit()
-        await ended
-        await self.until(lambda: self.outstanding(server) == (0, 0))
-
-    async def test_what_is_wrong_is_told_until_it_is_right(self) -> None:
-        server = self.serve()
-        self.receive(server, name="without", **self.KEYS)
-        self.assertIn("JetStream is not enabled", await self.until_said("without: NATS"))
-        server = self.serve(jetstream=True)
-        receiver = self.receive(server, name="empty", **self.KEYS)
-        line = await self.until_said("empty: NATS")
-        self.assertIn("stream 'EVENTS', consumer 'ccstore': stream not found", line)
-        with server.client() as client:
-            client.make_stream("EVENTS", SUBJECT)
-        await self.until(lambda: receiver.figures()["connected"])
-        with server.client() as client:
-            client.make_consumer("EVENTS", "push", deliver_subject="somewhere")
-        self.receive(server, name="push", stream="EVENTS", durable="push")
-        self.assertIn("'push' is a push consumer", await self.until_said("push: NATS"))
-
-    async def test_a_consumer_that_is_deleted_is_made_anew(self) -> None:
-        server = self.serve_stream()
-        receiver = await self.connected(server, **self.KEYS)
-        with server.client() as client:
-            client.ask("$JS.API.CONSUMER.DELETE.EVENTS.ccstore")
-        await self.until(lambda: receiver.figures()["reconnects"] == 1)
-        self.publish(server, "a")
-        await self.until(lambda: self.sink.texts == ["a"])
-
-
-class DaemonTests(TestCase):
-    """All of it together."""
-
-    timeout = 4 * PATIENCE
-
-    def setUp(self) -> None:
-        self.directory = scratch(self)
-        (self.directory / "nats").mkdir()
-        self.server = Server(self.directory / "nats", jetstream=True)
-        self.addCleanup(self.server.kill)
-
-    def configuration(self, **storage: Any) -> Path:
-        keys = {"address": "localhost", "port": str(self.server.port), "subject": ">", "user": ""}
-        receivers = {
-            "core": {
-                "type": "nats",
-                **keys,
-                "subject": SUBJECT,
-                "process_messages": {"move_meta_to_tag_if": [{"if": "true", "key": "source", "value": "by"}]},
-            },
-            "stream": {"type": "nats", **keys, "subject": "jobs", "stream": "JOBS", "durable": "cc"},
-        }
-        return write_config(self.directory, receivers=receivers, storage=storage)
-
-    def stored(self) -> list[str]:
-        with database(self.directory / "ccstore.db") as connection:
-            return [text for (text,) in connection.execute("SELECT field FROM alex_events ORDER BY id")]
-
-    def connect(self, daemon: Daemon) -> None:
-        for name in ("core", "stream"):
-            daemon.wait_for(f"{name}: connected to")
-
-    def test_nothing_of_a_stream_is_lost_when_the_daemon_is_killed(self) -> None:
-        with self.server.client() as client:
-            client.make_stream("JOBS", "jobs")
-            client.make_consumer("JOBS", "cc")
-        count = 30000
-        path = self.configuration(flush_time="10ms", batch_size=100)
-        sent = 0
-        while sent < count:
-            with Daemon(self.directory, "--config", path) as daemon:
-                self.connect(daemon)
-                with self.server.client() as client:
-                    client.publish_all("jobs", [event(str(number)) for number in range(sent, sent + 10000)])
-                    client.flush()
-                sent += 10000
-                while not daemon.stats()["receivers"]["stream"]["stored"]:
-                    pass
-                daemon.send_signal(9)
-                daemon.wait()
-        with Daemon(self.directory, "--config", path) as daemon:
-            deadline = time.monotonic() + 3 * PATIENCE
-            while daemon.stats()["receivers"]["stream"]["pending"] != 0 or len(set(self.stored())) < count:
-                assert time.monotonic() < deadline, daemon.stats()
-            self.assertEqual(daemon.stop(), -15)
-        self.assertEqual({int(text) for text in self.stored()}, set(range(count)))
-
-    def test_heartbeats_of_a_fleet_are_not_stored(self) -> None:
-        line = b'fleet,cluster=alex,function=heartbeat event="{\\"token\\": \\"secret\\"}"\n'
-        with self.server.client() as client:
-            client.make_stream("JOBS", "jobs")
-        for stored in (False, True):
-            path = self.configuration(store_heartbeats=stored)
-            with Daemon(self.directory, "--config", path) as daemon:
-                self.connect(daemon)
-                with self.server.client() as client:
-                    client.publish("alex.fleet", line + event("a"))
-                    client.flush()
-                daemon.arrived("core", 2)
-                account = daemon.stats()["receivers"]["core"]
-                self.assertEqual(account["dropped"], {} if stored else {"fleet_heartbeat": 1})
-                daemon.stop()
-        self.assertEqual(self.stored(), ["a", '{"token": "secret"}', "a"])
-        with database(self.directory / "ccstore.db") as connection:
-            others = connection.execute("SELECT othertags FROM alex_events WHERE name = 'job'").fetchall()
-        self.assertEqual(others, [('{"by": "NatsReceiver(core)"}',)] * 2)
-
-    def test_a_server_that_is_away_keeps_nobody_from_starting_and_stopping(self) -> None:
-        self.server.kill()
-        with Daemon(self.directory, "--config", self.configuration()) as daemon:
-            daemon.wait_for("core: NATS at localhost:.*: no connection: .*refused")
-            self.assertFalse(daemon.stats()["receivers"]["core"]["connected"])
-            self.assertEqual(daemon.stop(), -15)
-            self.assertNotIn("Traceback", daemon.text)

@@ -77,6 +77,7 @@ class Connections:
 
     @property
     def most(self) -> int:
+        """How many there may be now."""
         by_files = max(_FEWEST, self._files() // _PART_OF_FILES)
         return min(self._most, by_files) if self._most else by_files
 
@@ -127,4 +128,5 @@ class Connections:
         self._all[connection] = kind
 
     def all(self) -> list[Connection]:
+        """All that are open."""
         return list(self._all)
