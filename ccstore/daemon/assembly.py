@@ -35,7 +35,7 @@ from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
-from ccstore.pipeline.scheduler import Pace
+from ccstore.pipeline.scheduler import Scheduler
 from ccstore.processing.sink import RuleSink
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
@@ -117,7 +117,7 @@ class _Parts:
         self.files = OpenFiles(reactor)
         self.instance = uuid.uuid4().hex[:16]
         self._limits = _limits(config)
-        self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
+        self._cache, self._scheduler, self._room = SeriesCache(), Scheduler(reactor), Room()
         settings = config.storage
         backend = make_backend(
             settings.backend,
@@ -164,7 +164,9 @@ class _Parts:
 
     def api(self, config: ApiConfig, service: EventStoreService) -> tuple[ApiService, Account]:
         """The REST interface, and the books of what is written to it."""
-        intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
+        intake = Intake(
+            "api", "api", self._router, self._reactor, cache=self._cache, scheduler=self._scheduler
+        )
         api = Api(
             config, intake, self.storage, self._reactor, service.figures, service.samples, self.files.problems
         )
@@ -182,7 +184,7 @@ class _Parts:
             self._with_rules(config, sink),
             reactor,
             cache=self._cache,
-            pace=self._pace,
+            scheduler=self._scheduler,
             account=account,
             **_line_settings(config),
         )

@@ -1,4 +1,14 @@
-"""The time of the reactor, shared among all who decode what senders sent."""
+"""The time of the reactor, shared fairly among all who decode what senders sent.
+
+This is fair queueing in two levels. The time of a turn is divided equally among those who ask for a share
+of it, the receivers and all bodies of requests together. Within a share, whoever makes no mistakes is
+served round robin, a piece at a time, and the size of a piece goes by the time it takes: M. Shreedhar and
+G. Varghese, "Efficient Fair Queueing Using Deficit Round Robin", SIGCOMM 1995. Bodies with mistakes have
+what is left of it, the one with the shortest remaining processing time first, so that the fewest of them
+are held at a time: L. Schrage, "A Proof of the Optimality of the Shortest Remaining Processing Time
+Discipline", Operations Research 16, 1968. Its known fault is that what is large may wait for ever; so
+whoever waits grows older, by the bytes that were served meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +17,45 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
+from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-#: Seconds that decoding may take in a turn of the reactor. A mistake takes a hundred times as long to decode
-#: as what is right, so that nonsense from a few could keep everybody waiting. An answer takes four turns or
-#: so, and in each of them something is read and written, too.
-TURN: Final = 0.0015
 #: Bytes that are decoded in one go after a mistake.
 LEAST_PIECE: Final = 1 << 11
-#: Bytes with a mistake that may wait for their turn, and how much more each who waits counts.
-MOST_WRONG: Final = 8 << 20
-_EACH: Final = 1 << 13
 
 
 class TooMuch(Exception):
     """There is no time for somebody who makes mistakes, since too many do."""
 
 
-class Pace:
-    """Gives everybody a turn, as many at a time as there is time for.
+@frozen
+class TurnLimits:
+    """How much may be decoded, and how much may wait for it.
 
-    Those whose lines are right go first, in turn. Of those with a mistake it is who has least left to be
-    decoded, so that one is done with and forgotten before the next is begun; but whoever came when so much
-    had been decoded that what is left of it would be done with by now goes before. If there are too many of
-    them, whoever would go last is sent away.
+    :ivar seconds: that decoding may take in a turn of the reactor. Nonsense takes many times as long to
+        decode as what is right, so that a little of it could keep everybody waiting. An answer takes four
+        turns or so, and in each of them something is read and written, too.
+    :ivar waiting_size: bytes with a mistake that may wait for their turn.
+    :ivar waiting_each: how many bytes more each of those counts who wait with them.
+    """
+
+    seconds: float = 0.0015
+    waiting_size: int = 8 << 20
+    waiting_each: int = 1 << 13
+
+
+class Scheduler:
+    """Says who decodes next, and for how long; see the module.
+
+    If too many with a mistake wait, whoever would go last is sent away.
 
     :ivar served: bytes decoded of those with a mistake.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, limits: TurnLimits | None = None) -> None:
         self._clock = clock
+        self._limits = limits or TurnLimits()
         self._end: float | None = None  # of this turn, if anybody has had a part of it
         self._right: deque[Deferred[None]] = deque()
         self._wrong: list[tuple[int, int, int, Deferred[None]]] = []  # a heap
@@ -53,7 +71,7 @@ class Pace:
         if self._next is None:
             self._next = self._clock.callLater(0, self._go_on)
         self._asking.add(who)
-        return TURN / max(self._asked, 1)
+        return self._limits.seconds / max(self._asked, 1)
 
     def turn(self, wrong: int = 0, since: int = 0) -> Deferred[None]:
         """Fires when there is time for a little work, which may be at once, or fails with :class:`TooMuch`.
@@ -66,9 +84,10 @@ class Pace:
         elif self._right or (wrong and self._wrong) or self._clock.seconds() >= self._end:
             mine: Deferred[None] = Deferred()
             if wrong:
+                # What came long ago goes before what has less left.
                 heappush(self._wrong, (since + wrong, wrong, next(self._number), mine))
-                self._wrong_size += wrong + _EACH
-                if self._wrong_size > MOST_WRONG and len(self._wrong) > 1:
+                self._wrong_size += wrong + self._limits.waiting_each
+                if self._wrong_size > self._limits.waiting_size and len(self._wrong) > 1:
                     self._send_away()
             else:
                 self._right.append(mine)
@@ -99,7 +118,7 @@ class Pace:
     def _next_wrong(self) -> None:
         self.served += LEAST_PIECE
         _, wrong, _, mine = heappop(self._wrong)
-        self._wrong_size -= wrong + _EACH
+        self._wrong_size -= wrong + self._limits.waiting_each
         mine.callback(None)
 
     def _send_away(self) -> None:
@@ -107,5 +126,5 @@ class Pace:
         self._wrong.remove(last)
         heapify(self._wrong)
         _, wrong, _, theirs = last
-        self._wrong_size -= wrong + _EACH
+        self._wrong_size -= wrong + self._limits.waiting_each
         theirs.errback(TooMuch())

@@ -28,9 +28,9 @@ from ccstore.processing.subject import Subject
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import Room
 from tests.daemon.test_daemon import send_tcp, send_udp
-from tests.receivers.test_http_receiver import head, read_answer
 from tests.support.configuration import receiver_config, write_config
 from tests.support.connections import Loopback
+from tests.support.http_case import head, read_answer
 from tests.support.running_daemon import Daemon
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for

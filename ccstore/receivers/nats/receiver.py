@@ -425,7 +425,9 @@ class NatsReceiver(Service):
         if not self._offset and size <= _TOGETHER:
             decoded = plain_together(self._decoder, unread, self.intake.now())
         if decoded is None:
-            decoded, done = self._decode(unread, self.intake.pace.share(self) if seconds is None else seconds)
+            decoded, done = self._decode(
+                unread, self.intake.scheduler.share(self) if seconds is None else seconds
+            )
             unread, self._unread = unread[:done], unread[done:]
             size = sum([len(payload) for payload, _ in unread])
         self._accept(*decoded, [source.reply for _, source in unread] if self._consumer else [], size)
