@@ -13,6 +13,7 @@ whoever waits grows older, by the bytes that were served meanwhile.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sized
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
@@ -43,6 +44,20 @@ class TurnLimits:
     seconds: float = 0.0015
     waiting_size: int = 8 << 20
     waiting_each: int = 1 << 13
+
+
+def serve(clock: IReactorTime, end: float, *classes: tuple[Sized, Callable[[], None]]) -> None:
+    """Serve one class of those who wait after the other, as long as there is time.
+
+    One of each is served in any case, or the last class would never have a turn beside the first.
+
+    :param classes: those who wait, and what serves the next of them.
+    """
+    for waiting, serve_next in classes:
+        if waiting:
+            serve_next()
+        while waiting and clock.seconds() < end:
+            serve_next()
 
 
 class Scheduler:
@@ -105,12 +120,7 @@ class Scheduler:
         if not self._right and not self._wrong:
             return
         end = self._begin()
-        # One of each in any case, or those with a mistake would never have their turn beside those without.
-        for waiting, go_on in ((self._right, self._next_right), (self._wrong, self._next_wrong)):
-            if waiting:
-                go_on()
-            while waiting and self._clock.seconds() < end:
-                go_on()
+        serve(self._clock, end, (self._right, self._next_right), (self._wrong, self._next_wrong))
 
     def _next_right(self) -> None:
         self._right.popleft().callback(None)

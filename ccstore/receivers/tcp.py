@@ -16,7 +16,6 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import TcpReceiverConfig
 from ccstore.interfaces import IReceiver, Limits
-from ccstore.network.admission import Door
 from ccstore.network.listening import ServerPort, address_of, protection
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.backlog import Backlog
@@ -80,8 +79,7 @@ class TcpReceiver(Service):
         self.account = intake.account
         self.idle_timeout = config.idle_timeout or None
         self._config = config
-        self._limits = limits or StreamLimits()
-        self.lines = LineStreams(self, intake, self._limits)
+        self.lines = LineStreams(self, intake, limits or StreamLimits())
         self.backlog = Backlog(
             intake,
             max_waiting=max_waiting,
@@ -92,7 +90,6 @@ class TcpReceiver(Service):
         self._port = ServerPort(
             reactor, _LineFactory(self), f"receiver {config.name!r}", files or OpenFiles(reactor)
         )
-        self._door: Door | None = None
         self._all_closed: Deferred[None] | None = None
         self._refused = 0
 
@@ -103,15 +100,8 @@ class TcpReceiver(Service):
         config = self._config
         place = f"{self._port.open(config)}{protection(config.endpoint, config.tls)}"
         assert self._port.port is not None
-        self._remove_door()
-        self._door = Door(self.intake.clock, self._port.port)
         most = f", at most {config.max_connections:,} connections" if config.max_connections else ""
         return f"line protocol over TCP on {place}{most}"
-
-    def _remove_door(self) -> None:
-        if self._door is not None:
-            self._door.remove()
-            self._door = None
 
     def reconfigure(self, config: TcpReceiverConfig, limits: Limits) -> bool:
         """See :meth:`IReceiver.reconfigure`."""
@@ -130,7 +120,6 @@ class TcpReceiver(Service):
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        self._remove_door()
         await self._port.close()
 
     async def drain(self) -> None:
@@ -174,8 +163,6 @@ class TcpReceiver(Service):
 
     def connect(self, sender: str) -> Protocol:
         """The protocol for a new connection."""
-        if self._door is not None:
-            self._door.somebody_came()
         limit = self._config.max_connections
         if limit and len(self._connections) >= limit:
             self._refused += 1
@@ -199,14 +186,6 @@ class TcpReceiver(Service):
         """See :class:`ccstore.receivers.tcp_streams.IOwner`."""
         origin = self.intake.origin("", senders=joint.hosts)
         self.backlog.wait_for(self.intake.accept(joint.messages, origin, urgent=False), joint.size)
-
-    def waiting(self, count: int) -> None:
-        """See :class:`ccstore.receivers.tcp_streams.IOwner`: newcomers come in as there is time for them."""
-        if self._door is not None:
-            if count > self._limits.crowd:
-                self._door.close()
-            elif count <= self._limits.crowd // 2:
-                self._door.open()
 
     def ended(self, stream: Stream) -> None:
         """See :class:`ccstore.receivers.tcp_streams.IOwner`."""

@@ -12,6 +12,7 @@ from ccstore.lineprotocol import Decoded
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.joint import Joint, plain_together
 from ccstore.pipeline.piecewise import PieceSizes, Piecewise
+from ccstore.pipeline.scheduler import serve
 
 
 @frozen
@@ -22,16 +23,14 @@ class StreamLimits:
     :ivar gathered: bytes that are read before they are decoded.
     :ivar unread: bytes that wait to be decoded, above which little is read of each connection. Those whose
         bytes they are wait anyway, and the others must not wait for them.
-    :ivar crowd: connections of which something waits, above which newcomers are let in slowly.
-    :ivar wrong: the same of those whose last lines were wrong, above which the worst is closed: there is no
-        time for so many, and newcomers had to wait for them all.
+    :ivar wrong: connections whose last lines were wrong and that wait, above which the worst is closed: there
+        is no time for so many.
     :ivar pieces: bytes of a connection that are read and decoded in one go.
     """
 
     held: int = 64 << 20
     gathered: int = 1 << 20
     unread: int = 16 << 20
-    crowd: int = 512
     wrong: int = 512
     pieces: PieceSizes = field(factory=PieceSizes)
 
@@ -106,15 +105,15 @@ class Behind:
 
     def serve(self, clock: IReactorTime, end: float, decode: Callable[[Stream, bytes], None]) -> None:
         """Decode something of one after the other, as long as there is time."""
-        for waiting in (self._right, self._wrong):
-            # One of each in any case, or those with mistakes would never have a turn beside those without.
-            is_first = True
-            while waiting and (is_first or clock.seconds() < end):
-                is_first = False
-                stream = next(iter(waiting))
-                data = waiting.pop(stream)
-                self.size -= len(data)
-                decode(stream, data)
+
+        def serve_next(waiting: dict[Stream, bytes]) -> None:
+            stream = next(iter(waiting))
+            data = waiting.pop(stream)
+            self.size -= len(data)
+            decode(stream, data)
+
+        right, wrong = self._right, self._wrong
+        serve(clock, end, (right, lambda: serve_next(right)), (wrong, lambda: serve_next(wrong)))
 
     def take_worst(self) -> tuple[Stream, bytes]:
         """Take out the one with the largest part of lines with mistakes, and what is left of it."""
@@ -162,9 +161,6 @@ class IOwner(Protocol):
 
     def accept(self, joint: Joint) -> None:
         """Take over what has been decoded in a turn."""
-
-    def waiting(self, count: int) -> None:
-        """Of so many streams something waits to be decoded."""
 
     def ended(self, stream: Stream) -> None:
         """A stream is over, and all of it is decoded."""
@@ -317,8 +313,7 @@ class LineStreams:
             stream.connection.abort()
 
     def _hold_back(self) -> None:
-        """Let newcomers in, and read at all, as long as what is read can be decoded in good time."""
-        self._owner.waiting(len(self._behind))
+        """Read little of each while too much waits to be decoded."""
         most = self._limits.unread
         is_full = self._fresh_size + self._behind.size > (most // 2 if self.is_full else most)
         if is_full != self.is_full:

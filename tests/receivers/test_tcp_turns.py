@@ -114,21 +114,6 @@ class TurnTests(TcpTestCase):
 class CrowdTests(TcpTestCase):
     """Many connections of which something waits."""
 
-    def test_newcomers_wait_at_the_door_while_many_have_to_wait_for_their_turn(self) -> None:
-        self.start(StreamLimits(crowd=4))
-        port = self.clock.tcpPorts[-1]
-        connections = [self.clock.connect(port=port)[0] for port in range(1, 8)]
-        self.clock.passes = TURN
-        for connection in connections:
-            connection.dataReceived(b"x\n")
-        waiting = []
-        while self.rejected < 7:
-            self.clock.turn()
-            waiting.append((7 - self.rejected, not port.is_paused))
-        self.assertEqual(waiting[0][1], False)
-        self.assertEqual({is_open for count, is_open in waiting if count > 4}, {False})
-        self.assertEqual({is_open for count, is_open in waiting if count <= 2}, {True})
-
     def test_of_too_many_who_make_mistakes_the_worst_is_cut_off_and_its_lines_are_counted(self) -> None:
         self.start(StreamLimits(wrong=2))
         right = event("a") + b"\n"

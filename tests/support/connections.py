@@ -23,7 +23,6 @@ class Loopback(MemoryReactorClock):
     def __init__(self) -> None:
         super().__init__()
         self.passes = 0.0
-        self.tcpPorts: list[Any] = []
         self.udpPorts: list[DatagramPort] = []
         self.advance(NOW)
 
@@ -37,10 +36,6 @@ class Loopback(MemoryReactorClock):
         kind = IPv6Address if ":" in interface else IPv4Address
         listening._hostAddress = kind("TCP", interface or "0.0.0.0", port)
         listening.factory = factory  # as a real port knows it
-        listening.is_paused = False
-        listening.pauseProducing = lambda: setattr(listening, "is_paused", True)
-        listening.resumeProducing = lambda: setattr(listening, "is_paused", False)
-        self.tcpPorts.append(listening)
         return listening
 
     def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
