@@ -52,11 +52,22 @@ class Piecewise:
         decoded = self.decoder.feed(piece, now)
         self.is_wrong = bool(decoded.errors)
         if decoded.errors:
-            self.mistakes += len(decoded.errors)
-            self.size = self._sizes.least
+            self._was_wrong(len(decoded.errors))
         elif len(piece) == self.size:
             self.size = min(2 * self.size, self._sizes.largest)
         return decoded, start + len(piece)
+
+    def finish(self, now: int) -> Decoded:
+        """Decode what is left at the end of the stream; another one may follow."""
+        decoded = self.decoder.finish(now)
+        if decoded.errors:
+            self._was_wrong(len(decoded.errors))
+        return decoded
+
+    def _was_wrong(self, mistakes: int) -> None:
+        self.is_wrong = True
+        self.mistakes += mistakes
+        self.size = self._sizes.least
 
 
 _Sender = TypeVar("_Sender", bound=Sender)
@@ -113,7 +124,7 @@ class MessageQueue(Generic[_Sender]):
             size = self._offset - begin
             is_last = self._offset == len(data)
             if is_last:
-                rest = pieces.decoder.finish(now)
+                rest = pieces.finish(now)
                 decoded.errors.extend(rest.errors)
                 decoded.messages.extend(rest.messages)
                 self._offset = 0

@@ -1,21 +1,18 @@
 """The time of the reactor, shared fairly among all who decode what senders sent.
 
-This is fair queueing in two levels. The time of a turn is divided equally among those who ask for a share
-of it, the receivers and all bodies of requests together. Within a share, whoever makes no mistakes is
-served round robin, a piece at a time, and the size of a piece goes by the time it takes: M. Shreedhar and
-G. Varghese, "Efficient Fair Queueing Using Deficit Round Robin", SIGCOMM 1995. Bodies with mistakes have
-what is left of it, the one with the shortest remaining processing time first, so that the fewest of them
-are held at a time: L. Schrage, "A Proof of the Optimality of the Shortest Remaining Processing Time
-Discipline", Operations Research 16, 1968. Its known fault is that what is large may wait for ever; so
-whoever waits grows older, by the bytes that were served meanwhile.
+This is deficit round robin, in two classes and in two levels: M. Shreedhar and G. Varghese, "Efficient Fair
+Queueing Using Deficit Round Robin", SIGCOMM 1995. The time of a turn of the reactor is divided equally
+among those who ask for a share of it, the receivers and all bodies of requests together. Within a share
+each has a piece in turn, and the size of a piece goes by the time it takes, see ccstore.pipeline.piecewise.
+Whoever makes no mistakes goes first. If too much with mistakes waits, whoever has most left is sent away,
+as in P. McKenney, "Stochastic Fairness Queueing", INFOCOM 1990.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sized
-from heapq import heapify, heappop, heappush
-from itertools import count
+from operator import itemgetter
 from typing import Final
 
 from attrs import frozen
@@ -61,22 +58,15 @@ def serve(clock: IReactorTime, end: float, *classes: tuple[Sized, Callable[[], N
 
 
 class Scheduler:
-    """Says who decodes next, and for how long; see the module.
-
-    If too many with a mistake wait, whoever would go last is sent away.
-
-    :ivar served: bytes decoded of those with a mistake.
-    """
+    """Says who decodes next, and for how long; see the module."""
 
     def __init__(self, clock: IReactorTime, limits: TurnLimits | None = None) -> None:
         self._clock = clock
         self._limits = limits or TurnLimits()
         self._end: float | None = None  # of this turn, if anybody has had a part of it
         self._right: deque[Deferred[None]] = deque()
-        self._wrong: list[tuple[int, int, int, Deferred[None]]] = []  # a heap
+        self._wrong: deque[tuple[int, Deferred[None]]] = deque()  # with what is left of each
         self._wrong_size = 0  # bytes of those, and what each of them counts
-        self._number = count()  # among equals, first come, first served
-        self.served = 0
         self._next: IDelayedCall | None = None
         self._asking: set[object] = set()  # for a share of this turn of the reactor
         self._asked = 0  # how many did so in the last
@@ -88,19 +78,17 @@ class Scheduler:
         self._asking.add(who)
         return self._limits.seconds / max(self._asked, 1)
 
-    def turn(self, wrong: int = 0, since: int = 0) -> Deferred[None]:
+    def turn(self, wrong: int = 0) -> Deferred[None]:
         """Fires when there is time for a little work, which may be at once, or fails with :class:`TooMuch`.
 
         :param wrong: bytes that are left if there was a mistake in the last ones, else 0.
-        :param since: what ``served`` was when whoever asks came.
         """
         if self._end is None:
             self._begin()
         elif self._right or (wrong and self._wrong) or self._clock.seconds() >= self._end:
             mine: Deferred[None] = Deferred()
             if wrong:
-                # What came long ago goes before what has less left.
-                heappush(self._wrong, (since + wrong, wrong, next(self._number), mine))
+                self._wrong.append((wrong, mine))
                 self._wrong_size += wrong + self._limits.waiting_each
                 if self._wrong_size > self._limits.waiting_size and len(self._wrong) > 1:
                     self._send_away()
@@ -126,15 +114,13 @@ class Scheduler:
         self._right.popleft().callback(None)
 
     def _next_wrong(self) -> None:
-        self.served += LEAST_PIECE
-        _, wrong, _, mine = heappop(self._wrong)
+        wrong, mine = self._wrong.popleft()
         self._wrong_size -= wrong + self._limits.waiting_each
         mine.callback(None)
 
     def _send_away(self) -> None:
-        last = max(self._wrong)
-        self._wrong.remove(last)
-        heapify(self._wrong)
-        _, wrong, _, theirs = last
+        largest = max(self._wrong, key=itemgetter(0))
+        self._wrong.remove(largest)
+        wrong, theirs = largest
         self._wrong_size -= wrong + self._limits.waiting_each
         theirs.errback(TooMuch())

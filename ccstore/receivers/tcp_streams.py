@@ -328,7 +328,7 @@ class LineStreams:
         """A connection is lost, and all that it has sent is decoded."""
         decoder = stream.pieces.decoder
         if stream.is_complete:
-            self._keep(decoder.finish(self._intake.now()), stream, 0)
+            self._keep(stream.pieces.finish(self._intake.now()), stream, 0)
         else:
             error = decoder.abandon("the connection ended in the middle of this line")
             if error is not None:

@@ -148,14 +148,14 @@ async def _decoded(
     """
     scheduler = intake.scheduler
     pieces = Piecewise(decoder, _PIECES)
-    position, since = 0, scheduler.served
+    position = 0
     while position < len(body):
         if position or len(body) > _PIECES.least:
             wrong = len(body) - position if pieces.is_wrong and may_be_sent_away else 0
             try:
-                await scheduler.turn(wrong, since)
+                await scheduler.turn(wrong)
             except TooMuch:
                 raise later("too many bodies with mistakes wait for their turn") from None
         decoded, position = pieces.feed(body, default_time, position)
         yield decoded, position < len(body)
-    yield decoder.finish(default_time), False
+    yield pieces.finish(default_time), False

@@ -24,12 +24,11 @@ class SchedulerTests(SynchronousTestCase):
         self.clock.passes = TURN
         self.had: list[str] = []
 
-    def ask(self, name: str, wrong: int = 0, since: int = 0) -> None:
-        self.scheduler.turn(wrong, since).addCallback(lambda _: self.had.append(name))
+    def ask(self, name: str, wrong: int = 0) -> None:
+        self.scheduler.turn(wrong).addCallback(lambda _: self.had.append(name))
 
     def insist(self, name: str, wrong: int) -> None:
         """Ask again as long as something is left."""
-        since = self.scheduler.served
 
         def had(_: None, wrong: int) -> None:
             self.had.append(name)
@@ -37,7 +36,7 @@ class SchedulerTests(SynchronousTestCase):
                 again(wrong - LEAST_PIECE)
 
         def again(wrong: int) -> None:
-            self.scheduler.turn(wrong, since).addCallback(had, wrong)
+            self.scheduler.turn(wrong).addCallback(had, wrong)
 
         again(wrong)
 
@@ -80,12 +79,12 @@ class SchedulerTests(SynchronousTestCase):
         self.ask("right")
         self.assertIn("right", self.had)
 
-    def test_of_those_who_make_mistakes_one_is_done_with_before_the_next(self) -> None:
+    def test_those_who_make_mistakes_take_turns(self) -> None:
         for name in "abc":
             self.insist(name, 3 * LEAST_PIECE)
         self.insist("d", LEAST_PIECE)
         self.end()
-        self.assertEqual(self.had, [*"daaabbbccc"])
+        self.assertEqual(self.had, [*"abcdabcabc"])
 
     def test_nobody_waits_for_ever_for_those_who_have_less(self) -> None:
         self.insist("large", 10 * LEAST_PIECE)
@@ -94,7 +93,7 @@ class SchedulerTests(SynchronousTestCase):
             self.clock.turn()
             self.assertLess(len(self.had), 30)
 
-    def test_of_too_many_who_make_mistakes_whoever_would_go_last_is_sent_away(self) -> None:
+    def test_of_too_many_who_make_mistakes_whoever_has_most_left_is_sent_away(self) -> None:
         each = TurnLimits().waiting_each
         self.start(waiting_size=4 * each)
         waiting = {wrong: self.scheduler.turn(wrong) for wrong in (10, 3000, 20)}
