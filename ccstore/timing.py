@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -12,8 +13,13 @@ SECOND: Final = 1_000_000_000
 
 
 def nanoseconds(seconds: float) -> int:
-    """Seconds as nanoseconds."""
+    """Seconds as nanoseconds, cut to a whole number."""
     return int(seconds * SECOND)
+
+
+def seconds(nanoseconds: int) -> int:
+    """Nanoseconds as whole seconds, rounded down."""
+    return nanoseconds // SECOND
 
 
 class Pause:
@@ -40,11 +46,13 @@ class Backoff:
     """How long to wait before each further attempt: twice as long each time, up to a bound.
 
     :param first: seconds, as is ``most``.
+    :param chance: cuts each wait by up to a half, so that many who wait for the same do not come all at once.
     """
 
-    def __init__(self, first: float, most: float) -> None:
+    def __init__(self, first: float, most: float, chance: Random | None = None) -> None:
         self._first = first
         self._most = most
+        self._chance = chance
         self._delay = first
 
     @property
@@ -56,7 +64,7 @@ class Backoff:
         """Seconds to wait now."""
         delay = self._delay
         self._delay = min(2 * delay, self._most)
-        return delay
+        return delay if self._chance is None else delay * self._chance.uniform(0.5, 1.0)
 
     def reset(self) -> None:
         """It worked: the next time begins with the shortest wait."""

@@ -8,15 +8,16 @@ from typing import Final
 
 from attrs import define, field
 
+from ccstore.timing import SECOND, seconds
+
 #: Kinds of line that are remembered for one receiver.
 SIZE: Final = 100
 #: Lines of one reason that are looked at in a second; the books have them all.
 PER_SECOND: Final = 100
 #: Characters of a line that are shown.
 TEXT_LIMIT: Final = 80
-_SECOND: Final = 10**9
 #: Nanoseconds after which a kind of line may have to make room for another.
-_IS_OLD: Final = 60 * _SECOND
+_IS_OLD: Final = 60 * SECOND
 
 # What is, or stands behind, a credential. Others may read this than may read the sender's configuration.
 _SECRETS: Final = re.compile(
@@ -68,9 +69,9 @@ class Sample:
             "host": self.host,
             "name": self.name,
             "count": self.count,
-            "first": self.first // _SECOND,
-            "last": self.last // _SECOND,
-            "time": None if self.stamp is None else self.stamp / _SECOND,
+            "first": seconds(self.first),
+            "last": seconds(self.last),
+            "time": None if self.stamp is None else self.stamp / SECOND,
             "detail": self.detail,
             "text": self.text,
         }
@@ -91,7 +92,7 @@ class Samples:
 
     def wants(self, reason: str, now: int) -> bool:
         """Whether to look at a line, which counts as done; ``now`` in nanoseconds."""
-        second = now // _SECOND
+        second = now // SECOND
         if second != self._second:
             self._second = second
             self._looked_at.clear()

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 from attrs import frozen
 
 from ccstore.query import Matcher, Page, Selection
+from ccstore.timing import SECOND, nanoseconds
 from ccstore.web import WebError, from_json
 
-_SECOND: Final = 10**9
 #: Seconds a time in nanoseconds can hold.
-_MOST: Final = 2**63 // _SECOND - 1
+_MOST: Final = 2**63 // SECOND - 1
 _REQUEST_KEYS: Final = ("cluster", "from", "to", "for-all-nodes", "queries")
 _QUERY_KEYS: Final = ("event", "host", "type", "subtype", "type-ids", "subtype-ids", "kind")
 _LIMIT: Final = (
@@ -49,7 +49,7 @@ class Request:
 
     def _entry(self, page: Page, max_rows: int) -> dict[str, object]:
         entry: dict[str, object] = {
-            "data": ({"Event": row.text, "timestamp": row.time // _SECOND} for row in page.rows),
+            "data": ({"Event": row.text, "timestamp": row.time // SECOND} for row in page.rows),
             "from": self.begin,
             "to": self.end,
         }
@@ -121,8 +121,8 @@ class _Check:
             Selection(
                 clusters=(cluster,),
                 kinds=(kind,),
-                begin=begin * _SECOND,
-                end=(end + 1) * _SECOND,
+                begin=nanoseconds(begin),
+                end=nanoseconds(end + 1),
                 matchers=_equal(
                     {
                         "name": name,

@@ -11,17 +11,16 @@ from ccstore.accounting.figures import Figures
 from ccstore.api.app import Api, ApiResource
 from ccstore.config import ApiConfig
 from ccstore.interfaces import Limits
-from ccstore.network.listening import ServerPort, protection, where
+from ccstore.network.addresses import where
 from ccstore.network.open_files import OpenFiles
-from ccstore.web import LimitedSite, Room
-
-_DRAIN = 5.0
+from ccstore.web import HttpPort, Room
 
 
 class ApiService(Service):
     """Listens for requests to the REST interface.
 
     :param room: for bodies.
+    :ivar port: where it listens.
     """
 
     name = "api"
@@ -32,34 +31,30 @@ class ApiService(Service):
     ) -> None:
         self._config = config
         self._api = api
-        self._site = LimitedSite(
+        self.port = HttpPort(
             ApiResource(api),
+            config,
+            "api",
             intake=api.intake,
             reactor=reactor,
-            max_body=config.max_body,
-            idle_timeout=config.idle_timeout,
-            keep_alive=config.keep_alives_enabled,
-            access_log=config.access_log,
             room=room,
-            limits=config.limits,
+            files=files,
+            for_questions=True,
         )
-        self._port = ServerPort(reactor, self._site, "api", files or OpenFiles(reactor), for_questions=True)
 
     def listen(self) -> str:
         """Open the port, at once, and say where; raises :class:`ListenError`."""
         config = self._config
-        place = self._port.open(config)
-        assert self._port.port is not None
-        self._site.listens_on(self._port.port, config.endpoint)
+        said = f"REST on {self.port.open(config)}"
         self._warn_if_open()
-        said = f"REST on {place}{protection(config.endpoint, config.tls)}"
         if config.enable_swagger_ui:
             said += " with the Swagger UI at /swagger/"
         return f"{said}, {'no token is' if config.jwt_public_key is None else 'tokens are'} required"
 
     def _warn_if_open(self) -> None:
-        assert self._port.port is not None
-        place = where(self._port.port)
+        if self.port.listening is None:
+            return
+        place = where(self.port.listening)
         if self._config.jwt_public_key is None and not place.startswith(("127.", "[::1]", "/")):
             self.log.warn(
                 "the REST interface on {place} is open to everybody who can reach it: set jwt_public_key",
@@ -70,28 +65,22 @@ class ApiService(Service):
         """As :meth:`IReceiver.reconfigure`."""
         was_open, self._config = self._config.jwt_public_key is None, config
         self._api.reconfigure(config)
-        self._site.reconfigure(
-            max_body=config.max_body,
-            idle_timeout=config.idle_timeout,
-            keep_alive=config.keep_alives_enabled,
-            access_log=config.access_log,
-            limits=config.limits,
-        )
-        if not was_open and self._port.port is not None:
+        if not was_open:
             self._warn_if_open()
-        return self._port.stays(config)
+        return self.port.reconfigure(config)
 
     async def leave(self) -> None:
         """As :meth:`IReceiver.leave`."""
-        await self._port.close_former()
+        await self.port.close_former()
 
     def figures(self) -> Figures:
         """As :meth:`IReceiver.figures`."""
-        return self._site.figures() | self._port.figures()
+        return self.port.figures()
 
     async def stop_listening(self) -> None:
-        await self._port.close()
+        """As :meth:`IReceiver.stop_listening`."""
+        await self.port.close()
 
     async def drain(self) -> None:
         """Answer the requests in hand."""
-        await self._site.drain(_DRAIN)
+        await self.port.drain()

@@ -21,6 +21,7 @@ from ccstore.client.times import parse_moment
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
+from ccstore.timing import Backoff, nanoseconds
 
 #: Bad lines that are listed; the others are only counted.
 _LISTED: Final = 20
@@ -105,7 +106,7 @@ class Options(ServerOptions):
         kind = "log" if self["event"] is None else "event"
         tags = {"cluster": self["cluster"], "hostname": self["hostname"] or socket.gethostname(), **self.tags}
         try:
-            moment = int(now * 1e9) if self["time"] is None else parse_moment(self["time"], now) * 10**9
+            moment = nanoseconds(now if self["time"] is None else parse_moment(self["time"], now))
             series = Series(self["name"], tags, "log" if kind == "log" else "event")
             return encode([Message.of(series, {kind: self[kind]}, moment)])
         except ValueError as error:
@@ -153,12 +154,14 @@ class Sender:
 
     async def _send(self, body: Body) -> None:
         tries = 0
+        backoff = Backoff(_RETRY_FIRST, _RETRY_MOST)
         while True:
+            delay = backoff.next()
             try:
                 answer = await self._server.ask("POST", "/api/write/", body.data, self._params)
             except Unreachable as error:
                 # At the very first time, it will hardly be better soon.
-                reason, delay = str(error), min(_RETRY_FIRST * 2**tries, _RETRY_MOST)
+                reason = str(error)
                 is_over = not self._has_answered or tries >= self._retries
             except Vanished as error:
                 self._fail(body, f"{error}; they may be stored or not")

@@ -28,6 +28,7 @@ from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailab
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
 from ccstore.storage.sqlite.export import SqliteSource
+from ccstore.timing import Backoff, nanoseconds
 
 _RETENTION: Final = 86400.0
 #: Seconds between two lines about how far it is.
@@ -155,7 +156,7 @@ class Copy:
         if isinstance(into[0], PostgresConfig):
             _needs_packages()
         backend = make_backend(
-            into[0], into[1], lambda: int(reactor.seconds() * 1e9), f"copy-{uuid4().hex[:8]}", reactor
+            into[0], into[1], lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
         )
         self._backend: IBackend = backend
         self._target = cast(ICopyTarget, backend)
@@ -209,7 +210,7 @@ class Copy:
     async def _write(self, source: str, page: Exported, low: int = 0, high: int | None = None) -> None:
         """Write a page, or a part of it; what the target refuses for itself is left out."""
         high = len(page.ids) if high is None else high
-        delay = _RETRY_FIRST
+        backoff = Backoff(_RETRY_FIRST, _RETRY_MOST)
         part = page.messages[low:high]
         while True:
             try:
@@ -217,8 +218,7 @@ class Copy:
                 return
             except StoreUnavailable as error:
                 self._say(f"cannot write, will try again: {error}")
-                await deferLater(self._reactor, delay)
-                delay = min(2 * delay, _RETRY_MOST)
+                await deferLater(self._reactor, backoff.next())
             except StoreError as error:
                 if high - low > 1:
                     break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import kinds
 from .kinds import Unfit
-from .listening import Ports, read_limits, read_listening
+from .listeners import Ports, read_limits, read_listening
 from .section import Section
 from .values import ApiConfig
 

@@ -14,7 +14,7 @@ from . import kinds
 from .api import read_api
 from .document import Object, read_object, repeated_keys
 from .kinds import Unfit
-from .listening import Ports
+from .listeners import Ports
 from .postgres import read_postgres
 from .receivers import READERS, read_receivers
 from .rules import read_rule_keys

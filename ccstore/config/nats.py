@@ -7,7 +7,7 @@ from pathlib import Path
 from . import kinds, nkeys, pem
 from .document import reason
 from .kinds import Unfit
-from .listening import Ports
+from .listeners import Ports
 from .rules import read_rules
 from .section import Section
 from .users import read_user

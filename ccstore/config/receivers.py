@@ -13,7 +13,7 @@ from ccstore.message import is_cluster
 from . import kinds
 from .document import Object
 from .kinds import Unfit, near
-from .listening import Ports, read_limits, read_listening
+from .listeners import Ports, read_limits, read_listening
 from .nats import read_nats
 from .rules import read_rules
 from .section import Place, Section, Surroundings

@@ -46,6 +46,7 @@ from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.timing import nanoseconds
 from ccstore.web import Room
 
 #: The types of receivers; one that is a special case of another goes before it.
@@ -122,7 +123,7 @@ class _Parts:
         backend = make_backend(
             settings.backend,
             settings.retention_time,
-            lambda: int(reactor.seconds() * 1e9),
+            lambda: nanoseconds(reactor.seconds()),
             self.instance,
             reactor,
             # On a single core there is nothing to gain by it.

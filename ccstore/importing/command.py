@@ -27,6 +27,7 @@ from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.message import is_cluster
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.lock import InUse
+from ccstore.timing import nanoseconds, seconds
 
 #: Exit statuses; Options.statuses has what they mean.
 DONE: Final = 0
@@ -116,7 +117,7 @@ def _missing_time(word: str) -> str | int:
     if word in (_ROW, _FILE):
         return word
     try:
-        return parse_moment(word, time.time()) * 10**9
+        return nanoseconds(parse_moment(word, time.time()))
     except ValueError as error:
         raise UsageError(f"--missing-time: {error}; or {_ROW}, or {_FILE}") from None
 
@@ -295,7 +296,7 @@ def _notes(source: Source, outcome: Outcome, missing_time: str | int) -> Iterato
         yield f"{source.name}: {count} {reason}"
     if books.undated:
         if isinstance(missing_time, int):
-            which = show_moment(missing_time / 10**9)
+            which = show_moment(seconds(missing_time))
         else:
             which = "that of the file" if missing_time == _FILE else "that of the row before"
         yield f"{source.name}: {books.undated} had no time, and were given {which} (see --missing-time)"

@@ -20,6 +20,7 @@ from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
 from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
 from ccstore.storage.sqlite.snapshot import snapshot
+from ccstore.timing import SECOND
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
 #: What a row must have, and what else it may have; the order is that in which columns are read.
@@ -29,7 +30,6 @@ _HEAD: Final = ("name", "hostname", "type", "typeid", "stype", "stypeid", "other
 _ROWS: Final = 8192
 _TEXT: Final = 16 * 1024 * 1024
 _ROWS_FETCHED: Final = 256
-_SECOND: Final = 10**9
 _SERIES_HELD: Final = 65536
 #: What Go writes for a time that was never set: the first second of year 1.
 _ZERO_TIME: Final = -62135596800
@@ -263,9 +263,9 @@ def _time(timestamp: object) -> int | None:
     """Seconds as nanoseconds, if there are that many."""
     if isinstance(timestamp, float) and timestamp == timestamp // 1:
         timestamp = int(timestamp)
-    if not isinstance(timestamp, int) or not -(2**63) <= timestamp * _SECOND < 2**63:
+    if not isinstance(timestamp, int) or not -(2**63) <= timestamp * SECOND < 2**63:
         return None
-    return timestamp * _SECOND
+    return timestamp * SECOND
 
 
 def _text(value: object) -> str:

@@ -12,40 +12,24 @@ from OpenSSL import SSL
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorCore, ITransport
-from twisted.internet.protocol import ServerFactory, connectionDone
+from twisted.internet.interfaces import IListeningPort, IReactorCore
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.ssl import CertificateOptions
-from twisted.logger import Logger
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.config import TlsConfig
 from ccstore.config.endpoints import complaint
 from ccstore.config.kinds import Unfit
-from ccstore.logs import RateLimit, more_like_it
 from ccstore.network.addresses import address_of as address_of
 from ccstore.network.addresses import where as where
-from ccstore.network.greetings import is_http
+from ccstore.network.encrypted import EncryptedFactory, openssl_says
 from ccstore.network.open_files import AdmittingFactory, OpenFiles
 from ccstore.network.proxied import PREFIX, ProxiedFactory
 from ccstore.network.renewal import UNUSABLE, Material, Renewal, material_of, material_of_endpoint
 
-_WARN_EVERY = 10.0
 #: Newcomers that the system keeps waiting at a port.
 _BACKLOG = 1024
-
-#: What OpenSSL says of a handshake that failed, and what it comes from.
-_HANDSHAKES = {
-    "peer did not return a certificate": "it has no certificate, and one is required",
-    "certificate verify failed": "its certificate is not accepted",
-    "http request": "it does not speak TLS",
-    "https proxy request": "it does not speak TLS",
-    "wrong version number": "it does not speak TLS",
-    "packet length too long": "it does not speak TLS",
-    "unsupported protocol": "its version of TLS is too old",
-    "no shared cipher": "it has no cipher in common with us",
-}
 
 
 class ListenError(Exception):
@@ -245,71 +229,8 @@ class _Opener:
         self, port: int, factory: ServerFactory[Any], renewal: Renewal, backlog: int, interface: str
     ) -> IListeningPort:
         """As :meth:`listenSSL`, with what is looked after."""
-        tls = _TlsFactory(renewal, factory, self._reactor, self._what)
+        tls = EncryptedFactory(renewal, factory, self._reactor, self._what)
         return self.listenTCP(port, cast(Any, tls), backlog=backlog, interface=interface)
-
-
-#: For who speaks HTTP where TLS has to come first.
-_NOT_TLS = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n"
-    b"Connection: close\r\n\r\nthis port speaks TLS: use https://\n"
-)
-
-
-class _TlsConnection(BufferingTLSTransport):
-    """A connection that tells if there was no talking TLS with the other side."""
-
-    def dataReceived(self, bytes: bytes) -> None:
-        if not self._handshakeDone and is_http(bytes):
-            # Below TLS; what OpenSSL says of it, and the end, are as for any other that speaks none.
-            cast(ITransport, self.transport).write(_NOT_TLS)
-        super().dataReceived(bytes)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # The first is what OpenSSL said, and what the protocol above is told.
-        cause: Failure = getattr(self, "_reason", None) or reason
-        if cause.check(SSL.Error):
-            cast(_TlsFactory, self.factory).failed(cast(SSL.Error, cause.value), address_of(self.getPeer()))
-        super().connectionLost(reason)
-
-
-class _TlsFactory(TLSMemoryBIOFactory):
-    """Makes connections with TLS.
-
-    :ivar renewal: what it uses for that.
-    :ivar failures: how many of them came to nothing, or ended by an error of TLS.
-    """
-
-    log = Logger()
-    protocol = _TlsConnection
-
-    def __init__(self, renewal: Renewal, factory: ServerFactory[Any], clock: Any, what: str) -> None:
-        super().__init__(renewal, False, factory, clock)
-        self.renewal = renewal
-        self.failures = 0
-        self._what = what
-        self._warnings = RateLimit(clock, _WARN_EVERY)
-
-    def startFactory(self) -> None:
-        self.renewal.start()
-
-    def stopFactory(self) -> None:
-        self.renewal.stop()
-
-    def failed(self, error: SSL.Error, sender: str) -> None:
-        """Count a connection without TLS, and say so now and then."""
-        self.failures += 1
-        said = openssl_says(error)
-        suppressed = self._warnings.check((said, sender.rsplit(":", 1)[0]))
-        if suppressed is not None:
-            meaning = _HANDSHAKES.get(said)
-            self.log.warn(
-                "{what}: {sender}: no connection with TLS: {reason}{more}",
-                what=self._what,
-                sender=sender,
-                reason=said if meaning is None else f"{meaning} ({said})",
-                more=more_like_it(suppressed),
-            )
 
 
 def protection(endpoint: str | None, tls: TlsConfig | None) -> str:
@@ -345,7 +266,7 @@ def _refusals(port: IListeningPort | None) -> Counter[str]:
             counts["refused_no_files"] = layer.refused
         elif isinstance(layer, ProxiedFactory):
             counts["no_proxy_header"] = layer.failures
-        elif isinstance(layer, _TlsFactory):
+        elif isinstance(layer, EncryptedFactory):
             counts["tls_failures"] = layer.failures
     return counts
 
@@ -442,7 +363,7 @@ class ServerPort:
 
     @property
     def _renewal(self) -> Renewal | None:
-        layers = [layer for layer in _layers(self.port) if isinstance(layer, _TlsFactory)]
+        layers = [layer for layer in _layers(self.port) if isinstance(layer, EncryptedFactory)]
         return layers[0].renewal if layers else None
 
     def figures(self) -> Figures:
@@ -481,14 +402,6 @@ def _kind_of(place: Place) -> tuple[object, ...]:
     if place.endpoint is not None:
         return (place.endpoint,)
     return place.address, place.port, place.tls is not None
-
-
-def openssl_says(error: SSL.Error) -> str:
-    """The reason that OpenSSL gives, in its words."""
-    queue = error.args[0] if error.args else None
-    if isinstance(queue, list) and queue:
-        return str(queue[-1][-1])
-    return " ".join(str(error).split()) or "it gives no reason"
 
 
 def _now(listening: Deferred[IListeningPort]) -> IListeningPort:

@@ -137,6 +137,11 @@ class Renewal:
         self._read = read
         self.look()
 
+    def current(self) -> Any:
+        """The options for Twisted, by what the files have now."""
+        self.look()
+        return self.material.options
+
     def look(self) -> None:
         """Use what the files have, if that is new and good."""
         try:

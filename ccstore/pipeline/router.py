@@ -16,13 +16,14 @@ from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
 from ccstore.message import STORED_KINDS, Batch, Message, Series, is_cluster
+from ccstore.timing import SECOND, nanoseconds, seconds
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
 BAD_CLUSTER = "the cluster's name is empty, longer than 255 characters or not printable"
 _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
 #: Nanoseconds by which the time of a message may be ahead without being doubtful.
-_AHEAD = 300 * 10**9
+_AHEAD = 300 * SECOND
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
 
@@ -57,7 +58,7 @@ class Router:
 
     def reconfigure(self, *, retention: float, store_logs: bool, store_heartbeats: bool) -> None:
         """Go on with other settings."""
-        self._retention = int(retention * 1e9)
+        self._retention = nanoseconds(retention)
         self._retention_shown = show_duration(retention)
         self._store_logs = store_logs
         self._store_heartbeats = store_heartbeats
@@ -66,7 +67,7 @@ class Router:
         """See :meth:`IMessageSink.accept`."""
         account = origin.account
         account.accept(len(messages))
-        now = int(self._clock.seconds() * 1e9)
+        now = int(self._clock.seconds() * SECOND)  # for each batch: without a call
         cutoff = now - self._retention
         kept = messages
         facts = messages.facts
@@ -88,7 +89,7 @@ class Router:
 
     def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
         """See :meth:`IMessageSink.announce`."""
-        cutoff = int(self._clock.seconds() * 1e9) - self._retention
+        cutoff = int(self._clock.seconds() * SECOND) - self._retention
         if all(self._keeps_all(part, cutoff) for part in parts):
             self._store.announce(parts)
 
@@ -170,7 +171,7 @@ class Router:
     ) -> Sequence[Refusal]:
         account = origin.account
         account.store(kept - len(refused))
-        now = int(self._clock.seconds() * 1e9) if refused else 0
+        now = nanoseconds(self._clock.seconds()) if refused else 0
         for refusal in refused:
             account.refuse("refused_by_store")
             place = places[refusal.index]
@@ -241,8 +242,8 @@ class Router:
             name=message.name[:100],
             host=host[:100],
             sender=origin.sender_of(index),
-            age=show_duration((now - message.time) // 10**9),
+            age=show_duration(seconds(now - message.time)),
             retention=self._retention_shown,
-            time=message.time // 10**9,
+            time=seconds(message.time),
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )

@@ -24,6 +24,7 @@ from ccstore.processing.operations import (
     whole,
     wrapped,
 )
+from ccstore.timing import SECOND
 
 #: Characters of a number in a string.
 _MAX_DIGITS: Final = 400
@@ -358,7 +359,7 @@ def duration(value: Any) -> Span:
     text = _string("duration", value)
     sign = -1 if text.startswith("-") else 1
     try:
-        return Span(sign * round(parse_duration(text.removeprefix("-")) * 1e9))
+        return Span(sign * round(parse_duration(text.removeprefix("-")) * SECOND))
     except ValueError:
         raise Failed(f"duration: {text[:40]!r} is none") from None
 

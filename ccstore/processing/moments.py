@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ccstore.timing import SECOND
+
 
 @frozen(order=True)
 class Span:
@@ -48,7 +50,7 @@ def _whole(unit: int) -> Callable[[Any], int]:
 
 #: What times and durations can be asked, by the names that Go has, and what it is asked with.
 METHODS: Final[Mapping[str, tuple[type, Callable[..., Any], tuple[type, ...]]]] = {
-    "Unix": (Moment, _whole(10**9), ()),
+    "Unix": (Moment, _whole(SECOND), ()),
     "UnixMilli": (Moment, _whole(10**6), ()),
     "UnixMicro": (Moment, _whole(10**3), ()),
     "UnixNano": (Moment, _whole(1), ()),
@@ -57,9 +59,9 @@ METHODS: Final[Mapping[str, tuple[type, Callable[..., Any], tuple[type, ...]]]] 
     "Equal": (Moment, lambda one, other: one == other, (Moment,)),
     "Sub": (Moment, subtract, (Moment,)),
     "Add": (Moment, add, (Span,)),
-    "Hours": (Span, _divided(3600 * 10**9), ()),
-    "Minutes": (Span, _divided(60 * 10**9), ()),
-    "Seconds": (Span, _divided(10**9), ()),
+    "Hours": (Span, _divided(3600 * SECOND), ()),
+    "Minutes": (Span, _divided(60 * SECOND), ()),
+    "Seconds": (Span, _divided(SECOND), ()),
     "Milliseconds": (Span, _whole(10**6), ()),
     "Microseconds": (Span, _whole(10**3), ()),
     "Nanoseconds": (Span, _whole(1), ()),

@@ -10,6 +10,7 @@ from attrs import frozen
 from ccstore.processing.moments import Moment
 from ccstore.processing.operations import NO_TEXT, Failed, kind_of, look_up
 from ccstore.processing.subject import Subject
+from ccstore.timing import SECOND
 
 Run = Callable[[Subject], Any]
 
@@ -47,7 +48,7 @@ def message_type(subject: Subject) -> str:
 _TAGS: Final = Known(lambda subject: subject.tags, "a map")
 _FIELDS: Final = Known(lambda subject: subject.fields, "a map", is_of_series=False)
 _TYPE: Final = Known(message_type, "a string")
-_TIME: Final = Known(lambda subject: subject.time // 10**9, "a number", is_of_series=False)
+_TIME: Final = Known(lambda subject: subject.time // SECOND, "a number", is_of_series=False)
 
 #: Written without a hyphen here, as conditions are read.
 NAMES: Final[Mapping[str, Known]] = {
@@ -179,4 +180,4 @@ METHODS_NOT_YET: Final = (
     *("AddTag", "RemoveTag", "AddMeta", "RemoveMeta", "AddField", "RemoveField"),
 )
 #: The function that tells the time.
-NOW: Final = Known(lambda subject: Moment(int(subject.clock() * 1e9)), "a time", is_of_series=False)
+NOW: Final = Known(lambda subject: Moment(int(subject.clock() * SECOND)), "a time", is_of_series=False)

@@ -18,6 +18,7 @@ from ccstore.message import Batch, FieldValue, Message, Series
 from ccstore.pipeline.subset import pass_on
 from ccstore.processing.rules import ConditionalRule, Rule, RuleFailed
 from ccstore.processing.subject import Subject
+from ccstore.timing import nanoseconds
 
 _WARN_EVERY: Final = 10.0
 #: Series, and branches of them, of which it is known what the rules make of them.
@@ -154,7 +155,7 @@ class RuleSink:
                 places.append(place)
             elif isinstance(result, _Fail):
                 origin.account.drop("rule_failed")
-                now = int(self._clock.seconds() * 1e9)
+                now = nanoseconds(self._clock.seconds())
                 origin.sample("dropped", "rule_failed", messages[place], place, now, result.text)
                 self._warn(result, origin, place)
             else:

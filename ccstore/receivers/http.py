@@ -21,14 +21,13 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures
 from ccstore.config import HttpReceiverConfig
 from ccstore.interfaces import IReceiver, Limits
-from ccstore.network.listening import ServerPort, address_of, protection
+from ccstore.network.addresses import address_of
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
 from ccstore.receivers.influx import Handler, Influx, Said, failure_of
-from ccstore.web import LimitedSite, Room, WebError, answer, argument, body_of, internal_error
+from ccstore.web import HttpPort, Room, WebError, answer, argument, body_of, internal_error
 from ccstore.web.write import write_body
 
-_DRAIN = 5.0
 #: For whoever opens the port in a browser.
 BY_POST = (
     "lines are sent by POST: this port of ccstore takes line protocol, and what answers questions is its "
@@ -160,6 +159,7 @@ class HttpReceiver(Service):
     """See the module.
 
     :param room: for bodies.
+    :ivar port: where it listens.
     """
 
     log = Logger()
@@ -177,53 +177,40 @@ class HttpReceiver(Service):
         self.intake = intake
         self.account = intake.account
         self._config = config
-        self._site = LimitedSite(
+        self.port = HttpPort(
             _WriteResource(config, intake),
+            config,
+            f"receiver {config.name!r}",
             intake=intake,
             reactor=reactor,
-            max_body=config.max_body,
-            idle_timeout=config.idle_timeout,
-            keep_alive=config.keep_alives_enabled,
-            access_log=config.access_log,
             room=room,
-            limits=config.limits,
+            files=files,
         )
-        self._port = ServerPort(reactor, self._site, f"receiver {config.name!r}", files or OpenFiles(reactor))
 
     def listen(self) -> str:
         """See :meth:`IReceiver.listen`."""
         config = self._config
-        place = f"{self._port.open(config)}{config.path}{protection(config.endpoint, config.tls)}"
-        assert self._port.port is not None
-        self._site.listens_on(self._port.port, config.endpoint)
+        place = self.port.open(config, config.path)
         credentials = "" if config.username is None else ", user name and password are required"
         return f"{self.what} over HTTP on {place}{credentials}"
 
     def reconfigure(self, config: HttpReceiverConfig, limits: Limits) -> bool:
         """See :meth:`IReceiver.reconfigure`: whoever waits for an answer has no limits of this kind."""
         self._config = config
-        self._site.resource = _WriteResource(config, self.intake)
-        self._site.reconfigure(
-            max_body=config.max_body,
-            idle_timeout=config.idle_timeout,
-            keep_alive=config.keep_alives_enabled,
-            access_log=config.access_log,
-            limits=config.limits,
-        )
-        return self._port.stays(config)
+        return self.port.reconfigure(config, _WriteResource(config, self.intake))
 
     async def leave(self) -> None:
         """See :meth:`IReceiver.leave`."""
-        await self._port.close_former()
+        await self.port.close_former()
 
     async def stop_listening(self) -> None:
         """See :meth:`IReceiver.stop_listening`."""
-        await self._port.close()
+        await self.port.close()
 
     async def drain(self) -> None:
         """See :meth:`IReceiver.drain`."""
-        await self._site.drain(_DRAIN)
+        await self.port.drain()
 
     def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
-        return self._site.figures() | self._port.figures()
+        return self.port.figures()

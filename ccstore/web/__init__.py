@@ -1,8 +1,10 @@
 """What the HTTP servers of the daemon share.
 
-Where what is: `site` has what belongs to a port, `channel` what belongs to a connection, `connections` how
+Where what is: `site` has what belongs to a port, `port` puts it where it listens, `refusals`
+has what it refuses, `channel` what belongs to a connection, `patience` how
+long it is waited for, `eviction` how
 many there may be; `request` has what belongs to a request, `target` and `callers` are about its head, `room`
-and `packing` about its body; `answers` has JSON and errors, `streaming` what is too large to be answered at
+and `unpacking` about its body; `answers` has JSON and errors, `streaming` what is too large to be answered at
 once, `accesslog` the lines of the access log.
 """
 
@@ -10,20 +12,23 @@ from __future__ import annotations
 
 from .accesslog import without_secrets
 from .answers import JSON, WebError, answer, error_body, from_json, internal_error, later, to_json
-from .channel import Patience
-from .packing import unpack
+from .patience import Patience
+from .port import HttpPort
 from .request import LimitedRequest, argument, body_of, header
 from .room import Room
-from .site import LimitedSite
+from .site import LimitedSite, SiteSettings
 from .streaming import Outgoing, bytes_pieces, json_pieces, stream, text_pieces
+from .unpacking import unpack
 
 __all__ = [
     "JSON",
+    "HttpPort",
     "LimitedRequest",
     "LimitedSite",
     "Outgoing",
     "Patience",
     "Room",
+    "SiteSettings",
     "WebError",
     "answer",
     "argument",

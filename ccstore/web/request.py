@@ -12,8 +12,8 @@ from twisted.web.server import Request
 
 from .answers import WebError, later
 from .callers import check_caller
-from .packing import unpack
 from .target import Target, read_target
+from .unpacking import unpack
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -44,7 +44,7 @@ class LimitedRequest(Request):
         channel = cast("Channel", self.channel)
         site = self._limited_site = channel.site
         self.setHeader(b"x-content-type-options", b"nosniff")
-        if not site.keep_alive:
+        if not site.settings.keep_alive:
             channel.persistent = False
             self.setHeader(b"connection", b"close")
         # In memory, whatever its size: it is limited, and a temporary file is slow.
@@ -52,13 +52,13 @@ class LimitedRequest(Request):
         try:
             self._check(channel._command)
         except WebError as error:
-            site.refused(error, self)
+            site.refusals.request(error, self)
             self._refuse(error)
             return
         # Twisted would read a body that is called a form, as curl calls any, and take words of it for query
         # parameters. Here a body is lines or JSON, whatever it is called.
         self.requestHeaders.removeHeader(b"content-type")
-        if length is not None and length > site.max_body:
+        if length is not None and length > site.settings.max_body:
             self._refuse_as_too_large()
         if length is None or length > READ:
             channel.set_read(READ_OF_BODY)
@@ -69,7 +69,9 @@ class LimitedRequest(Request):
         self._target = read_target(method, cast("Channel", self.channel)._path)
         authority = self._target.authority
         site = self._limited_site
-        check_caller(method, headers, authority, is_local=site.is_local, allowed=site.allowed_hosts)
+        check_caller(
+            method, headers, authority, is_local=site.is_local, allowed=site.settings.limits.allowed_hosts
+        )
         if authority is not None:
             headers.setRawHeaders(b"host", [authority])
 
@@ -82,7 +84,7 @@ class LimitedRequest(Request):
         if self.is_refused:
             return
         self.taken += len(data)
-        if self.taken > self._limited_site.max_body:
+        if self.taken > self._limited_site.settings.max_body:
             self._refuse_as_too_large()
         elif self._limited_site.room.take(self, len(data)):
             cast(BytesIO, self.content).write(data)
@@ -95,7 +97,8 @@ class LimitedRequest(Request):
         self._is_counted = True
         self.is_arriving = False
         cast("Channel", self.channel).set_read(READ)
-        self._limited_site.has_arrived(self)
+        self._limited_site.room.has_arrived(self)
+        self._limited_site.in_hand.begin()
         super().process()
 
     def finish(self) -> None:
@@ -109,7 +112,7 @@ class LimitedRequest(Request):
     def _over(self) -> None:
         if self._is_counted:
             self._is_counted = False
-            self._limited_site.request_is_over()
+            self._limited_site.in_hand.end()
         if self.held and not self._is_used:
             self._free()
 
@@ -121,7 +124,7 @@ class LimitedRequest(Request):
             packed = cast(BytesIO, self.content).getvalue()
             if not packed and self.method not in _NO_BODY and not self._has_length():
                 error = WebError(411, "a body needs a Content-Length, or Transfer-Encoding: chunked")
-                self._limited_site.refused(error, self)
+                self._limited_site.refusals.request(error, self)
                 # Whatever it sends besides would be read as its next request.
                 cast("Channel", self.channel).end_after_answer()
                 self.setHeader(b"connection", b"close")
@@ -145,12 +148,14 @@ class LimitedRequest(Request):
         self._limited_site.room.free(self)
 
     def _refuse_as_too_large(self) -> None:
-        self._limited_site.refused_bodies += 1
-        self._refuse(WebError(413, f"the body is larger than {self._limited_site.max_body} bytes (max_body)"))
+        self._limited_site.refusals.body()
+        self._refuse(
+            WebError(413, f"the body is larger than {self._limited_site.settings.max_body} bytes (max_body)")
+        )
 
     def refuse_for_now(self) -> None:
         """Refuse a body that is still arriving: those of all requests need too much memory."""
-        self._limited_site.refused_bodies += 1
+        self._limited_site.refusals.body()
         self._refuse(later(_NO_ROOM))
 
     def _refuse(self, error: WebError) -> None:

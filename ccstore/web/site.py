@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+from attrs import Factory, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol as ConnectionProtocol
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
-from ccstore.accounting.figures import Figures, counter, gauge
+from ccstore.accounting.figures import Figures, gauge
 from ccstore.config import HttpLimits
-from ccstore.network.addresses import address_of
 from ccstore.pipeline.intake import Intake
 
 from .accesslog import access_line
-from .answers import WebError
 from .callers import is_for_this_machine
-from .channel import Channel, Patience
-from .connections import Connections
+from .channel import Channel
+from .eviction import Connections
+from .patience import Patience
+from .refusals import Refusals
 from .request import LimitedRequest
 from .room import Room
 
 
-class _Refused(Protocol):
+class SiteConfig(Protocol):
+    """What a configuration says of a site; see :class:`ccstore.config.ApiConfig`."""
+
+    @property
+    def max_body(self) -> int: ...
+    @property
+    def idle_timeout(self) -> float: ...
+    @property
+    def keep_alives_enabled(self) -> bool: ...
+    @property
+    def access_log(self) -> bool: ...
+    @property
+    def limits(self) -> HttpLimits: ...
+
+
+@frozen(kw_only=True)
+class SiteSettings:
+    """What may be changed while a site runs.
+
+    :ivar max_body: bytes of a body as sent.
+    :ivar idle_timeout: seconds after which a quiet connection is closed, 0 for never.
+    """
+
+    max_body: int
+    idle_timeout: float
+    keep_alive: bool = True
+    access_log: bool = False
+    limits: HttpLimits = Factory(HttpLimits)
+
+    @classmethod
+    def of(cls, config: SiteConfig) -> SiteSettings:
+        """Those of a configuration."""
+        return cls(
+            max_body=config.max_body,
+            idle_timeout=config.idle_timeout,
+            keep_alive=config.keep_alives_enabled,
+            access_log=config.access_log,
+            limits=config.limits,
+        )
+
+
+class _Refused(ConnectionProtocol):
     """A connection beyond the limit."""
 
     def connectionMade(self) -> None:
@@ -33,14 +75,43 @@ class _Refused(Protocol):
         self.transport.loseConnection()
 
 
+class InHand:
+    """The requests that are being answered."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._over: Deferred[None] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def begin(self) -> None:
+        """The whole of a request is there."""
+        self._count += 1
+
+    def end(self) -> None:
+        """A request is answered, or nobody waits for that any more."""
+        self._count -= 1
+        if not self._count and self._over is not None:
+            over, self._over = self._over, None
+            over.callback(None)
+
+    async def wait(self, seconds: float, clock: IReactorTime) -> None:
+        """Wait until all are answered, at most for a while."""
+        if self._count:
+            self._over = Deferred()
+            self._over.addTimeout(seconds, clock, onTimeoutCancel=lambda result, timeout: None)
+            await self._over
+        self._over = None
+
+
 class LimitedSite(Site):
     """A site that limits bodies, connections and time, and can be asked to end when the requests in hand are
     answered.
 
-    :param intake: of the lines that come in here: it keeps samples of who is refused, and says so in the log.
-    :param max_body: bytes of a body as sent.
-    :param idle_timeout: seconds after which a quiet connection is closed, 0 for never.
-    :param room: shared with other sites.
+    :param intake: of the lines that come in here, see :class:`Refusals`.
+    :param room: for bodies, shared with other sites.
+    :ivar is_local: it listens for this machine only.
     """
 
     _requests = Logger()
@@ -51,15 +122,11 @@ class LimitedSite(Site):
     def __init__(
         self,
         resource: IResource,
+        settings: SiteSettings,
         *,
         intake: Intake,
         reactor: IReactorTime,
-        max_body: int,
-        idle_timeout: float,
-        keep_alive: bool,
-        access_log: bool,
         room: Room,
-        limits: HttpLimits,
         patience: Patience | None = None,
     ) -> None:
         super().__init__(resource, reactor=reactor)
@@ -67,33 +134,19 @@ class LimitedSite(Site):
         self.room = room
         self.patience = patience or Patience()
         self.is_local = False
+        limits = settings.limits
         self.connections = Connections(reactor, limits.max_connections, limits.max_connections_per_address)
-        self.in_flight = 0
-        self.refused_bodies = 0
-        self._refused_connections = 0
-        self._cut_connections = 0
-        self._bad_requests = 0
-        self._foreign_requests = 0
-        self._intake = intake
-        self._over: Deferred[None] | None = None
-        self.reconfigure(
-            max_body=max_body,
-            idle_timeout=idle_timeout,
-            keep_alive=keep_alive,
-            access_log=access_log,
-            limits=limits,
-        )
+        self.in_hand = InHand()
+        self.refusals = Refusals(intake)
+        self._name = intake.account.name
+        self.reconfigure(settings)
 
-    def reconfigure(
-        self, *, max_body: int, idle_timeout: float, keep_alive: bool, access_log: bool, limits: HttpLimits
-    ) -> None:
-        """Go on with other limits; connections that there are keep their ``idle_timeout``."""
-        self.max_body = max_body
-        self.timeOut = idle_timeout or None
-        self.keep_alive = keep_alive
-        self.allowed_hosts = limits.allowed_hosts
+    def reconfigure(self, settings: SiteSettings) -> None:
+        """Go on with other settings; connections that there are keep their ``idle_timeout``."""
+        self.settings = settings
+        self.timeOut = settings.idle_timeout or None
+        limits = settings.limits
         self.connections.set_limits(limits.max_connections, limits.max_connections_per_address)
-        self._access_log = access_log
 
     def listens_on(self, port: IListeningPort, endpoint: str | None) -> None:
         """The port is open.
@@ -108,88 +161,25 @@ class LimitedSite(Site):
         refusal = self.connections.refusal(str(getattr(addr, "host", "")))
         if refusal is None:
             return super().buildProtocol(addr)
-        self._refused_connections += 1
-        self._tell("refused_connections", address_of(addr), f"refused a connection, {refusal}", refusal)
+        self.refusals.connection(addr, refusal)
         return _Refused()
 
     def log(self, request: Any) -> None:
         """Tell of a request that was answered."""
-        if self._access_log:
+        if self.settings.access_log:
             # Without the time, which the line has anyway.
             line = access_line("", request).replace(" - -  ", " ", 1)
-            self._requests.info("{name}: {line}", name=self._intake.account.name, line=line)
-
-    # -- what is refused
-
-    def bad_request(self, sender: str, text: str) -> None:
-        """What a connection brought is no request."""
-        self._bad_requests += 1
-        self._tell("bad_requests", sender, f"refused what it sent: {text}", text)
-
-    def refused(self, error: WebError, request: LimitedRequest) -> None:
-        """The head of a request says that it is not to be answered."""
-        sender = address_of(request.getClientAddress())
-        if error.status in (403, 421):
-            self._foreign_requests += 1
-            self._tell("foreign_requests", sender, f"refused a request: {error.text}", error.text)
-        else:
-            self.bad_request(sender, error.text)
-
-    def cut(self, sender: str, text: str) -> None:
-        """A client takes too long."""
-        self._cut_connections += 1
-        self._tell("cut_connections", sender, f"closed the connection: {text}", text)
-
-    def _tell(self, reason: str, sender: str, text: str, detail: str) -> None:
-        """Say so in the log now and then, and to the doctor.
-
-        :param detail: one of a few, as far as it is not in quotes.
-        """
-        # But for what is quoted, which others choose.
-        self._intake.warn(f"{reason}: {detail.partition(chr(39))[0]}", sender, text)
-        samples, now = self._intake.account.samples, self._intake.now()
-        if samples.wants(reason, now):
-            samples.add("refused", reason, sender.rpartition(":")[0] or sender, now, detail=detail)
+            self._requests.info("{name}: {line}", name=self._name, line=line)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
-        return Figures(
+        return self.refusals.figures() | Figures(
             connections=gauge(len(self.connections), "Connections that are open."),
-            refused_connections=counter(
-                self._refused_connections, "Connections that were refused, since there were too many already."
-            ),
-            cut_connections=counter(
-                self._cut_connections, "Connections that were closed, since the client took too long."
-            ),
-            requests_in_flight=gauge(self.in_flight, "Requests that are being answered."),
-            refused_bodies=counter(
-                self.refused_bodies, "Requests whose body was refused before all of it had come."
-            ),
-            bad_requests=counter(self._bad_requests, "What came and was no request that can be read."),
-            foreign_requests=counter(
-                self._foreign_requests, "Requests of pages of other origins, or for another host."
-            ),
+            requests_in_flight=gauge(len(self.in_hand), "Requests that are being answered."),
         )
-
-    # -- requests in hand
-
-    def has_arrived(self, request: LimitedRequest) -> None:
-        """The whole of a request is there."""
-        self.room.has_arrived(request)
-        self.in_flight += 1
-
-    def request_is_over(self) -> None:
-        self.in_flight -= 1
-        if not self.in_flight and self._over is not None:
-            over, self._over = self._over, None
-            over.callback(None)
 
     async def drain(self, seconds: float) -> None:
         """Wait until the requests in hand are answered, at most for a while, and close all connections."""
-        if self.in_flight:
-            self._over = Deferred()
-            self._over.addTimeout(seconds, self.reactor, onTimeoutCancel=lambda result, timeout: None)
-            await self._over
-        self._over = None
+        await self.in_hand.wait(seconds, self.reactor)
         for channel in self.connections.all():
             channel.loseConnection()

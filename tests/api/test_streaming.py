@@ -20,12 +20,21 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
-from ccstore.config import HttpLimits
 from ccstore.interfaces import QueryTimeout
 from ccstore.pipeline.scheduler import Scheduler
 from ccstore.query import Page, Row
 from ccstore.storage.sqlite.asking import Asking
-from ccstore.web import LimitedSite, Outgoing, Room, WebError, bytes_pieces, json_pieces, stream, to_json
+from ccstore.web import (
+    LimitedSite,
+    Outgoing,
+    Room,
+    SiteSettings,
+    WebError,
+    bytes_pieces,
+    json_pieces,
+    stream,
+    to_json,
+)
 from ccstore.web.streaming import PIECE
 from tests.support.api_case import ApiTestCase
 from tests.support.configuration import receiver_config
@@ -177,14 +186,10 @@ class StreamTests(SynchronousTestCase):
         self.resource = _Streamed(pieces or self.sync, lambda: self.turn())
         site = LimitedSite(
             self.resource,
+            SiteSettings(max_body=1000, idle_timeout=120),
             intake=intake_for(config, "http", FakeSink(), self.clock),
             reactor=self.clock,
-            max_body=1000,
-            idle_timeout=120,
-            keep_alive=True,
-            access_log=False,
             room=Room(),
-            limits=HttpLimits(),
         )
         self.clock.listenTCP(80, site)
         self.channel, wire = self.clock.connect()
@@ -301,7 +306,7 @@ class RestTests(ApiTestCase):
             self.assertEqual((await self.ask("GET", "/health")).status, 200)
         ((channel,),) = [
             [one for one in site.connections.all() if one._handlingRequest]
-            for site in [self.service.getServiceNamed("api")._site]
+            for site in [self.service.getServiceNamed("api").port.site]
         ]
         self.assertLess(len(channel.transport.dataBuffer), 1 << 20)
         client.transport.resumeProducing()
@@ -312,7 +317,7 @@ class RestTests(ApiTestCase):
 
     async def test_too_many_large_answers_that_nobody_takes(self) -> None:
         self.start()
-        api = self.service.getServiceNamed("api")._site.resource._app._instance
+        api = self.service.getServiceNamed("api").port.site.resource._app._instance
         self.patch(api, "_outgoing", Outgoing(3 * PIECE))
         storage = self.service.getServiceNamed("storage")
         rows = [Row(0, "event", number, 0, "x" * PIECE, None) for number in range(2000)]

@@ -14,9 +14,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
-from ccstore.config import HttpLimits
-from ccstore.web import LimitedSite, Patience, Room
-from ccstore.web.connections import Connections, Waiting
+from ccstore.web import LimitedSite, Patience, Room, SiteSettings
+from ccstore.web.eviction import Connections, Waiting
 from tests.support.configuration import receiver_config
 from tests.support.connections import Client
 from tests.support.http_case import LINES, RequestTestCase, head
@@ -156,7 +155,7 @@ class _Fake:
         self.has_made_room = True
 
     def loseConnection(self) -> None:
-        """See :class:`ccstore.web.connections.Connection`."""
+        """See :class:`ccstore.web.eviction.Connection`."""
 
 
 class ConnectionsTests(SynchronousTestCase):
@@ -217,14 +216,10 @@ class AnswerTests(TestCase):
         intake = intake_for(config, "http", FakeSink(), reactor)
         site = LimitedSite(
             Large(),
+            SiteSettings(max_body=1000, idle_timeout=0.3),
             intake=intake,
             reactor=reactor,  # type: ignore[arg-type]
-            max_body=1000,
-            idle_timeout=0.3,
-            keep_alive=True,
-            access_log=False,
             room=Room(),
-            limits=HttpLimits(),
             patience=patience,
         )
         port: Any = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]

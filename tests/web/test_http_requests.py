@@ -381,9 +381,9 @@ class CallerTests(RequestTestCase):
 
     def test_behind_a_load_balancer_that_says_whose_a_connection_is_every_host_is_good(self) -> None:
         self.start(endpoint="haproxy:tcp:8080:interface=127.0.0.1")
-        self.assertFalse(self.receiver._site.is_local)
+        self.assertFalse(self.receiver.port.site.is_local)
         self.start(endpoint="tcp:8080:interface=127.0.0.1")
-        self.assertTrue(self.receiver._site.is_local)
+        self.assertTrue(self.receiver.port.site.is_local)
 
     def test_a_host_that_is_none(self) -> None:
         for host in ("a..b", "a b", "a/b", "x\r\nHost: y", "\xff"):
@@ -429,8 +429,8 @@ class AccessLogTests(RequestTestCase):
     def test_a_line_has_no_credentials_from_wherever(self) -> None:
         self.start(access_log=True)
         with capturedLogs() as logs:
-            self.receiver._site.startFactory()
-            self.addCleanup(self.receiver._site.stopFactory)
+            self.receiver.port.site.startFactory()
+            self.addCleanup(self.receiver.port.site.stopFactory)
             self.raw(
                 head("GET", "http://a:SECRET@h/ping?jwt=SECRET", referer="http://b:SECRET@h/?p=SECRET&x=1")
             )

@@ -35,15 +35,16 @@ from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
 from ccstore.storage.reading.dialect import Question
+from ccstore.timing import SECOND, nanoseconds
 
 _T = TypeVar("_T")
 
 _READERS: Final = 3
 _WRITERS: Final = 2
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
-_LEAST_NOTED: Final = 3600 * 1_000_000_000
+_LEAST_NOTED: Final = 3600 * SECOND
 #: Nanoseconds between two looks at how large it is.
-_FIGURES_EVERY: Final = 30 * 1_000_000_000
+_FIGURES_EVERY: Final = 30 * SECOND
 #: Nanoseconds above which a retention time is as good as for ever, and three of which can still be added up.
 _LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
 #: Seconds in a second that are spent on deleting expired events one by one.
@@ -357,7 +358,7 @@ class PostgresBackend:
 
 def _nanoseconds(retention: float) -> int:
     """A retention time as a number that the database takes."""
-    return min(int(retention * 1e9), _LONGEST)
+    return min(nanoseconds(retention), _LONGEST)
 
 
 def _noted(retention: int) -> int:

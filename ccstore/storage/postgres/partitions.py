@@ -10,14 +10,14 @@ from psycopg2.errors import UndefinedTable
 
 from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.database import LOCK
+from ccstore.timing import SECOND
 
-_SECOND: Final = 1_000_000_000
 #: An event partition spans this part of the retention time, so it goes soon after it may, within limits.
 _SPANS_IN_RETENTION: Final = 16
-_SPAN_LEAST, _SPAN_MOST = 10 * _SECOND, 7 * 86400 * _SECOND
+_SPAN_LEAST, _SPAN_MOST = 10 * SECOND, 7 * 86400 * SECOND
 #: Where events are kept for years, weeks would be too many: a statement locks all partitions that it reads.
 _MOST_IN_RETENTION: Final = 256
-_LOG_SPAN: Final = 30 * 86400 * _SECOND
+_LOG_SPAN: Final = 30 * 86400 * SECOND
 #: Partitions made ahead, so that there is time to try again.
 _AHEAD: Final = 3
 #: Milliseconds that a change waits for others to let a table go: they wait behind it meanwhile.

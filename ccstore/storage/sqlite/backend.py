@@ -35,6 +35,7 @@ from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
 from ccstore.storage.sqlite.views import STORED_ROWS
 from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
+from ccstore.timing import nanoseconds
 
 _READERS: Final = 3
 #: Milliseconds that a write waits for a lock at most: it is tried again, and the stop waits for it.
@@ -99,7 +100,7 @@ class SqliteBackend:
         self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
         wait = int(self._writer_pragmas["busy_timeout"])
         self._writer_pragmas["busy_timeout"] = str(min(wait, _LOCK_WAIT))
-        self._retention = int(retention * 1e9)
+        self._retention = nanoseconds(retention)
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
         self._reader = Reader(self._dialect)
@@ -186,7 +187,7 @@ class SqliteBackend:
 
     def retain(self, retention: float) -> Deferred[None]:
         """See :meth:`IBackend.retain`."""
-        self._retention = int(retention * 1e9)
+        self._retention = nanoseconds(retention)
         return self._run(self._writer.retain, self._retention)
 
     def close(self) -> Deferred[None]:

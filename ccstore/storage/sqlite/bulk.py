@@ -25,6 +25,7 @@ from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.versions import DATABASE, give_mode
 from ccstore.storage.sqlite.watch import Watch
 from ccstore.storage.sqlite.writer import Writer
+from ccstore.timing import nanoseconds
 
 
 class BulkWriter:
@@ -47,7 +48,7 @@ class BulkWriter:
         self._lock = FileLock(path, "database", mode)
         self._reserve = Reserve(path, mode)
         self._watch = Watch(path, "database", say)
-        self._writer = Writer(int(retention * 1e9), time.time_ns, say)
+        self._writer = Writer(nanoseconds(retention), time.time_ns, say)
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:

@@ -17,10 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.config.kinds import Unfit
 from ccstore.config.nkeys import Credentials, parse_credentials
-from ccstore.receivers.nats import connection as nats_connection
 from ccstore.receivers.nats import framing
-from ccstore.receivers.nats.connection import Connection, Introduction, NatsError
+from ccstore.receivers.nats.client import Connection
 from ccstore.receivers.nats.framing import MAX_LINE, Delivery, Framing, Word
+from ccstore.receivers.nats.handshake import Introduction
+from ccstore.receivers.nats.liveness import PING_EVERY
+from ccstore.receivers.nats.reasons import PATIENCE, NatsError
 from tests.support.connections import Wire
 from tests.support.nats_server import Key, creds, encoded
 
@@ -310,7 +312,7 @@ class ConnectionTests(SynchronousTestCase):
 
     def test_a_server_that_says_nothing(self) -> None:
         self.begin("")
-        self.clock.advance(nats_connection.PATIENCE)
+        self.clock.advance(PATIENCE)
         self.assertIn("has not let us in", self.refusal())
 
     def test_messages_before_an_error_count(self) -> None:
@@ -327,12 +329,12 @@ class ConnectionTests(SynchronousTestCase):
     def test_a_server_that_is_silent_is_given_up(self) -> None:
         self.let_in()
         for _ in range(10):
-            self.clock.advance(nats_connection.PING_EVERY)
+            self.clock.advance(PING_EVERY)
             self.assertEqual(self.wire.value(), framing.PING)
             self.connection.dataReceived(b"PONG\r\n")
             self.wire.clear()
         for _ in range(3):
-            self.clock.advance(nats_connection.PING_EVERY)
+            self.clock.advance(PING_EVERY)
         self.assertIn("nothing was heard", self.successResultOf(self.connection.closed))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -340,11 +342,11 @@ class ConnectionTests(SynchronousTestCase):
         self.let_in()
         self.connection.set_paused(True)
         self.assertTrue(self.wire.is_paused)
-        self.clock.pump([nats_connection.PING_EVERY] * 10)
+        self.clock.pump([PING_EVERY] * 10)
         self.assertTrue(self.wire.connected)
         self.connection.set_paused(False)
         self.assertFalse(self.wire.is_paused)
-        self.clock.advance(nats_connection.PING_EVERY)
+        self.clock.advance(PING_EVERY)
         self.assertTrue(self.wire.connected)
 
     def test_what_we_may_not_publish_does_not_end_the_connection(self) -> None:
