@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import cost, crash, fuzz, ingest, limits, nodes, query, rules
+from benchmarks import cost, crash, decoding, fuzz, ingest, limits, nodes, query, rules
 from benchmarks.report import show
 
 
@@ -20,7 +20,10 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, about in (
         ("ingest", "lines a second by each way in, with the limits of the same run"),
-        ("limits", "what the decoder and the database reach alone"),
+        (
+            "limits",
+            "what the decoder and the database reach alone, and what each kind of line costs to decode",
+        ),
     ):
         command = add(name, about)
         command.add_argument("--lines", type=int, default=3_000_000, help="lines for each figure")
@@ -81,7 +84,7 @@ def main() -> None:
     if given.command == "ingest":
         rows = ingest.run(given.lines, given.retention, given.influx, given.repeat)
     elif given.command == "limits":
-        rows = limits.run(given.lines, given.retention)
+        rows = limits.run(given.lines, given.retention) + decoding.run()
     elif given.command == "crash":
         rows, problems = crash.run(given.rounds, term=given.term, retention=given.retention)
     elif given.command == "fuzz":

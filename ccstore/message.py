@@ -404,12 +404,13 @@ def _together(parts: Sequence[Facts | None]) -> Facts | None:
 
 def classify(tags: Mapping[str, str], fields: Mapping[str, FieldValue]) -> Kind:
     """What a line is; a line that could be several things is an event before a log before the rest."""
-    for kind in STORED_KINDS:
-        if isinstance(fields.get(kind), str):
-            return kind
-    if isinstance(fields.get("control"), str) and tags.get("method") in ("GET", "PUT"):
+    if "event" in fields and isinstance(fields["event"], str):
+        return "event"
+    if "log" in fields and isinstance(fields["log"], str):
+        return "log"
+    if "control" in fields and isinstance(fields["control"], str) and tags.get("method") in ("GET", "PUT"):
         return "control"
-    if isinstance(fields.get("query"), str):
+    if "query" in fields and isinstance(fields["query"], str):
         return "query"
     if "value" in fields and not isinstance(fields["value"], str):
         return "metric"

@@ -33,11 +33,33 @@ _SECONDS_BELOW: Final = 10**11
 _MILLISECONDS_BELOW: Final = 10**14
 _MICROSECONDS_BELOW: Final = 10**17
 
-HEAD: Final = re.compile(rb"[^ \\]*(?:\\ ?[^ \\]*)*")
-MEASUREMENT: Final = re.compile(rb"[^\x00-\x20\x7f,\\]*(?:\\[ ,]?[^\x00-\x20\x7f,\\]*)*")
-KEY: Final = re.compile(rb"[^\x00-\x20\x7f,=\\]*(?:\\[,= ]?[^\x00-\x20\x7f,=\\]*)*")
-STRING: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
-VALUE: Final = re.compile(rb"[^, \r\n]*")
+# A backslash takes along what it escapes in only one way: tried otherwise, `a\=1` would be a key and a value.
+_HEAD: Final = rb"[^ \\]*(?:\\(?: |(?! ))[^ \\]*)*"
+_MEASUREMENT: Final = rb"[^\x00-\x20\x7f,\\]*(?:\\(?:[ ,]|(?![ ,]))[^\x00-\x20\x7f,\\]*)*"
+_KEY: Final = rb"[^\x00-\x20\x7f,=\\]*(?:\\(?:[,= ]|(?![,= ]))[^\x00-\x20\x7f,=\\]*)*"
+_STRING: Final = rb'[^"\\]*(?:\\.[^"\\]*)*'
+#: A key or a tag's value, not empty.
+_TOKEN: Final = rb"(?=[^\x00-\x20\x7f,=])%b" % _KEY
+
+#: What a line begins with, in one pass as each part of it: the head, and the spaces behind it.
+BEGINNING: Final = re.compile(rb" *(%b)( *)" % _HEAD)
+_BEHIND: Final = rb"(,)|(?: +(?:(-?[0-9]{1,19}) *)?)?\Z"
+#: What follows a field: a comma, or the end of the line, perhaps with a timestamp before it.
+FOLLOWING: Final = re.compile(_BEHIND)
+#: A field: its key, a string or another value, and what follows it. If anything else follows, the field alone
+#: is found: as something always matches, no string is read again.
+FIELD: Final = re.compile(
+    rb'(%b)=(?:"(%b)"|([^", \r\n][^, \r\n]*))(?:%b)?' % (_TOKEN, _STRING, _BEHIND), re.DOTALL
+)
+#: A head as far as it is right: the measurement, the key of its last tag.
+RIGHT_HEAD: Final = re.compile(
+    rb"((?=[^\x00-\x20\x7f,])%(m)b)(?:,(%(t)b)=%(t)b)*" % {b"m": _MEASUREMENT, b"t": _TOKEN}
+)
+#: A tag with the comma before it.
+TAG: Final = re.compile(rb",(%b)=(%b)" % (_TOKEN, _TOKEN))
+
+KEY: Final = re.compile(_KEY)
+STRING: Final = re.compile(_STRING, re.DOTALL)
 STAMP: Final = re.compile(rb"[-0-9]*")
 SPACES: Final = re.compile(rb" *")
 COMMENT: Final = re.compile(rb"[^\x00-\x1f\x7f]*")
@@ -90,19 +112,12 @@ def match_end(pattern: re.Pattern[bytes], data: Buffer, position: int, end: int)
     return match.end()
 
 
-def trim(data: Buffer, start: int, end: int) -> tuple[int, int]:
-    """The physical line without leading spaces and without the carriage return that ends it."""
-    if end > start and data[end - 1] == 0x0D:
-        end -= 1
-    return match_end(SPACES, data, start, end), end
-
-
-def token(data: Buffer, start: int, end: int, escape: re.Pattern[bytes]) -> str:
-    token = bytes(data[start:end])
+def token(raw: bytes, start: int, escape: re.Pattern[bytes]) -> str:
+    """The value of a name, a key or a tag's value that stands at ``start``."""
     try:
-        return (escape.sub(rb"\1", token) if b"\\" in token else token).decode()
+        return (escape.sub(rb"\1", raw) if b"\\" in raw else raw).decode()
     except UnicodeDecodeError:
-        raise _no_text(token, start, short(shown(token, 0))) from None
+        raise _no_text(raw, start, short(shown(raw, 0))) from None
 
 
 def unescape(raw: str) -> str:
@@ -126,8 +141,8 @@ def _no_text(raw: bytes, start: int, where: str) -> Wrong:
     raise AssertionError("it is UTF-8")
 
 
-def string(data: Buffer, start: int, end: int) -> str:
-    raw = bytes(data[start:end])
+def string(raw: bytes, start: int) -> str:
+    """The value of a string field whose text, still escaped, stands at ``start``."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -136,18 +151,18 @@ def string(data: Buffer, start: int, end: int) -> str:
 
 
 def value_of(raw: bytes, position: int, key: str) -> FieldValue:
-    """A field value that is not a string."""
-    first = raw[:1]
+    """A field value that is not a string, and not empty."""
     value: FieldValue | None = None
-    if first in (b"t", b"T", b"f", b"F"):
-        value = _BOOLEANS.get(raw)
-    elif first and first in b"-.0123456789":
-        if raw.endswith(b"i"):
+    if raw[0] in b"-.0123456789":
+        last = raw[-1]
+        if last == 0x69:
             value = integer(raw[:-1], INT64_MIN, INT64_MAX)
-        elif raw.endswith(b"u"):
-            value = None if first == b"-" else integer(raw[:-1], 0, UINT64_MAX)
+        elif last == 0x75:
+            value = None if raw[0] == 0x2D else integer(raw[:-1], 0, UINT64_MAX)
         else:
             value = _float(raw)
+    else:
+        value = _BOOLEANS.get(raw)
     if value is None:
         raise _no_value(raw, position, key)
     return value
@@ -155,8 +170,6 @@ def value_of(raw: bytes, position: int, key: str) -> FieldValue:
 
 def _no_value(raw: bytes, position: int, key: str) -> Wrong:
     """What is said of a value that is none."""
-    if not raw:
-        return Missing(position, f"a value for the field {short(key)}")
     expected = "a number, a boolean or a string in double quotes"
     if raw[:1] in b"-.0123456789":
         if raw.endswith((b"i", b"u")) and _FLOAT.fullmatch(raw[:-1]):
@@ -216,8 +229,11 @@ def short(text: str) -> str:
 
 def shown(data: Buffer, start: int, end: int | None = None, limit: int | None = None) -> str:
     """The physical line at a position as text, cut short."""
-    most = start + min(4 * TEXT_LIMIT, limit or 4 * TEXT_LIMIT)
+    most = 4 * TEXT_LIMIT
+    most = start + (most if limit is None or limit > most else limit)
     if end is None:
-        newline = data.find(b"\n", start, most)
-        end = newline if newline >= 0 else most
-    return bytes(data[start : min(end, most)]).decode(errors="replace").rstrip("\r")[:TEXT_LIMIT]
+        end = data.find(b"\n", start, most)
+    if not 0 <= end < most:
+        end = most
+    text = bytes(data[start:end]).decode("utf-8", "replace").rstrip("\r")
+    return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT]

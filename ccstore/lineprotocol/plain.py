@@ -11,25 +11,24 @@ from typing import Final, NamedTuple
 
 from ccstore.lineprotocol.grammar import Wrong, unescape, unit_by_magnitude
 from ccstore.lineprotocol.series import KEY_PATTERN, SeriesCache
-from ccstore.message import INT64_MAX, INT64_MIN, IS_STORABLE, Batch, Facts, Message
+from ccstore.message import INT64_MAX, INT64_MIN, IS_STORABLE, Batch, Facts
 
 #: Stand for an escaped quote and an escaped backslash while a chunk is cut into rows; a chunk that has them
 #: already does without.
 _QUOTE: Final = "\x01"
 _BACKSLASH: Final = "\x02"
-# One alternative per physical line: the fast way's shape, or else the line as it is. The first group, head
-# and kind, is the key of a series.
+# A physical line: what it has of the fast way's shape, and the rest. The first group, head and kind, is the
+# key of a series. As something always matches, no string is read again for what follows it.
 _CHUNK: Final = re.compile(
-    rf"({KEY_PATTERN})"
-    r'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?\r?\n'
-    r"|([^\n]*\n)"
+    rf"(?:({KEY_PATTERN})"
+    r'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"(?: ([0-9]{1,19}))?)?(?:\r?\n|([^\n]*\n))'
 )
 #: What may follow the strings of lines, each with a newline.
 _STAMPS: Final = re.compile(r"(?:(?: [0-9]{1,19})?\n)*")
 #: What stands for bytes that are no UTF-8.
 _NO_TEXT: Final = re.compile("[\udc80-\udcff]")
-#: The groups of :data:`_CHUNK`: key, string, stamp, and instead of them any other line.
-_Row = tuple[str, str, str, str]
+#: The groups of :data:`_CHUNK`: key, string, stamp, and what there is besides.
+Row = tuple[str, str, str, str]
 #: Keys, strings and stamps.
 _Columns = tuple[Sequence[str], list[str], Sequence[str]]
 
@@ -102,11 +101,11 @@ class Chunk:
 
     def __init__(self, lines: bytes) -> None:
         self._lines = lines
-        self._rows: list[_Row] | None = None
+        self._rows: list[Row] | None = None
         self._is_simple = self._is_text = False
 
     @property
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[Row]:
         """The lines in the groups of the expression."""
         if self._rows is None:
             # With escapes out of the way, strings are found and unescaped in a third of the time.
@@ -120,51 +119,63 @@ class Chunk:
             self._rows = _CHUNK.findall(text)
         return self._rows
 
+    def odd(self, limit: int | None) -> list[int]:
+        """The places of rows that need the general way.
+
+        :param limit: bytes a line may have, if some of them may have more.
+        """
+        if limit is None:
+            return [number for number, row in enumerate(self.rows) if row[3] or not row[0]]
+        # A character has four bytes at most.
+        most = (limit - 32) // 4
+        return [
+            number
+            for number, (key, raw, _, other) in enumerate(self.rows)
+            if other or not key or len(key) + len(raw) > most
+        ]
+
     def batch(self, cache: SeriesCache, stamps: Stamps) -> Batch | None:
         """The messages, if all lines have the fast way's shape; None if one has not, or is wrong."""
-        columns = _columns(self._lines) or self._columns_of_rows()
+        size = len(self._lines)
+        columns = _columns(self._lines)
         if columns is None:
-            return None
-        keys, texts, digits = columns
-        is_storable = True
-        try:
-            series = [*map(cache.storable.__getitem__, keys)]
-        except KeyError:
-            try:
-                series = [*map(cache.get, keys)]
-            except (Wrong, UnicodeEncodeError):
-                return None
-            is_storable = all(map(IS_STORABLE, series))
-        times = stamps.times(digits)
-        if times is None:
-            return None
-        facts = Facts(len(times.all), times.oldest, times.newest, len(self._lines), is_storable)
-        return Batch(series, texts, times.all, facts=facts)
+            return self.batch_of(self.rows, size, cache, stamps)
+        return _batch(columns, size, cache, stamps)
 
-    def _columns_of_rows(self) -> _Columns | None:
-        *columns, others = zip(*self.rows, strict=True)
-        if any(others) or not self._is_text:
-            return None
-        keys, raws, stamps = columns
-        return keys, self._texts(raws), stamps
+    def batch_of(self, rows: list[Row], size: int, cache: SeriesCache, stamps: Stamps) -> Batch | None:
+        """The messages of some rows, likewise.
 
-    def message(self, row: _Row, cache: SeriesCache, stamps: Stamps) -> Message | None:
-        """The message of one line of the fast way's shape; None if it is wrong."""
-        key, raw, digits, _ = row
-        try:
-            series = cache.get(key)
-        except (Wrong, UnicodeEncodeError):
+        :param size: of the rows in bytes.
+        """
+        keys, raws, digits, others = zip(*rows, strict=True)
+        if any(others) or not all(keys) or not (self._is_text or _NO_TEXT.search("".join(raws)) is None):
             return None
-        time = stamps.time(digits)
-        if time > INT64_MAX or not (self._is_text or _NO_TEXT.search(raw) is None):
-            return None
-        return Message(series, self._texts((raw,))[0], time)
+        return _batch((keys, self._texts(raws), digits), size, cache, stamps)
 
     def _texts(self, raws: Sequence[str]) -> list[str]:
         """The values of strings between their quotes."""
         if not self._is_simple:
             return [unescape(raw) if "\\" in raw else raw for raw in raws]
         return [raw.replace(_QUOTE, '"').replace(_BACKSLASH, "\\") for raw in raws]
+
+
+def _batch(columns: _Columns, size: int, cache: SeriesCache, stamps: Stamps) -> Batch | None:
+    """Messages of columns; None if a line is wrong."""
+    keys, texts, digits = columns
+    is_storable = True
+    try:
+        series = [*map(cache.storable.__getitem__, keys)]
+    except KeyError:
+        try:
+            series = [*map(cache.get, keys)]
+        except Wrong:
+            return None
+        is_storable = all(map(IS_STORABLE, series))
+    times = stamps.times(digits)
+    if times is None:
+        return None
+    facts = Facts(len(times.all), times.oldest, times.newest, size, is_storable)
+    return Batch(series, texts, times.all, facts=facts)
 
 
 def _simplified(lines: bytes) -> bytes | None:

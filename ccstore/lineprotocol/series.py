@@ -10,22 +10,24 @@ from ccstore.lineprotocol.grammar import (
     BYTE_ORDER_MARK,
     KEY,
     KEY_ESCAPE,
-    MEASUREMENT,
     MEASUREMENT_ESCAPE,
+    RIGHT_HEAD,
+    TAG,
     Missing,
     Wrong,
     match_end,
     short,
     token,
 )
-from ccstore.message import STORED_KINDS, Kind, Series
+from ccstore.message import STORED_KINDS, FieldValue, Kind, Series, classify
 
 #: Characters of a head that is too long to be kept.
 _LONG_HEAD: Final = 4096
-_FREQUENT: Final[tuple[Kind, ...]] = ("metric", "event", "log")
+_NO_TAGS: Final[Mapping[str, str]] = {}
 
 _PLAIN_TOKEN: Final = r"[^\x00-\x20\x7f,=\\\ud800-\udfff]+"
 _PLAIN_HEAD: Final = re.compile(rf"{_PLAIN_TOKEN}(?:,{_PLAIN_TOKEN}={_PLAIN_TOKEN})*")
+_PLAIN_ASCII: Final = re.compile(rb"%(t)b(?:,%(t)b=%(t)b)*" % {b"t": rb"[^\x00-\x20\x7f-\xff,=\\]+"})
 _MARK: Final = BYTE_ORDER_MARK.decode()
 #: What the fast way takes for a key, and those of them that are as usual: such series are storable.
 KEY_PATTERN: Final = r"[^ \\\n#\x01\x02][^ \\\n\x01\x02]* (?:event|log)="
@@ -96,29 +98,31 @@ class SeriesCache:
         return self._storable.young
 
     def get(self, key: str) -> Series:
-        """The series of a key; raises :class:`Wrong` or UnicodeEncodeError if it is none, or is wrong."""
+        """The series of a key; raises :class:`Wrong` if it is none, or is wrong."""
         return self._held(key) or self._keep(key, self._of_key(key))
 
-    def head(self, head: bytes) -> tuple[str, Mapping[str, str]]:
-        """Name and tags of a head; raises :class:`Wrong` with an offset into it."""
-        try:
-            text = head.decode()
-        except UnicodeDecodeError:
-            return _decode_slowly(head)
-        for kind in _FREQUENT:
-            series = self._held(_key(text, kind))
-            if series is not None:
-                return series.name, series.tags
-        return decode_head(text)
+    def of_line(self, head: bytes, fields: Mapping[str, FieldValue]) -> Series:
+        """The series of a line with this head and these fields; raises :class:`Wrong`, see :meth:`check`."""
+        text = head.decode("utf-8", "surrogateescape")
+        # Only what is a control does not go by its fields alone.
+        kind = classify(decode_head(text)[1] if "control" in fields else _NO_TAGS, fields)
+        if kind in STORED_KINDS:
+            key = f"{text} {kind}="
+            found = self._held(key)
+        else:
+            key = f"{text}\n{kind}"
+            found = self._others.get(key)
+        if found is None:
+            self.check(head)
+            made = Series.of_key(key) if _is_usual(key) else self._make(*decode_head(text), kind)
+            found = self._keep(key, made)
+        return found
 
-    def of_kind(self, head: str, kind: Kind, name: str, tags: Mapping[str, str]) -> Series:
-        """The series of a head that is decoded already."""
-        key = _key(head, kind)
-        series = self._held(key)
-        if series is None:
-            made = Series.of_key(key) if _is_usual(key) else self._make(name, tags, kind)
-            series = self._keep(key, made)
-        return series
+    def check(self, head: bytes) -> None:
+        """Raise :class:`Wrong` with an offset into a head, if it is wrong."""
+        plain = _PLAIN_ASCII.match(head)
+        if plain is None or plain.end() < len(head):
+            _decode_slowly(head)
 
     def _held(self, key: str) -> Series | None:
         return self._storable.get(key) or self._others.get(key)
@@ -148,47 +152,56 @@ class SeriesCache:
         )
 
 
-def _key(head: str, kind: Kind) -> str:
-    return f"{head} {kind}=" if kind in STORED_KINDS else f"{head}\n{kind}"
-
-
 def _is_usual(key: str) -> bool:
     """It is the key of a storable series, without looking at it any further."""
     return len(key) <= _USUAL_LENGTH and ",cluster=" in key and _USUAL_KEY.fullmatch(key) is not None
 
 
 def decode_head(head: str) -> tuple[str, dict[str, str]]:
-    """A measurement and its tags, up to the unescaped space that ends them."""
+    """A measurement and its tags, up to the unescaped space that ends them; raises :class:`Wrong`.
+
+    Bytes that are no UTF-8 stand there as surrogates.
+    """
     if _PLAIN_HEAD.fullmatch(head) is None:
-        return _decode_slowly(head.encode())
+        return _decode_slowly(head.encode(errors="surrogateescape"))
     name, *tags = head.split(",")
     return name, dict([tag.split("=") for tag in tags])
 
 
 def _decode_slowly(head: bytes) -> tuple[str, dict[str, str]]:
-    """The same for any head; raises :class:`Wrong`."""
-    end = len(head)
-    position = match_end(MEASUREMENT, head, 0, end)
-    if position == 0:
+    """The same for any head."""
+    right = RIGHT_HEAD.match(head)
+    if right is None:
         raise Missing(0, "a measurement name")
-    name = token(head, 0, position, MEASUREMENT_ESCAPE)
-    tags: dict[str, str] = {}
-    key = ""  # of the last tag
-    while position < end:
-        if head[position] != 0x2C:
-            before = f"tag {short(key)}" if tags else f"measurement {short(name)}"
-            raise Missing(position, f"',' or a space after the {before}")
-        position += 1
-        key_end = match_end(KEY, head, position, end)
-        if key_end == position:
-            raise Missing(position, "a tag key after ','")
-        key = token(head, position, key_end, KEY_ESCAPE)
-        if key_end == end or head[key_end] != 0x3D:
-            raise Missing(key_end, f"'=' after the tag key {short(key)}")
-        position = key_end + 1
-        value_end = match_end(KEY, head, position, end)
-        if value_end == position:
-            raise Missing(position, f"a value for the tag {short(key)}")
-        tags[key] = token(head, position, value_end, KEY_ESCAPE)
-        position = value_end
+    name = token(right[1], 0, MEASUREMENT_ESCAPE)
+    end = right.end()
+    if end < len(head) and head.isascii():
+        raise _wrong_tag(head, end, name, right[2])
+    tags = {
+        token(tag[1], tag.start(1), KEY_ESCAPE): token(tag[2], tag.start(2), KEY_ESCAPE)
+        for tag in TAG.finditer(head, right.end(1), end)
+    }
+    if end < len(head):
+        raise _wrong_tag(head, end, name, right[2])
     return name, tags
+
+
+def _wrong_tag(head: bytes, position: int, name: str, last: bytes | None) -> Wrong:
+    """What is said of what follows the part of a head that is right.
+
+    :param last: the key of the last tag that is right, if there is one.
+    """
+    end = len(head)
+    if head[position] != 0x2C:
+        before = f"measurement {short(name)}"
+        if last is not None:
+            before = f"tag {short(token(last, 0, KEY_ESCAPE))}"
+        return Missing(position, f"',' or a space after the {before}")
+    position += 1
+    key_end = match_end(KEY, head, position, end)
+    if key_end == position:
+        return Missing(position, "a tag key after ','")
+    key = token(head[position:key_end], position, KEY_ESCAPE)
+    if key_end == end or head[key_end] != 0x3D:
+        return Missing(key_end, f"'=' after the tag key {short(key)}")
+    return Missing(key_end + 1, f"a value for the tag {short(key)}")

@@ -29,6 +29,7 @@ from ccstore.lineprotocol import (
     grammar,
 )
 from ccstore.lineprotocol import decoder as decoder_module
+from ccstore.lineprotocol import entry as entry_module
 from ccstore.lineprotocol import plain as plain_module
 from ccstore.lineprotocol import series as series_module
 from ccstore.lineprotocol.series import decode_head
@@ -74,7 +75,7 @@ def stream(data: Iterable[bytes], **options: Any) -> Decoded:
 def test_what_came_out_is_not_held() -> None:
     decoder = StreamDecoder()
     for decoded in (decoder.feed(b'a event="b"\nc\n', NOW), decoder.finish(NOW)):
-        assert not any(held is decoded for held in vars(decoder).values())
+        assert [decoded] == [held for held in gc.get_referrers(decoded.messages) if type(held) is not list]
 
 
 def whole(data: bytes, **options: Any) -> Decoded:
@@ -969,12 +970,26 @@ class Scanned:
 
     total = 0
 
-    @classmethod
-    def match_end(cls, pattern: re.Pattern[bytes], data: bytes, position: int, end: int) -> int:
-        match = pattern.match(data, position, end)
-        assert match is not None
-        cls.total += match.end() - position
-        return match.end()
+
+class CountingPattern:
+    """An expression for a part of a line, counting what it is used on."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.pattern = pattern
+
+    def match(self, data: bytes, position: int = 0, end: int | None = None) -> re.Match[bytes] | None:
+        end = len(data) if end is None else end
+        match = self.pattern.match(data, position, end)
+        Scanned.total += (end if match is None else match.end()) - position
+        return match
+
+    def fullmatch(self, data: bytes) -> re.Match[bytes] | None:
+        Scanned.total += len(data)
+        return self.pattern.fullmatch(data)
+
+    def finditer(self, data: bytes, position: int, end: int) -> Iterator[re.Match[bytes]]:
+        Scanned.total += end - position
+        return self.pattern.finditer(data, position, end)
 
 
 class CountingBuffer(bytearray):
@@ -1011,8 +1026,10 @@ class CountingChunk:
 @pytest.fixture
 def scanned(monkeypatch: pytest.MonkeyPatch) -> type[Scanned]:
     monkeypatch.setattr(Scanned, "total", 0)
-    for module in (decoder_module, grammar, series_module):
-        monkeypatch.setattr(module, "match_end", Scanned.match_end)
+    for module in (entry_module, series_module):
+        for name, value in vars(module).items():
+            if isinstance(value, re.Pattern) and not name.endswith("_ESCAPE"):
+                monkeypatch.setattr(module, name, CountingPattern(value))
     monkeypatch.setattr(plain_module, "_CHUNK", CountingChunk(plain_module._CHUNK))
     monkeypatch.setattr(decoder_module, "bytearray", CountingBuffer, raising=False)
     return Scanned
@@ -1049,7 +1066,7 @@ def test_no_byte_is_looked_at_again_and_again(
     for piece in strategies.pieces(data, sizes):
         decoder.feed(piece, NOW)
     decoder.finish(NOW)
-    assert scanned.total < 8 * len(data)
+    assert scanned.total < 10 * len(data)
 
 
 def test_a_long_string_in_single_bytes_is_looked_at_twice_at_most(scanned: type[Scanned]) -> None:
