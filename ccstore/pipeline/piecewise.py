@@ -35,6 +35,9 @@ class Piecewise:
     :ivar mistakes: in all of them.
     """
 
+    # There are as many as connections.
+    __slots__ = ("_sizes", "decoder", "is_wrong", "mistakes", "size")
+
     def __init__(self, decoder: StreamDecoder, sizes: PieceSizes) -> None:
         self.decoder = decoder
         self._sizes = sizes
