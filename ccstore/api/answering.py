@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 class Answering:
     """The way from a request to the store and back.
 
-    :param turn: fires when there is time to make a piece of an answer, see :meth:`Pace.turn`.
+    :param turn: fires when there is time to make a piece of an answer, see :meth:`Scheduler.turn`.
     :ivar config: the configuration that holds at the moment.
     """
 

@@ -109,7 +109,7 @@ class Api:
         self._problems = problems
         self._outgoing = Outgoing()
         service = QueryService(store, timeout=config.query_timeout)
-        self._answering = Answering(config, service, clock, self._outgoing, intake.pace.turn)
+        self._answering = Answering(config, service, clock, self._outgoing, intake.scheduler.turn)
         self._reading = ReadingRoutes(self._answering, Following(service, feed))
         self.reconfigure(config)
 
@@ -206,13 +206,13 @@ class Api:
         while some := [*islice(sizes, _COUNTED)]:
             size += sum(some)
             if len(some) == _COUNTED:
-                await self.intake.pace.turn()
+                await self.intake.scheduler.turn()
         return size
 
     def _stream(
         self, request: IRequest, pieces: Generator[bytes, None, None], content_type: bytes = JSON
     ) -> Coroutine[Any, Any, bytes]:
-        return stream(request, pieces, turn=self.intake.pace.turn, content_type=content_type)
+        return stream(request, pieces, turn=self.intake.scheduler.turn, content_type=content_type)
 
     @app.route("/api/stats", methods=["GET"])
     @app.route("/api/stats/", methods=["GET"])

@@ -36,7 +36,7 @@ from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
-from ccstore.pipeline.scheduler import Pace
+from ccstore.pipeline.scheduler import Scheduler
 from ccstore.processing.sink import RuleSink
 from ccstore.reading.feed import Feed
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
@@ -123,7 +123,7 @@ class _Parts:
         self.files = files
         self.instance = uuid.uuid4().hex[:16]
         self._limits = _limits(config)
-        self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
+        self._cache, self._scheduler, self._room = SeriesCache(), Scheduler(reactor), Room()
         settings = config.storage
         backend = make_backend(
             settings.backend,
@@ -172,7 +172,9 @@ class _Parts:
 
     def api(self, config: ApiConfig, shown: Statistics) -> tuple[ApiService, Account]:
         """The REST interface, and the books of what is written to it."""
-        intake = Intake("api", "api", self._router, self._reactor, cache=self._cache, pace=self._pace)
+        intake = Intake(
+            "api", "api", self._router, self._reactor, cache=self._cache, scheduler=self._scheduler
+        )
         api = Api(
             config,
             intake,
@@ -199,7 +201,7 @@ class _Parts:
             self._with_rules(config, sink),
             reactor,
             cache=self._cache,
-            pace=self._pace,
+            scheduler=self._scheduler,
             account=account,
             **_line_settings(config),
         )

@@ -13,7 +13,7 @@ from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal
 from ccstore.lineprotocol import LineError, Precision, SeriesCache, StreamDecoder
 from ccstore.logs import RateLimit, more_like_it
-from ccstore.pipeline.scheduler import Pace
+from ccstore.pipeline.scheduler import Scheduler
 from ccstore.timing import SECOND
 
 _WARN_EVERY = 10.0
@@ -24,7 +24,7 @@ class Intake:
 
     :param name: of the receiver, in the configuration, the log and the statistics.
     :param cluster: of lines that do not name one.
-    :param cache: shared with other receivers, as is ``pace``.
+    :param cache: shared with other receivers, as is ``scheduler``.
     :param account: the books to go on with, instead of new ones.
     """
 
@@ -41,13 +41,13 @@ class Intake:
         precision: Precision = "auto",
         max_line_length: int | None = None,
         cache: SeriesCache | None = None,
-        pace: Pace | None = None,
+        scheduler: Scheduler | None = None,
         account: Account | None = None,
     ) -> None:
         self.account = Account(name, kind, precision=precision) if account is None else account
         self._kind = kind
         self.clock = clock
-        self.pace = Pace(clock) if pace is None else pace
+        self.scheduler = Scheduler(clock) if scheduler is None else scheduler
         self._sink = sink
         self._cluster = cluster
         self._precision = precision

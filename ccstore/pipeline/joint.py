@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from attrs import Factory, define
+
 from ccstore.batch import Batch
 from ccstore.lineprotocol import StreamDecoder
 
@@ -23,6 +25,25 @@ class Sender(Protocol):
 
     def pass_over(self, lines: bytes) -> None:
         """These lines of its stream have been decoded together with those of others."""
+
+
+@define(eq=False)
+class Joint:
+    """Messages of many senders that are handed over together.
+
+    :ivar hosts: where each of them comes from, for people.
+    :ivar size: bytes that they came in.
+    """
+
+    messages: Batch = Factory(Batch)
+    hosts: list[str] = Factory(list)
+    size: int = 0
+
+    def add(self, messages: Batch, hosts: list[str], size: int) -> None:
+        """Take in messages behind those that there are."""
+        self.messages.extend(messages)
+        self.hosts += hosts
+        self.size += size
 
 
 _Sender = TypeVar("_Sender", bound=Sender)

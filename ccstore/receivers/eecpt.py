@@ -197,7 +197,7 @@ class EecptReceiver(HttpReceiver):
             seen += len(job.tasks)
             if seen >= _PIECE:
                 seen = 0
-                await self.intake.pace.turn()
+                await self.intake.scheduler.turn()
             self._look_at(key, job)
 
     def _look_at(self, key: Any, job: Job) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
@@ -23,23 +22,32 @@ from ccstore.config import UdpReceiverConfig
 from ccstore.interfaces import IReceiver, Limits
 from ccstore.network.listening import ListenError, where, why
 from ccstore.pipeline.intake import Intake
-from ccstore.pipeline.joint import plain_together
+from ccstore.pipeline.piecewise import MessageQueue, PieceSizes
 from ccstore.pipeline.scheduler import LEAST_PIECE
+from ccstore.receivers.kernel_drops import KernelDrops
 
 #: More than any datagram has.
-_MAX_DATAGRAM = 65536
-#: Bytes that are read in a turn of the reactor.
-_READ = 65536
-#: Datagrams read in one go from which on more will come at once, and seconds for which those are left to the
-#: kernel: to read a few costs nearly as much as to read a hundred.
-_MANY, _GATHER = 4, 0.002
-#: Bytes of the kernel's buffer without which they are not left there.
-_ROOM = 1 << 20
-#: Seconds between two looks at the kernel's counter.
-_LOOK_EVERY = 10.0
+_MAX_DATAGRAM: Final = 65536
 #: Seconds that decoding may take at the stop.
-_STOP = 5.0
-_KERNEL_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+_STOP: Final = 5.0
+#: The next datagram may be somebody else's: that this one was right says nothing of it.
+_PIECES: Final = PieceSizes(LEAST_PIECE, LEAST_PIECE, LEAST_PIECE)
+
+
+@frozen
+class GatherLimits:
+    """When datagrams are left to the kernel for a moment: to read a few costs nearly as much as a hundred.
+
+    :ivar read: bytes that are read in a turn of the reactor.
+    :ivar many: datagrams read in one go from which on more will come at once.
+    :ivar seconds: for which those are left to the kernel.
+    :ivar room: bytes of the kernel's buffer without which they are not left there.
+    """
+
+    read: int = 65536
+    many: int = 4
+    seconds: float = 0.002
+    room: int = 1 << 20
 
 
 class _Node(NamedTuple):
@@ -60,12 +68,108 @@ class _LineDatagrams(DatagramProtocol):
         self._receiver.take(datagram, addr)
 
 
+class _OpenPort:
+    """A port that is open, and whether it is read.
+
+    :ivar place: for which it was opened.
+    :ivar is_reading: False while what comes is left to the kernel.
+    """
+
+    def __init__(self, port: Port, place: tuple[str, int], reactor: Any, limits: GatherLimits) -> None:
+        self.port = port
+        self.place = place
+        self.is_reading = True
+        self._reactor = reactor
+        self._limits = limits
+        self._has_room = True  # in the kernel's buffer, for what comes meanwhile
+        self._resume: IDelayedCall | None = None
+        port.maxThroughput = limits.read
+
+    def widen(self, wanted: int) -> int:
+        """Ask for a receive buffer of so many bytes; how many the system gives."""
+        handle = self.port.getHandle()
+        try:
+            # Only root may go beyond net.core.rmem_max.
+            handle.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), wanted)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        # The kernel tells twice of it.
+        given: int = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        self._has_room = given >= self._limits.room
+        return given
+
+    def set_reading(self, is_reading: bool) -> None:
+        """Read, or leave what comes to the kernel."""
+        if is_reading != self.is_reading:
+            self.is_reading = is_reading
+            self.port.resumeProducing() if is_reading else self.port.pauseProducing()
+
+    def read_on(self, datagrams: int, size: int) -> None:
+        """Read on, at once or in a moment: so many came in one go, so many bytes of them."""
+        if self._has_room and datagrams >= self._limits.many and size < self._limits.read:
+            self.set_reading(False)
+            self._resume = self._reactor.callLater(self._limits.seconds, self._read_again)
+        else:
+            self.set_reading(True)
+
+    def _read_again(self) -> None:
+        self._resume = None
+        self.set_reading(True)
+
+    def stop_gathering(self) -> None:
+        """It is about to be closed."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+
+
+class _Overflow:
+    """Hands messages over as long as there is room for what waits, and drops the others."""
+
+    def __init__(self, intake: Intake, limits: Limits) -> None:
+        self.limits = limits
+        self._intake = intake
+        self._size = 0  # bytes that wait to be stored
+
+    def accept(self, messages: Batch, hosts: list[str], size: int) -> None:
+        """Hand over what came in so many bytes, from these hosts."""
+        account = self._intake.account
+        room = self.limits.messages - account.waiting
+        if room < 0 or (self._size and self._size + size > self.limits.size):
+            room = 0
+        if len(messages) > room:
+            account.drop("overload", len(messages) - room)
+            samples, now = account.samples, self._intake.now()
+            if samples.wants("overload", now):
+                samples.add("dropped", "overload", hosts[room], now)
+            self._intake.warn("overload", hosts[room], "dropped lines: too much is waiting to be stored")
+            messages, hosts = messages[:room], hosts[:room]
+        if not messages:
+            return
+        self._size += size
+
+        def done(result: object) -> None:
+            self._size -= size
+
+        committed = self._intake.accept(messages, self._intake.origin("", senders=hosts), urgent=False)
+        committed.addErrback(self._not_stored)
+        committed.addBoth(done)
+
+    def _not_stored(self, failure: Failure) -> None:
+        self._intake.warn(
+            "lost", self._intake.account.name, f"messages could not be stored: {failure.getErrorMessage()}"
+        )
+
+
 @implementer(IReceiver)
 class UdpReceiver(Service):
     """See the module.
 
     :param max_waiting: messages that may wait to be stored, above which datagrams are dropped.
     :param max_waiting_size: the same in bytes.
+    :param gathering: when datagrams are left to the kernel for a moment.
     """
 
     log = Logger()
@@ -78,29 +182,25 @@ class UdpReceiver(Service):
         *,
         max_waiting: int,
         max_waiting_size: int,
+        gathering: GatherLimits | None = None,
     ) -> None:
         self.setName(config.name)
         self.intake = intake
         self.account = intake.account
         self._config = config
         self._reactor = reactor
-        self._max_waiting = max_waiting
-        self._max_waiting_size = max_waiting_size
-        self._waiting_size = 0
-        self._decoder = intake.decoder()
-        self._port: Port | None = None
-        self._former: list[Port] = []
-        self._place: tuple[str, int] | None = None  # for which the port is open
-        self._is_reading = True
-        self._datagrams = 0
+        self._gathering = gathering or GatherLimits()
+        self._overflow = _Overflow(intake, Limits(max_waiting, max_waiting_size))
+        self._drops = KernelDrops(intake)
+        self._queue: MessageQueue[_Node] = MessageQueue(intake, _PIECES)
+        self._port: _OpenPort | None = None
+        self._former: list[_OpenPort] = []
         self._read = self._read_size = 0  # datagrams, and their bytes, since they were last handed over
-        self._resume: IDelayedCall | None = None
-        self._has_room = True  # in the kernel's buffer, for what comes meanwhile
-        self._kernel_drops: int | None = None
-        self._drops_of_closed = 0  # of ports that were left
-        self._looked_at = 0.0
-        self._gathered: list[tuple[bytes, _Node]] = []  # datagrams that were read in one go
-        self._offset = 0  # into the first of them, up to which it is decoded
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether what comes is read, or left to the kernel for the time being."""
+        return self._port is not None and self._port.is_reading
 
     # -- IReceiver
 
@@ -116,23 +216,21 @@ class UdpReceiver(Service):
                 f"receiver {config.name!r}: cannot listen on UDP {config.address or '*'}:{config.port}: "
                 f"{why(error)}"
             ) from None
-        port.maxThroughput = _READ
         if self._port is not None:
             self._former.append(self._port)
-        self._port, self._place = port, (config.address, config.port)
-        self._is_reading = True
-        self._widen(port.getHandle())
+        self._port = _OpenPort(port, (config.address, config.port), self._reactor, self._gathering)
+        self._widen(self._port)
         return f"line protocol over UDP on {where(port)}"
 
     def reconfigure(self, config: UdpReceiverConfig, limits: Limits) -> bool:
         """See :meth:`IReceiver.reconfigure`."""
         before, self._config = self._config, config
-        self._max_waiting, self._max_waiting_size = limits.messages, limits.size
-        self.intake.set_decoder(self._decoder)
-        if self._port is None or self._place != (config.address, config.port):
+        self._overflow.limits = limits
+        self._queue.reconfigure()
+        if self._port is None or self._port.place != (config.address, config.port):
             return False
         if before.receive_buffer != config.receive_buffer:
-            self._widen(self._port.getHandle())
+            self._widen(self._port)
         return True
 
     async def leave(self) -> None:
@@ -141,18 +239,10 @@ class UdpReceiver(Service):
         for port in former:
             await self._close(port)
 
-    def _widen(self, handle: socket.socket) -> None:
+    def _widen(self, port: _OpenPort) -> None:
         """Ask for the receive buffer that is configured, and say if the system gives less."""
         wanted = self._config.receive_buffer
-        try:
-            # Only root may go beyond net.core.rmem_max.
-            handle.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), wanted)
-        except OSError as error:
-            if error.errno != errno.EPERM:
-                raise
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
-        given = handle.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel tells twice of it
-        self._has_room = given >= _ROOM
+        given = port.widen(wanted)
         if given < wanted:
             self.log.warn(
                 "{name}: the receive buffer has {given} bytes instead of {wanted}: raise net.core.rmem_max",
@@ -166,22 +256,20 @@ class UdpReceiver(Service):
         if self._port is None:
             return
         port, self._port = self._port, None
-        if self._resume is not None:
-            self._resume.cancel()
-            self._resume = None
         await self.leave()
         await self._close(port)
 
-    async def _close(self, port: Port) -> None:
+    async def _close(self, opened: _OpenPort) -> None:
+        opened.stop_gathering()
+        port = opened.port
         # A turn reads only so much, and a sender that never pauses must not hold up the stop.
         for _ in range(2 * self._config.receive_buffer // port.maxThroughput + 1):
-            before = self._datagrams
             port.doRead()
+            has_read = bool(self._read)
             self._hand_over(_STOP)
-            if self._datagrams == before:
+            if not has_read:
                 break
-        self._look_at_kernel(port)
-        self._drops_of_closed += kernel_drops(port.getHandle()) or 0
+        self._drops.leave(port.getHandle())
         await port.stopListening()
 
     async def drain(self) -> None:
@@ -190,136 +278,52 @@ class UdpReceiver(Service):
     def figures(self) -> Figures:
         """See :meth:`IReceiver.figures`."""
         if self._port is not None:
-            self._look_at_kernel(self._port)
+            self._drops.look(self._port.port.getHandle())
         return Figures(
             kernel_drops=counter(
-                self._kernel_drops, "Datagrams that the kernel dropped, since the receive buffer was full."
+                self._drops.count, "Datagrams that the kernel dropped, since the receive buffer was full."
             )
         )
-
-    def _look_at_kernel(self, port: Port) -> None:
-        """See what the kernel had no room for, and say so."""
-        self._looked_at = self.intake.clock.seconds()
-        before, drops = self._kernel_drops, kernel_drops(port.getHandle())
-        self._kernel_drops = None if drops is None else self._drops_of_closed + drops
-        if self._kernel_drops and self._kernel_drops > (before or 0):
-            self.intake.warn(
-                "kernel",
-                self.account.name,
-                f"the kernel has dropped {self._kernel_drops} datagrams so far, the receive buffer was full",
-            )
 
     # -- datagrams
 
     def take(self, datagram: bytes, addr: Any) -> None:
         """Take in one datagram."""
-        self._datagrams += 1
         self._read += 1
         self._read_size += len(datagram)
         if not datagram:
             return
-        if not self._gathered:
+        unread = self._queue.unread
+        if not unread:
             self._reactor.callLater(0, self._hand_over)
-        self._gathered.append((datagram, _Node(addr[0], addr[1])))
+        unread.append((datagram, _Node(addr[0], addr[1])))
 
     def _hand_over(self, seconds: float | None = None) -> None:
         """Decode and pass on the datagrams that were read in one go, as far as there is time."""
-        if self._port is not None and self.intake.clock.seconds() - self._looked_at > _LOOK_EVERY:
-            self._look_at_kernel(self._port)
-        # A datagram of which a part is decoded goes before what came after it.
-        together = None if self._offset else plain_together(self._decoder, self._gathered, self.intake.now())
+        port, queue = self._port, self._queue
+        if port is not None:
+            self._drops.look_now_and_then(port.port.getHandle())
+        unread = queue.unread
+        together = queue.together()
         if together is not None:
-            size = sum([len(datagram) for datagram, _ in self._gathered])
-            self._gathered = []
-            self._accept(*together, size)
+            self._overflow.accept(*together, sum([len(datagram) for datagram, _ in unread]))
         else:
-            self._accept(*self._decode(self.intake.pace.share(self) if seconds is None else seconds))
-        may_gather = self._has_room and self._read >= _MANY and self._read_size < _READ
-        self._read = self._read_size = 0
-        if self._gathered:
+            self._read_in_pieces(self.intake.scheduler.share(self) if seconds is None else seconds)
+        if queue.unread:
             # Read no more before there is time for it; meanwhile the kernel's buffer takes it.
             self._reactor.callLater(0, self._hand_over)
-            self._set_reading(False)
-        elif may_gather and self._port is not None:
-            self._set_reading(False)
-            self._resume = self._reactor.callLater(_GATHER, self._read_on)
-        else:
-            self._set_reading(True)
+            if port is not None:
+                port.set_reading(False)
+        elif port is not None:
+            port.read_on(self._read, self._read_size)
+        self._read = self._read_size = 0
 
-    def _read_on(self) -> None:
-        self._resume = None
-        self._set_reading(True)
-
-    def _set_reading(self, is_reading: bool) -> None:
-        if self._port is not None and is_reading != self._is_reading:
-            self._is_reading = is_reading
-            self._port.resumeProducing() if is_reading else self._port.pauseProducing()
-
-    def _decode(self, seconds: float) -> tuple[Batch, list[str], int]:
-        """Decode piece by piece as far as there is time; the messages, the host of each, and the bytes."""
-        clock = self.intake.clock
-        end = clock.seconds() + seconds
-        messages, hosts, size, done = Batch(), list[str](), 0, 0
-        while done < len(self._gathered) and clock.seconds() <= end:
-            datagram, node = self._gathered[done]
-            piece = datagram[self._offset : self._offset + LEAST_PIECE]
-            self._offset += len(piece)
-            size += len(piece)
-            now = self.intake.now()
-            decoded = self._decoder.feed(piece, now)
-            if self._offset == len(datagram):
-                rest = self._decoder.finish(now)
-                decoded.errors.extend(rest.errors)
-                decoded.messages.extend(rest.messages)
-                self._offset = 0
-                done += 1
+    def _read_in_pieces(self, seconds: float) -> None:
+        messages, hosts, size = Batch(), list[str](), 0
+        for part in self._queue.in_pieces(seconds):
+            node, decoded = part.sender, part.decoded
             self.intake.reject(decoded.errors, f"{node.host}:{node.port}")
             messages.extend(decoded.messages)
             hosts += [node.host] * len(decoded.messages)
-        self._gathered = self._gathered[done:]
-        return messages, hosts, size
-
-    def _accept(self, messages: Batch, hosts: list[str], size: int) -> None:
-        room = self._max_waiting - self.account.waiting
-        if room < 0 or (self._waiting_size and self._waiting_size + size > self._max_waiting_size):
-            room = 0
-        if len(messages) > room:
-            self.account.drop("overload", len(messages) - room)
-            samples, now = self.account.samples, self.intake.now()
-            if samples.wants("overload", now):
-                samples.add("dropped", "overload", hosts[room], now)
-            self.intake.warn("overload", hosts[room], "dropped lines: too much is waiting to be stored")
-            messages, hosts = messages[:room], hosts[:room]
-        if not messages:
-            return
-        self._waiting_size += size
-
-        def done(result: object) -> None:
-            self._waiting_size -= size
-
-        committed = self.intake.accept(messages, self.intake.origin("", senders=hosts), urgent=False)
-        committed.addErrback(self._not_stored)
-        committed.addBoth(done)
-
-    def _not_stored(self, failure: Failure) -> None:
-        self.intake.warn(
-            "lost", self.account.name, f"messages could not be stored: {failure.getErrorMessage()}"
-        )
-
-
-def kernel_drops(handle: socket.socket) -> int | None:
-    """Datagrams the kernel dropped because the receive buffer was full; None where it does not tell.
-
-    See the columns of ``/proc/net/udp``: the tenth is the socket's inode, the last the drops.
-    """
-    inode = str(os.fstat(handle.fileno()).st_ino)
-    for table in _KERNEL_TABLES:
-        try:
-            lines = table.read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            columns = line.split()
-            if len(columns) > 12 and columns[9] == inode:
-                return int(columns[-1])
-    return None
+            size += part.size
+        self._overflow.accept(messages, hosts, size)

@@ -65,7 +65,7 @@ async def stream(
 
     :param pieces: a generator, asynchronous or not; what fits into one piece is sent with its length.
     :param is_endless: each piece is sent as soon as it is there.
-    :param turn: fires when there is time to make another piece, see :meth:`Pace.turn`.
+    :param turn: fires when there is time to make another piece, see :meth:`Scheduler.turn`.
     """
     async with aclosing(pieces if isinstance(pieces, AsyncGenerator) else _asynchronous(pieces)) as each:
         first = await anext(each, b"")

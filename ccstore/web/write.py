@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from attrs import frozen
 
@@ -11,14 +12,14 @@ from ccstore.batch import Batch
 from ccstore.interfaces import Refusal, StoreUnavailable
 from ccstore.lineprotocol import TEXT_LIMIT, Decoded, Precision, StreamDecoder
 from ccstore.pipeline.intake import Intake
-from ccstore.pipeline.scheduler import LEAST_PIECE, TooMuch
+from ccstore.pipeline.piecewise import PieceSizes, Piecewise
+from ccstore.pipeline.scheduler import TooMuch
 from ccstore.web import WebError, later
 
-#: Bytes that are decoded in one go: few after a mistake, which takes a hundred times as long as what is
-#: right, and more and more as long as there is none.
-_PIECES = (LEAST_PIECE, 1 << 12, 1 << 18)
+#: Bytes that are decoded in one go.
+_PIECES: Final = PieceSizes(largest=1 << 18)
 #: Bad lines that an answer lists; the others are only counted.
-_LISTED = 100
+_LISTED: Final = 100
 
 
 @frozen
@@ -145,18 +146,16 @@ async def _decoded(
 
     With each piece comes whether there is another one.
     """
-    least, piece, largest = _PIECES
+    scheduler = intake.scheduler
+    pieces = Piecewise(decoder, _PIECES)
     position = 0
-    is_wrong, since = False, intake.pace.served
     while position < len(body):
-        if position or len(body) > least:
+        if position or len(body) > _PIECES.least:
+            wrong = len(body) - position if pieces.is_wrong and may_be_sent_away else 0
             try:
-                await intake.pace.turn(len(body) - position if is_wrong else 0, since)
+                await scheduler.turn(wrong)
             except TooMuch:
                 raise later("too many bodies with mistakes wait for their turn") from None
-        decoded = decoder.feed(body[position : position + piece], default_time)
-        position += piece
-        is_wrong = bool(decoded.errors) and may_be_sent_away
-        piece = least if is_wrong else min(2 * piece, largest)
+        decoded, position = pieces.feed(body, default_time, position)
         yield decoded, position < len(body)
-    yield decoder.finish(default_time), False
+    yield pieces.finish(default_time), False

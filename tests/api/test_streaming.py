@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
 from ccstore.interfaces import QueryTimeout
-from ccstore.pipeline.scheduler import Pace
+from ccstore.pipeline.scheduler import Scheduler
 from ccstore.query import Page, Row
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.web import (
@@ -445,9 +445,9 @@ class AskingTests(TestCase):
 def test_the_pace_of_decoding_is_that_of_answers_too() -> None:
     """Whoever waits for a turn and is cancelled disturbs nobody."""
     clock = Loopback()
-    pace = Pace(clock)
+    scheduler = Scheduler(clock)
     clock.passes = 1.0
-    first, second, third = (pace.turn() for _ in range(3))
+    first, second, third = (scheduler.turn() for _ in range(3))
     second.addErrback(lambda failure: failure.trap(CancelledError))
     second.cancel()
     clock.passes = 0.0

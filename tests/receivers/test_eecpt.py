@@ -19,9 +19,9 @@ from ccstore.message import Message
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.phases import Job, Jobs, limit_of
 from ccstore.web import Room
-from tests.receivers.test_http_receiver import head, read_answer
 from tests.support.configuration import receiver_config, write_config
 from tests.support.connections import NOW, Loopback
+from tests.support.http_case import head, read_answer
 from tests.support.running_daemon import Daemon, database
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for
@@ -288,7 +288,7 @@ class EecptTests(SynchronousTestCase):
                 turns.append(Deferred())
                 return turns[-1]
 
-        self.intake.pace = Slow()  # type: ignore[assignment]
+        self.intake.scheduler = Slow()  # type: ignore[assignment]
         self.clock.advance(10)
         for number in range(3):
             self.assertEqual(len(turns), number + 1)

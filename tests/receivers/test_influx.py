@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from twisted.internet.error import ConnectionLost
 
 from ccstore.interfaces import StoreUnavailable
-from tests.receivers.test_http_receiver import Answer, HttpTestCase, basic, head
+from tests.support.http_case import Answer, HttpTestCase, basic, head
 from tests.support.sinks import event
 
 #: A time in whole hours, in seconds.

@@ -15,15 +15,16 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.network.listening import ListenError
-from ccstore.pipeline import scheduler as pace
-from ccstore.receivers import udp
-from ccstore.receivers.udp import UdpReceiver, kernel_drops
+from ccstore.pipeline.scheduler import TurnLimits
+from ccstore.receivers.kernel_drops import kernel_drops
+from ccstore.receivers.udp import GatherLimits, UdpReceiver
 from tests.support.configuration import port_in, receiver_config
 from tests.support.connections import Loopback
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 
 SENDER = ("10.0.0.1", 40000)
+TURN = TurnLimits().seconds
 
 
 class DatagramTests(SynchronousTestCase):
@@ -76,7 +77,7 @@ class DatagramTests(SynchronousTestCase):
         self.assertEqual(self.receiver.account.rejected, {"malformed": 2})
 
     def test_what_takes_long_to_decode_is_left_for_the_next_turn(self) -> None:
-        self.clock.passes = pace.TURN / 20
+        self.clock.passes = TURN / 20
         for _ in range(30):
             self.receiver.take(b"x\n", SENDER)
         self.receiver.take(event("a"), SENDER)
@@ -91,37 +92,26 @@ class DatagramTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_where_many_come_the_kernel_gathers_them_for_a_moment(self) -> None:
-        class Port:
-            is_reading = True
-
-            def pauseProducing(self) -> None:
-                self.is_reading = False
-
-            def resumeProducing(self) -> None:
-                self.is_reading = True
-
-            def getHandle(self) -> Any:
-                return wire
-
-        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(wire.close)
-        port: Any = Port()
-        self.receiver._port = port
-        few = udp._MANY - 1
+        self.start(address="127.0.0.1")
+        self.receiver.listen()
+        gathering = GatherLimits()
+        few = gathering.many - 1
         self.send(*[event("a")] * few)
-        self.assertTrue(port.is_reading)
-        self.send(*[event("b")] * udp._MANY)
-        self.assertEqual(len(self.sink.texts), few + udp._MANY)
-        self.assertFalse(port.is_reading)
-        self.clock.advance(udp._GATHER)
-        self.assertTrue(port.is_reading)
+        self.assertTrue(self.receiver.is_reading)
+        self.send(*[event("b")] * gathering.many)
+        self.assertEqual(len(self.sink.texts), few + gathering.many)
+        self.assertFalse(self.receiver.is_reading)
+        self.clock.advance(gathering.seconds)
+        self.assertTrue(self.receiver.is_reading)
         # There is more to read at once.
-        self.send(*[event("c" * (udp._READ // udp._MANY))] * udp._MANY)
-        self.assertTrue(port.is_reading)
+        self.send(*[event("c" * (gathering.read // gathering.many))] * gathering.many)
+        self.assertTrue(self.receiver.is_reading)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        (port,) = self.clock.udpPorts
+        self.assertEqual((port.pauses, port.is_paused), (1, False))
 
     def test_a_large_datagram_is_decoded_in_turns_and_before_what_comes_after_it(self) -> None:
-        self.clock.passes = pace.TURN / 3
+        self.clock.passes = TURN / 3
         lines = event("a") + b"\n" + b"x\n" * 5000 + event("b")
         self.receiver.take(lines, SENDER)
         self.clock.turn()
@@ -211,19 +201,17 @@ class KernelDropTests(TestCase):
                 "short",
             ]
             table.write_text("\n".join(lines) + "\n")
-            self.patch(udp, "_KERNEL_TABLES", (table.with_name("none"), table))
-            self.assertEqual(kernel_drops(handle), 42)
+            self.assertEqual(kernel_drops(handle, (table.with_name("none"), table)), 42)
 
     def test_where_the_kernel_does_not_tell_there_is_none(self) -> None:
-        self.patch(udp, "_KERNEL_TABLES", (scratch(self) / "none",))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
-            self.assertIsNone(kernel_drops(handle))
+            self.assertIsNone(kernel_drops(handle, [scratch(self) / "none"]))
 
 
 class SocketTests(TestCase):
     """With the network."""
 
-    def start(self, **keys: Any) -> int:
+    def start(self, gathering: GatherLimits | None = None, **keys: Any) -> int:
         config = receiver_config(scratch(self), "udp", **keys)
         self.sink = FakeSink()
         self.receiver = UdpReceiver(
@@ -232,6 +220,7 @@ class SocketTests(TestCase):
             reactor,
             max_waiting=10**6,
             max_waiting_size=10**9,
+            gathering=gathering,
         )
         port = port_in(self.receiver.listen())
         self.addCleanup(lambda: ensureDeferred(self.receiver.stop_listening()))
@@ -252,11 +241,9 @@ class SocketTests(TestCase):
         self.assertEqual(self.sink.texts, texts)
 
     async def test_the_stop_while_the_kernel_gathers(self) -> None:
-        port = self.start()
-        self.patch(udp, "_GATHER", 60)
-        self.receiver._has_room = True
+        port = self.start(GatherLimits(seconds=60, room=0))
         self.send(port, *map(event, "abcd"))
-        while self.receiver._resume is None:
+        while self.receiver.is_reading:
             await deferLater(reactor, 0)  # type: ignore[arg-type]
         self.send(port, event("e"))
         await self.receiver.stop_listening()
@@ -267,7 +254,7 @@ class SocketTests(TestCase):
         self.send(port, *map(event, "abcd"))
         while len(self.sink.texts) < 4:
             await deferLater(reactor, 0)  # type: ignore[arg-type]
-        self.assertIsNone(self.receiver._resume)
+        self.assertTrue(self.receiver.is_reading)
 
     async def test_the_stop_ends_for_a_kernel_that_holds_only_nonsense(self) -> None:
         port = self.start()

@@ -23,6 +23,7 @@ class Loopback(MemoryReactorClock):
     def __init__(self) -> None:
         super().__init__()
         self.passes = 0.0
+        self.udpPorts: list[DatagramPort] = []
         self.advance(NOW)
 
     def seconds(self) -> float:
@@ -36,6 +37,11 @@ class Loopback(MemoryReactorClock):
         listening._hostAddress = kind("TCP", interface or "0.0.0.0", port)
         listening.factory = factory  # as a real port knows it
         return listening
+
+    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
+        """A port that nothing comes to by itself."""
+        self.udpPorts.append(DatagramPort(interface, port))
+        return self.udpPorts[-1]
 
     def turn(self) -> None:
         """Call what is due now, and not what that calls later."""
@@ -51,6 +57,47 @@ class Loopback(MemoryReactorClock):
         wire.protocol = protocol
         protocol.makeConnection(wire)
         return protocol, wire
+
+
+class DatagramPort:
+    """A port for datagrams that remembers whether it is read.
+
+    :ivar pauses: how often it was not.
+    """
+
+    def __init__(self, interface: str, port: int) -> None:
+        self.is_paused = False
+        self.pauses = 0
+        self._address = IPv4Address("UDP", interface or "0.0.0.0", port)
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self.is_paused = True
+        self.pauses += 1
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self.is_paused = False
+
+    def getHost(self) -> IPv4Address:
+        """Where it is."""
+        return self._address
+
+    def getHandle(self) -> DatagramPort:
+        """A socket, whose buffer is as large as one may wish."""
+        return self
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """Take any option."""
+        self._value = value
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """Twice the last option, as the kernel has it for buffers."""
+        return 2 * self._value
+
+    def fileno(self) -> int:
+        """A descriptor that is none of a socket."""
+        return 0
 
 
 class Wire(StringTransportWithDisconnection):

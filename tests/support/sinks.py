@@ -13,6 +13,7 @@ from ccstore.batch import Batch
 from ccstore.interfaces import IMessageSink, Refusal, StoreUnavailable
 from ccstore.message import Message
 from ccstore.pipeline.intake import Intake
+from ccstore.pipeline.scheduler import Scheduler, TurnLimits
 
 
 def event(text: str, *, host: str = "a0101", cluster: str | None = "alex", time: int | str = "") -> bytes:
@@ -21,7 +22,7 @@ def event(text: str, *, host: str = "a0101", cluster: str | None = "alex", time:
     return f'job{tags},hostname={host} event="{text}" {time}'.strip().encode()
 
 
-def intake_for(config: Any, kind: str, sink: FakeSink, clock: Any) -> Intake:
+def intake_for(config: Any, kind: str, sink: FakeSink, clock: Any, turns: TurnLimits | None = None) -> Intake:
     """The intake as the daemon makes it for a receiver."""
     return Intake(
         config.name,
@@ -31,6 +32,7 @@ def intake_for(config: Any, kind: str, sink: FakeSink, clock: Any) -> Intake:
         cluster=config.cluster,
         precision=config.precision,
         max_line_length=getattr(config, "max_line_length", None),
+        scheduler=Scheduler(clock, turns),
     )
 
 

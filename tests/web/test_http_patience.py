@@ -16,12 +16,11 @@ from twisted.web.resource import Resource
 
 from ccstore.web import LimitedSite, Patience, Room, SiteSettings
 from ccstore.web.eviction import Connections, Waiting
-from tests.receivers.test_http_receiver import head
 from tests.support.configuration import receiver_config
 from tests.support.connections import Client
+from tests.support.http_case import LINES, RequestTestCase, head
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for
-from tests.web.test_http_requests import LINES, RequestTestCase
 
 
 class TimeTests(RequestTestCase):

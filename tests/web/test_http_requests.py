@@ -9,28 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.network.greetings import spoken
 from ccstore.web.accesslog import without_secrets
-from tests.receivers.test_http_receiver import Answer, HttpTestCase, head, read_answer
-from tests.support.sinks import event
+from tests.support.http_case import LINES, RequestTestCase, head
 
-LINES = event("a") + b"\n"
 CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(LINES), LINES)
-
-
-class RequestTestCase(HttpTestCase):
-    def raw(self, data: bytes) -> Answer:
-        """The first answer to what a new connection sends."""
-        self.connect().dataReceived(data)
-        answer, _ = read_answer(self.wire.value())
-        return answer
-
-    def figure(self, name: str) -> Any:
-        return self.receiver.figures()[name]
-
-    def sampled(self, reason: str) -> list[str]:
-        """What the doctor learns of those who were refused for a reason."""
-        samples = self.receiver.account.samples.as_json()["samples"]
-        assert isinstance(samples, list)
-        return [sample["detail"] for sample in samples if sample["reason"] == reason]
 
 
 class LengthTests(RequestTestCase):

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccstore.pipeline import scheduler as pace
-from ccstore.pipeline.scheduler import LEAST_PIECE, TURN, Pace, TooMuch
+from ccstore.pipeline.scheduler import LEAST_PIECE, Scheduler, TooMuch, TurnLimits
 from tests.support.connections import Loopback
 
+TURN = TurnLimits().seconds
 
-class PaceTests(SynchronousTestCase):
+
+class SchedulerTests(SynchronousTestCase):
     """A turn of the reactor has time for one of each sort here."""
 
     def setUp(self) -> None:
         self.clock = Loopback()
-        self.pace = Pace(self.clock)
-        self.pace.turn()  # the first has its turn at once
+        self.start()
+
+    def start(self, **limits: int) -> None:
+        self.scheduler = Scheduler(self.clock, TurnLimits(**limits))
+        self.clock.passes = 0.0
+        self.scheduler.turn()  # the first has its turn at once
         self.clock.passes = TURN
         self.had: list[str] = []
 
-    def ask(self, name: str, wrong: int = 0, since: int = 0) -> None:
-        self.pace.turn(wrong, since).addCallback(lambda _: self.had.append(name))
+    def ask(self, name: str, wrong: int = 0) -> None:
+        self.scheduler.turn(wrong).addCallback(lambda _: self.had.append(name))
 
     def insist(self, name: str, wrong: int) -> None:
         """Ask again as long as something is left."""
-        since = self.pace.served
 
         def had(_: None, wrong: int) -> None:
             self.had.append(name)
@@ -32,7 +36,7 @@ class PaceTests(SynchronousTestCase):
                 again(wrong - LEAST_PIECE)
 
         def again(wrong: int) -> None:
-            self.pace.turn(wrong, since).addCallback(had, wrong)
+            self.scheduler.turn(wrong).addCallback(had, wrong)
 
         again(wrong)
 
@@ -67,7 +71,7 @@ class PaceTests(SynchronousTestCase):
     def test_who_does_not_wait_for_those_who_make_mistakes(self) -> None:
         self.clock.passes = 0.0
         self.clock.turn()
-        self.pace.turn(10)
+        self.scheduler.turn(10)
         self.ask("wrong", 10)
         self.clock.passes = TURN
         self.clock.turn()
@@ -75,12 +79,12 @@ class PaceTests(SynchronousTestCase):
         self.ask("right")
         self.assertIn("right", self.had)
 
-    def test_of_those_who_make_mistakes_one_is_done_with_before_the_next(self) -> None:
+    def test_those_who_make_mistakes_take_turns(self) -> None:
         for name in "abc":
             self.insist(name, 3 * LEAST_PIECE)
         self.insist("d", LEAST_PIECE)
         self.end()
-        self.assertEqual(self.had, [*"daaabbbccc"])
+        self.assertEqual(self.had, [*"abcdabcabc"])
 
     def test_nobody_waits_for_ever_for_those_who_have_less(self) -> None:
         self.insist("large", 10 * LEAST_PIECE)
@@ -89,31 +93,32 @@ class PaceTests(SynchronousTestCase):
             self.clock.turn()
             self.assertLess(len(self.had), 30)
 
-    def test_of_too_many_who_make_mistakes_whoever_would_go_last_is_sent_away(self) -> None:
-        self.patch(pace, "MOST_WRONG", 4 * pace._EACH)
-        waiting = {wrong: self.pace.turn(wrong) for wrong in (10, 3000, 20)}
-        self.pace.turn()  # one without a mistake is none of them
-        for each in waiting.values():
-            self.assertNoResult(each)
-        waiting[4000] = self.pace.turn(4000)
+    def test_of_too_many_who_make_mistakes_whoever_has_most_left_is_sent_away(self) -> None:
+        each = TurnLimits().waiting_each
+        self.start(waiting_size=4 * each)
+        waiting = {wrong: self.scheduler.turn(wrong) for wrong in (10, 3000, 20)}
+        self.scheduler.turn()  # one without a mistake is none of them
+        for turn in waiting.values():
+            self.assertNoResult(turn)
+        waiting[4000] = self.scheduler.turn(4000)
         self.assertIsInstance(self.failureResultOf(waiting.pop(4000)).value, TooMuch)
-        self.pace.turn(30)
+        self.scheduler.turn(30)
         self.assertIsInstance(self.failureResultOf(waiting.pop(3000)).value, TooMuch)
         self.end()
-        self.assertEqual([self.successResultOf(each) for each in waiting.values()], [None, None])
+        self.assertEqual([self.successResultOf(turn) for turn in waiting.values()], [None, None])
         # There is room again, and for one alone in any case.
-        self.pace.turn()
-        large = self.pace.turn(10 * pace._EACH)
+        self.scheduler.turn()
+        large = self.scheduler.turn(10 * each)
         self.assertNoResult(large)
-        self.assertNoResult(self.pace.turn(10))
+        self.assertNoResult(self.scheduler.turn(10))
         self.assertIsInstance(self.failureResultOf(large).value, TooMuch)
 
     def test_the_time_is_for_all_who_ask(self) -> None:
         self.end()
-        self.assertEqual(self.pace.share("a"), TURN)
-        self.pace.share("b")
-        self.pace.share("a")
+        self.assertEqual(self.scheduler.share("a"), TURN)
+        self.scheduler.share("b")
+        self.scheduler.share("a")
         self.clock.turn()
-        self.assertEqual(self.pace.share("a"), TURN / 2)
+        self.assertEqual(self.scheduler.share("a"), TURN / 2)
         self.clock.turn()
-        self.assertEqual(self.pace.share("a"), TURN)
+        self.assertEqual(self.scheduler.share("a"), TURN)
