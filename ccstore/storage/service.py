@@ -28,7 +28,7 @@ from ccstore.storage.committer import Committer, Published
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.queue import Bounds, Queue
-from ccstore.storage.reading.arrivals import Arrivals, LastArrival
+from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.pages import Limits, Pages

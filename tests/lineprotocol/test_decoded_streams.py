@@ -13,7 +13,7 @@ from ccstore.lineprotocol import (
     StreamDecoder,
 )
 from tests.support import strategies
-from tests.support.decoding import NOW, stream, texts, whole
+from tests.support.decoded_lines import NOW, stream, texts, whole
 
 
 def line_of(length: int) -> bytes:

@@ -12,7 +12,7 @@ from ccstore.lineprotocol import (
     grammar,
 )
 from ccstore.message import FieldValue
-from tests.support.decoding import NOW, one, plain, reference_cases, reference_value, whole
+from tests.support.decoded_lines import NOW, one, plain, reference_cases, reference_value, whole
 from tests.support.strategies import message_of
 
 

@@ -15,7 +15,7 @@ from ccstore.lineprotocol import (
 )
 from ccstore.message import FieldValue, Message
 from tests.support import strategies
-from tests.support.decoding import briefly, plain, result, whole
+from tests.support.decoded_lines import briefly, plain, result, whole
 from tests.support.strategies import message_of
 
 

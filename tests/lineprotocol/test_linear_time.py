@@ -17,7 +17,7 @@ from ccstore.lineprotocol import entry as entry_module
 from ccstore.lineprotocol import plain as plain_module
 from ccstore.lineprotocol import series as series_module
 from tests.support import strategies
-from tests.support.decoding import NOW, whole
+from tests.support.decoded_lines import NOW, whole
 
 
 class Scanned:

@@ -9,7 +9,7 @@ from ccstore.lineprotocol import (
     LineError,
     decode,
 )
-from tests.support.decoding import NOW, mistake, one, texts, whole
+from tests.support.decoded_lines import NOW, mistake, one, texts, whole
 
 NO_VALUE = "a number, a boolean or a string in double quotes"
 NO_END = "expected ',', a space or the end of the line after the field 'f'"

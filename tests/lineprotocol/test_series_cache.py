@@ -13,7 +13,7 @@ from ccstore.lineprotocol import (
 )
 from ccstore.lineprotocol.series import decode_head
 from ccstore.message import Kind, Series
-from tests.support.decoding import NOW, texts, whole
+from tests.support.decoded_lines import NOW, texts, whole
 
 
 def test_the_same_head_gives_the_same_series_on_both_ways() -> None:

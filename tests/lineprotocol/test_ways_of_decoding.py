@@ -17,7 +17,7 @@ from ccstore.lineprotocol import (
 )
 from ccstore.message import Message
 from tests.support import strategies
-from tests.support.decoding import NOW, reference_cases, result, stream, texts, thoroughly, whole
+from tests.support.decoded_lines import NOW, reference_cases, result, stream, texts, thoroughly, whole
 
 #: What strings, and all around them, are made of where the fast way undoes escapes by means of those of C.
 _ESCAPES = [

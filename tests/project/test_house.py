@@ -45,6 +45,7 @@ WHOLE: Final = {
     "ccstore/api/app.py": {"Api"},
     "ccstore/config/section.py": {"Section"},
     "ccstore/daemon/service.py": {"EventStoreService"},
+    "ccstore/lineprotocol/entry.py": {"Entry"},
     "ccstore/processing/parser.py": {"Parser"},
     "ccstore/receivers/nats/connection.py": {"Connection"},
     "ccstore/receivers/nats/jetstream.py": {"Consumer"},

@@ -28,7 +28,7 @@ from ccstore.query import (
     Selection,
 )
 from ccstore.storage.queue import Bounds
-from ccstore.storage.reading.arrivals import Arrivals, LastArrival
+from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.pages import Limits, Pages
