@@ -14,7 +14,8 @@ from benchmarks.report import progress
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, set_pragmas
+from ccstore.storage.dbfile.sql import set_pragmas
+from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD, WRITER_PRAGMAS
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 

@@ -17,9 +17,10 @@ from typing import Any, Final
 from ccstore.importing.source import Bad, Mark, Piece, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Batch, Kind, Series
-from ccstore.storage.sqlite.explain import explain
-from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
+from ccstore.storage.dbfile.explain import explain
+from ccstore.storage.dbfile.sql import identifier
 from ccstore.storage.sqlite.snapshot import snapshot
+from ccstore.storage.sqlite.versions import APPLICATION_ID
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)
 #: What a row must have, and what else it may have; the order is that in which columns are read.

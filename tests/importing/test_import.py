@@ -29,7 +29,7 @@ from ccstore.importing.position import Positions
 from ccstore.importing.progress import Progress
 from ccstore.lineprotocol import StreamDecoder
 from ccstore.message import Message
-from ccstore.storage.sqlite.file import identifier
+from ccstore.storage.dbfile.sql import identifier
 from tests.support import strategies
 from tests.support.running_daemon import PATIENCE, Daemon, database, environment
 

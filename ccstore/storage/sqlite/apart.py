@@ -23,9 +23,9 @@ from attrs import frozen
 
 from ccstore.interfaces import CommitUnknown, StoreError
 from ccstore.message import Batch, Series, Source
+from ccstore.storage.dbfile.sql import Say
+from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.sqlite import channel
-from ccstore.storage.sqlite.file import Say
-from ccstore.storage.sqlite.watch import FileChanged
 from ccstore.storage.sqlite.writer import State
 
 _ROOT: Final = Path(__file__).resolve().parents[3]

@@ -21,19 +21,21 @@ from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailab
 from ccstore.message import STORED_KINDS, Batch
 from ccstore.permissions import PRIVATE, make_empty
 from ccstore.storage.cancelling import cancellable
+from ccstore.storage.dbfile.explain import explain, is_damage
+from ccstore.storage.dbfile.lock import FileLock, InUse
+from ccstore.storage.dbfile.schema import Schema, give_mode
+from ccstore.storage.dbfile.sql import leave_log, set_pragmas
+from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.apart import ProcessEnded, WriterApart, WriterProcess
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.explain import explain, is_damage
-from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
-from ccstore.storage.sqlite.lock import FileLock, InUse
+from ccstore.storage.sqlite.pragmas import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS
 from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS
-from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
 
 _READERS: Final = 3

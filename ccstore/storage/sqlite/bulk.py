@@ -11,19 +11,14 @@ from pathlib import Path
 from ccstore.interfaces import StoreError
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE, make_empty
-from ccstore.storage.sqlite.explain import explain
-from ccstore.storage.sqlite.file import (
-    STATEMENTS_HELD,
-    WRITER_PRAGMAS,
-    Say,
-    checkpoint,
-    leave_log,
-    set_pragmas,
-)
-from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.dbfile.explain import explain
+from ccstore.storage.dbfile.lock import FileLock
+from ccstore.storage.dbfile.schema import give_mode
+from ccstore.storage.dbfile.sql import Say, checkpoint, leave_log, set_pragmas
+from ccstore.storage.dbfile.watch import Watch
+from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD, WRITER_PRAGMAS
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.versions import DATABASE, give_mode
-from ccstore.storage.sqlite.watch import Watch
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 
 

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.expiry import Expired
-from ccstore.storage.sqlite.file import transaction
 from ccstore.storage.sqlite.segments import index_by_stream, make_table
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views

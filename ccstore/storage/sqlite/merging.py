@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from ccstore.storage.sqlite.file import Say, transaction
+from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite.segments import index_in_order
 from ccstore.storage.sqlite.views import refresh_rows_views
 

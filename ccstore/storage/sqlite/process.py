@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ccstore.message import Batch, Series, Source
+from ccstore.storage.dbfile.sql import set_pragmas
+from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.sqlite.channel import NUMBERS, SIGNALS, Channel, unpack
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, set_pragmas
-from ccstore.storage.sqlite.watch import FileChanged, Watch
+from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD
 from ccstore.storage.sqlite.writer import Writer
 
 

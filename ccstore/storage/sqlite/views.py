@@ -8,8 +8,8 @@ from typing import Final
 
 from ccstore.message import STORED_KINDS
 from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.dbfile.sql import Say, identifier, literal
 from ccstore.storage.sqlite.expiry import HAS_EXPIRED
-from ccstore.storage.sqlite.file import Say, identifier, literal
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
 _UNION: Final = 200

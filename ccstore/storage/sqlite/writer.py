@@ -11,14 +11,15 @@ from typing import Final, NamedTuple
 from attrs import define, evolve
 
 from ccstore.message import STORED_KINDS, Batch
+from ccstore.storage.dbfile.sql import PAGE_SIZE, Say, checkpoint, transaction
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
 from ccstore.storage.sqlite.expiry import Expired
-from ccstore.storage.sqlite.file import APPLICATION_ID, PAGE_SIZE, Say, checkpoint, transaction
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, make_table
 from ccstore.storage.sqlite.streams import Streams
+from ccstore.storage.sqlite.versions import APPLICATION_ID
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
 #: Rows after which a segment is sealed: small enough that building its index stalls nobody for long.
@@ -367,7 +368,7 @@ class Writer:
         return bool(free - step > kept)
 
     def checkpoint(self, connection: sqlite3.Connection) -> None:
-        """See :func:`ccstore.storage.sqlite.file.checkpoint`."""
+        """See :func:`ccstore.storage.dbfile.sql.checkpoint`."""
         checkpoint(connection)
 
     def figures(self, connection: sqlite3.Connection) -> dict[str, int]:

@@ -26,10 +26,10 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.permissions import PRIVATE
+from ccstore.storage.dbfile.lock import FileLock, InUse
 from ccstore.storage.sqlite import apart, lock
 from ccstore.storage.sqlite.apart import WriterApart, WriterProcess
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.lock import FileLock, InUse
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 from tests.support.configuration import write_config
@@ -435,7 +435,7 @@ def map_formatted(captured: list[Any]) -> list[str | None]:
 _HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from ccstore.storage.sqlite.lock import FileLock
+from ccstore.storage.dbfile.lock import FileLock
 lock = FileLock(Path(sys.argv[1]), "database")
 lock.take()
 subprocess.Popen(["cat"], stdin=int(sys.argv[2]), stdout=subprocess.DEVNULL, pass_fds=[lock.descriptor])

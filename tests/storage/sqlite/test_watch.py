@@ -18,10 +18,10 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch
+from ccstore.storage.dbfile.lock import FileLock, InUse
 from ccstore.storage.sqlite import apart
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
-from ccstore.storage.sqlite.lock import FileLock, InUse
 from tests.support.faulty_daemon import Stream, WatchedDaemon, daemon_in, line, stored, write
 from tests.support.scratch import as_somebody_else, scratch
 from tests.support.stores import NOW, ask, asking, messages, read_at
