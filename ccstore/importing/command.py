@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -121,14 +121,17 @@ def _missing_time(word: str) -> str | int:
         raise UsageError(f"--missing-time: {error}; or {_ROW}, or {_FILE}") from None
 
 
-def main(words: Sequence[str]) -> int:
-    """Do what the words behind ``ccstore import`` say; gives the exit status."""
+def main(words: Sequence[str], make_writer: Callable[..., BulkWriter] = BulkWriter) -> int:
+    """Do what the words behind ``ccstore import`` say; gives the exit status.
+
+    :param make_writer: called as :class:`BulkWriter`, for what writes to the file.
+    """
     options = parse(Options(), words)
     if options is None:
         return WRONG
     progress = Progress(sys.stderr)
     try:
-        return _import(options, progress)
+        return _import(options, progress, make_writer)
     except (ConfigError, StoreError, SourceError) as error:
         progress.say(str(error))
         return FAILED
@@ -139,7 +142,7 @@ def main(words: Sequence[str]) -> int:
         progress.clear()
 
 
-def _import(options: Options, progress: Progress) -> int:
+def _import(options: Options, progress: Progress, make_writer: Callable[..., BulkWriter]) -> int:
     config = _load(options.path, lenient=bool(options["lenient"]))
     for name in options.sources:
         # Before anything is done, as far as can be seen.
@@ -148,7 +151,7 @@ def _import(options: Options, progress: Progress) -> int:
         if name != "-" and os.path.isdir(name):
             raise SourceError(f"{name}: is a folder, expected a file")
     rejected = 0
-    with _open(config) as target:
+    with _open(config, make_writer) as target:
         for name in options.sources:
             with _sources(name, target.folder, options, progress) as sources:
                 outcomes = []
@@ -173,12 +176,12 @@ def _warn(text: str) -> None:
 
 
 @contextmanager
-def _open(config: Config) -> Iterator[BulkWriter]:
+def _open(config: Config, make_writer: Callable[..., BulkWriter]) -> Iterator[BulkWriter]:
     backend = _sqlite(config.storage.backend)
     missing = missing_folder(backend.database_path)
     if missing is not None:
         raise StoreError(f"storage.backend.database_path: {missing}")
-    target = BulkWriter(
+    target = make_writer(
         backend.database_path,
         backend.pragmas,
         retention=config.storage.retention_time,

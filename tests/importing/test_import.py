@@ -15,6 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from ccstore.importing.progress import Progress
 from ccstore.lineprotocol import StreamDecoder
 from ccstore.message import Message
 from ccstore.storage.dbfile.sql import identifier
+from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.sizes import SegmentSizes
 from tests.support import strategies
 from tests.support.running_daemon import PATIENCE, Daemon, database, environment
 
@@ -365,16 +368,16 @@ def test_what_lies_in_a_write_ahead_log_is_taken(run: Run, tmp_path: Path, capsy
 def test_more_than_one_segment(
     run: Run, tmp_path: Path, is_logs: bool, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    from ccstore.storage.sqlite import writer
-
-    monkeypatch.setattr(writer, "SEGMENT_ROWS", 100)
     monkeypatch.setattr(go_database, "_ROWS", 64)
     monkeypatch.setattr(go_database, "_ROWS_FETCHED", 64)
     name = "alex_logs" if is_logs else "alex_events"
     wanted = [(NOW - 1000 + number % 900, f"{number}") for number in range(5000)]
     old = go_file(tmp_path / "old.db", **{name: [row(text, at) for at, text in wanted]})
-    assert run(old) == DONE
+    make_writer = partial(BulkWriter, sizes=SegmentSizes(segment_rows=100))
+    assert main(["--config", "ccstore.json", str(old)], make_writer) == DONE
     assert rows(tmp_path, name, "timestamp, field") == wanted
+    with database(tmp_path / "new.db") as connection:
+        assert connection.execute("SELECT count(*) FROM segment").fetchone()[0] > 4
 
 
 # What was begun goes on
