@@ -12,6 +12,7 @@ from typing import Final
 from twisted.internet.defer import CancelledError
 
 from ccstore.interfaces import QueryTimeout
+from ccstore.storage.sqlite.sizes import SIZES
 
 _TOO_LONG: Final = "the query took too long"
 
@@ -25,7 +26,11 @@ class Asking:
     """
 
     def __init__(
-        self, timeout: float, *, progress_steps: int = 500_000, clock: Callable[[], float] = time.monotonic
+        self,
+        timeout: float,
+        *,
+        progress_steps: int = SIZES.reading.progress_steps,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._progress_steps = progress_steps

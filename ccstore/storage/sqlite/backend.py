@@ -54,6 +54,8 @@ class SqliteBackend:
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     :param dialect: how it is read.
     :param mode: of the file and those beside it.
+    :param schema: that the file has, or is brought to.
+    :param means: what it works with besides the reactor.
     """
 
     name = "sqlite"

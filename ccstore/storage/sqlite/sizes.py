@@ -9,6 +9,7 @@ from attrs import frozen
 from ccstore.storage.dbfile.sql import PAGE_SIZE
 
 
+# There are more of them than a class should have, since all of them are sent together.
 @frozen
 class SegmentSizes:
     """What whoever writes goes by. Whole numbers only: they are sent to the process that writes.

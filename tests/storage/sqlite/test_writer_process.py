@@ -20,7 +20,7 @@ from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.message import Batch
 from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.sqlite.means import Means
-from ccstore.storage.sqlite.writer_calls import pack_error, unpack_error
+from ccstore.storage.sqlite.writer_calls import Call, pack_error, unpack_error
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import WatchedDaemon
 from tests.support.running_daemon import database
@@ -47,6 +47,19 @@ class RetentionTests(ProcessCase):
                 "SELECT count(*) FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL"
             )
             self.assertEqual(sealed, number + 1)
+
+
+class CallTests(ProcessCase):
+    async def test_all_that_may_be_asked_for_is(self) -> None:
+        self.open_announcing(worth=1)
+        parts = [messages("a"), messages("b")]
+        self.backend.announce(parts[:1])
+        await self.backend.write(Batch.together(parts))
+        await self.backend.retain(RETENTION)
+        await self.backend.tend(self.now)
+        self.assertEqual(await self.backend.expire(0), 0)
+        await self.backend.close()
+        self.assertEqual({call for call, _ in self.processes.calls}, {*Call})
 
 
 class KilledTests(ProcessCase):
