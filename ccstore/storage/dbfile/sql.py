@@ -66,7 +66,11 @@ class transaction:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         if kind is None:
-            self._connection.execute("COMMIT")
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.rollback()
+                raise
         elif self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

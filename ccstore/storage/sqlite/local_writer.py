@@ -56,7 +56,13 @@ class LocalWriter:
         """As :meth:`prepare`: this thread has other things to do."""
 
     def guard(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        return self._watch.guard(self._complete, work, *arguments)
+        try:
+            return self._watch.guard(self._complete, work, *arguments)
+        except BaseException:
+            # Whatever failed, a transaction that is left open would be in the way of all that comes.
+            self.writer.undo()
+            self._connection.rollback()
+            raise
 
     def _complete(self) -> None:
         self.writer.undo()

@@ -151,13 +151,17 @@ class Writer:
     def _begin(self) -> None:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
-        version = _data_version(connection)
-        if self._version not in (None, version):
-            # Somebody else has written: what is known of the file may be wrong, as after `.restore`.
-            connection.execute("ROLLBACK")
-            self.load()
-            connection.execute("BEGIN IMMEDIATE")
+        try:
             version = _data_version(connection)
+            if self._version not in (None, version):
+                # Somebody else has written: what is known of the file may be wrong, as after `.restore`.
+                connection.execute("ROLLBACK")
+                self.load()
+                connection.execute("BEGIN IMMEDIATE")
+                version = _data_version(connection)
+        except BaseException:
+            connection.rollback()
+            raise
         self._version = version
         self._before = (self.segments.copy(), self._writes)
 
