@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ccstore.storage.sqlite.streams import SEGMENTS_PASSED
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 
 _KINDS = ("event", "log")
 #: Bytes of a file up to which all of it is checked each time.
@@ -53,8 +53,12 @@ class _Segment:
 
 @define
 class Audit:
-    """Looks at one database again and again, and does not repeat what cannot have changed."""
+    """Looks at one database again and again, and does not repeat what cannot have changed.
 
+    :param sizes: by which it was written.
+    """
+
+    _sizes: SegmentSizes = SIZES.segments
     _sealed: set[str] = field(factory=set)  # tables that were right when they were sealed
 
     def forget(self) -> None:
@@ -70,7 +74,7 @@ class Audit:
             # What is being merged is not yet to be seen by anybody.
             for segment in new:
                 if segment.kind in _KINDS:
-                    found += _content(connection, segment)
+                    found += _content(connection, segment, self._sizes.segments_passed)
             found += _ranges(segments)
             found += _twice(connection, segments)
         self._sealed = {
@@ -134,8 +138,11 @@ def _is_merged(connection: sqlite3.Connection, table: str, segments: list[_Segme
     )
 
 
-def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
-    """What the catalogue says of a segment is so."""
+def _content(connection: sqlite3.Connection, segment: _Segment, passed: int) -> list[str]:
+    """What the catalogue says of a segment is so.
+
+    :param passed: segments in which a stream may be after the one that is noted of it.
+    """
     table = segment.table
     found = []
     rows, first, last, oldest, newest = connection.execute(
@@ -170,7 +177,7 @@ def _content(connection: sqlite3.Connection, segment: _Segment) -> list[str]:
         found.append(f"{table} is sealed and has no index")
     early = _one(
         connection,
-        f"SELECT count(*) FROM stream WHERE segment < {segment.id - SEGMENTS_PASSED} "
+        f"SELECT count(*) FROM stream WHERE segment < {segment.id - passed} "
         f"AND id IN (SELECT DISTINCT stream FROM {table})",
     )
     if early and segment.kind == "event":

@@ -14,7 +14,10 @@ from benchmarks.report import progress
 from ccstore.batch import Batch
 from ccstore.lineprotocol import SeriesCache, StreamDecoder
 from ccstore.permissions import PRIVATE
-from ccstore.storage.sqlite.file import STATEMENTS_HELD, WRITER_PRAGMAS, set_pragmas
+from ccstore.storage.dbfile.sql import set_pragmas
+from ccstore.storage.sqlite.housekeeping import Housekeeping
+from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD, WRITER_PRAGMAS
+from ccstore.storage.sqlite.sizes import SIZES
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer import Writer
 
@@ -45,16 +48,17 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
         ) as connection:
             set_pragmas(connection, WRITER_PRAGMAS)
             DATABASE.prepare(connection, path, PRIVATE, progress)
-            writer = Writer(int(retention * 1e9), time.time_ns, progress)
-            writer.load(connection)
+            writer = Writer(connection, time.time_ns, progress, SIZES.segments)
+            housekeeping = Housekeeping(writer, int(retention * 1e9), time.time_ns, progress)
+            writer.load()
             looked = begun = time.perf_counter()
             for batch in _batches(messages, rounds):
-                writer.write(connection, batch)
+                writer.write(batch)
                 if writer.state.is_full:
-                    writer.tend(connection, time.time_ns())
+                    housekeeping.tend(time.time_ns())
                 if time.perf_counter() - looked > 0.25:
                     looked = time.perf_counter()
-                    writer.expire(connection, time.time_ns() - int(retention * 1e9))
+                    housekeeping.expire(time.time_ns() - int(retention * 1e9))
             return len(messages) * rounds / (time.perf_counter() - begun)
 
 

@@ -25,8 +25,8 @@ from ccstore.importing.source import USUAL, Bad, Sizes, Source, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.message import is_cluster
+from ccstore.storage.dbfile.lock import InUse
 from ccstore.storage.sqlite.bulk import BulkWriter
-from ccstore.storage.sqlite.lock import InUse
 from ccstore.timing import nanoseconds, seconds
 
 #: Exit statuses; Options.statuses has what they mean.

@@ -18,9 +18,10 @@ from ccstore.batch import Batch
 from ccstore.importing.source import USUAL, Bad, Mark, Piece, Sizes, SourceError
 from ccstore.interfaces import StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Kind, Series
-from ccstore.storage.sqlite.explain import explain
-from ccstore.storage.sqlite.file import APPLICATION_ID, identifier
+from ccstore.storage.dbfile.explain import explain
+from ccstore.storage.dbfile.sql import identifier
 from ccstore.storage.sqlite.snapshot import snapshot
+from ccstore.storage.sqlite.versions import APPLICATION_ID
 from ccstore.timing import SECOND
 
 _TABLE: Final = re.compile(r"(.*)_(event|log)s", re.DOTALL)

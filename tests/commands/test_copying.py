@@ -14,9 +14,9 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
-from ccstore.storage.sqlite import writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes, Sizes
 from tests.support.client_commands import COPY, copy
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import daemon_in
@@ -56,8 +56,8 @@ class CopyTests(TestCase):
         self.directory = scratch(self)
         self.path = self.directory / "source.db"
 
-    def backend(self, path: Path) -> SqliteBackend:
-        return SqliteBackend(path, {}, retention=86400.0, now=lambda: NOW, reactor=reactor)
+    def backend(self, path: Path, sizes: Sizes = SIZES) -> SqliteBackend:
+        return SqliteBackend(path, {}, retention=86400.0, now=lambda: NOW, reactor=reactor, sizes=sizes)
 
     async def fill(self, rows: int = 0, *, texts: Any = TEXTS, clusters: Any = CLUSTERS) -> None:
         """A store with what is hard, and so many plain rows."""
@@ -163,8 +163,7 @@ class CopyTests(TestCase):
         self.assertEqual(content(back), content(self.path))
 
     async def test_merged_logs_come_in_their_order(self) -> None:
-        self.patch(writer, "SEGMENT_ROWS", 500)
-        backend = self.backend(self.path)
+        backend = self.backend(self.path, Sizes(SegmentSizes(segment_rows=500)))
         backend.open()
         texts = [str(number) for number in range(12000)]
         for start in range(0, len(texts), 500):

@@ -188,7 +188,7 @@ def test_signals_to_the_group_end_no_writer(config: Path) -> None:
         (writer,) = [
             int(path.parent.name)
             for path in Path("/proc").glob("[0-9]*/cmdline")
-            if b"ccstore.storage.sqlite.process" in path.read_bytes()
+            if b"ccstore.storage.sqlite.writer_process" in path.read_bytes()
             and f"PPid:\t{daemon._process.pid}\n" in path.with_name("status").read_text()
         ]
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):

@@ -13,7 +13,6 @@ import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +25,17 @@ from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from benchmarks import audit
 from benchmarks.audit import Audit, snapshot
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Message, Series
 from ccstore.query import Page, Selection
 from ccstore.storage.reading.dialect import Fetching
-from ccstore.storage.sqlite import backend, dividing, merging, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from tests.support.stores import SECOND, PoolWithoutThreads, asking, read_at, storage_service
+from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes
+from tests.support.stores import SECOND, NoThreads, asking, read_at, storage_service
 
 RETENTION = 160  # seconds, at first
 #: What a restart may make of it.
@@ -45,16 +44,16 @@ RETENTIONS = (RETENTION // 8, RETENTION, 4 * RETENTION)
 START = 1_700_000_000
 CLUSTERS = ("alex", "my-cl")
 HOSTS = ("a", "b", "c", None)
-LIMITS = {
-    writer: {
-        "SEGMENT_ROWS": 6,
-        "_INDEX_WHEN_IDLE": 2,
-    },
-    streams: {"_HELD": 5, "_KEYS_SOUGHT": 2, "SEGMENTS_PASSED": 1},
-    audit: {"SEGMENTS_PASSED": 1},
-    merging: {"MERGED_TOGETHER": 3, "_STEP_ROWS": 5},
-    dividing: {"_STEP_ROWS": 2},
-}
+SIZES = SegmentSizes(
+    segment_rows=6,
+    indexed_rows=2,
+    streams_held=5,
+    streams_sought=2,
+    segments_passed=1,
+    merged_segments=3,
+    merged_rows=5,
+    divided_rows=2,
+)
 
 
 class Faulty(sqlite3.Connection):
@@ -135,16 +134,11 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        patch = self.stack.enter_context(pytest.MonkeyPatch.context())
-        for module, limits in LIMITS.items():
-            for name, value in limits.items():
-                patch.setattr(module, name, value)
-        patch.setattr(backend, "ConnectionPool", partial(PoolWithoutThreads, factory=Faulty))
         self.directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.files = 0
         self.clock = Clock()
         self.clock.advance(START)
-        self.audit = Audit()
+        self.audit = Audit(SIZES)
         self.retention = RETENTION
         self.logged: list[str] = []
         globalLogPublisher.addObserver(self.observe)
@@ -160,6 +154,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = self.directory / "0.db"
         self.open()
 
+    def connect(self, address: str, **more: Any) -> Faulty:
+        connection = sqlite3.connect(address, factory=Faulty, **more)
+        if address.endswith("rw"):
+            self.connection = connection  # of the writer
+        return connection
+
     def open(self) -> None:
         pragmas = {"synchronous": "OFF", "busy_timeout": "0"}
         self.backend = SqliteBackend(
@@ -169,6 +169,8 @@ class StoreMachine(RuleBasedStateMachine):
             now=lambda: self.now,
             reactor=self.clock,
             dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2),
+            sizes=Sizes(SIZES),
+            means=Means(connect=self.connect, threads=NoThreads),
         )
         self.service = storage_service(
             self.backend, self.clock, retention=self.retention, batch_size=5, max_waiting=10**6
@@ -205,7 +207,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def expire(self, cutoff: int) -> Deferred[int]:
         """What the service calls instead of the backend's own, so that the list follows."""
-        last = self.backend._writer.state.lasts["event"]
+        last = self.last_stored("event")
         before = self.sealed(cutoff)
         # Up to now events may have been kept for a shorter time.
         with snapshot(self.path) as connection:
@@ -230,6 +232,15 @@ class StoreMachine(RuleBasedStateMachine):
             return result
 
         return self.backend_expires(cutoff).addBoth(follow)
+
+    def last_stored(self, kind: str) -> int:
+        """The id of the last message of a kind that is in the file, or was."""
+        with snapshot(self.path) as connection:
+            number, first_id = connection.execute(
+                "SELECT id, first_id FROM segment WHERE kind = ? AND sealed_at IS NULL", (kind,)
+            ).fetchone()
+            (rows,) = connection.execute(f"SELECT count(*) FROM {kind}_{number}").fetchone()
+        return int(first_id + rows)
 
     def sealed(self, until: int) -> dict[int, list[int]]:
         """The ids of the events in each segment that was sealed until then."""
@@ -276,13 +287,6 @@ class StoreMachine(RuleBasedStateMachine):
         if isinstance(results[0], Failure):
             results[0].raiseException()
         return results[0]
-
-    @property
-    def connection(self) -> Faulty:
-        """Of the writer."""
-        pool: Any = self.backend._writing
-        connection: Faulty = pool.connect()
-        return connection
 
     def tick(self, seconds: float) -> None:
         """Let time pass, and housekeeping and retries happen, each at its time."""

@@ -16,8 +16,8 @@ import pytest
 from ccstore.batch import Batch
 from ccstore.importing.command import main
 from ccstore.importing.source import Sizes
+from ccstore.storage.dbfile.sql import identifier
 from ccstore.storage.sqlite.bulk import BulkWriter
-from ccstore.storage.sqlite.file import identifier
 from tests.support.running_daemon import database
 
 #: As the Go daemon makes its tables; the tags without a column are a BLOB there.

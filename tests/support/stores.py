@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from zope.interface import implementer
 
@@ -66,18 +65,17 @@ def read_at(connection: sqlite3.Connection, now: int) -> None:
     connection.create_function("julianday", 1, lambda _: now / 86_400e9 + 2440587.5)
 
 
-class PoolWithoutThreads(ConnectionPool):
-    """Does at once, and in this thread, what the real one does in others."""
+class NoThreads:
+    """Does at once, and in this thread, what :class:`ccstore.storage.sqlite.threads.Threads` do in others."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        more["cp_reactor"] = self
-        super().__init__(*arguments, **more)
+    def __init__(self, reactor: Any, most: int, name: str) -> None:
+        pass
 
-    def callWhenRunning(self, start: object) -> None:
-        """Never: there is nothing to start."""
+    def run(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return maybeDeferred(work, *arguments)
 
-    def runWithConnection(self, work: Any, *arguments: Any, **more: Any) -> Deferred[Any]:
-        return maybeDeferred(self._runWithConnection, work, *arguments, **more)
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 @implementer(IBackend)

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.storage.dbfile.schema import Schema, scripts
+from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.spool.packing import newest, pack, unpack
-from ccstore.storage.sqlite.file import transaction
-from ccstore.storage.sqlite.versions import Schema, scripts
 
 #: The spool; its id is "ccsp".
 SPOOL: Final = Schema(

@@ -15,12 +15,12 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.permissions import PRIVATE, make_empty
+from ccstore.storage.dbfile.explain import explain, is_damage
+from ccstore.storage.dbfile.lock import FileLock
+from ccstore.storage.dbfile.schema import Schema, give_mode
+from ccstore.storage.dbfile.sql import checkpoint, leave_log
+from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.spool.file import SPOOL, Group, SpoolFile
-from ccstore.storage.sqlite.explain import explain, is_damage
-from ccstore.storage.sqlite.file import checkpoint, leave_log
-from ccstore.storage.sqlite.lock import FileLock
-from ccstore.storage.sqlite.versions import Schema, give_mode
-from ccstore.storage.sqlite.watch import FileChanged, Watch
 
 _PRAGMAS = {
     "busy_timeout": "1000",

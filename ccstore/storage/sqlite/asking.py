@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Final
@@ -12,9 +12,8 @@ from typing import Final
 from twisted.internet.defer import CancelledError
 
 from ccstore.interfaces import QueryTimeout
+from ccstore.storage.sqlite.sizes import SIZES
 
-# How often SQLite asks whether to go on. Each time it has to wait for the interpreter lock.
-_PROGRESS_STEPS: Final = 500_000
 _TOO_LONG: Final = "the query took too long"
 
 
@@ -22,10 +21,20 @@ class Asking:
     """A query, from when it is asked until it is answered.
 
     :param timeout: seconds that it may take from now.
+    :param progress_steps: see :class:`ccstore.storage.sqlite.sizes.ReadingLimits`.
+    :param clock: the present time in seconds; for any thread.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self._deadline = time.monotonic() + timeout
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        progress_steps: int = SIZES.reading.progress_steps,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._progress_steps = progress_steps
+        self._deadline = clock() + timeout
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._is_given_up = False
@@ -35,7 +44,7 @@ class Asking:
         """``with`` the connection busy with it."""
         with self._lock:
             self._connection = connection
-        connection.set_progress_handler(lambda: self._is_over, _PROGRESS_STEPS)
+        connection.set_progress_handler(lambda: self._is_over, self._progress_steps)
         try:
             yield
         finally:
@@ -46,7 +55,7 @@ class Asking:
 
     @property
     def _is_over(self) -> bool:
-        return self._is_given_up or time.monotonic() > self._deadline
+        return self._is_given_up or self._clock() > self._deadline
 
     def check(self) -> None:
         """Whether to go on.
@@ -55,7 +64,7 @@ class Asking:
         """
         if self._is_given_up:
             raise CancelledError
-        if time.monotonic() > self._deadline:
+        if self._clock() > self._deadline:
             raise QueryTimeout(_TOO_LONG)
 
     def give_up(self) -> None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
-from ccstore.permissions import PRIVATE, make_empty
-from ccstore.storage.sqlite.explain import explain
-from ccstore.storage.sqlite.file import (
-    STATEMENTS_HELD,
-    WRITER_PRAGMAS,
-    Say,
-    checkpoint,
-    leave_log,
-    set_pragmas,
-)
-from ccstore.storage.sqlite.lock import FileLock
+from ccstore.permissions import PRIVATE
+from ccstore.storage.dbfile.database_file import DatabaseFile
+from ccstore.storage.dbfile.sql import Say, set_pragmas
+from ccstore.storage.sqlite.local_writer import LocalWriter
+from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD, WRITER_PRAGMAS
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.versions import DATABASE, give_mode
-from ccstore.storage.sqlite.watch import Watch
-from ccstore.storage.sqlite.writer import Writer
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
+from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.timing import nanoseconds
 
 
@@ -39,61 +32,71 @@ class BulkWriter:
     """
 
     def __init__(
-        self, path: Path, pragmas: Mapping[str, str], *, retention: float, say: Say, mode: int = PRIVATE
+        self,
+        path: Path,
+        pragmas: Mapping[str, str],
+        *,
+        retention: float,
+        say: Say,
+        mode: int = PRIVATE,
+        sizes: SegmentSizes = SIZES.segments,
     ) -> None:
-        self._path = path
-        self._mode = mode
+        self._file = DatabaseFile(path, "database", DATABASE, mode, say)
         self._say = say
         self._pragmas = {**WRITER_PRAGMAS, **pragmas}
-        self._lock = FileLock(path, "database", mode)
+        self._retention = nanoseconds(retention)
         self._reserve = Reserve(path, mode)
-        self._watch = Watch(path, "database", say)
-        self._writer = Writer(nanoseconds(retention), time.time_ns, say)
-        self._connection: sqlite3.Connection | None = None
+        self._sizes = sizes
+        self._writer: LocalWriter | None = None
 
     def open(self) -> None:
         """Open or create the file; raises :class:`StoreError` in one clear line."""
-        self._lock.take()
-        make_empty(self._path, self._mode)
-        try:
-            self._connection = sqlite3.connect(
-                self._path, isolation_level=None, cached_statements=STATEMENTS_HELD
+        with self._file.opening():
+            connection = sqlite3.connect(
+                self._file.path, isolation_level=None, cached_statements=STATEMENTS_HELD
             )
-            set_pragmas(self._connection, self._pragmas)
-            DATABASE.prepare(self._connection, self._path, self._mode, self._say)
-            self._writer.load(self._connection)
-            give_mode(self._path, self._mode)
-            self._watch.begin()
-            self._watch.look(is_used=True)
-        except (sqlite3.Error, OSError, StoreError) as error:
-            self.close()
-            raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
+            try:
+                set_pragmas(connection, self._pragmas)
+                self._file.prepare(connection)
+                watch = self._file.watch
+                writer = LocalWriter(connection, watch, self._retention, time.time_ns, self._say, self._sizes)
+                writer.load()
+                watch.look(is_used=True)
+            except BaseException:
+                connection.close()
+                raise
+        self._writer = writer
 
     @property
     def folder(self) -> Path:
         """Where the file is."""
-        return self._path.parent
+        return self._file.path.parent
 
     @property
     def connection(self) -> sqlite3.Connection:
         """The open connection, for what goes into no batch."""
-        assert self._connection is not None, "not open"
-        return self._connection
+        return self._opened.writer.connection
+
+    @property
+    def _opened(self) -> LocalWriter:
+        assert self._writer is not None, "not open"
+        return self._writer
 
     def write(self, messages: Batch, also: Callable[[sqlite3.Connection], None]) -> None:
         """Commit these messages, which have to be fit for it, and what ``also`` does to the database.
 
         Raises :class:`StoreError`, such as when the disk is full or the file is locked.
         """
+        local, watch = self._opened, self._file.watch
         with self.errors():
-            self._watch.look()
+            watch.look()
             self._reserve.keep()
-            self._writer.write(self.connection, messages, also)
-            if self._writer.state.is_full:
-                self._writer.tend(self.connection, time.time_ns())
-                while self._writer.merge(self.connection):
+            local.writer.write(messages, also)
+            if local.state.is_full:
+                local.housekeeping.tend(time.time_ns())
+                while local.housekeeping.merge():
                     pass
-            self._watch.look(is_used=True)
+            watch.look(is_used=True)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -102,15 +105,12 @@ class BulkWriter:
             yield
         except sqlite3.Error as error:
             raise StoreError(
-                f"cannot write to the database {self._path}: {explain(error, self._path)}"
+                f"cannot write to the database {self._file.path}: {self._file.explain(error)}"
             ) from None
 
     def close(self) -> None:
         """Close the file, complete without its write-ahead log."""
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
-                (leave_log if self._watch.is_damaged else checkpoint)(self._connection)
-            self._connection.close()
-            self._connection = None
-        self._watch.end()
-        self._lock.release()
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+        self._file.close()

@@ -11,17 +11,16 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.expiry import Expired
-from ccstore.storage.sqlite.file import transaction
 from ccstore.storage.sqlite.segments import index_by_stream, make_table
+from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
 
 #: An event segment spans this part of the retention time, so it goes soon after it may.
 SPANS_IN_RETENTION: Final = 16
-#: Rows moved in one step; a commit that comes in between waits for no more than that.
-_STEP_ROWS: Final = 2048
 #: Nanoseconds that a segment may span beyond that: messages are on their way for a while, and segments are
 #: sealed once a second. At least, and at most.
 _SLACK: Final = (2_000_000_000, 30_000_000_000)
@@ -42,17 +41,18 @@ class Divider:
     :ivar deleted: events that were deleted and not asked for yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: SegmentSizes) -> None:
+        self._sizes = sizes
         self.deleted = 0
 
-    def step(self, connection: sqlite3.Connection, retention: int, segment_rows: int, now: int) -> bool:
+    def step(self, connection: sqlite3.Connection, retention: int, now: int) -> bool:
         """Do a little; False if there is nothing to do.
 
         :param retention: nanoseconds after which events expire.
-        :param segment_rows: rows after which a segment is full.
+        :param now: the time in nanoseconds since the epoch.
         """
         noted = expiry.noted(connection)
-        return self._purge(connection, noted) or self._divide(connection, noted, retention, segment_rows, now)
+        return self._purge(connection, noted) or self._divide(connection, noted, retention, now)
 
     def _purge(self, connection: sqlite3.Connection, noted: Sequence[Expired]) -> bool:
         """Delete what had expired before events were kept longer; then nothing need tell of it any more."""
@@ -65,7 +65,7 @@ class Divider:
             "WHERE kind = 'event' AND first_id < ? AND (sealed_at IS NULL OR min_time <= ?)",
             (expired.last_id, expired.cutoff),
         ).fetchall():
-            found = _find(connection, number, condition)
+            found = _find(connection, number, condition, self._sizes.divided_rows)
             if found and is_open:
                 return False  # until it is sealed, in a moment
             if found:
@@ -82,7 +82,6 @@ class Divider:
         connection: sqlite3.Connection,
         noted: Sequence[Expired],
         retention: int,
-        segment_rows: int,
         now: int,
     ) -> bool:
         """Move some of the oldest events of the segment that has the oldest of all and spans too much."""
@@ -97,7 +96,7 @@ class Divider:
         if wide is None:
             return False
         number, edge = wide
-        found = _find(connection, number, f"time < {edge - width}")
+        found = _find(connection, number, f"time < {edge - width}", self._sizes.divided_rows)
         parts: dict[int, list[_Found]] = {}
         deleted = 0
         for each in found:
@@ -108,18 +107,20 @@ class Divider:
         with transaction(connection):
             for place, part in sorted(parts.items()):
                 times = (max(place * span, _LEAST), min((place + 1) * span, _MOST))
-                target = _late_segment(connection, times, part[0], segment_rows, now)
+                target = _late_segment(connection, times, part[0], self._sizes.segment_rows, now)
                 _append(connection, number, target, part)
+                streams = {stream for _, _, stream in part}
+                note_in_segment(connection, target, streams, self._sizes.segments_passed)
             _remove(connection, number, found)
         self.deleted += deleted
         return True
 
 
-def _find(connection: sqlite3.Connection, number: int, condition: str) -> list[_Found]:
+def _find(connection: sqlite3.Connection, number: int, condition: str, most: int) -> list[_Found]:
     """Some events of a segment, in the order of their ids."""
     (found,) = connection.execute(
         "SELECT json_group_array(json_array(id, time, stream)) FROM (SELECT id, time, stream "
-        f"FROM event_{number} WHERE {condition} LIMIT {_STEP_ROWS})"
+        f"FROM event_{number} WHERE {condition} LIMIT {most})"
     ).fetchone()
     return [(row[0], row[1], row[2]) for row in json.loads(found)]
 
@@ -148,7 +149,7 @@ def _late_segment(
 
 def _append(connection: sqlite3.Connection, source: int, target: int, part: Sequence[_Found]) -> None:
     """Copy events into a segment."""
-    ids, times, streams = zip(*part, strict=True)
+    ids, times, _ = zip(*part, strict=True)
     connection.execute(
         f"INSERT INTO event_{target} (id, stream, time, text, othertags) SELECT id, stream, time, text, "
         f"othertags FROM event_{source} WHERE id IN (SELECT value FROM json_each(?))",
@@ -159,7 +160,6 @@ def _append(connection: sqlite3.Connection, source: int, target: int, part: Sequ
         "min_time = min(min_time, ?), max_time = max(max_time, ?) WHERE id = ?",
         (len(part), ids[0], min(times), max(times), target),
     )
-    note_in_segment(connection, target, {*streams})
 
 
 def _remove(connection: sqlite3.Connection, number: int, part: Sequence[_Found]) -> None:

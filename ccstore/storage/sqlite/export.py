@@ -14,13 +14,12 @@ from pathlib import Path
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.dbfile.explain import explain
+from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.sqlite.expiry import HAS_EXPIRED
-from ccstore.storage.sqlite.explain import explain
-from ccstore.storage.sqlite.file import APPLICATION_ID
-from ccstore.storage.sqlite.lock import FileLock
 from ccstore.storage.sqlite.snapshot import snapshot
-from ccstore.storage.sqlite.versions import DATABASE
+from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS
 
 

@@ -8,14 +8,11 @@ from typing import Final
 
 from attrs import frozen
 
-from ccstore.storage.sqlite.file import Say, transaction
+from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite.segments import index_in_order
+from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
 
-#: Segments that become one.
-MERGED_TOGETHER: Final = 16
-#: Rows copied in one step; a commit that comes in between waits for no more than that.
-_STEP_ROWS: Final = 4096
 _COLUMNS: Final = "stream, time, id, text, othertags"
 #: What comes behind a row. As one comparison of three values it would read all that has the same stream, or
 #: the same stream and time.
@@ -40,8 +37,9 @@ class Merger:
     begins again.
     """
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, sizes: SegmentSizes) -> None:
         self._say = say
+        self._sizes = sizes
         self._run: _Run | None = None
         self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
         self._copied = 0
@@ -49,9 +47,10 @@ class Merger:
         self._obsolete: list[int] = []
         self._failed: set[int] = set()
 
-    @staticmethod
-    def load(connection: sqlite3.Connection) -> None:
-        """Forget what an earlier process did not bring to an end; inside of a transaction."""
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Forget what was not brought to an end, also by an earlier process; inside of a transaction."""
+        self._run = None
+        self._unordered, self._obsolete, self._failed = [], [], set()
         connection.execute("DELETE FROM segment WHERE kind = 'merging'")
         obsolete = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'log_[0-9]*'"
@@ -60,17 +59,14 @@ class Merger:
         for (name,) in obsolete:
             connection.execute(f"DROP TABLE {name}")
 
-    def step(self, connection: sqlite3.Connection, segment_rows: int) -> bool:
-        """Do a little; False if there is nothing to do.
-
-        :param segment_rows: rows of a segment that has not been merged.
-        """
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Do a little; False if there is nothing to do."""
         if self._obsolete:
             with transaction(connection):
                 connection.execute(f"DROP TABLE log_{self._obsolete[-1]}")
             self._obsolete.pop()
         elif self._run is None:
-            self._run = self._begin(connection, segment_rows)
+            self._run = self._begin(connection)
             self._last, self._copied = (-1, 0, 0), 0
             return self._run is not None
         elif self._unordered:
@@ -83,19 +79,20 @@ class Merger:
             self._run = None
         return True
 
-    def _begin(self, connection: sqlite3.Connection, segment_rows: int) -> _Run | None:
+    def _begin(self, connection: sqlite3.Connection) -> _Run | None:
         """Take the first segments in a row that are small and enough of them."""
+        together = self._sizes.merged_segments
         sources: list[int] = []
         rows = 0
         for number, count in connection.execute(
             "SELECT id, row_count FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
         ).fetchall():
-            if count >= MERGED_TOGETHER * segment_rows or number in self._failed:
+            if count >= together * self._sizes.segment_rows or number in self._failed:
                 sources, rows = [], 0
                 continue
             sources.append(number)
             rows += count
-            if len(sources) == MERGED_TOGETHER:
+            if len(sources) == together:
                 break
         else:
             return None
@@ -120,9 +117,10 @@ class Merger:
             for condition in _BEHIND
         )
         table = f"log_{run.target}"
+        most = self._sizes.merged_rows
         with transaction(connection):
             copied = connection.execute(
-                f"INSERT INTO {table} ({_COLUMNS}) {arms} ORDER BY stream, time, id LIMIT {_STEP_ROWS}",
+                f"INSERT INTO {table} ({_COLUMNS}) {arms} ORDER BY stream, time, id LIMIT {most}",
                 self._last,
             ).rowcount
             last = connection.execute(

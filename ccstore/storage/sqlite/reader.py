@@ -14,8 +14,6 @@ from ccstore.storage.reading.statement import Reading, Rows
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 
-#: Prepared statements of a connection that reads.
-PREPARED: Final = 64
 CLOSED: Final = "the database is closed"
 
 _T = TypeVar("_T")

@@ -11,18 +11,13 @@ from typing import Final
 from ccstore.message import STORED_KINDS, Series, StreamKey
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
+from ccstore.storage.sqlite.sizes import SegmentSizes
 
-#: Segments that a stream may be in after the one it is known to be in: to note each would cost a row each.
-SEGMENTS_PASSED: Final = 16
-_HELD: Final = 1 << 17
-_CLUSTERS_HELD: Final = 100_000
 #: The columns that tell one stream from another.
 _KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Those of them that differ most: streams that are made together mostly have the rest in common.
 _OWN_COLUMNS: Final = ("id", "hostname", "typeid")
 _COMMON_COLUMNS: Final = tuple(column for column in _KEY_COLUMNS if column not in _OWN_COLUMNS)
-#: Keys that one statement looks for.
-_KEYS_SOUGHT: Final = 128
 
 
 class Streams:
@@ -32,7 +27,8 @@ class Streams:
     :ivar new_clusters: those that have their first in this transaction.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: SegmentSizes) -> None:
+        self._sizes = sizes
         self.clusters: set[tuple[str, str]] = set()
         self.new_clusters: set[tuple[str, str]] = set()
         self._by_series: dict[Series, int] = {}
@@ -76,7 +72,10 @@ class Streams:
     def note(self, connection: sqlite3.Connection, kind: str, segment: int, table: str) -> None:
         """Note which streams the segment has that is being sealed, if what is noted of them is long ago."""
         noted = self._noted[kind]
-        if segment - self._noted_since[kind] >= SEGMENTS_PASSED or len(noted) > _HELD:
+        if (
+            segment - self._noted_since[kind] >= self._sizes.segments_passed
+            or len(noted) > self._sizes.streams_held
+        ):
             noted.clear()
             self._noted_since[kind] = segment
         used = self._used[kind]
@@ -85,7 +84,7 @@ class Streams:
         if used is not None:
             chosen, parameters = "SELECT value FROM json_each(?)", [json.dumps([*(used - noted)])]
             noted |= used
-        _note(connection, segment, chosen, parameters)
+        _note(connection, segment, chosen, parameters, self._sizes.segments_passed)
         self._used[kind] = set()
 
     def drop(self, connection: sqlite3.Connection, table: str) -> None:
@@ -98,7 +97,7 @@ class Streams:
             f"AND id NOT IN (SELECT stream FROM {table})"
         )
         (found,) = connection.execute(
-            f"SELECT json_group_array(id) FROM stream WHERE {chosen}", (SEGMENTS_PASSED,)
+            f"SELECT json_group_array(id) FROM stream WHERE {chosen}", (self._sizes.segments_passed,)
         ).fetchone()
         gone = {*json.loads(found)}
         if gone:
@@ -108,7 +107,7 @@ class Streams:
 
     def committed(self) -> None:
         """The transaction is committed."""
-        if len(self.clusters) < _CLUSTERS_HELD:
+        if len(self.clusters) < self._sizes.clusters_held:
             self.clusters |= self.new_clusters
         self._settle()
 
@@ -139,12 +138,12 @@ class Streams:
     def _learn(
         self, connection: sqlite3.Connection, kind: str, series: Sequence[Series], segment: int
     ) -> None:
-        by_series, by_key = self._by_series, self._by_key
+        by_series, by_key, most = self._by_series, self._by_key, self._sizes.streams_held
         unknown = [each for each in series if each not in by_series]
-        if len(by_series) + len(unknown) > _HELD:
+        if len(by_series) + len(unknown) > most:
             by_series.clear()
             unknown = [*series]  # all of them, now
-        if len(by_key) + len(unknown) > _HELD:
+        if len(by_key) + len(unknown) > most:
             by_key.clear()
             self._knows_all = False
         keys = [each.stream for each in unknown]
@@ -162,13 +161,14 @@ class Streams:
         """The ids of those streams that are there."""
         found: dict[StreamKey, int] = {}
         same = " AND ".join(f"stream.{column} IS given.{column}" for column in _KEY_COLUMNS)
-        for start in range(0, len(keys), _KEYS_SOUGHT):
+        sought = self._sizes.streams_sought
+        for start in range(0, len(keys), sought):
             # Filled up with nothing, which is found nowhere, so that there is one statement to prepare.
-            part = keys[start : start + _KEYS_SOUGHT]
-            given = [*enumerate(part), *[(None, (None,) * len(_KEY_COLUMNS))] * (_KEYS_SOUGHT - len(part))]
+            part = keys[start : start + sought]
+            given = [*enumerate(part), *[(None, (None,) * len(_KEY_COLUMNS))] * (sought - len(part))]
             (ids,) = connection.execute(
                 f"WITH given (place, {', '.join(_KEY_COLUMNS)}) AS "
-                f"(VALUES {placeholders(_KEYS_SOUGHT, 1 + len(_KEY_COLUMNS))}) "
+                f"(VALUES {placeholders(sought, 1 + len(_KEY_COLUMNS))}) "
                 f"SELECT json_group_array(json_array(place, id)) FROM given CROSS JOIN stream ON {same}",
                 [value for place, key in given for value in (place, *key)],
             ).fetchone()
@@ -192,13 +192,18 @@ class Streams:
         self._by_key.update([(key, stream) for stream, key in made])
 
 
-def note_in_segment(connection: sqlite3.Connection, segment: int, streams: set[int]) -> None:
-    """Note that a segment has these streams, where what is noted of them is long ago."""
-    _note(connection, segment, "SELECT value FROM json_each(?)", [json.dumps([*streams])])
+def note_in_segment(connection: sqlite3.Connection, segment: int, streams: set[int], passed: int) -> None:
+    """Note that a segment has these streams, where what is noted of them is long ago.
+
+    :param passed: see :attr:`SegmentSizes.segments_passed`.
+    """
+    _note(connection, segment, "SELECT value FROM json_each(?)", [json.dumps([*streams])], passed)
 
 
-def _note(connection: sqlite3.Connection, segment: int, chosen: str, parameters: Sequence[str]) -> None:
+def _note(
+    connection: sqlite3.Connection, segment: int, chosen: str, parameters: Sequence[str], passed: int
+) -> None:
     connection.execute(
         f"UPDATE stream SET segment = ? WHERE segment < ? AND id IN ({chosen})",
-        (segment, segment - SEGMENTS_PASSED, *parameters),
+        (segment, segment - passed, *parameters),
     )

@@ -8,14 +8,11 @@ from typing import Final
 
 from ccstore.message import STORED_KINDS
 from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.dbfile.sql import Say, identifier, literal
 from ccstore.storage.sqlite.expiry import HAS_EXPIRED
-from ccstore.storage.sqlite.file import Say, identifier, literal
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
 _UNION: Final = 200
-#: Names in the schema above which clusters get no views: SQLite reads all of it whenever it changes, and what
-#: is called a cluster is up to the senders.
-_MOST_NAMES: Final = 2000
 #: The time in nanoseconds, and up to two milliseconds more: it is not known better, and must not be early.
 _NOW: Final = "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) + 2) * 1000000"
 #: By kind, the views of what is stored; of events, also what has expired since the daemon last looked.
@@ -70,9 +67,12 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
 
 
 def refresh_cluster_views(
-    connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]], say: Say
+    connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]], say: Say, *, most_names: int
 ) -> None:
-    """The views a site's own SQL relies on: ``<cluster>_events`` and ``<cluster>_logs``."""
+    """The views a site's own SQL relies on: ``<cluster>_events`` and ``<cluster>_logs``.
+
+    :param most_names: that the schema may have; see :attr:`SegmentSizes.names`.
+    """
     if not clusters:
         return
     # Names are compared as SQLite does it, which knows of upper and lower case in ASCII alone.
@@ -84,10 +84,10 @@ def refresh_cluster_views(
             if other != name:
                 say(f"no view {name!r}: SQLite cannot tell it from {other!r}")
             continue
-        if len(taken) >= _MOST_NAMES:
+        if len(taken) >= most_names:
             return
         taken[_folded(name)] = name
-        if len(taken) == _MOST_NAMES:
+        if len(taken) == most_names:
             say(f"no views after {name!r}: there are too many clusters")
         columns = ", ".join(f"s.{column}" for column in STREAM_COLUMNS)
         try:

@@ -18,10 +18,10 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
+from ccstore.storage.dbfile.sql import checkpoint
 from ccstore.storage.spool import Spool, file
 from ccstore.storage.spool.file import SPOOL
 from ccstore.storage.spool.packing import pack, unpack
-from ccstore.storage.sqlite.file import checkpoint
 from tests.support.scratch import scratch
 from tests.support.store_contract import TEXTS
 from tests.support.stores import NOW, SECOND, MemoryBackend, asking, message, messages, storage_service

@@ -19,18 +19,21 @@ from ccstore.batch import Batch
 from ccstore.message import Message
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
-from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import dividing, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.dividing import Divider
 from ccstore.storage.sqlite.export import SqliteSource
+from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes
 from ccstore.storage.sqlite.versions import DATABASE
-from tests.support.stores import NOW, SECOND, PoolWithoutThreads, asking, message, read_at, storage_service
+from tests.support.stores import NOW, SECOND, NoThreads, asking, message, read_at, storage_service
 
 RETENTION = 160  # seconds
 
 
 class Store:
     """The storage service on an SQLite file, with a clock that only the test moves."""
+
+    sizes = SegmentSizes()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +49,13 @@ class Store:
         """Start it, or start it again."""
         self.close()
         self.backend = SqliteBackend(
-            self.path, {"synchronous": "OFF"}, retention=retention, now=lambda: self.now, reactor=self.clock
+            self.path,
+            {"synchronous": "OFF"},
+            retention=retention,
+            now=lambda: self.now,
+            reactor=self.clock,
+            sizes=Sizes(self.sizes),
+            means=Means(threads=NoThreads),
         )
         self.service = storage_service(
             self.backend, self.clock, retention=retention, batch_size=1000, max_waiting=10**6
@@ -103,8 +112,7 @@ def get(deferred: Deferred[Any]) -> Any:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(backend_module, "ConnectionPool", PoolWithoutThreads)
+def store(tmp_path: Path) -> Any:
     made = Store(tmp_path / "events.db")
     made.open()
     yield made
@@ -240,21 +248,20 @@ def test_the_present_time_is_that_of_the_machine(store: Store) -> None:
         assert connection.execute("SELECT field FROM alex_events").fetchall() == [("new",)]
 
 
-def test_late_events_are_moved_a_few_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_events_are_moved_a_few_at_a_time(store: Store) -> None:
     """Between two steps there is room for a commit; and after each, everything is there."""
-    monkeypatch.setattr(writer, "SEGMENT_ROWS", 100)
-    monkeypatch.setattr(dividing, "_STEP_ROWS", 7)
+    store.sizes = SegmentSizes(segment_rows=100, divided_rows=7)
+    store.open()
     store.accept([message(f"{age:03}", store.now - age * SECOND) for age in range(120)])
-    divide = store.backend._writer.divide
-    connection = store.backend._writing.connect()  # type: ignore[union-attr]
+    divider = Divider(store.sizes)
     expected = [f"{age:03}" for age in range(120)]
     steps = 0
     is_at_it = True
     while is_at_it:
-        before = connection.total_changes
-        is_at_it = divide(connection)
-        # A row, its index, the streams, and what is noted of two segments.
-        assert connection.total_changes - before <= 7 * 2 + 20
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+            is_at_it = divider.step(connection, RETENTION * SECOND, store.now)
+            # A row, its index, the streams, and what is noted of two segments.
+            assert connection.total_changes <= 7 * 2 + 20
         assert store.found() == store.shown() == store.kept() == expected
         steps += 1
     assert steps > 100 / 7

@@ -15,10 +15,10 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.storage.dbfile.explain import explain
 from ccstore.storage.spool import Spool
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
-from ccstore.storage.sqlite.explain import explain
 from ccstore.storage.sqlite.export import SqliteSource
 from tests.support.scratch import as_somebody_else, scratch
 from tests.support.stores import NOW, messages

@@ -15,8 +15,9 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
+from ccstore.storage.dbfile.schema import Schema
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.versions import DATABASE, Schema
+from ccstore.storage.sqlite.versions import DATABASE
 from tests.support.scratch import scratch
 from tests.support.stores import NOW, ask, asking, message, messages
 

@@ -18,10 +18,10 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreUnavailable
-from ccstore.storage.sqlite import apart
+from ccstore.storage.dbfile.lock import FileLock, InUse
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
-from ccstore.storage.sqlite.lock import FileLock, InUse
+from tests.support import moving_file
 from tests.support.faulty_daemon import Stream, WatchedDaemon, daemon_in, line, stored, write
 from tests.support.scratch import as_somebody_else, scratch
 from tests.support.stores import NOW, ask, asking, messages, read_at
@@ -74,7 +74,13 @@ class _WatchTests:
     async def setUp(self: Any) -> None:
         self.path = scratch(self) / "events.db"
         self.backend = SqliteBackend(
-            self.path, {}, retention=1600, now=lambda: NOW, reactor=reactor, is_apart=self.is_apart
+            self.path,
+            {},
+            retention=1600,
+            now=lambda: NOW,
+            reactor=reactor,
+            is_apart=self.is_apart,
+            means=moving_file.MEANS,
         )
         self.backend.open()
         self.addCleanup(lambda: self.backend.close())
@@ -178,18 +184,9 @@ class _WatchTests:
 
     async def test_a_write_that_went_elsewhere_is_not_acknowledged_and_comes_once(self: Any) -> None:
         away = self.path.with_name("away.db")
-        write = self.backend._writer.write
-
-        def move(connection: Any, batch: Batch) -> None:
-            write(connection, batch)
-            self.path.rename(away)
-            if self.is_apart:  # the process looks at it between these two
-                raise apart._exception("FileChanged", f"{self.path} was moved", False, True)
-
-        self.backend._writer.write = move
+        moving_file.move_at_commit(self.path, away)
         parts = [messages("c", NOW + 10), messages("d", NOW + 20)]
         await self.refused(self.backend.write(Batch.together(parts)))
-        self.backend._writer.write = write
         await self.refused(self.backend.tend(NOW))
         self.assertEqual(rows(away), list("abcd"))
         away.rename(self.path)
@@ -253,12 +250,12 @@ class _WatchTests:
 
     async def test_damage_that_a_query_finds(self: Any) -> None:
         await self.backend.write(messages([str(number) * 100 for number in range(999)]))
-        await self.backend._run(self.backend._writer.checkpoint)
+        with closing(sqlite3.connect(self.path)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         page = self.path.stat().st_size // 8192 - 3
         with self.path.open("r+b") as file:
             file.seek(page * 8192)
             file.write(b"\xff" * 8192)
-        self.backend._stop_reading()  # and forget the pages that were right
         said = await self.refused(ask(self.backend, [asking("alex")], cutoff=0, max_rows=999, timeout=60))
         self.assertIn("database disk image is malformed: the file is damaged; stop whatever uses it", said)
         self.assertEqual(await self.refused(self.backend.write(messages("c"))), said)

@@ -1,4 +1,4 @@
-"""What all connections and statements share."""
+"""What every connection to such a file needs: pragmas, transactions, checkpoints, quoting."""
 
 from __future__ import annotations
 
@@ -9,31 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-#: Marks a file as ours ("ccst"), see PRAGMA application_id.
-APPLICATION_ID: Final = 0x63637374
 #: Larger ones are filled no faster, but a commit of one line writes a whole page, and a query reads one for
 #: nearly each row: with 32 KB, that was three times as much to write, and it took twice as long to read.
 PAGE_SIZE: Final = 8192
-#: Bytes of the write-ahead log at which there is a checkpoint: with 4 MB, that was half of the time.
-_LOG_SIZE: Final = 16 << 20
-#: Prepared statements of a connection that writes. Those that insert many rows have half a megabyte, and
-#: every segment has its own.
-STATEMENTS_HELD: Final = 32
 _NO_CHECKPOINT_ON_CLOSE: Final = 1006  # of sqlite3_db_config()
 #: Tells people, in the log.
 Say = Callable[[str], None]
-#: What every connection sets, unless the configuration has something else.
-PRAGMAS: Final = {
-    "busy_timeout": "5000",
-    "synchronous": "FULL",
-    # Some systems have it otherwise: what expires would be overwritten, and that twice, which takes as much
-    # of the disk as what comes in.
-    "secure_delete": "OFF",
-    "cache_size": "-16384",
-    "wal_autocheckpoint": str(_LOG_SIZE // PAGE_SIZE),
-}
-#: The same for whoever writes, who seldom looks at a page again.
-WRITER_PRAGMAS: Final = {**PRAGMAS, "cache_size": "-4096"}
 
 
 def set_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> None:
@@ -85,7 +66,11 @@ class transaction:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         if kind is None:
-            self._connection.execute("COMMIT")
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._connection.rollback()
+                raise
         elif self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

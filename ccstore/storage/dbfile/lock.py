@@ -13,8 +13,7 @@ from typing import Final
 from ccstore.interfaces import StoreError
 from ccstore.permissions import PRIVATE, set_mode
 
-#: Seconds that what a killed daemon has begun may take to end.
-_PATIENCE: Final = 10.0
+#: Seconds between two looks at a lock that is to become free.
 _STEP: Final = 0.02
 
 
@@ -27,12 +26,14 @@ class FileLock:
 
     :param what: the file is, for people.
     :param mode: that the lock's own file gets.
+    :param patience: seconds that what a killed daemon has begun may take to end.
     """
 
-    def __init__(self, path: Path, what: str, mode: int = PRIVATE) -> None:
+    def __init__(self, path: Path, what: str, mode: int = PRIVATE, *, patience: float = 10.0) -> None:
         self._path = path
         self._mode = mode
         self._what = what
+        self._patience = patience
         self._descriptor: int | None = None
 
     @property
@@ -73,10 +74,9 @@ class FileLock:
             if before is not None:
                 os.close(before)
 
-    @staticmethod
-    def _wait_for(descriptor: int) -> None:
+    def _wait_for(self, descriptor: int) -> None:
         """Take the lock; raises OSError if somebody has it who will not give it up."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

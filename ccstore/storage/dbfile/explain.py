@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Final
 
-from ccstore.storage.sqlite.file import beside
+from ccstore.storage.dbfile.sql import beside
 
 #: Its words for a file that is damaged, and stays so.
 DAMAGED: Final = ("database disk image is malformed", "file is not a database")

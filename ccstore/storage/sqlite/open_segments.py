@@ -1,0 +1,164 @@
+"""The open segments, to which messages are appended."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Final
+
+from attrs import define, evolve
+
+from ccstore.batch import Batch
+from ccstore.message import STORED_KINDS
+from ccstore.storage.sqlite.rows import insert_rows, placeholders
+from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, make_table
+
+_OTHERTAGS: Final = attrgetter("othertags")
+
+
+@define
+class OpenSegment:
+    """The open segment of a kind, as its writer knows it.
+
+    :ivar first_id: the id before that of its first message.
+    :ivar opened_at: nanoseconds since the epoch, as are the other times.
+    :ivar written_at: when messages were last written.
+    """
+
+    kind: str
+    id: int
+    first_id: int
+    opened_at: int
+    rows: int = 0
+    min_time: int = 2**63 - 1
+    max_time: int = -(2**63)
+    is_indexed: bool = False
+    written_at: int = 0
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return f"{self.kind}_{self.id}"
+
+    @property
+    def last_id(self) -> int:
+        """The id of its last message, or of the last before it."""
+        return self.first_id + self.rows
+
+
+class OpenSegments:
+    """One for each kind.
+
+    :param now: the time in nanoseconds since the epoch.
+    """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._by_kind: dict[str, OpenSegment] = {}
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Read what there is of them, and make those that are missing; inside of a transaction."""
+        for kind in STORED_KINDS:
+            row = connection.execute(
+                "SELECT id, first_id, opened_at FROM segment WHERE kind = ? AND sealed_at IS NULL", (kind,)
+            ).fetchone()
+            if row is None:
+                self._make(connection, kind, first_id=0)
+                continue
+            segment = self._by_kind[kind] = OpenSegment(kind, *row)
+            rows, oldest, newest = connection.execute(
+                f"SELECT count(*), min(time), max(time) FROM {segment.table}"
+            ).fetchone()
+            if rows:
+                segment.rows, segment.min_time, segment.max_time = rows, oldest, newest
+            segment.is_indexed = bool(
+                connection.execute(
+                    "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?", (segment.table,)
+                ).fetchone()
+            )
+
+    def __getitem__(self, kind: str) -> OpenSegment:
+        return self._by_kind[kind]
+
+    def copy(self) -> Mapping[str, OpenSegment]:
+        """What is known of them now, for :meth:`restore`."""
+        return {kind: evolve(segment) for kind, segment in self._by_kind.items()}
+
+    def restore(self, before: Mapping[str, OpenSegment]) -> None:
+        """A transaction was rolled back: this is true again."""
+        self._by_kind = {**before}
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of the largest of them."""
+        return max((segment.rows for segment in self._by_kind.values()), default=0)
+
+    @property
+    def written_at(self) -> int:
+        """When messages were last written to any of them, in nanoseconds since the epoch."""
+        return max((segment.written_at for segment in self._by_kind.values()), default=0)
+
+    @property
+    def last_ids(self) -> dict[str, int]:
+        """The id of the last message, by kind."""
+        return {kind: segment.last_id for kind, segment in self._by_kind.items()}
+
+    def append(
+        self, connection: sqlite3.Connection, kind: str, messages: Batch, streams: Sequence[int]
+    ) -> None:
+        """Insert messages of a kind; inside of a transaction.
+
+        :param streams: one for each of the messages.
+        """
+        segment = self._by_kind[kind]
+        columns: dict[str, Sequence[object]] = {
+            "stream": streams,
+            "time": messages.times,
+            "text": messages.texts,
+        }
+        othertags = [*map(_OTHERTAGS, messages.series)]
+        if any(othertags):
+            columns["othertags"] = othertags
+        width = len(columns)
+        flat: list[object] = [None] * (width * len(messages))
+        for place, column in enumerate(columns.values()):
+            flat[place::width] = column
+        position = 0
+        if not segment.rows:
+            # Ids go on from one segment to the next: the others follow the first.
+            names = f"id, {', '.join(columns)}"
+            statement = f"INSERT INTO {segment.table} ({names}) VALUES {placeholders(1, width + 1)}"
+            connection.execute(statement, (segment.first_id + 1, *flat[:width]))
+            position = width
+        insert_rows(connection, segment.table, [*columns], flat[position:])
+        segment.rows += len(messages)
+        segment.min_time = min(segment.min_time, min(messages.times))
+        segment.max_time = max(segment.max_time, max(messages.times))
+        segment.written_at = self._now()
+
+    def index(self, connection: sqlite3.Connection, segment: OpenSegment) -> None:
+        """Give a segment its index, if it has none yet; inside of a transaction."""
+        if segment.is_indexed:
+            return
+        if segment.kind == "log":
+            index_in_order(connection, segment.table)
+        else:
+            index_by_stream(connection, segment.table)
+
+    def seal(self, connection: sqlite3.Connection, segment: OpenSegment) -> None:
+        """Close a segment, which has its index, and open the next one; inside of a transaction."""
+        connection.execute(
+            "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
+            (self._now(), segment.min_time, segment.max_time, segment.rows, segment.id),
+        )
+        self._make(connection, segment.kind, first_id=segment.last_id)
+
+    def _make(self, connection: sqlite3.Connection, kind: str, first_id: int) -> None:
+        now = self._now()
+        (number,) = connection.execute(
+            "INSERT INTO segment (kind, first_id, opened_at) VALUES (?, ?, ?) RETURNING id",
+            (kind, first_id, now),
+        ).fetchone()
+        segment = self._by_kind[kind] = OpenSegment(kind, number, first_id, now)
+        make_table(connection, segment.table)

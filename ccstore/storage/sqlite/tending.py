@@ -1,0 +1,94 @@
+"""When housekeeping is done: in small steps, with room for writes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from ccstore.interfaces import StoreUnavailable
+from ccstore.storage.dbfile.database_file import DatabaseFile
+from ccstore.storage.dbfile.lock import InUse
+from ccstore.storage.dbfile.watch import FileChanged
+from ccstore.storage.sqlite.reserve import Reserve
+from ccstore.storage.sqlite.sizes import Sizes
+from ccstore.storage.sqlite.writer_thread import WriterThread
+
+
+class Tending:
+    """Has the writer do its housekeeping.
+
+    :param now: the time in nanoseconds since the epoch.
+    :param clock: a time in seconds that never goes back.
+    :ivar figures: of the file, when it was last tended.
+    """
+
+    def __init__(
+        self,
+        thread: WriterThread,
+        file: DatabaseFile,
+        reserve: Reserve,
+        now: Callable[[], int],
+        clock: Callable[[], float],
+        sizes: Sizes,
+    ) -> None:
+        self._thread = thread
+        self._file = file
+        self._reserve = reserve
+        self._now = now
+        self._clock = clock
+        self._sizes = sizes
+        self.figures: dict[str, int] = {}
+
+    async def expire(self, cutoff: int) -> int:
+        """See :meth:`ccstore.interfaces.IBackend.expire`."""
+        do, housekeeping = self._thread.do, self._thread.writer.housekeeping
+        try:
+            expired = await do(housekeeping.expire, cutoff)
+        except FileChanged:
+            raise
+        except StoreUnavailable:
+            if not self._reserve.release():
+                raise
+            expired = await do(housekeeping.expire, cutoff)
+        while await do(housekeeping.give_back):
+            pass  # each a transaction of its own, with room for writes between them
+        if not self._reserve.is_kept:
+            await do(housekeeping.checkpoint)
+        return expired
+
+    async def tend(self, now: int) -> None:
+        """See :meth:`ccstore.interfaces.IBackend.tend`."""
+        do, housekeeping, sizes = self._thread.do, self._thread.writer.housekeeping, self._sizes
+        await do(housekeeping.tend, now)
+        await self._thread.run(self._keep_lock)
+        for step, seconds in (
+            (housekeeping.divide, sizes.dividing_seconds),
+            (housekeeping.merge, sizes.merging_seconds),
+        ):
+            end = self._clock() + seconds[self._is_idle]
+            while await do(step) and self._clock() < end:
+                pass  # as above
+        if self._is_idle and self._log_size():
+            # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
+            with suppress(StoreUnavailable):
+                await do(housekeeping.checkpoint)
+        self.figures = await do(housekeeping.figures)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._thread.state.is_idle(self._now())
+
+    def _keep_lock(self) -> None:
+        watch = self._file.watch
+        try:
+            self._file.lock.keep()
+        except InUse as error:
+            watch.condemn(f"{error}, which was started while the lock was removed: stop one of them")
+            watch.check_content()
+
+    def _log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return self._file.path.with_name(self._file.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
