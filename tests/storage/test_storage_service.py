@@ -20,8 +20,9 @@ from ccstore.interfaces import (
 )
 from ccstore.message import Batch
 from ccstore.query import Page, Row
+from ccstore.storage.answering import Patience
 from ccstore.storage.reading.pages import Limits, Pages
-from ccstore.storage.service import retention_interval
+from ccstore.storage.schedule import expiry_interval
 from tests.support.stores import SECOND, MemoryBackend, ScriptedBackend, asking, messages, storage_service
 
 START = 1_000_000.0
@@ -234,7 +235,7 @@ class ReadYourWritesTests(_ServiceTests):
     """A query sees what was accepted before it."""
 
     def test_does_not_wait_long_in_a_flood(self) -> None:
-        self.start(flood=3)
+        self.start(patience=Patience(flood=3))
         self.accept("abcd")
         for texts in ("efg", "h"):
             self.accept(texts, urgent=False)
@@ -799,7 +800,7 @@ class StopTests(_ServiceTests):
     def test_housekeeping_that_has_begun_ends_first(self) -> None:
         expiring: Deferred[int] = Deferred()
         self.backend.expiring = lambda: expiring
-        self.clock.advance(retention_interval(RETENTION))
+        self.clock.advance(expiry_interval(RETENTION))
         stopped = self.service.stopService()
         self.assertTrue(self.backend.is_open)
         expiring.callback(3)
@@ -888,7 +889,7 @@ class HousekeepingTests(_ServiceTests):
         )
 
     def test_the_interval_follows_the_retention_time(self) -> None:
-        self.assertEqual([retention_interval(seconds) for seconds in (1, 8, 64, 86400)], [0.25, 0.25, 2, 60])
+        self.assertEqual([expiry_interval(seconds) for seconds in (1, 8, 64, 86400)], [0.25, 0.25, 2, 60])
 
     def test_counts_what_has_expired(self) -> None:
         counts = iter((7, 0, 5))
