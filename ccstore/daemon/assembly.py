@@ -44,7 +44,7 @@ from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
-from ccstore.storage.spool import Spool
+from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.web import Room
 
@@ -135,7 +135,9 @@ class _Parts:
             retention=settings.retention_time,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
-            spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
+            spool=None
+            if spool is None
+            else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
         )
         self._router = Router(
             self.storage,

@@ -83,6 +83,10 @@ class MemoryBackend:
     def describe(self) -> str:
         return "memory"
 
+    def stored(self, kind: Any) -> list[Message]:
+        """All messages of a kind, in the order in which they were written."""
+        return [message for _, message in self._stored[kind]]
+
     def open(self) -> None:
         self.is_open = True
 
