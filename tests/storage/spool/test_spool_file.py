@@ -224,6 +224,7 @@ class WatchTests(SpoolCase):
         await self.start_away()
         with closing(sqlite3.connect(self.path)) as connection:
             checkpoint(connection)
+        await self.spool.check()  # has seen that
         self.path.write_bytes(b"garbage")
         second = self.accept("b")
         await self.until(lambda: self.service.stats()["manager"]["errors"].get("spool"))
