@@ -80,13 +80,15 @@ def build(
     path: Path | None = None,
     read: Callable[[], Awaitable[Config]] = _no_file,
     set_level: Callable[[Config], None] = lambda config: None,
+    backend: IBackend | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
     :param path: where the configuration is, for people; ``read`` reads it again.
     :param set_level: lets the log have what a configuration wants.
+    :param backend: instead of the one of the configuration.
     """
-    parts = _Parts(config, reactor, set_level)
+    parts = _Parts(config, reactor, set_level, backend)
     service = EventStoreService(
         parts.storage,
         reactor,
@@ -111,7 +113,13 @@ def build(
 class _Parts:
     """Makes the parts of the daemon, and knows those that are there only once."""
 
-    def __init__(self, config: Config, reactor: Any, set_level: Callable[[Config], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        set_level: Callable[[Config], None],
+        backend: IBackend | None,
+    ) -> None:
         self._reactor = reactor
         self._set_level = set_level
         self.files = OpenFiles(reactor)
@@ -119,7 +127,7 @@ class _Parts:
         self._limits = _limits(config)
         self._cache, self._pace, self._room = SeriesCache(), Pace(reactor), Room()
         settings = config.storage
-        backend = make_backend(
+        backend = backend or make_backend(
             settings.backend,
             settings.retention_time,
             lambda: int(reactor.seconds() * 1e9),

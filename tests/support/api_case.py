@@ -17,6 +17,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from ccstore.api.app import openapi_document
 from ccstore.daemon.assembly import build
+from ccstore.interfaces import IBackend
 from tests.support.configuration import load, ports_in
 from tests.support.connections import Client
 from tests.support.scratch import scratch
@@ -53,13 +54,13 @@ class Answer:
 class ApiTestCase(TestCase):
     """A daemon in this process, on ports that are free."""
 
-    def start(self, **api: Any) -> None:
-        """Start the daemon with these keys of the REST interface."""
-        self.start_with(api=api)
+    def start(self, *, backend: IBackend | None = None, **api: Any) -> None:
+        """Start the daemon with these keys of the REST interface, and a backend of the test's own, if any."""
+        self.start_with(backend=backend, api=api)
 
-    def start_with(self, **parts: Any) -> None:
+    def start_with(self, *, backend: IBackend | None = None, **parts: Any) -> None:
         config = load(scratch(self), **{"receivers": RECEIVERS, **parts})
-        self.service = build(config, reactor)
+        self.service = build(config, reactor, backend=backend)
         with capturedLogs() as logs:
             self.service.privilegedStartService()
         self.service.startService()

@@ -108,10 +108,9 @@ class Writer:
             if None in [series.cluster for series in {*part.series}]:
                 raise StoreError("a message has no cluster")
         async with self._connections.connection() as link:
-            statements = []
-            for kind, part in parts:
-                streams = await self._find_streams(link, kind, part)
-                statements.append(_insertion(kind, part, streams))
+            insertions = [
+                _insertion(kind, part, await self._find_streams(link, kind, part)) for kind, part in parts
+            ]
             if before is not None:
                 await before.has_ids
             number = known
@@ -124,16 +123,7 @@ class Writer:
             try:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
-                    offset = 0
-                    for head, tail, count in statements:
-                        await link.execute(f"{head}{(number << BLOCK_BITS) + offset}{tail}")
-                        offset += count
-                    if position is not None:
-                        await link.execute(
-                            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
-                            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
-                            *position,
-                        )
+                    await _insert(link, insertions, number << BLOCK_BITS, position)
                     if before is not None and not await before.ended:
                         raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
@@ -145,8 +135,7 @@ class Writer:
                 raise
             finally:
                 self._in_flight.discard(number)
-            if is_there:
-                self.settled += 1
+            self.settled += is_there
             self._is_settled(messages, batch_id)
 
     async def _find_streams(self, link: Link, kind: str, messages: Batch) -> list[int]:
@@ -199,6 +188,21 @@ class Writer:
             "OR written_at < now() - interval '7 days'",
             self._instance,
             min(open_ones, default=self._highest),
+        )
+
+
+async def _insert(
+    link: Link, insertions: list[tuple[str, str, int]], first: int, position: tuple[str, str, int] | None
+) -> None:
+    """Insert messages with ids from the first on, and how far another store has been copied with them."""
+    for head, tail, count in insertions:
+        await link.execute(f"{head}{first}{tail}")
+        first += count
+    if position is not None:
+        await link.execute(
+            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
+            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
+            *position,
         )
 
 
