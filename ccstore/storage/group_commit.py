@@ -138,8 +138,12 @@ class GroupCommit:
         nothing finds out.
         """
         committer = self._committer
-        attempts = committer.attempts()
         offers, messages = attempt.offers, attempt.messages
+        if error is None:
+            committer.works_again()
+            self._waiting.release(offers)
+            return
+        attempts = committer.attempts()
         is_unknown, batch_id = False, None
         while isinstance(error, StoreUnavailable):
             if attempts.failed(error) or self._has_given_up:
