@@ -53,17 +53,11 @@ class IMessageSink(Interface):
         """Commit at once what was taken without urgency."""
 
 
-class IMessageStore(Interface):
-    """Keeps messages, and answers queries. The storage service is one."""
+class IAnswers(Interface):
+    """Answers questions, each from one consistent view that has all that is acknowledged.
 
-    def accept(messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
-        """As :meth:`IMessageSink.accept`, for messages that are to be kept."""
-
-    def announce(parts: Sequence[Batch]) -> None:
-        """As :meth:`IMessageSink.announce`, for messages that are to be kept."""
-
-    def flush() -> None:
-        """As :meth:`IMessageSink.flush`."""
+    All but :meth:`size` take the seconds after which the Deferred fails with :class:`QueryTimeout`.
+    """
 
     def pages(
         selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
@@ -94,6 +88,26 @@ class IMessageStore(Interface):
 
     def size() -> int:
         """Bytes of the database as it was when that was last looked at."""
+
+
+class IMessageStore(Interface):
+    """Keeps messages, and answers queries. The storage service is one."""
+
+    def accept(messages: Batch, *, urgent: bool) -> Deferred[Sequence[Refusal]]:
+        """As :meth:`IMessageSink.accept`, for messages that are to be kept."""
+
+    def announce(parts: Sequence[Batch]) -> None:
+        """As :meth:`IMessageSink.announce`, for messages that are to be kept."""
+
+    def flush() -> None:
+        """As :meth:`IMessageSink.flush`."""
+
+    answers = Attribute("What is stored, for those who ask: an :class:`IAnswers`.")
+
+    def pages(
+        selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
+    ) -> Deferred[Sequence[Page]]:
+        """As :meth:`IAnswers.pages`."""
 
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""

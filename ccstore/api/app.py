@@ -16,9 +16,9 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from ccstore.accounting.figures import Figures
-from ccstore.api.answering import Answering
 from ccstore.api.auth import Access, Gate
 from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
+from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
@@ -108,16 +108,16 @@ class Api:
         self._samples = samples
         self._problems = problems
         self._outgoing = Outgoing()
-        service = QueryService(store, timeout=config.query_timeout)
-        self._answering = Answering(config, service, clock, self._outgoing, intake.scheduler.turn)
-        self._reading = ReadingRoutes(self._answering, Following(service, feed))
+        service = QueryService(store.answers, timeout=config.query_timeout)
+        self._exchange = Exchange(config, service, clock, self._outgoing, intake.scheduler.turn)
+        self._reading = ReadingRoutes(self._exchange, Following(service, feed))
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
-        self._answering.reconfigure(config)
+        self._exchange.reconfigure(config)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""

@@ -10,7 +10,7 @@ from typing import Final
 from attrs import evolve
 from twisted.web.iweb import IRequest
 
-from ccstore.api.answering import Answering
+from ccstore.api.exchange import Exchange
 from ccstore.api.notices import notice_of
 from ccstore.api.parameters import LABELS, Parameters, label_of
 from ccstore.api.selecting import Selecting
@@ -41,14 +41,14 @@ _CUT: Final = "there are too many different values: ask for less time, or choose
 class CountAnswers:
     """Counts of a selection."""
 
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
-        self._service = answering.service
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._service = exchange.service
 
     async def histogram(self, request: IRequest) -> bytes:
         """Counts by time, and by a label as well."""
-        answering = self._answering
-        parameters = answering.parameters(request, ("step", "buckets", "by", "top"))
+        exchange = self._exchange
+        parameters = exchange.parameters(request, ("step", "buckets", "by", "top"))
         selection = self._selection(parameters)
         by = Selecting(parameters).labels("by")
         top = parameters.number("top", _TOP, most=1000)
@@ -75,7 +75,7 @@ class CountAnswers:
 
     async def values(self, request: IRequest, label: str) -> bytes:
         """The values of a label with their counts."""
-        parameters = self._answering.parameters(request, ("prefix", "limit"))
+        parameters = self._exchange.parameters(request, ("prefix", "limit"))
         selection = self._selection(parameters)
         if label not in LABELS and not label.startswith(TAG_PREFIX):
             expected = ", ".join([*LABELS, f"{TAG_PREFIX}{label[:40]}"])
@@ -100,7 +100,7 @@ class CountAnswers:
 
     async def labels(self, request: IRequest) -> bytes:
         """The labels that messages have."""
-        parameters = self._answering.parameters(request)
+        parameters = self._exchange.parameters(request)
         selection = self._selection(parameters)
         parameters.check()
         streams = await self._counts(Counting(selection, STREAM_LABELS))
@@ -118,7 +118,7 @@ class CountAnswers:
 
     async def streams(self, request: IRequest) -> bytes:
         """The streams, each with what it has."""
-        parameters = self._answering.parameters(request, ("limit",))
+        parameters = self._exchange.parameters(request, ("limit",))
         selection = Selecting(parameters).selection()
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()
@@ -130,7 +130,7 @@ class CountAnswers:
 
     async def clusters(self, request: IRequest) -> bytes:
         """The clusters, each with what it has."""
-        parameters = self._answering.parameters(request)
+        parameters = self._exchange.parameters(request)
         selection = Selecting(parameters).selection()
         parameters.check()
         counts = await self._counts(Counting(selection, ("cluster", "kind")))
@@ -165,10 +165,10 @@ class CountAnswers:
     # -- what they share
 
     def _selection(self, parameters: Parameters) -> Selection:
-        return Selecting(parameters).selection(begin=self._answering.now() - _DAY)
+        return Selecting(parameters).selection(begin=self._exchange.now() - _DAY)
 
     async def _counts(self, counting: Counting) -> Counts:
-        return await self._answering.asked(self._service.counts(counting))
+        return await self._exchange.asked(self._service.counts(counting))
 
     async def _answer(
         self,
@@ -182,13 +182,13 @@ class CountAnswers:
     ) -> bytes:
         notice = None
         if is_empty:
-            notice = await self._answering.asked(notice_of(selection, self._service))
+            notice = await self._exchange.asked(notice_of(selection, self._service))
         whole = {**answer, "cut": _CUT if is_cut else cut, "notice": notice}
-        return await stream(request, json_pieces(whole), turn=self._answering.turn)
+        return await stream(request, json_pieces(whole), turn=self._exchange.turn)
 
     def _step(self, parameters: Parameters, selection: Selection) -> int:
         """The length of a step in nanoseconds, which is a good one to read if only their number is given."""
-        end = min(selection.end, max(self._answering.now(), selection.begin + 1))
+        end = min(selection.end, max(self._exchange.now(), selection.begin + 1))
         span = max(end - selection.begin, 1)
         if parameters.is_given("step") and parameters.is_given("buckets"):
             parameters.problems.append("step: expected either step or buckets, got both")

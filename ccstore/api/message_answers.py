@@ -10,7 +10,7 @@ from typing import Final, cast
 from attrs import evolve
 from twisted.web.iweb import IRequest
 
-from ccstore.api.answering import Answering
+from ccstore.api.exchange import Exchange
 from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, writer
 from ccstore.api.notices import notice_of
 from ccstore.api.parameters import Parameters
@@ -35,15 +35,15 @@ class MessageAnswers:
     :param exports: places for answers that go on to the end of a selection.
     """
 
-    def __init__(self, answering: Answering, exports: Places) -> None:
-        self._answering = answering
-        self._service = answering.service
+    def __init__(self, exchange: Exchange, exports: Places) -> None:
+        self._exchange = exchange
+        self._service = exchange.service
         self._exports = exports
 
     async def messages(self, request: IRequest, kinds: Sequence[Kind]) -> bytes:
         """Messages of these kinds: a page of them as JSON, or all of them in another format."""
         more = ("order", "limit", "cursor", "format", "spreadsheet", "end")
-        parameters = self._answering.parameters(request, more)
+        parameters = self._exchange.parameters(request, more)
         format = _format(request, parameters)
         is_for_spreadsheets = parameters.flag("spreadsheet")
         has_end = parameters.flag("end")
@@ -58,17 +58,17 @@ class MessageAnswers:
             if accepts_gzip(header(request, "accept-encoding")):
                 request.setHeader(b"content-encoding", b"gzip")
                 pieces = packed(pieces)
-            return await stream(request, pieces, turn=self._answering.turn, content_type=FORMATS[format])
+            return await stream(request, pieces, turn=self._exchange.turn, content_type=FORMATS[format])
 
     async def message(self, request: IRequest, number: str) -> bytes:
         """The message with an id."""
-        self._answering.parameters(request).check()
+        self._exchange.parameters(request).check()
         found = await self._find(number)
-        return await self._answering.answer(request, [as_object(found.row, found.page), "\n"])
+        return await self._exchange.answer(request, [as_object(found.row, found.page), "\n"])
 
     async def context(self, request: IRequest, number: str) -> bytes:
         """The messages around the one with an id, in the order of time."""
-        parameters = self._answering.parameters(request, ("before", "after", "same"))
+        parameters = self._exchange.parameters(request, ("before", "after", "same"))
         before = parameters.number("before", _AROUND, most=_MOST_AROUND)
         after = parameters.number("after", _AROUND, most=_MOST_AROUND)
         selection = Selecting(parameters).selection()
@@ -76,29 +76,29 @@ class MessageAnswers:
         parameters.check()
         found = await self._find(number)
         selection = evolve(selection, matchers=(*selection.matchers, *found.same(same)))
-        around = await self._answering.asked(self._service.context(found, selection, before, after))
+        around = await self._exchange.asked(self._service.context(found, selection, before, after))
         pages = [around.before, Page([found.row], streams=found.page.streams), around.behind]
         more = {
             "place": len(around.before.rows),
             "is_first": not around.before.is_cut,
             "is_last": not around.behind.is_cut,
         }
-        return await self._answering.answer(request, _as_list(pages, more))
+        return await self._exchange.answer(request, _as_list(pages, more))
 
     async def _find(self, number: str) -> Found:
         try:
             position = Position.decode(number)
         except ValueError:
             raise WebError(404, f"{number[:60]!r} is no id of a message") from None
-        found = await self._answering.asked(self._service.message(position))
+        found = await self._exchange.asked(self._service.message(position))
         if found is None:
             raise WebError(404, "this message is not, or no longer, in the store")
         return found
 
     async def _page(self, request: IRequest, selection: Selection) -> bytes:
-        answering = self._answering
-        max_rows = answering.config.max_rows
-        page = await answering.asked(self._service.page(selection, max_rows=max_rows))
+        exchange = self._exchange
+        max_rows = exchange.config.max_rows
+        page = await exchange.asked(self._service.page(selection, max_rows=max_rows))
         cut = cursor = notice = None
         if page.is_cut:
             is_as_asked = len(page.rows) == selection.limit
@@ -106,10 +106,10 @@ class MessageAnswers:
             cut = f"{why} is {len(page.rows)} messages: the cursor goes on behind them"
             cursor = page.rows[-1].position.encode()
         elif not page.rows:
-            notice = await answering.asked(notice_of(selection, self._service))
-        with answering.outgoing.hold(sum(len(row.text) for row in page.rows)):
+            notice = await exchange.asked(notice_of(selection, self._service))
+        with exchange.outgoing.hold(sum(len(row.text) for row in page.rows)):
             more = {"cursor": cursor, "cut": cut, "notice": notice}
-            return await answering.answer(request, _as_list([page], more))
+            return await exchange.answer(request, _as_list([page], more))
 
     async def _export(
         self, selection: Selection, format: Format, is_for_spreadsheets: bool, has_end: bool
@@ -120,7 +120,7 @@ class MessageAnswers:
             yield form.begin.encode()
         count = 0
         async with aclosing(self._service.export(selection)) as pages:
-            while (page := await self._answering.asked(anext(pages, None))) is not None:
+            while (page := await self._exchange.asked(anext(pages, None))) is not None:
                 count += len(page.rows)
                 for piece in text_pieces(form.lines(page)):
                     yield piece

@@ -7,8 +7,8 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from ccstore.accounting.figures import Figures, gauge
-from ccstore.api.answering import Answering
 from ccstore.api.count_answers import CountAnswers
+from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.tail_answers import TailAnswers
@@ -25,11 +25,11 @@ class ReadingRoutes:
     app = Klein()
     log = Logger()
 
-    def __init__(self, answering: Answering, following: Following) -> None:
+    def __init__(self, exchange: Exchange, following: Following) -> None:
         self._exports, self._tailing = Places(16, "exports"), Places(500, "tails")
-        self._messages = MessageAnswers(answering, self._exports)
-        self._counts = CountAnswers(answering)
-        self._tails = TailAnswers(answering, following, self._tailing)
+        self._messages = MessageAnswers(exchange, self._exports)
+        self._counts = CountAnswers(exchange)
+        self._tails = TailAnswers(exchange, following, self._tailing)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""

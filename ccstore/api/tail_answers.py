@@ -12,7 +12,7 @@ from typing import Final
 
 from twisted.web.iweb import IRequest
 
-from ccstore.api.answering import Answering
+from ccstore.api.exchange import Exchange
 from ccstore.api.formats import as_object
 from ccstore.api.selecting import Selecting
 from ccstore.instants import show_moment
@@ -36,15 +36,15 @@ class TailAnswers:
     :param tails: places for those who follow.
     """
 
-    def __init__(self, answering: Answering, following: Following, tails: Places) -> None:
-        self._answering = answering
+    def __init__(self, exchange: Exchange, following: Following, tails: Places) -> None:
+        self._exchange = exchange
         self._following = following
         self._tails = tails
 
     async def tail(self, request: IRequest) -> bytes:
         """Messages as they come."""
-        answering = self._answering
-        parameters = answering.parameters(request, ("cursor", "limit"))
+        exchange = self._exchange
+        parameters = exchange.parameters(request, ("cursor", "limit"))
         after = parameters.one("cursor", Arrival.decode, None)
         selection = Selecting(parameters).selection()
         newest = parameters.number("limit", 0, most=_MOST_PAST) if parameters.is_given("limit") else None
@@ -61,7 +61,7 @@ class TailAnswers:
         request.setHeader(b"x-accel-buffering", b"no")
         with self._tails.take():
             pieces = self._events(selection, past)
-            return await stream(request, pieces, turn=answering.turn, content_type=_TYPE, is_endless=True)
+            return await stream(request, pieces, turn=exchange.turn, content_type=_TYPE, is_endless=True)
 
     async def _events(self, selection: Selection, past: Past) -> AsyncGenerator[bytes, None]:
         yield f"retry: {_RETRY}\n\n".encode()

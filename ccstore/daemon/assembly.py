@@ -46,7 +46,7 @@ from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
-from ccstore.storage.spool import Spool
+from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.timing import nanoseconds
 from ccstore.web import Room
@@ -84,14 +84,16 @@ def build(
     read: Callable[[], Awaitable[Config]] = _no_file,
     set_level: Callable[[Config], None] = lambda config: None,
     files: OpenFiles | None = None,
+    backend: IBackend | None = None,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
     :param path: where the configuration is, for people; ``read`` reads it again.
     :param set_level: lets the log have what a configuration wants.
     :param files: that may be open, if not those of this process.
+    :param backend: instead of the one of the configuration.
     """
-    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor))
+    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor), backend)
     service = EventStoreService(
         parts.storage,
         reactor,
@@ -116,7 +118,12 @@ class _Parts:
     """Makes the parts of the daemon, and knows those that are there only once."""
 
     def __init__(
-        self, config: Config, reactor: Any, set_level: Callable[[Config], None], files: OpenFiles
+        self,
+        config: Config,
+        reactor: Any,
+        set_level: Callable[[Config], None],
+        files: OpenFiles,
+        backend: IBackend | None,
     ) -> None:
         self._reactor = reactor
         self._set_level = set_level
@@ -125,7 +132,7 @@ class _Parts:
         self._limits = _limits(config)
         self._cache, self._scheduler, self._room = SeriesCache(), Scheduler(reactor), Room()
         settings = config.storage
-        backend = make_backend(
+        backend = backend or make_backend(
             settings.backend,
             settings.retention_time,
             lambda: nanoseconds(reactor.seconds()),
@@ -142,7 +149,9 @@ class _Parts:
             retention=settings.retention_time,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
-            spool=None if spool is None else Spool(spool.path, spool.max_size, reactor, mode=spool.file_mode),
+            spool=None
+            if spool is None
+            else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
             published=self._feed.publish,
         )
         self._router = Router(

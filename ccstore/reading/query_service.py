@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from ccstore.interfaces import IMessageStore
+from ccstore.interfaces import IAnswers
 from ccstore.query import (
     STREAM_LABELS,
     TAG_PREFIX,
@@ -60,7 +60,7 @@ class QueryService:
     :param timeout: seconds that a single answer of the store may take.
     """
 
-    def __init__(self, store: IMessageStore, *, timeout: float) -> None:
+    def __init__(self, store: IAnswers, *, timeout: float) -> None:
         self._store = store
         self.timeout = timeout
 
@@ -116,7 +116,7 @@ class QueryService:
         return await self._store.last_arrival(timeout=self.timeout)
 
     async def arrivals(self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int) -> Page:
-        """See :meth:`IMessageStore.arrivals`."""
+        """See :meth:`IAnswers.arrivals`."""
         return await self._store.arrivals(selection, after, upto, max_rows=max_rows, timeout=self.timeout)
 
     def size(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -13,16 +14,47 @@ from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.timing import Backoff, Pause
 
-#: Seconds before the second attempt, and between attempts in the end.
-RETRY_FIRST: Final = 0.1
-RETRY_MOST: Final = 5.0
 _WARN_EVERY: Final = 60.0
+
+
+@frozen
+class Retry:
+    """How soon something is tried again: after ``first`` seconds, and in the end every ``most`` seconds."""
+
+    first: float = 0.1
+    most: float = 5.0
+
+
+class Attempts:
+    """Attempts at one thing that the backend cannot do now, further and further apart.
+
+    :param committer: is told how each of them ended.
+    """
+
+    def __init__(self, committer: Committer, retry: Retry, pause: Pause) -> None:
+        self._committer = committer
+        self._backoff = Backoff(retry.first, retry.most)
+        self._pause = pause
+
+    def failed(self, error: StoreUnavailable) -> bool:
+        """One has failed. True if it is given up: at the stop there is no more than a last one."""
+        self._committer.is_unavailable(error)
+        return self._committer.is_stopping and self._backoff.has_begun
+
+    def succeeded(self) -> None:
+        """One has succeeded: the next failure is the first one again."""
+        self._committer.works_again()
+        self._backoff.reset()
+
+    async def wait(self) -> None:
+        """Wait before the next one, or until the pause is cut short."""
+        await self._pause.wait(self._backoff.next())
 
 
 Published = Callable[[Batch, Mapping[str, int]], None]
 
 
-def _nobody(messages: Batch, lasts: Mapping[str, int]) -> None:
+def unpublished(messages: Batch, lasts: Mapping[str, int]) -> None:
     """Nobody wants to know."""
 
 
@@ -32,6 +64,7 @@ class Committer:
     :param waiting: gives the number of messages that wait, for the log; ``spooled`` that of those in the
         spool, if there is one.
     :param published: is told of what is committed, with the ids that :meth:`IBackend.write` gives.
+    :param retry: how soon a failed attempt is followed by another one.
     :ivar failure: why the backend does not take writes, as far as is known, or None.
     :ivar is_stopping: nothing is tried again for long.
     :ivar flushed: messages that were committed, in ``batches``.
@@ -46,7 +79,8 @@ class Committer:
         *,
         waiting: Callable[[], int],
         spooled: Callable[[], int] | None = None,
-        published: Published = _nobody,
+        published: Published = unpublished,
+        retry: Retry = Retry(),
     ) -> None:
         self.failure: str | None = None
         self.is_stopping = False
@@ -58,6 +92,7 @@ class Committer:
         self._published = published
         self._waiting = waiting
         self._spooled = spooled
+        self._retry = retry
         self._pause = Pause(clock)
 
     async def commit(self, messages: Batch, batch_id: int | None = None) -> None:
@@ -83,18 +118,22 @@ class Committer:
 
     async def insist(self, messages: Batch) -> None:
         """Commit a part of a batch of which other parts are stored, however long it takes."""
-        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
-        while True:
-            try:
-                await self.commit(messages)
-            except StoreUnavailable as error:
-                self.is_unavailable(error)
-                if self.is_stopping and backoff.has_begun:
-                    raise
-                await self._pause.wait(backoff.next())
-            else:
-                self.works_again()
-                return
+        attempts = self.attempts()
+        while isinstance(error := await self.attempt(messages), StoreUnavailable):
+            if attempts.failed(error):
+                raise error
+            await attempts.wait()
+        if error is not None:
+            raise error
+        attempts.succeeded()
+
+    def attempts(self, pause: Pause | None = None) -> Attempts:
+        """What begins now, and may have to be tried again.
+
+        :param pause: of whoever makes other attempts at the same time; unlike the one that is used otherwise,
+            :meth:`retry_now` does not cut it short.
+        """
+        return Attempts(self, self._retry, self._pause if pause is None else pause)
 
     async def pause(self, seconds: float) -> None:
         """Wait before another attempt, or until :meth:`retry_now`."""

@@ -12,10 +12,9 @@ from twisted.logger import Logger
 
 from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, Refusal, StoreError, StoreUnavailable
-from ccstore.storage.committer import RETRY_FIRST, RETRY_MOST, Committer, divide
+from ccstore.storage.committer import Committer, divide
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.queue import Offer, Queue, together
-from ccstore.timing import Backoff
 
 #: How long a full spool is waited for before it is looked at again, in seconds.
 _SPOOL_WAIT: Final = 1.0
@@ -59,6 +58,7 @@ class GroupCommit:
         ended: Callable[[], None],
     ) -> None:
         self._queue = queue
+        self._waiting = queue.waiting
         self._committer = committer
         self._forwarder = forwarder
         self._writers = writers
@@ -74,7 +74,7 @@ class GroupCommit:
     def must_spool(self) -> bool:
         """What nobody waits for goes into the spool now."""
         return self._forwarder is not None and (
-            self._committer.failure is not None or not self._forwarder.is_idle
+            self._committer.failure is not None or not self._forwarder.spool.is_empty
         )
 
     def write(self) -> None:
@@ -84,7 +84,7 @@ class GroupCommit:
             self.is_writing = True
             writing = Deferred.fromCoroutine(self._write_all())
             writing.addErrback(lambda failure: self.log.failure("the writer failed", failure))
-        elif self._may_begin and queue.behind >= self._worth_beginning and not self.must_spool:
+        elif self._may_begin and self._waiting.behind >= self._worth_beginning and not self.must_spool:
             self._begin_batches()
 
     async def drain(self, flush: Callable[[], None]) -> None:
@@ -115,7 +115,7 @@ class GroupCommit:
                     queue.put_back(newest.offers)
                 offers = [*oldest.offers]
                 await self._write_batch(oldest, error)
-                queue.is_over(offers)
+                self._waiting.is_over(offers)
         finally:
             self.is_writing = False
             self._ended()
@@ -138,12 +138,15 @@ class GroupCommit:
         nothing finds out.
         """
         committer = self._committer
-        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
         offers, messages = attempt.offers, attempt.messages
+        if error is None:
+            committer.works_again()
+            self._waiting.release(offers)
+            return
+        attempts = committer.attempts()
         is_unknown, batch_id = False, None
         while isinstance(error, StoreUnavailable):
-            committer.is_unavailable(error)
-            if committer.is_stopping and (backoff.has_begun or self._has_given_up):
+            if attempts.failed(error) or self._has_given_up:
                 self._give_up(offers, error)
                 return
             if isinstance(error, CommitUnknown):
@@ -159,12 +162,12 @@ class GroupCommit:
             ):
                 self._forwarder.start()
                 return
-            await committer.pause(backoff.next())
+            await attempts.wait()
             error = await committer.attempt(messages)
         if error is not None:
             await self._store_divided(offers, messages, error)
         committer.works_again()
-        self._queue.release(offers)
+        self._waiting.release(offers)
 
     async def _write_around(self, forwarder: Forwarder) -> None:
         """Store what somebody waits for, and spool the rest, while older messages are in the spool."""
@@ -179,7 +182,7 @@ class GroupCommit:
     async def _write_past(self, forwarder: Forwarder, offers: list[Offer]) -> None:
         attempt = self._begin(offers)
         error = await attempt.error
-        self._queue.is_over(offers)
+        self._waiting.is_over(offers)
         if isinstance(error, StoreUnavailable):
             self._committer.is_unavailable(error)
             # Who comes again with what may be stored already would store it twice: so it is seen to.
@@ -191,15 +194,15 @@ class GroupCommit:
             return
         if error is not None:
             await self._store_divided(offers, attempt.messages, error)
-        self._queue.release(offers)
+        self._waiting.release(offers)
 
     async def _write_behind(self, forwarder: Forwarder, offers: list[Offer]) -> None:
         """Spool what nobody waits for; if there is no room, it goes back to where it was."""
         if await self._is_spooled(forwarder, offers, None):
-            self._queue.is_over(offers)
+            self._waiting.is_over(offers)
         elif self._committer.is_stopping:
-            self._queue.is_over(offers)
-            self._give_up(offers, StoreUnavailable(str(forwarder.failure)))
+            self._waiting.is_over(offers)
+            self._give_up(offers, StoreUnavailable(str(forwarder.spool.failure)))
         else:
             self._queue.put_back(offers)
             await self._committer.pause(_SPOOL_WAIT)
@@ -214,7 +217,7 @@ class GroupCommit:
         except StoreUnavailable as error:
             self._committer.cannot_spool(error)
             return False
-        self._queue.release(offers)
+        self._waiting.release(offers)
         return True
 
     def _give_up(self, offers: list[Offer], error: StoreUnavailable) -> None:
@@ -223,12 +226,12 @@ class GroupCommit:
         What waits behind it would only find the same, and a locked database takes its time to say so.
         """
         self._has_given_up = True
-        self._queue.release([*offers, *self._queue.take_all()], error)
+        self._waiting.release([*offers, *self._queue.take_all()], error)
 
     def _turn_away(self, batch: list[Offer], error: StoreUnavailable) -> list[Offer]:
         """Say no to whoever waits for an answer, and will come again; the rest of the batch."""
         urgent = [offer for offer in batch if offer.is_urgent]
-        self._queue.release([*urgent, *self._queue.take_urgent()], error)
+        self._waiting.release([*urgent, *self._queue.take_urgent()], error)
         return [offer for offer in batch if not offer.is_urgent]
 
     async def _store_divided(self, offers: Sequence[Offer], messages: Batch, error: StoreError) -> None:

@@ -58,41 +58,25 @@ def together(offers: Sequence[Offer]) -> Batch:
     return Batch.together([offer.messages for offer in offers])
 
 
-class Queue:
-    """Offers that wait, and those in batches that are being written, which count as waiting as well.
+class Waiting:
+    """Every count of what was accepted and is not stored yet, whether or not it is being written.
 
-    :param lingers: what nobody waits for may wait for more.
-    :ivar waiting: messages of all of them.
-    :ivar in_batches: those that are being written.
-    :ivar newest: the last offer that was accepted.
+    :ivar messages: of all that waits.
+    :ivar in_batches: those of them that are being written.
     """
 
-    def __init__(self, bounds: Bounds, *, lingers: bool = True) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self._lingers = lingers
-        self.waiting = 0
+        self.messages = 0
         self.in_batches = 0
-        self.newest: Offer | None = None
-        self._offers: deque[Offer] = deque()
         self._size = 0
-        self._urgent = 0  # offers in the queue that somebody waits for
-        self._urgent_waiting = 0  # messages among all that somebody waits for, and their size
+        self._urgent_messages = 0  # those that somebody waits for, and their size
         self._urgent_size = 0
-        self._flushed: Offer | None = None  # up to this one all is to be written in any case
-
-    def reconfigure(self, bounds: Bounds, *, lingers: bool) -> None:
-        """Go on with other settings."""
-        self.bounds = bounds
-        self._lingers = lingers
-
-    def __len__(self) -> int:
-        """Offers that nobody writes yet."""
-        return len(self._offers)
 
     @property
     def behind(self) -> int:
-        """Messages that wait and are not being written yet."""
-        return self.waiting - self.in_batches
+        """Messages that are not being written yet."""
+        return self.messages - self.in_batches
 
     def has_room(self, count: int, size: int, *, urgent: bool) -> bool:
         """Whether so many more messages may wait.
@@ -100,23 +84,71 @@ class Queue:
         Whoever waits for the answer can be told to come again. A stream cannot: it pauses by itself when it
         has too much waiting, and must not lose anything because others have.
         """
-        waiting, held = self.waiting, self._size
+        waiting, held = self.messages, self._size
         if not urgent:
-            waiting -= self._urgent_waiting
+            waiting -= self._urgent_messages
             held -= self._urgent_size
         bounds = self.bounds
         return not waiting or (waiting + count <= bounds.waiting and held + size <= bounds.size)
+
+    def add(self, count: int, size: int, *, urgent: bool) -> None:
+        """So many more messages wait, whose texts have so many characters."""
+        self.messages += count
+        self._size += size
+        if urgent:
+            self._urgent_messages += count
+            self._urgent_size += size
+
+    def is_over(self, offers: Iterable[Offer]) -> None:
+        """They are no longer being written."""
+        self.in_batches -= sum(len(offer.messages) for offer in offers)
+
+    def release(self, offers: Sequence[Offer], failure: StoreUnavailable | None = None) -> None:
+        """Tell those who wait for these offers, which wait no longer."""
+        for offer in offers:
+            self.messages -= len(offer.messages)
+            self._size -= offer.size
+            if offer.is_urgent:
+                self._urgent_messages -= len(offer.messages)
+                self._urgent_size -= offer.size
+        for offer in offers:
+            if failure is None:
+                offer.committed.callback(offer.refusals)
+            else:
+                offer.committed.errback(failure)
+
+
+class Queue:
+    """Offers that nobody writes yet, in their order.
+
+    :param lingers: what nobody waits for may wait for more.
+    :ivar waiting: the counts of these, and of those in batches that are being written.
+    :ivar newest: the last offer that was accepted.
+    """
+
+    def __init__(self, bounds: Bounds, *, lingers: bool = True) -> None:
+        self._lingers = lingers
+        self.waiting = Waiting(bounds)
+        self.newest: Offer | None = None
+        self._offers: deque[Offer] = deque()
+        self._urgent = 0  # offers in the queue that somebody waits for
+        self._flushed: Offer | None = None  # up to this one all is to be written in any case
+
+    def reconfigure(self, bounds: Bounds, *, lingers: bool) -> None:
+        """Go on with other settings."""
+        self.waiting.bounds = bounds
+        self._lingers = lingers
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._offers)
 
     def put(self, messages: Batch, size: int, *, urgent: bool) -> Offer:
         """Let them wait, behind all others."""
         offer = self.newest = Offer(messages, size, urgent)
         self._offers.append(offer)
-        self.waiting += len(messages)
-        self._size += size
         self._urgent += urgent
-        if urgent:
-            self._urgent_waiting += len(messages)
-            self._urgent_size += size
+        self.waiting.add(len(messages), size, urgent=urgent)
         return offer
 
     def flush(self) -> None:
@@ -125,7 +157,10 @@ class Queue:
 
     def is_due(self) -> bool:
         """What waits is to be written without waiting for more, flushed or not."""
-        return self.has_urgent or not self._lingers or self.behind >= self.bounds.batch
+        if self._urgent or not self._lingers:
+            return True
+        waiting = self.waiting
+        return waiting.behind >= waiting.bounds.batch
 
     @property
     def has_urgent(self) -> bool:
@@ -152,11 +187,12 @@ class Queue:
     def _take(self, offers: deque[Offer]) -> list[Offer]:
         batch = [offers.popleft()]
         size = len(batch[0].messages)
-        while offers and size + len(offers[0].messages) <= self.bounds.together:
+        most = self.waiting.bounds.together
+        while offers and size + len(offers[0].messages) <= most:
             offer = offers.popleft()
             batch.append(offer)
             size += len(offer.messages)
-        self.in_batches += size
+        self.waiting.in_batches += size
         self._urgent -= sum(offer.is_urgent for offer in batch)
         return batch
 
@@ -164,11 +200,7 @@ class Queue:
         """They are not being written after all: they wait again, before all others."""
         self._offers.extendleft(reversed(offers))
         self._urgent += sum(offer.is_urgent for offer in offers)
-        self.is_over(offers)
-
-    def is_over(self, offers: Iterable[Offer]) -> None:
-        """They are no longer being written."""
-        self.in_batches -= sum(len(offer.messages) for offer in offers)
+        self.waiting.is_over(offers)
 
     def take_urgent(self) -> list[Offer]:
         """Take all that somebody waits for out of the queue."""
@@ -183,17 +215,3 @@ class Queue:
         self._offers.clear()
         self._urgent = 0
         return offers
-
-    def release(self, offers: Sequence[Offer], failure: StoreUnavailable | None = None) -> None:
-        """Tell those who wait for these offers, which wait no longer."""
-        for offer in offers:
-            self.waiting -= len(offer.messages)
-            self._size -= offer.size
-            if offer.is_urgent:
-                self._urgent_waiting -= len(offer.messages)
-                self._urgent_size -= offer.size
-        for offer in offers:
-            if failure is None:
-                offer.committed.callback(offer.refusals)
-            else:
-                offer.committed.errback(failure)

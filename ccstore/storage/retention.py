@@ -1,14 +1,23 @@
-"""When events have expired."""
+"""How long events are kept, and when they have expired."""
 
 from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
 
 from ccstore.message import INT64_MIN
 from ccstore.timing import nanoseconds
 
 
-def cutoff_at(now: float, retention: float) -> int:
-    """The time in nanoseconds at or before which events have expired, which is one that a database takes.
+class Retention:
+    """How long events are kept; whoever has to know asks this one, so that all of them agree.
 
-    :param now: in seconds, as is the retention time.
+    :ivar seconds: after which events expire.
     """
-    return max(nanoseconds(now - retention), INT64_MIN)
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self._clock = clock
+        self.seconds = seconds
+
+    def cutoff(self) -> int:
+        """The time (ns) at or before which events have expired by now; one that a database takes."""
+        return max(nanoseconds(self._clock.seconds() - self.seconds), INT64_MIN)

@@ -17,9 +17,9 @@ from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
 from ccstore.network.open_files import OpenFiles
-from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.support.api_case import ApiTestCase
 from tests.support.sinks import event
+from tests.support.stores import ToldBackend
 
 
 def recent(seconds: int = 0) -> int:
@@ -76,28 +76,20 @@ class WriteTests(ApiTestCase):
         self.assertEqual((await self.stats())["receivers"]["api"]["received"], 1)
 
     async def test_a_client_that_goes_away_changes_no_books(self) -> None:
-        storage = self.service.getServiceNamed("storage")
-        held: Deferred[None] = Deferred()
-        begun: Deferred[None] = Deferred()
-        commit = storage._backend.write
-
-        async def slow(messages: Any) -> Any:
-            begun.callback(None)
-            await held
-            return await commit(messages)
-
-        self.patch(storage._backend, "write", lambda messages, _: Deferred.fromCoroutine(slow(messages)))
+        backend = ToldBackend()
+        backend.hold = Deferred()
+        self.start(backend=backend)
         client = await self.connect("REST")
         body = event("a")
         client.transport.write(
             b"POST /api/write/ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
         )
         client.transport.write(body)
-        await begun
+        await backend.held
         client.transport.abortConnection()
         await client.closed
         await self.ask("GET", "/health")
-        held.callback(None)
+        backend.hold.callback(None)
         self.assertEqual(await self.texts({}), [[["a"]]])
         account = (await self.stats())["receivers"]["api"]
         self.assertEqual((account["stored"], account["dropped"]), (1, {}))
@@ -308,9 +300,9 @@ class LimitTests(ApiTestCase):
         self.assertIn("error", second)
 
     async def test_the_time_a_query_may_take(self) -> None:
-        self.start(query_timeout="1ms")
-        storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "pages", lambda selections, *, timeout, **more: fail(QueryTimeout(f"{timeout}")))
+        backend = ToldBackend()
+        backend.answer = lambda question, timeout: fail(QueryTimeout(f"{timeout}"))
+        self.start(query_timeout="1ms", backend=backend)
         answer = await self.query({})
         self.assertEqual(answer.status, 503)
         self.assertIn("took longer than 0.001 s", answer.error)
@@ -420,8 +412,9 @@ class ErrorTests(ApiTestCase):
             self.assertNotIn(b"<html", client.received)
 
     async def test_an_internal_error_has_a_number_that_the_log_has_too(self) -> None:
-        storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "pages", lambda *given, **more: fail(ZeroDivisionError("inside")))
+        backend = ToldBackend()
+        backend.answer = lambda question, timeout: fail(ZeroDivisionError("inside"))
+        self.start(backend=backend)
         with capturedLogs() as logs:
             answer = await self.query({})
         self.assertEqual(answer.status, 500)
@@ -434,8 +427,9 @@ class ErrorTests(ApiTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_a_database_that_cannot_be_read_is_503(self) -> None:
-        storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "pages", lambda *given, **more: fail(StoreUnavailable("it is gone")))
+        backend = ToldBackend()
+        backend.answer = lambda question, timeout: fail(StoreUnavailable("it is gone"))
+        self.start(backend=backend)
         answer = await self.query({})
         self.assertEqual((answer.status, answer.error), (503, "the query failed: it is gone"))
         self.assertEqual(answer.header("retry-after"), "5")
@@ -464,40 +458,25 @@ class HealthTests(ApiTestCase):
             self.assertEqual((await self.ask("HEAD", path)).status, 200)
 
     async def test_while_nothing_can_be_stored_it_is_not_ready_and_says_why(self) -> None:
-        refused: Deferred[None] = Deferred()
-
-        def refuse(backend: object, messages: object, batch_id: object) -> Deferred[None]:
-            if not refused.called:
-                reactor.callLater(0, refused.callback, None)
-            return fail(StoreUnavailable("database or disk is full"))
-
-        with self.patched(refuse):
-            writing = Deferred.fromCoroutine(self.write(event("a")))
-            await refused
-            answer = await self.ask("GET", "/ready")
-            self.assertEqual(answer.status, 503)
-            self.assertEqual(answer.error, "cannot store: database or disk is full")
-            self.assertEqual(answer.header("retry-after"), "5")
-            self.assertEqual((await self.ask("GET", "/health")).status, 200)
-            answer = await self.write(event("b"))
-            self.assertEqual((answer.status, answer.header("retry-after")), (503, "5"))
-            self.assertIn("unavailable", (await self.stats())["manager"]["errors"])
+        backend = ToldBackend()
+        backend.refusal = StoreUnavailable("database or disk is full")
+        self.start(backend=backend)
+        writing = Deferred.fromCoroutine(self.write(event("a")))
+        await backend.refused
+        answer = await self.ask("GET", "/ready")
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(answer.error, "cannot store: database or disk is full")
+        self.assertEqual(answer.header("retry-after"), "5")
+        self.assertEqual((await self.ask("GET", "/health")).status, 200)
+        answer = await self.write(event("b"))
+        self.assertEqual((answer.status, answer.header("retry-after")), (503, "5"))
+        self.assertIn("unavailable", (await self.stats())["manager"]["errors"])
+        backend.refusal = None
         self.assertEqual((await writing).status, 503)
         while (await self.ask("GET", "/ready")).status != 200:
             pass  # it finds out by itself
         self.assertEqual((await self.write(event("c"))).status, 200)
         self.assertEqual(await self.texts({}), [[["c"]]])
-
-    def patched(self, write: Any) -> Any:
-        patch = self.patch(SqliteBackend, "write", write)
-
-        class Patched:
-            def __enter__(self) -> None: ...
-
-            def __exit__(self, *what: object) -> None:
-                patch.restore()
-
-        return Patched()
 
 
 class StatsTests(ApiTestCase):

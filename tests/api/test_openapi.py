@@ -18,6 +18,7 @@ from ccstore.api.reading_routes import ReadingRoutes
 from ccstore.interfaces import StoreUnavailable
 from tests.support.api_case import ApiTestCase, check_documented, operations
 from tests.support.sinks import event
+from tests.support.stores import ToldBackend
 
 
 def _rules() -> list[Any]:
@@ -115,7 +116,8 @@ class ServerTests(ApiTestCase):
         self.assertEqual(json.dumps(document).count('"example'), 1 + len(examples) + 2 + len(reading))
 
     async def test_answers_of_every_kind_are_as_told(self) -> None:
-        self.start(max_body=2000, max_rows=2)
+        backend = ToldBackend()
+        self.start(max_body=2000, max_rows=2, backend=backend)
         seen = set()
         answers = [
             await self.write(*[event(text) for text in "abc"]),
@@ -131,12 +133,10 @@ class ServerTests(ApiTestCase):
             await self.ask("GET", "/metrics"),
             await self.ask("GET", "/ready"),
         ]
-        storage = self.service.getServiceNamed("storage")
-        self.patch(storage, "unreadiness", lambda: "the disk is full")
-        answers.append(await self.ask("GET", "/ready"))
-        self.patch(storage._committer, "failure", str(StoreUnavailable("the disk is full")))
+        backend.refusal = StoreUnavailable("the disk is full")
         answers.append(await self.write(event("e")))
-        self.patch(storage, "stats", lambda: {}["nothing"])
+        answers.append(await self.ask("GET", "/ready"))
+        backend.figures = lambda: {}["nothing"]
         answers.append(await self.ask("GET", "/api/stats"))
         self.flushLoggedErrors(KeyError)
         for answer in answers:

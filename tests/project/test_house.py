@@ -69,7 +69,8 @@ WHOLE: Final = {
 
 #: Files that do the same job in both backends; two of these names belong to what they have in common as well.
 SAME_JOB: Final = {
-    *("asking", "backend", "dialect", "expiry", "export", "reader", "streams", "views", "writer"),
+    *("asking", "backend", "copying_in", "dialect", "expiry", "export", "housekeeping", "reader"),
+    *("sizes", "streams", "views", "writer"),
 }
 #: Names that files with different jobs still share. None is to be added.
 SAME_NAME: Final = {

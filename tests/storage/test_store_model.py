@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,15 +35,13 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes
+from tests.support.store_drafts import CLUSTERS, RETENTION, Stored, asked, batches
 from tests.support.stores import SECOND, NoThreads, asking, read_at, storage_service
 
-RETENTION = 160  # seconds, at first
 #: What a restart may make of it.
 RETENTIONS = (RETENTION // 8, RETENTION, 4 * RETENTION)
 #: When all of it happens, in seconds.
 START = 1_700_000_000
-CLUSTERS = ("alex", "my-cl")
-HOSTS = ("a", "b", "c", None)
 SIZES = SegmentSizes(
     segment_rows=6,
     indexed_rows=2,
@@ -81,51 +79,6 @@ class Faulty(sqlite3.Connection):
 
     def strike(self) -> None:
         raise sqlite3.OperationalError("disk I/O error")
-
-
-class Stored(NamedTuple):
-    """What the list has of a message: its place in the order of arrival among its kind, and what it is."""
-
-    id: int
-    message: Message
-
-    def matches(self, selection: Selection) -> bool:
-        labels = {"name": self.message.name, **self.message.tags}
-        return (
-            (labels["cluster"],) == selection.clusters
-            and selection.begin <= self.message.time < selection.end
-            and all(labels.get(matcher.label) in matcher.values for matcher in selection.matchers)
-        )
-
-
-#: Around now, in nanoseconds: some expired on arrival, some from a clock that runs ahead.
-offsets = st.one_of(
-    st.integers(-4, 4),
-    st.integers(-4, 4).map(lambda number: number * SECOND),
-    st.integers(-1, 1).map(lambda number: number - RETENTION * SECOND),
-    st.integers(-2 * RETENTION * SECOND, 3 * RETENTION * SECOND),
-)
-drafts = st.tuples(
-    st.sampled_from(("event", "event", "log")),
-    st.sampled_from(CLUSTERS),
-    st.sampled_from(("job", "up")),
-    st.sampled_from(HOSTS),
-    st.sampled_from((None, "1", "2")),  # a tag without a column
-    offsets,
-)
-batches = st.lists(drafts, min_size=1, max_size=9)
-asked = st.lists(
-    st.tuples(
-        st.sampled_from(("event", "log")),
-        st.sampled_from((*CLUSTERS, "nobody")),
-        st.sampled_from((None, None, "job", "up")),
-        st.sampled_from((None, None, "a", "b", "z")),
-        st.none() | offsets,
-        st.none() | offsets,
-    ),
-    min_size=1,
-    max_size=3,
-)
 
 
 class StoreMachine(RuleBasedStateMachine):

@@ -18,6 +18,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from ccstore.api.documents import openapi_document
 from ccstore.daemon.assembly import build
+from ccstore.interfaces import IBackend
 from ccstore.network.open_files import OpenFiles
 from tests.support.configuration import load, ports_in
 from tests.support.connections import Client
@@ -55,14 +56,20 @@ class Answer:
 class ApiTestCase(TestCase):
     """A daemon in this process, on ports that are free."""
 
-    def start(self, **api: Any) -> None:
-        """Start the daemon with these keys of the REST interface."""
-        self.start_with(api=api)
+    def start(self, *, backend: IBackend | None = None, **api: Any) -> None:
+        """Start the daemon with these keys of the REST interface, and a backend of the test's own, if any."""
+        self.start_with(backend=backend, api=api)
 
-    def start_with(self, *, files: OpenFiles | None = None, **parts: Any) -> None:
-        """Start the daemon with these parts of the configuration, and what tells of open files."""
+    def start_with(
+        self, *, files: OpenFiles | None = None, backend: IBackend | None = None, **parts: Any
+    ) -> None:
+        """Start the daemon with these parts of the configuration.
+
+        :param files: tells of open files.
+        :param backend: instead of a database.
+        """
         config = load(scratch(self), **{"receivers": RECEIVERS, **parts})
-        self.service = build(config, reactor, files=files)
+        self.service = build(config, reactor, files=files, backend=backend)
         with capturedLogs() as logs:
             self.service.privilegedStartService()
         self.service.startService()

@@ -41,11 +41,20 @@ class WatchedDaemon(Daemon):
     """A daemon whose books have to balance whenever anybody looks at its figures.
 
     :param disk: where it runs, instead of where everybody does.
+    :param command: what Python runs.
+    :param environ: variables besides.
     """
 
-    def __init__(self, directory: Path, *arguments: str | Path, disk: SmallDisk | None = None) -> None:
-        self._command = RUN if disk is None else disk.command
-        super().__init__(directory, *arguments)
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str | Path,
+        disk: SmallDisk | None = None,
+        command: Sequence[str] = RUN,
+        **environ: str,
+    ) -> None:
+        self._command = command if disk is None else disk.command
+        super().__init__(directory, *arguments, **environ)
 
     def launch(self, directory: Path, *arguments: str | Path, **environ: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -271,8 +280,16 @@ class Sender:
         if self._error is not None:
             raise self._error
 
-    def __enter__(self) -> Any:
+    def start(self) -> None:
+        """Begin, without a ``with`` block."""
         self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it has ended by itself, whatever went wrong in it."""
+        self._thread.join(PATIENCE)
+
+    def __enter__(self) -> Any:
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:

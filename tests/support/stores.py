@@ -95,6 +95,10 @@ class MemoryBackend:
     def describe(self) -> str:
         return "memory"
 
+    def stored(self, kind: Any) -> list[Message]:
+        """All messages of a kind, in the order in which they were written."""
+        return [message for _, message in self._stored[kind]]
+
     def open(self) -> None:
         self.is_open = True
 
@@ -227,6 +231,50 @@ class MemoryBackend:
 
     def status(self) -> Figures:
         return Figures(messages=gauge(sum(map(len, self._stored.values())), "Messages."))
+
+
+class ToldBackend(MemoryBackend):
+    """Does what the test tells it to.
+
+    :ivar refusal: what each write fails with, if anything.
+    :ivar refused: fires at the first write that fails with it.
+    :ivar hold: a write of messages waits for it, if there is one.
+    :ivar held: fires when the first one does.
+    :ivar answer: gives the answer to a question and its timeout, unless that is what is stored.
+    :ivar figures: gives what :meth:`status` returns, unless that is the truth.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal: StoreError | None = None
+        self.refused: Deferred[None] = Deferred()
+        self.hold: Deferred[None] | None = None
+        self.held: Deferred[None] = Deferred()
+        self.answer: Callable[[Any, float], Deferred[Any]] | None = None
+        self.figures: Callable[[], Figures] | None = None
+
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Any]:
+        if self.refusal is not None:
+            if not self.refused.called:
+                self.refused.callback(None)
+            return fail(self.refusal)
+        if self.hold is None or not messages:
+            return super().write(messages, batch_id)
+        if not self.held.called:
+            self.held.callback(None)
+        written: Deferred[Any] = Deferred()
+        self.hold.addCallback(
+            lambda _: super(ToldBackend, self).write(messages, batch_id).chainDeferred(written)
+        )
+        return written
+
+    def read(self, question: Any, *, timeout: float) -> Deferred[Any]:
+        if self.answer is not None:
+            return self.answer(question, timeout)
+        return super().read(question, timeout=timeout)
+
+    def status(self) -> Figures:
+        return super().status() if self.figures is None else self.figures()
 
 
 def asking(

@@ -31,10 +31,10 @@ class Cancelled(Exception):
     """The server ended a statement: it took too long, or somebody wished so."""
 
 
-def unavailable(text: str, where: str) -> StoreUnavailable:
+def unavailable(text: str, where: object) -> StoreUnavailable:
     """What a database cannot do now. Whoever reads it may know of none, or of many.
 
-    :param where: which one it is.
+    :param where: which one it is; it is shown as text.
     """
     return StoreUnavailable(f"the PostgreSQL database {where}: {text}")
 
@@ -107,7 +107,7 @@ class Connections:
     """Up to so many connections.
 
     :param dsn: gives what libpq needs to know for the next attempt.
-    :ivar where: which database they lead to, for people.
+    :ivar where: which database they lead to; it is shown to people as text.
     :param setup: statements for each new connection.
     :param timeout: seconds that an attempt to connect may take.
     :param limit: seconds after which a connection is closed under whoever has it: a server that is stuck does
@@ -119,7 +119,7 @@ class Connections:
         reactor: Any,
         dsn: Callable[[], str],
         *,
-        where: str,
+        where: object,
         size: int,
         setup: str,
         timeout: float,

@@ -35,17 +35,22 @@ _Result = TypeVar("_Result")
 
 
 class Address:
-    """Where the database is, and how to get in.
+    """Where the database is, and how to get in; known once it is parsed.
 
     :param dsn: a connection string of libpq, with secrets in it, or empty.
     :param parameters: what libpq is told besides.
     """
 
     def __init__(self, dsn: str, parameters: Mapping[str, str]) -> None:
-        given = {**parse_dsn(dsn), **parameters}
-        self._parameters: dict[str, str] = {**_DEFAULTS, **given}
-        parse_dsn(self.dsn())  # so that an option that is none is told here
+        self._given = (dsn, parameters)
+        self._parameters: dict[str, str] = {}
         self._turn = 0
+
+    def parse(self) -> None:
+        """Understand what was given; raises psycopg2.Error if that is not possible."""
+        dsn, parameters = self._given
+        self._parameters = {**_DEFAULTS, **parse_dsn(dsn), **parameters}
+        parse_dsn(self.dsn())  # so that an option that is none is told here
 
     def dsn(self) -> str:
         """For libpq, with secrets."""
@@ -151,6 +156,11 @@ async def prepare(session: BlockingSession, timeout: float) -> None:
     if version != SCHEMA_VERSION:
         await session.execute("UPDATE ccstore_schema SET version = %s", SCHEMA_VERSION)
     await session.execute("COMMIT")
+
+
+async def check_writable(session: BlockingSession) -> None:
+    """Whether the database takes writes at all; raises psycopg2.Error if not."""
+    await session.execute("BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (0, ''); ROLLBACK")
 
 
 def script(number: int) -> str:

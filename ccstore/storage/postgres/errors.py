@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 import psycopg2
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -11,6 +12,7 @@ from txpostgres.txpostgres import AlreadyPolling, UnexpectedPollResult
 from ccstore.interfaces import StoreError
 from ccstore.storage.postgres.connections import Cancelled, unavailable
 
+_Result = TypeVar("_Result")
 #: Classes of SQLSTATE that say that the data is at fault: wrong values, constraints, limits of the program.
 #: Anything else may pass, such as a lost connection, a full disk, a deadlock or a right that was taken away.
 _REFUSED: Final = ("22", "23", "54")
@@ -21,7 +23,7 @@ _LOST_IT: Final = "the connection was lost"
 _LOST: Final = (ConnectionDone, ConnectionLost, OSError, AlreadyPolling, UnexpectedPollResult)
 
 
-def translate(error: Exception, where: str) -> Exception:
+def translate(error: Exception, where: object) -> Exception:
     """The error as the rest of the program knows it, in one line; a mistake of ours stays what it is.
 
     :param where: which database it is, for people: whoever reads that it is gone has to know where to look.
@@ -44,6 +46,17 @@ def translate(error: Exception, where: str) -> Exception:
     if isinstance(error, _LOST):
         return unavailable(_LOST_IT, where)
     return error
+
+
+async def translated(work: Awaitable[_Result], where: object) -> _Result:
+    """The result of some work, whose errors are those of the store, see :func:`translate`."""
+    try:
+        return await work
+    except Exception as error:
+        known = translate(error, where)
+        if known is error:
+            raise
+        raise known from error
 
 
 def one_line(error: BaseException) -> str:

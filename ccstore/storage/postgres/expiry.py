@@ -18,8 +18,6 @@ from ccstore.storage.postgres.partitions import BLOCK_BITS, DEFAULT, Partition
 
 #: A condition on an event ``r``: it has expired, by what is noted.
 HAS_EXPIRED: Final = "EXISTS (SELECT 1 FROM ccstore_expired e WHERE e.cutoff >= r.time AND e.below > r.id)"
-#: Blocks of a table that are looked through in one step: somebody may wait for it.
-_STEP_BLOCKS: Final = 256
 
 
 @frozen
@@ -85,10 +83,12 @@ class _Pass:
 class Sweeper:
     """Deletes expired events from partitions that stay, in small steps.
 
+    :param step_blocks: of a table, that are looked through in one step.
     :ivar deleted: events that were deleted and not asked for yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step_blocks: int) -> None:
+        self._step_blocks = step_blocks
         self.deleted = 0
         self._passes: deque[_Pass] = deque()
         self._passed: dict[str, int] = {}  # by table, the cutoff of the last pass
@@ -120,7 +120,7 @@ class Sweeper:
         if not self._passes:
             return False
         current = self._passes[0]
-        following = current.block + _STEP_BLOCKS
+        following = current.block + self._step_blocks
         try:
             ((is_over, deleted),) = await session.execute(
                 f"WITH gone AS (DELETE FROM {current.table} WHERE ctid >= '({current.block},0)' "

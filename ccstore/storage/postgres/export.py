@@ -10,6 +10,7 @@ import psycopg2
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.errors import one_line
@@ -26,6 +27,7 @@ class PostgresSource:
     def __init__(self, dsn: str, parameters: Mapping[str, str], *, timeout: float) -> None:
         try:
             self._address = Address(dsn, parameters)
+            self._address.parse()
         except psycopg2.Error as error:
             raise StoreError(f"cannot use the address of the database: {one_line(error)}") from None
         self._timeout = timeout
@@ -74,12 +76,10 @@ class PostgresSource:
         found: dict[tuple[str, str], int] = {}
         for kind in STORED_KINDS:
             for cluster, rows in self._all(
-                "SELECT s.cluster, sum(r.n)::bigint FROM (SELECT stream, count(*) AS n FROM "
-                f"ccstore_{kind} r WHERE {_where(kind)} GROUP BY stream) r "
-                "JOIN ccstore_stream s ON s.id = r.stream GROUP BY s.cluster",
+                count_messages(f"ccstore_{kind}", "ccstore_stream", _where(kind)),
                 after.get(kind, 0),
             ):
-                found[cluster, kind] = rows
+                found[cluster, kind] = int(rows)
         return found
 
     def log_times(self) -> tuple[int, int] | None:

@@ -10,28 +10,20 @@ from psycopg2.errors import UndefinedTable
 
 from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.database import LOCK
-from ccstore.timing import SECOND
+from ccstore.storage.postgres.sizes import PartitionSizes
 
+_SECOND: Final = 1_000_000_000
 #: An event partition spans this part of the retention time, so it goes soon after it may, within limits.
 _SPANS_IN_RETENTION: Final = 16
-_SPAN_LEAST, _SPAN_MOST = 10 * SECOND, 7 * 86400 * SECOND
+_SPAN_LEAST, _SPAN_MOST = 10 * _SECOND, 7 * 86400 * _SECOND
 #: Where events are kept for years, weeks would be too many: a statement locks all partitions that it reads.
 _MOST_IN_RETENTION: Final = 256
-_LOG_SPAN: Final = 30 * 86400 * SECOND
+_LOG_SPAN: Final = 30 * 86400 * _SECOND
 #: Partitions made ahead, so that there is time to try again.
 _AHEAD: Final = 3
 #: Milliseconds that a change waits for others to let a table go: they wait behind it meanwhile.
 _LOCK_WAIT: Final = 500
 _LEAST, _MOST = -(2**63), 2**63 - 1
-#: Partitions of logs that a copy makes at most, each of a month.
-_COVERED: Final = 240
-#: Partitions that are made or dropped in one transaction: it locks each of their tables and indexes.
-_AT_ONCE: Final = 16
-#: Partitions of events above which empty ones of the past are made one.
-_MANY: Final = 64
-#: Bytes, and events, that a partition may have to be divided in one transaction.
-_DIVIDED_SIZE: Final = 64 << 20
-_DIVIDED_ROWS: Final = 20_000
 #: The partition for clocks that are off.
 DEFAULT: Final = "ccstore_event_default"
 #: Ids below a block's number shifted by this much are of earlier batches.
@@ -58,8 +50,9 @@ class Partitions:
     :param retention: nanoseconds after which events expire.
     """
 
-    def __init__(self, retention: int) -> None:
+    def __init__(self, retention: int, sizes: PartitionSizes) -> None:
         self._retention = retention
+        self._sizes = sizes
         part = retention // _SPANS_IN_RETENTION
         span = min(max(part, _SPAN_LEAST), max(_SPAN_MOST, retention // _MOST_IN_RETENTION))
         self._spans = {"event": span, "log": _LOG_SPAN}
@@ -87,10 +80,10 @@ class Partitions:
                 if not await _begin(session):
                     return False
                 missing = _missing(await self._of(session, kind), wanted)
-                for begins_at, ends_at in missing[:_AT_ONCE]:
+                for begins_at, ends_at in missing[: self._sizes.at_once]:
                     await self._make(session, kind, begins_at, ends_at)
                 await session.execute("COMMIT")
-                is_complete = len(missing) <= _AT_ONCE
+                is_complete = len(missing) <= self._sizes.at_once
             self._ready[kind] = (now, wanted[-1][1])
         return True
 
@@ -115,7 +108,7 @@ class Partitions:
         """Make the partitions that are missing for logs from between these times."""
         span = self._spans["log"]
         # Beyond that a clock was off, and such logs are where they always are.
-        begin = max(begin, now - _COVERED * span) // span * span
+        begin = max(begin, now - self._sizes.covered * span) // span * span
         end = min(end, now + span)
         wanted = [(begins_at, begins_at + span) for begins_at in range(begin, end + 1, span)]
         is_complete = False
@@ -123,10 +116,10 @@ class Partitions:
             await session.execute("BEGIN")
             await session.execute("SELECT pg_advisory_xact_lock(%s)", LOCK)
             missing = _missing(await self._of(session, "log"), wanted)
-            for begins_at, ends_at in missing[:_AT_ONCE]:
+            for begins_at, ends_at in missing[: self._sizes.at_once]:
                 await self._make(session, "log", begins_at, ends_at)
             await session.execute("COMMIT")
-            is_complete = len(missing) <= _AT_ONCE
+            is_complete = len(missing) <= self._sizes.at_once
 
     async def _of(self, session: Session, kind: str) -> list[Partition]:
         found = await session.execute(
@@ -171,6 +164,7 @@ class Partitions:
             ),
             now - self._spans["event"],
             self.widest,
+            self._sizes,
         )
         if not run:
             self.are_merged = True
@@ -215,7 +209,7 @@ class Partitions:
         """
         dropped = []
         if await _begin(session):
-            dropped = [each for each in partitions[:_AT_ONCE] if await self._drop(session, each)]
+            dropped = [each for each in partitions[: self._sizes.at_once] if await self._drop(session, each)]
             await session.execute("COMMIT")
         return dropped
 
@@ -233,11 +227,11 @@ class Partitions:
         for partition in await self._of(session, "event"):
             if partition.ends_at - partition.begins_at > self.widest and partition.ends_at - 1 > cutoff:
                 ((size,),) = await session.execute("SELECT pg_table_size(to_regclass(%s))", partition.table)
-                if size is not None and size <= _DIVIDED_SIZE:
+                if size is not None and size <= self._sizes.divided_size:
                     ((rows,),) = await session.execute(
                         f"SELECT count(*) FROM {partition.table} WHERE time > %s", cutoff
                     )
-                    if rows <= _DIVIDED_ROWS:
+                    if rows <= self._sizes.divided_rows:
                         found.append(partition)
         return found
 
@@ -332,13 +326,13 @@ def _missing(there: Sequence[Partition], wanted: Sequence[tuple[int, int]]) -> l
     return missing
 
 
-def _empty_run(rows: Rows, until: int, widest: int) -> list[Partition]:
+def _empty_run(rows: Rows, until: int, widest: int, sizes: PartitionSizes) -> list[Partition]:
     """The first partitions, one behind the other, that are empty and together span no more than allowed.
 
     :param rows: of all partitions, in their order, and the bytes of each.
     """
     run: list[Partition] = []
-    if len(rows) <= _MANY:
+    if len(rows) <= sizes.many:
         return run
     for *columns, size in rows:
         partition = Partition(*columns)
@@ -353,6 +347,6 @@ def _empty_run(rows: Rows, until: int, widest: int) -> list[Partition]:
             run = []
         if size == 0 and partition.ends_at <= until:
             run.append(partition)
-            if len(run) == _AT_ONCE:
+            if len(run) == sizes.at_once:
                 return run
     return run if len(run) > 1 else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.interfaces import QueryTimeout
+from ccstore.storage.cancelling import cancellable
 from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.dialect import PostgresDialect
@@ -23,15 +24,26 @@ _TOO_LONG: Final = "the query took too long"
 
 
 class Reader:
-    """Answers queries, each list of them from one snapshot, over connections of their own."""
+    """Answers queries, each list of them from one snapshot, over connections of their own.
 
-    def __init__(self, connections: Connections, clock: IReactorTime, dialect: PostgresDialect) -> None:
-        self._dialect = dialect
+    :ivar queries: that were asked.
+    """
+
+    def __init__(self, connections: Connections, reactor: Any) -> None:
+        self._dialect = PostgresDialect()
         self._connections = connections
-        self._clock = clock
+        self._clock: IReactorTime = reactor
+        self.queries = 0
 
-    async def read(self, question: Question[_T], timeout: float, asking: Asking) -> _T:
-        """See :meth:`IBackend.read`; it may be given up."""
+    def read(self, question: Question[_T], timeout: float) -> Deferred[_T]:
+        """See :meth:`IBackend.read`; whoever cancels it gives it up."""
+        self.queries += question.count
+        asking = Asking(self._clock)
+        return cancellable(
+            Deferred.fromCoroutine(self._read_in_time(question, timeout, asking)), asking.give_up
+        )
+
+    async def _read_in_time(self, question: Question[_T], timeout: float, asking: Asking) -> _T:
         deadline = self._clock.seconds() + timeout
         try:
             async with self._connections.connection() as link:

@@ -100,20 +100,19 @@ class Writer:
         before: _Turn | None,
         turn: _Turn,
     ) -> Mapping[str, int]:
+        lasts: Mapping[str, int] = {}
         known = None
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
-        lasts: dict[str, int] = {}
         parts = [*by_kind(messages)]
         for _, part in parts:
             # Before the database is asked: it would refuse the same.
             if None in [series.cluster for series in {*part.series}]:
                 raise StoreError("a message has no cluster")
         async with self._connections.connection() as link:
-            statements = []
-            for kind, part in parts:
-                streams = await self._find_streams(link, kind, part)
-                statements.append(_insertion(kind, part, streams))
+            insertions = [
+                _insertion(kind, part, await self._find_streams(link, kind, part)) for kind, part in parts
+            ]
             if before is not None:
                 await before.has_ids
             number = known
@@ -126,17 +125,8 @@ class Writer:
             try:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
-                    first = number << BLOCK_BITS
-                    for (kind, _), (head, tail, count) in zip(parts, statements, strict=True):
-                        await link.execute(f"{head}{first}{tail}")
-                        first += count
-                        lasts[kind] = first - 1
-                    if position is not None:
-                        await link.execute(
-                            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
-                            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
-                            *position,
-                        )
+                    ends = await _insert(link, insertions, number << BLOCK_BITS, position)
+                    lasts = {kind: last for (kind, _), last in zip(parts, ends, strict=True)}
                     if before is not None and not await before.ended:
                         raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
@@ -148,8 +138,7 @@ class Writer:
                 raise
             finally:
                 self._in_flight.discard(number)
-            if is_there:
-                self.settled += 1
+            self.settled += is_there
             self._is_settled(messages, batch_id)
         return lasts
 
@@ -204,6 +193,27 @@ class Writer:
             self._instance,
             min(open_ones, default=self._highest),
         )
+
+
+async def _insert(
+    link: Link, insertions: list[tuple[str, str, int]], first: int, position: tuple[str, str, int] | None
+) -> list[int]:
+    """Insert messages with ids from the first on, and how far another store has been copied with them.
+
+    Gives the last id of each insertion.
+    """
+    ends = []
+    for head, tail, count in insertions:
+        await link.execute(f"{head}{first}{tail}")
+        first += count
+        ends.append(first - 1)
+    if position is not None:
+        await link.execute(
+            "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
+            "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
+            *position,
+        )
+    return ends
 
 
 async def _roll_back(link: Link) -> None:

@@ -6,7 +6,7 @@ id that goes into the database with it, and it is noted here before it is sent. 
 same group, and the database can tell that it has it already.
 """
 
-from ccstore.storage.spool.file import Group
+from ccstore.storage.spool.file import Group, SpoolFile
 from ccstore.storage.spool.spool import Spool
 
-__all__ = ["Group", "Spool"]
+__all__ = ["Group", "Spool", "SpoolFile"]

@@ -22,11 +22,23 @@ SPOOL: Final = Schema(
 )
 #: What a row takes besides its data.
 _ROW_SIZE: Final = 64
-#: Batches of a group, and bytes of them, unless a single one has more.
-_GROUP_BATCHES: Final = 512
-_GROUP_SIZE: Final = 8 * 1024 * 1024
-#: Pages given back to the file system in one step.
-_VACUUM_STEP: Final = 2000
+
+
+@frozen
+class Sizes:
+    """How much is done with the file at a time.
+
+    :ivar group_batches: of a group; ``group_size`` is the same in bytes, unless a single batch has more.
+    :ivar vacuum_pages: given back to the file system in one transaction.
+    """
+
+    group_batches: int = 512
+    group_size: int = 8 << 20
+    vacuum_pages: int = 2000
+
+
+#: Those of a daemon.
+SIZES: Final = Sizes()
 
 
 @frozen(eq=False)
@@ -48,12 +60,15 @@ class SpoolFile:
     """The file.
 
     :param max_size: bytes of packed messages that it holds at most.
+    :ivar messages: that are in it, with ``size`` bytes.
+    :ivar unreadable: messages of damaged batches.
     """
 
     log = Logger()
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, sizes: Sizes = SIZES) -> None:
         self.max_size = max_size
+        self._sizes = sizes
         self._last_sent = 0  # the last batch that is being sent
         self.messages = 0
         self.size = 0
@@ -120,7 +135,7 @@ class SpoolFile:
         (found,) = connection.execute(
             "SELECT json_group_array(json_array(id, batch_id, messages, size)) FROM "
             "(SELECT id, batch_id, messages, size FROM batch ORDER BY id LIMIT ?)",
-            (_GROUP_BATCHES,),
+            (self._sizes.group_batches,),
         ).fetchone()
         rows = json.loads(found)
         if not rows:
@@ -131,7 +146,7 @@ class SpoolFile:
         for number, tried, messages, size in rows[1:]:
             total += messages
             total_size += size
-            if tried is not None or total > most or total_size > _GROUP_SIZE:
+            if tried is not None or total > most or total_size > self._sizes.group_size:
                 break
             last = number
         batch_id = -1 - secrets.randbits(62)
@@ -213,5 +228,5 @@ class SpoolFile:
         if self.messages or not free:
             return False
         # It gives back a page at each step, and executescript() is what goes on to the last.
-        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_STEP})")
-        return bool(free > _VACUUM_STEP)
+        connection.executescript(f"PRAGMA incremental_vacuum({self._sizes.vacuum_pages})")
+        return bool(free > self._sizes.vacuum_pages)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
+from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.postgres import PostgresBackend, database
-from ccstore.storage.postgres import expiry as expiry_module
-from ccstore.storage.postgres import partitions as partitions_module
-from tests.support.postgres_server import Server, newest, server
+from ccstore.storage.postgres.sizes import SIZES, PartitionSizes, Sizes
+from tests.support.postgres_case import RETENTION, SPAN, Databases
+from tests.support.postgres_server import Server, newest
 from tests.support.stores import NOW, SECOND, ask, asking, message, messages
 
 HOUR = 3600
@@ -20,43 +19,10 @@ DAY = 24 * HOUR
 YEAR = 365 * DAY
 
 
-class _Databases:
-    """A database for a test case, and a time that only the test moves."""
+class _PartitionCase(Databases):
+    """What is in the tables, and time that passes."""
 
     now = NOW
-
-    @property
-    def server(self) -> Server:
-        return server(newest())
-
-    @property
-    def database(self) -> str:
-        if not hasattr(self, "_database"):
-            self._database = self.server.new_database()
-            self.addCleanup(self.server.drop_database, self._database)
-        return self._database
-
-    def open(self, retention: float) -> PostgresBackend:
-        backend = PostgresBackend(
-            "",
-            self.server.parameters(self.database),
-            connection_timeout=10,
-            retention=retention,
-            now=lambda: self.now,
-            instance="a test",
-            reactor=reactor,
-        )
-        backend.open()
-        self.addCleanup(backend.close)
-        return backend
-
-    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """What somebody else sees."""
-        return self.server.sql(statement, *parameters, database=self.database)
-
-    def value(self, statement: str) -> Any:
-        ((value,),) = self.sql(statement)
-        return value
 
     def shown(self) -> list[str]:
         """What the view shows at the time of the test."""
@@ -92,7 +58,105 @@ class _Databases:
             await backend.expire(self.now - int(retention * SECOND))
 
 
-class NeedTests(_Databases, TestCase):
+class PartitionTests(Databases, TestCase):
+    """Native partitions: made ahead, and dropped."""
+
+    def partitions(self, kind: str = "event") -> list[tuple[int, int]]:
+        return self.sql(
+            "SELECT begins_at, ends_at FROM ccstore_partition WHERE kind = %s ORDER BY begins_at", kind
+        )
+
+    def strays(self, kind: str = "event") -> int:
+        return int(self.value(f"SELECT count(*) FROM ccstore_{kind}_default"))
+
+    async def test_there_is_one_for_each_time_that_may_come(self) -> None:
+        backend = self.open()
+        for _ in range(3):
+            found = self.partitions()
+            self.assertLessEqual(found[0][0], self.now - RETENTION * SECOND)
+            self.assertGreater(found[-1][1], self.now + 2 * SPAN)
+            self.assertEqual([end for _, end in found[:-1]], [begin for begin, _ in found[1:]])
+            times = range(self.now - RETENTION * SECOND + 1, self.now + SPAN, SPAN // 3)
+            await backend.write(Batch.of(message("x", time) for time in times))
+            self.assertEqual(self.strays(), 0)
+            self.now += 5 * SPAN // 2
+            await backend.tend(self.now)
+        self.assertEqual(len(self.partitions("log")) >= 2, True)
+
+    async def test_are_dropped_when_all_in_them_has_expired(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of(message(str(step), NOW + step * SPAN) for step in range(3)))
+        await backend.write(Batch.of([message("log", NOW - 10**6 * SPAN, "log"), message("log", kind="log")]))
+        ends = (NOW // SPAN + 1) * SPAN
+        self.assertEqual(await backend.expire(ends - 2), 0)
+        self.assertEqual(len(self.sql("SELECT * FROM ccstore_event")), 3)
+        self.assertEqual(await self.found_in(backend), ["1", "2"])
+        self.assertEqual(await backend.expire(ends - 1), 1)
+        self.assertEqual(await self.found_in(backend), ["1", "2"])
+        self.assertGreaterEqual(self.partitions()[0][0], ends)
+        self.assertEqual(len(self.sql("SELECT * FROM ccstore_event")), 2)
+        self.now += 100 * SPAN
+        self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 2)
+        self.assertEqual(await self.found_in(backend, kind="log"), ["log", "log"])
+
+    async def test_events_of_clocks_that_are_off_go_too(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of([message("slow", 0), message("fast", NOW + 1000 * RETENTION * SECOND)]))
+        self.assertEqual(self.strays(), 2)
+        self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 1)
+        self.assertEqual(self.strays(), 1)
+        for _ in range(5):
+            self.now += 2 * SPAN
+            await backend.tend(self.now)
+            await backend.expire(self.now - RETENTION * SECOND)
+            await backend.write(messages("a", self.now))
+        self.assertEqual(self.strays(), 1)
+        self.now += 9 * SPAN
+        self.assertEqual(await backend.expire(self.now - RETENTION * SECOND), 2)  # and the first "a"
+        self.assertEqual(self.strays(), 0)
+
+    async def test_what_came_too_early_moves_to_its_partition(self) -> None:
+        backend = self.open()
+        early = self.now + 6 * SPAN
+        await backend.write(Batch.of([message("early", early), message("log", NOW - 10**9 * SECOND, "log")]))
+        self.assertEqual((self.strays(), self.strays("log")), (1, 1))
+        self.now += 5 * SPAN
+        await backend.tend(self.now)
+        self.assertEqual((self.strays(), self.strays("log")), (0, 1))
+        self.assertEqual(await self.found_in(backend), ["early"])
+
+    async def test_a_reader_of_the_table_holds_nobody_up(self) -> None:
+        backend = self.open()
+        await backend.write(messages("ab"))
+        with self.server.connection(self.database) as connection:
+            connection.autocommit = False
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM alex_events")
+                self.now += 10 * SPAN
+                with self.assertRaises(StoreUnavailable) as caught:
+                    await backend.tend(self.now)
+                self.assertIn("lock timeout", str(caught.exception))
+                await backend.write(messages("c", self.now))
+                self.assertEqual(len(await self.found_in(backend)), 3)
+        await backend.tend(self.now)
+        self.assertGreater(self.partitions()[-1][1], self.now)
+
+    async def test_streams_are_forgotten_long_after_their_events(self) -> None:
+        backend = self.open()
+        hour = 3600 * SECOND
+        await backend.write(Batch.of([message("a", self.now, hostname="old"), message("l", kind="log")]))
+        for _ in range(4):
+            self.now += hour
+            await backend.tend(self.now)
+            await backend.write(messages("b", self.now, hostname="new"))
+            await backend.expire(self.now - RETENTION * SECOND)
+        self.assertEqual(self.value("SELECT count(*) FROM ccstore_stream"), 2)
+        await backend.write(messages("c", self.now, hostname="old"))
+        self.assertEqual(await self.found_in(backend, hostname="old"), ["c"])
+        self.assertEqual(self.seen("SELECT field FROM alex_events WHERE hostname = 'old'"), [("c",)])
+
+
+class NeedTests(_PartitionCase, TestCase):
     async def test_there_are_few_however_long_events_are_kept(self) -> None:
         for retention in (1, 10, HOUR, DAY, 30 * DAY, YEAR, 30 * YEAR, 100 * YEAR, 10**5 * YEAR):
             begun = time.monotonic()
@@ -155,7 +219,7 @@ class NeedTests(_Databases, TestCase):
         for _ in range(30):
             await backend.tend(self.now)
         found = self.partitions()
-        self.assertLessEqual(len(found), partitions_module._MANY)
+        self.assertLessEqual(len(found), SIZES.partitions.many)
         self.assertEqual([end for _, end in found[:-1]], [begin for begin, _ in found[1:]])
         self.assertEqual(await self.found(backend), ["new", "old"])
         await backend.write(Batch.of([message("late", self.now - 90 * 7 * DAY * SECOND)]))
@@ -198,7 +262,7 @@ class FewLocksTests(NeedTests):
             cls._few = None
 
 
-class ExpiryTests(_Databases, TestCase):
+class ExpiryTests(_PartitionCase, TestCase):
     async def fill(self, retention: int) -> None:
         """Events of all ages, with their age in minutes as their text."""
         backend = self.open(retention)
@@ -212,11 +276,10 @@ class ExpiryTests(_Databases, TestCase):
     async def test_they_are_kept_shorter(self) -> None:
         """What has expired is gone from views and queries at once, and from the tables in time."""
         for divided in (20_000, 0):
-            self.patch(partitions_module, "_DIVIDED_ROWS", divided)
-            self.patch(expiry_module, "_STEP_BLOCKS", 1)
+            sizes = Sizes(partitions=PartitionSizes(divided_rows=divided), step_blocks=1)
             await self.fill(100 * DAY)
             retention = 6 * HOUR
-            backend = self.open(retention)
+            backend = self.open(retention, sizes)
             cutoff = self.now - retention * SECOND
             await backend.expire(cutoff)
             left = [f"{age:04}" for age in range(0, retention // 60, 10)]
@@ -229,7 +292,7 @@ class ExpiryTests(_Databases, TestCase):
             self.assertEqual(widest <= retention * SECOND // 16, bool(divided))
             # Nor do they come back.
             await backend.close()
-            backend = self.open(200 * DAY)
+            backend = self.open(200 * DAY, sizes)
             await backend.expire(self.now - 200 * DAY * SECOND)
             shown = self.shown()
             self.assertEqual(await self.found(backend), shown)
@@ -241,9 +304,9 @@ class ExpiryTests(_Databases, TestCase):
 
     async def test_they_are_kept_longer(self) -> None:
         """What had expired does not come back; what comes then may be older."""
-        self.patch(expiry_module, "_STEP_BLOCKS", 1)
+        sizes = Sizes(step_blocks=1)
         await self.fill(16 * HOUR)
-        backend = self.open(16 * HOUR)
+        backend = self.open(16 * HOUR, sizes)
         self.now += 40 * 60 * SECOND
         await backend.expire(self.now - 16 * HOUR * SECOND)
         left = [f"{age:04}" for age in range(0, 16 * 60 - 40, 10)]
@@ -254,7 +317,7 @@ class ExpiryTests(_Databases, TestCase):
         self.now += 10 * 60 * SECOND
         left = left[:-1]
         self.assertEqual(self.shown(), left)
-        backend = self.open(retention)
+        backend = self.open(retention, sizes)
         late = message("late", self.now - 20 * HOUR * SECOND)
         await backend.expire(self.now - retention * SECOND)
         await backend.write(Batch.of([late]))

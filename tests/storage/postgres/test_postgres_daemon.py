@@ -99,18 +99,11 @@ def test_a_dsn_and_pgpass(tmp_path: Path, database: str) -> None:
     for variables, status in (({"WHERE": where}, 0), ({}, 1)):
         checked = subprocess.run(command, env=environment(**variables), cwd=tmp_path, check=False)
         assert checked.returncode == status
-    daemon = WatchedDaemon.__new__(WatchedDaemon)
-    daemon._command = ("-m", "ccstore", "run")
-    with _with_environment(daemon, tmp_path, config, WHERE=where, PGPASSFILE=str(passwords)):
+    run = ("-m", "ccstore", "run")
+    environ = {"WHERE": where, "PGPASSFILE": str(passwords)}
+    with WatchedDaemon(tmp_path, "--config", config, command=run, **environ) as daemon:
         assert write(daemon, line("one"))[0] == 200
     assert counts(server(), database, "a0101") == {"one": 1}
-
-
-@contextmanager
-def _with_environment(daemon: WatchedDaemon, directory: Path, config: Path, **environ: str) -> Iterator[None]:
-    super(WatchedDaemon, daemon).__init__(directory, "--config", config, **environ)
-    with daemon:
-        yield
 
 
 @pytest.mark.parametrize(
@@ -227,12 +220,12 @@ def test_two_daemons_and_one_is_killed(tmp_path: Path, own: Server) -> None:
         other.HOST = "other"
         sender = Stream(two, host="s0101")
         with other, sender:
-            doomed._thread.start()
+            doomed.start()
             while len(doomed.answered) < 50:
                 time.sleep(0.01)
             one.send_signal(signal.SIGKILL)
             one.wait()
-            doomed._thread.join(PATIENCE)
+            doomed.join()
             answered = len(other.answered)
             while len(other.answered) < answered + 20:
                 time.sleep(0.01)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.storage.dbfile.explain import explain
-from ccstore.storage.spool import Spool
+from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.export import SqliteSource
@@ -165,7 +165,7 @@ class WhereTests(TestCase):
     def test_at_the_start(self) -> None:
         for it in (
             self.backend(),
-            Spool(self.path, 10**9, reactor),
+            Spool(self.path, SpoolFile(10**9), reactor),
             BulkWriter(self.path, {}, retention=1600, say=print),
             SqliteSource(self.path, self.path.parent),
         ):

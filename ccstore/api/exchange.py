@@ -19,7 +19,7 @@ from ccstore.web import Outgoing, WebError, body_of, later, stream, text_pieces
 _T = TypeVar("_T")
 
 
-class Answering:
+class Exchange:
     """The way from a request to the store and back.
 
     :param turn: fires when there is time to make a piece of an answer, see :meth:`Scheduler.turn`.

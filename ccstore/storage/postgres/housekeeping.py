@@ -1,0 +1,149 @@
+"""What is done once in a while: partitions are made, divided and dropped, and figures are taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ccstore.accounting.figures import Figures, gauge
+from ccstore.storage.postgres.connections import Session
+from ccstore.storage.postgres.expiry import Sweeper, note, noted
+from ccstore.storage.postgres.partitions import Partitions
+from ccstore.storage.postgres.pools import Pools
+from ccstore.storage.postgres.sizes import Sizes
+from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.writer import Writer
+
+#: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
+_LEAST_NOTED: Final = 3600 * 1_000_000_000
+#: Nanoseconds between two looks at how large it is.
+_FIGURES_EVERY: Final = 30 * 1_000_000_000
+#: Nanoseconds above which a retention time is as good as for ever, and three of which can still be added up.
+_LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
+
+
+class Housekeeping:
+    """Keeps the tables in order, over a connection of its own.
+
+    :param retention: seconds after which events expire.
+    :param now: the time in nanoseconds since the epoch.
+    :ivar deletes: how often expired events were deleted.
+    :ivar figures: of the tables, as they were at the last look.
+    """
+
+    def __init__(
+        self,
+        pools: Pools,
+        streams: Streams,
+        writer: Writer,
+        retention: float,
+        now: Callable[[], int],
+        sizes: Sizes,
+    ) -> None:
+        self._pools = pools
+        self._streams = streams
+        self._writer = writer
+        self._now = now
+        self._sizes = sizes
+        self._sweeper = Sweeper(sizes.step_blocks)
+        self.deletes = 0
+        self.figures = Figures()
+        self._figures_at = 0
+        self.retain(retention)
+
+    def retain(self, retention: float) -> None:
+        """From now on, events expire after so many seconds; missing partitions are made in a moment."""
+        self._retention = nanoseconds_of(retention)
+        self._partitions = Partitions(self._retention, self._sizes.partitions)
+        self._streams.retain(noted_for(retention))
+
+    async def begin(self, session: Session) -> None:
+        """Make the partitions that are missing at the start."""
+        await self._partitions.ensure(session, self._now())
+
+    async def cover_logs(self, oldest: int, newest: int) -> None:
+        """Make the partitions that are missing for logs from between these times (ns)."""
+        async with self._pools.writing.nobody(), self._pools.keeping.connection() as link:
+            await self._partitions.cover_logs(link, oldest, newest, self._now())
+
+    async def expire(self, cutoff: int) -> int:
+        """See :meth:`ccstore.interfaces.IBackend.expire`."""
+        keeping, partitions, now = self._pools.keeping, self._partitions, self._now()
+        async with keeping.connection() as link:
+            await note(link, cutoff, self._retention, now)
+        rows = await self._drop(cutoff)
+        async with keeping.connection() as link:
+            wide = await partitions.too_wide(link, cutoff)
+        for partition in wide:
+            async with self._pools.writing.nobody(), keeping.connection() as link:
+                rows += await partitions.divide(link, partition, now, cutoff)
+        async with keeping.connection() as link:
+            rows += await partitions.expire_strays(link, now, cutoff)
+            there = await partitions.events(link)
+            self._sweeper.plan(await noted(link), there, partitions.widest)
+        rows += self._sweeper.deleted
+        self._sweeper.deleted = 0
+        self.deletes += bool(rows)
+        return rows
+
+    async def _drop(self, cutoff: int) -> int:
+        """Drop partitions in which nothing is newer than the cutoff; the number of their events."""
+        keeping, partitions = self._pools.keeping, self._partitions
+        async with keeping.connection() as link:
+            expired = dict(await partitions.expired(link, cutoff))
+        left = [*expired]
+        while left:
+            # A partition cannot go while somebody writes, and whoever writes must not wait for one another.
+            async with self._pools.writing.nobody(), keeping.connection() as link:
+                dropped = await partitions.drop(link, left)
+            if not dropped:
+                break
+            left = [partition for partition in left if partition not in dropped]
+        if len(left) < len(expired):
+            async with keeping.connection() as link:
+                await self._streams.forget(link, self._now())
+        return sum(count for partition, count in expired.items() if partition not in left)
+
+    async def tend(self, now: int) -> None:
+        """See :meth:`ccstore.interfaces.IBackend.tend`."""
+        writing, keeping = self._pools.writing, self._pools.keeping
+        if not self._partitions.are_ready(now):
+            async with writing.nobody(), keeping.connection() as link:
+                await self._partitions.ensure(link, now)
+        elif not self._partitions.are_merged:
+            async with writing.nobody(), keeping.connection() as link:
+                await self._partitions.merge_empty(link, now)
+        await self._sweep()
+        if now - self._figures_at >= _FIGURES_EVERY or now < self._figures_at:
+            await self._take_figures()
+            self._figures_at = now
+
+    async def _sweep(self) -> None:
+        end = time.monotonic() + self._sizes.sweeping_time
+        is_at_it = True
+        while is_at_it and time.monotonic() < end:
+            async with self._pools.keeping.connection() as link:
+                is_at_it = await self._sweeper.step(link)
+
+    async def _take_figures(self) -> None:
+        async with self._pools.keeping.connection() as link:
+            await self._writer.tidy(link)
+            ((partitions, size),) = await link.execute(
+                "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
+                "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
+            )
+        self.figures = Figures(
+            partitions=gauge(partitions, "Partitions of the tables with messages."),
+            bytes=gauge(size, "Bytes of these, with their indexes."),
+        )
+
+
+def nanoseconds_of(retention: float) -> int:
+    """A retention time in seconds as a number of nanoseconds that the database takes."""
+    return min(int(retention * 1e9), _LONGEST)
+
+
+def noted_for(retention: float) -> int:
+    """The retention time in nanoseconds that streams go by, of one in seconds."""
+    return min(max(nanoseconds_of(retention), _LEAST_NOTED), _LONGEST_NOTED)

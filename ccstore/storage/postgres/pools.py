@@ -1,0 +1,56 @@
+"""The connections of a backend: those that write, those that read, and one that keeps house."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ccstore.storage.postgres.connections import Connections
+from ccstore.storage.postgres.database import Address
+from ccstore.storage.postgres.sizes import Sizes
+
+#: What a connection that writes sets. A daemon that is cut off must not hold up what others do for longer.
+_WRITING: Final = (
+    "SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 30; "
+    "SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+)
+_READING: Final = f"{_WRITING}; SET jit = off"
+
+
+class Pools:
+    """The connections of a backend.
+
+    :param timeout: seconds that an attempt to connect may take.
+    :ivar address: where they lead to.
+    :ivar writing: for batches.
+    :ivar reading: for queries.
+    :ivar keeping: for what is done once in a while; there is one.
+    """
+
+    def __init__(self, reactor: Any, address: Address, timeout: float, sizes: Sizes) -> None:
+        def pool(size: int, setup: str, limit: float) -> Connections:
+            return Connections(
+                reactor, address.next_dsn, where=address, size=size, setup=setup, timeout=timeout, limit=limit
+            )
+
+        self._reactor = reactor
+        self._patience = sizes.patience
+        self.address = address
+        self.writing = pool(sizes.writers, _WRITING, sizes.batch_time)
+        # The time of a query is its own.
+        self.reading = pool(sizes.readers, _READING, sizes.longest_time)
+        self.keeping = pool(1, _WRITING, sizes.longest_time)
+
+    async def close(self) -> None:
+        """Close them: queries are ended at once, and what was begun otherwise has some seconds."""
+        pools = (self.writing, self.reading, self.keeping)
+        self.reading.abort()
+
+        def abort() -> None:
+            for pool in pools:
+                pool.abort()
+
+        timer = self._reactor.callLater(self._patience, abort)
+        for pool in pools:
+            await pool.close()
+        if timer.active():
+            timer.cancel()
