@@ -45,9 +45,9 @@ from ccstore.receivers.nats.receiver import NatsReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.storage.queue import Bounds
-from ccstore.storage.service import StorageService
 from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.storage_service import StorageService
 from ccstore.timing import nanoseconds
 from ccstore.web import Room
 

@@ -20,7 +20,7 @@ from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import StoreError
 from ccstore.network.listening import ListenError
 from ccstore.network.open_files import OpenFiles
-from ccstore.storage.service import StorageService
+from ccstore.storage.storage_service import StorageService
 
 
 @frozen

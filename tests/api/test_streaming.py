@@ -37,7 +37,7 @@ from ccstore.web import (
 from ccstore.web.streaming import PIECE
 from tests.support.api_case import ApiTestCase
 from tests.support.configuration import receiver_config
-from tests.support.connections import Loopback, Wire
+from tests.support.loopback import Loopback, Wire
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 from tests.support.stores import ToldBackend

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ccstore.query import Arrival
 from tests.api.test_message_answers import BASE, MessagesTestCase, log, unchunked
-from tests.support.connections import Client
+from tests.support.loopback import Client
 
 
 class Event(NamedTuple):

@@ -14,7 +14,7 @@ import pytest
 from ccstore.client.diagnosis import Finding, diagnose
 from tests.support.client_commands import Done, Site, nothing_listens
 from tests.support.configuration import write_config
-from tests.support.connections import NOW
+from tests.support.loopback import NOW
 from tests.support.running_daemon import PATIENCE, Daemon
 from tests.support.sinks import event
 

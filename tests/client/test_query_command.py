@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.client.query_command import Options as QueryOptions
 from ccstore.client.query_command import find
-from tests.support.connections import NOW
+from tests.support.loopback import NOW
 from tests.support.stub_server import server
 
 

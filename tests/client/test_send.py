@@ -22,7 +22,7 @@ from ccstore.client.server import Server
 from ccstore.client.session import ClientError
 from ccstore.commands.options import parse
 from ccstore.lineprotocol import decode
-from tests.support.connections import NOW
+from tests.support.loopback import NOW
 from tests.support.stub_server import URL, Anything, Silent
 
 

@@ -22,7 +22,7 @@ from ccstore.daemon.assembly import build
 from ccstore.daemon.reload import Plan
 from tests.support.certificates import certificates
 from tests.support.configuration import load, ports_in
-from tests.support.connections import Client
+from tests.support.loopback import Client
 from tests.support.nats_server import Server
 from tests.support.scratch import scratch
 from tests.support.sinks import event

@@ -20,7 +20,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from ccstore.daemon.process import raise_limit
 from ccstore.network.open_files import AdmittingFactory, OpenFiles
 from tests.support.configuration import write_config
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 from tests.support.running_daemon import PATIENCE, ROOT, Daemon, environment, run
 from tests.support.sinks import event
 

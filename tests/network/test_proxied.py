@@ -25,7 +25,7 @@ from ccstore.web import Room
 from tests.support.api_case import ApiTestCase
 from tests.support.certificates import certificates
 from tests.support.configuration import port_in, receiver_config
-from tests.support.connections import Client, Loopback
+from tests.support.loopback import Client, Loopback
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 

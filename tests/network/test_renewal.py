@@ -26,7 +26,7 @@ from ccstore.network.renewal import LOOK_EVERY, Renewal, material_of, material_o
 from ccstore.receivers.tcp import TcpReceiver
 from tests.support.certificates import certificates
 from tests.support.configuration import port_in, receiver_config, write_config
-from tests.support.connections import Client
+from tests.support.loopback import Client
 from tests.support.nats_case import NatsTestCase
 from tests.support.nats_server import Server
 from tests.support.running_daemon import Daemon, run

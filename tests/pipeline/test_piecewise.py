@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ccstore.lineprotocol import StreamDecoder
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.piecewise import MessageQueue, PieceSizes, Piecewise
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 from tests.support.sinks import FakeSink, event
 
 SIZES = PieceSizes(least=10, first=40, largest=100)

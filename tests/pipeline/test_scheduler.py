@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.pipeline.scheduler import LEAST_PIECE, Scheduler, TooMuch, TurnLimits
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 
 TURN = TurnLimits().seconds
 

@@ -16,7 +16,7 @@ from ccstore.web import Room
 from tests.daemon.test_daemon import send_tcp, send_udp
 from tests.receivers.test_http_receiver import head, read_answer
 from tests.support.configuration import receiver_config, write_config
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 from tests.support.rule_case import SOURCE, Rules, batch_of, rules_of
 from tests.support.running_daemon import Daemon
 from tests.support.scratch import scratch

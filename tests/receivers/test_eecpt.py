@@ -20,8 +20,8 @@ from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.phases import Job, Jobs, limit_of
 from ccstore.web import Room
 from tests.support.configuration import receiver_config, write_config
-from tests.support.connections import NOW, Loopback
 from tests.support.http_case import head, read_answer
+from tests.support.loopback import NOW, Loopback
 from tests.support.running_daemon import Daemon, database
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for

@@ -17,8 +17,8 @@ from ccstore.pipeline.scheduler import TurnLimits
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import Room
 from tests.support.configuration import port_in, receiver_config
-from tests.support.connections import Client
 from tests.support.http_case import HttpTestCase, basic, head, read_answer
+from tests.support.loopback import Client
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 

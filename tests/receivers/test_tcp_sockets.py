@@ -12,7 +12,7 @@ from ccstore.network.listening import ListenError
 from ccstore.receivers.tcp import TcpReceiver
 from tests.support.certificates import certificates
 from tests.support.configuration import port_in, receiver_config
-from tests.support.connections import Client
+from tests.support.loopback import Client
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 

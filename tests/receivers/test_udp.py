@@ -19,7 +19,7 @@ from ccstore.pipeline.scheduler import TurnLimits
 from ccstore.receivers.kernel_drops import kernel_drops
 from ccstore.receivers.udp import GatherLimits, UdpReceiver
 from tests.support.configuration import port_in, receiver_config
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 

@@ -21,7 +21,7 @@ from ccstore.daemon.assembly import build
 from ccstore.interfaces import IBackend
 from ccstore.network.open_files import OpenFiles
 from tests.support.configuration import load, ports_in
-from tests.support.connections import Client
+from tests.support.loopback import Client
 from tests.support.scratch import scratch
 
 RECEIVERS = {kind: {"type": kind, "address": "127.0.0.1", "port": 0} for kind in ("tcp", "udp", "http")}

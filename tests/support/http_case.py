@@ -12,7 +12,7 @@ from ccstore.pipeline.scheduler import TurnLimits
 from ccstore.receivers.http import HttpReceiver
 from ccstore.web import Room
 from tests.support.configuration import receiver_config
-from tests.support.connections import Loopback, Wire
+from tests.support.loopback import Loopback, Wire
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, event, intake_for
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from ccstore.accounting.account import Account, Origin
 from ccstore.batch import Batch
 from ccstore.config.document import Object
-from ccstore.config.rules import read_rules
+from ccstore.config.rule_section import read_rules
 from ccstore.config.section import Place, Report, Section, Surroundings
 from ccstore.interfaces import Refusal
 from ccstore.lineprotocol import decode

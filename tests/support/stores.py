@@ -31,7 +31,7 @@ from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.pages import Limits, Pages
-from ccstore.storage.service import StorageService
+from ccstore.storage.storage_service import StorageService
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.

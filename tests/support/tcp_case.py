@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.tcp_streams import StreamLimits
 from tests.support.configuration import receiver_config
-from tests.support.connections import Loopback
+from tests.support.loopback import Loopback
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for
 

@@ -17,8 +17,8 @@ from twisted.web.resource import Resource
 from ccstore.web import LimitedSite, Patience, Room, SiteSettings
 from ccstore.web.eviction import Connections, Waiting
 from tests.support.configuration import receiver_config
-from tests.support.connections import Client
 from tests.support.http_case import LINES, RequestTestCase, head
+from tests.support.loopback import Client
 from tests.support.scratch import scratch
 from tests.support.sinks import FakeSink, intake_for
 

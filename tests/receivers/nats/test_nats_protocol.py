@@ -23,7 +23,7 @@ from ccstore.receivers.nats.framing import MAX_LINE, Delivery, Framing, Word
 from ccstore.receivers.nats.handshake import Introduction
 from ccstore.receivers.nats.liveness import PING_EVERY
 from ccstore.receivers.nats.reasons import PATIENCE, NatsError
-from tests.support.connections import Wire
+from tests.support.loopback import Wire
 from tests.support.nats_server import Key, creds, encoded
 
 LIMIT = 1000

@@ -18,13 +18,13 @@ from benchmarks.audit import Audit, snapshot
 from ccstore.batch import Batch
 from ccstore.message import Message
 from ccstore.storage.queue import Bounds
-from ccstore.storage.service import StorageService
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dividing import Divider
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes
 from ccstore.storage.sqlite.versions import DATABASE
+from ccstore.storage.storage_service import StorageService
 from tests.support.stores import NOW, SECOND, NoThreads, asking, message, read_at, storage_service
 
 RETENTION = 160  # seconds
