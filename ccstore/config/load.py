@@ -17,7 +17,7 @@ from .kinds import Unfit
 from .listeners import Ports
 from .postgres import read_postgres
 from .receivers import READERS, read_receivers
-from .rules import read_rule_keys
+from .rule_section import read_rule_keys
 from .section import Place, Report, Section, Surroundings
 from .storage import read_spool, read_sqlite, read_storage
 from .values import NOTHING, Config, Words

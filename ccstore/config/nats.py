@@ -8,7 +8,7 @@ from . import kinds, nkeys, pem
 from .document import reason
 from .kinds import Unfit
 from .listeners import Ports
-from .rules import read_rules
+from .rule_section import read_rules
 from .secret import has_secret
 from .section import Section
 from .users import read_user

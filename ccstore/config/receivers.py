@@ -15,7 +15,7 @@ from .document import Object
 from .kinds import Unfit, near
 from .listeners import Ports, read_limits, read_listening
 from .nats import read_nats
-from .rules import read_rules
+from .rule_section import read_rules
 from .section import Place, Section, Surroundings
 from .users import read_user
 from .values import (
