@@ -32,7 +32,17 @@ WHOLE: Final = {
 
 #: Files that do the same job in both backends; two of these names belong to what they have in common as well.
 SAME_JOB: Final = {
-    *("asking", "backend", "copying_in", "dialect", "errors", "expiry", "export", "housekeeping", "reader"),
+    *(
+        "asking",
+        "backend",
+        "copying_in",
+        "dialect",
+        "driver_errors",
+        "expiry",
+        "export",
+        "housekeeping",
+        "reader",
+    ),
     *("sizes", "streams", "views", "writer"),
 }
 

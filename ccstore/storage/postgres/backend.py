@@ -23,7 +23,7 @@ from ccstore.storage.postgres.database import (
     connected,
     prepare,
 )
-from ccstore.storage.postgres.errors import translated
+from ccstore.storage.postgres.driver_errors import translated
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader

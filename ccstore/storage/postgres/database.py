@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from ccstore.interfaces import StoreError
 from ccstore.storage.postgres.connections import Rows
-from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.postgres.driver_errors import one_line
 
 SCHEMA_VERSION: Final = 2
 #: The oldest server; the newest that was tried is in docs/postgres.md.

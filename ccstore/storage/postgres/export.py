@@ -13,7 +13,7 @@ from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
-from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import HAS_EXPIRED
 
 

@@ -12,7 +12,7 @@ from ccstore.storage.cancelling import cancellable
 from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.dialect import PostgresDialect
-from ccstore.storage.postgres.errors import translate
+from ccstore.storage.postgres.driver_errors import translate
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.statement import Rows
 

@@ -12,7 +12,7 @@ from ccstore.message import STORED_KINDS
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK, identifier
-from ccstore.storage.postgres.errors import one_line
+from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import HAS_EXPIRED
 
 #: Bytes of a name; PostgreSQL cuts longer ones short.

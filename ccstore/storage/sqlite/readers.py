@@ -14,7 +14,7 @@ from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.errors import translate
+from ccstore.storage.sqlite.driver_errors import translate
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.reader import CLOSED, Reader
 from ccstore.storage.sqlite.sizes import ReadingLimits

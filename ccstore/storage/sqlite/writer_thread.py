@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.dbfile.database_file import DatabaseFile
-from ccstore.storage.sqlite.errors import translate
+from ccstore.storage.sqlite.driver_errors import translate
 from ccstore.storage.sqlite.reader import CLOSED
 from ccstore.storage.sqlite.store_writer import StoreWriter
 from ccstore.storage.sqlite.threads import Threads
