@@ -48,6 +48,7 @@ from ccstore.web import (
     text_pieces,
     to_json,
 )
+from ccstore.web.cross_origin import let_in
 from ccstore.web.write import write_body
 
 #: Rows whose texts are measured in one go.
@@ -118,6 +119,7 @@ class Api:
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
         self._exchange.reconfigure(config)
+        self._reading.reconfigure(config)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -194,8 +196,10 @@ class Api:
             return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
 
     @app.route("/api/v1", branch=True)
-    def reading(self, request: IRequest) -> KleinResource:
+    def reading(self, request: IRequest) -> KleinResource | bytes:
         """Everything else that can be asked."""
+        if let_in(request, self._config.limits.cors_origins):
+            return answer(request, 204, b"")
         self.gate.check(request, "read")
         return KleinResource(self._reading.app)
 

@@ -54,7 +54,7 @@ class MessageAnswers:
             return await self._page(request, selection)
         with self._exports.take():
             pieces = self._export(selection, format, is_for_spreadsheets, has_end)
-            request.setHeader(b"vary", b"Accept, Accept-Encoding")
+            request.setHeader(b"vary", b"Accept, Accept-Encoding, Origin")
             if accepts_gzip(header(request, "accept-encoding")):
                 request.setHeader(b"content-encoding", b"gzip")
                 pieces = packed(pieces)

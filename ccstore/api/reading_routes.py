@@ -12,6 +12,7 @@ from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.tail_answers import TailAnswers
+from ccstore.config import ApiConfig
 from ccstore.message import STORED_KINDS
 from ccstore.reading.following import Following
 from ccstore.web.places import Places
@@ -26,10 +27,19 @@ class ReadingRoutes:
     log = Logger()
 
     def __init__(self, exchange: Exchange, following: Following) -> None:
-        self._exports, self._tailing = Places(16, "exports"), Places(500, "tails")
+        config = exchange.config
+        self._exports, self._tailing = (
+            Places(config.max_exports, "exports"),
+            Places(config.max_tails, "tails"),
+        )
         self._messages = MessageAnswers(exchange, self._exports)
         self._counts = CountAnswers(exchange)
         self._tails = TailAnswers(exchange, following, self._tailing)
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self._exports.most = config.max_exports
+        self._tailing.most = config.max_tails
 
     def figures(self) -> Figures:
         """Figures for the statistics."""

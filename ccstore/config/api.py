@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from . import kinds
 from .kinds import Unfit
 from .listeners import Ports, read_limits, read_listening
@@ -30,8 +32,12 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         max_queries=section.take("max_queries", kinds.integer(1, 10**6), 1000),
         max_rows=section.take("max_rows", kinds.integer(1, 10**8), 100000),
         query_timeout=section.take("query_timeout", _QUERY_TIMEOUT, 10.0),
+        max_exports=section.take("max_exports", kinds.integer(1, 10**4), 16),
+        max_tails=section.take("max_tails", kinds.integer(0, 10**5), 500),
         access_log=section.take("access_log", kinds.boolean, False),
-        limits=read_limits(section),
+        limits=evolve(
+            read_limits(section), cors_origins=section.take("cors_origins", kinds.origins, frozenset())
+        ),
     )
     section.finish(is_guarded=True)
     return api

@@ -229,6 +229,24 @@ def host_names(value: object) -> frozenset[str]:
     return frozenset(names)
 
 
+def origins(value: object) -> frozenset[str]:
+    """A list of origins of web pages, as browsers write them, in lower case; ``*`` is any."""
+    found = []
+    for origin in value if isinstance(value, list) else [value]:
+        bare = origin.lower() if isinstance(origin, str) else ""
+        scheme, _, place = bare.partition("://")
+        name, _, number = place.partition(":")
+        if bare != "*" and not (
+            scheme in ("http", "https") and _is_host(name) and (not number or number.isdecimal())
+        ):
+            raise Unfit(
+                'a list of origins of web pages, such as [https://grafana.example.org], or "*" for any',
+                origin,
+            )
+        found.append(bare)
+    return frozenset(found)
+
+
 def url_path(value: object) -> str:
     """The path of a URL, empty for every path; a missing first slash is added."""
     if not isinstance(value, str) or re.search(r"[?#\s\0]|://", value):

@@ -78,6 +78,7 @@ class HttpLimits:
     max_connections: int = 10000
     max_connections_per_address: int = 0
     allowed_hosts: frozenset[str] = frozenset()
+    cors_origins: frozenset[str] = frozenset()
 
 
 @frozen
@@ -248,7 +249,7 @@ class ApiConfig:
     ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
     ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
     ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
-    request.
+    request, ``max_exports`` and ``max_tails`` are requests that go on.
     """
 
     endpoint: str | None
@@ -264,6 +265,8 @@ class ApiConfig:
     max_queries: int
     max_rows: int
     query_timeout: float
+    max_exports: int
+    max_tails: int
     access_log: bool
     limits: HttpLimits = HttpLimits()
 

@@ -27,13 +27,20 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 def check_caller(
-    method: bytes, headers: Headers, authority: bytes | None, *, is_local: bool, allowed: frozenset[str]
+    method: bytes,
+    headers: Headers,
+    authority: bytes | None,
+    *,
+    is_local: bool,
+    allowed: frozenset[str],
+    origins: frozenset[str] = frozenset(),
 ) -> None:
     """Raises :class:`WebError` if a page of another origin is behind a request.
 
     :param authority: host and port in the request's target, if it has them.
     :param is_local: who asks is on this machine, since nobody else can reach the port.
     :param allowed: names of hosts, in lower case, by which the port is reached; ``*`` is any.
+    :param origins: of pages that may ask here, in lower case; ``*`` is any.
     """
     hosts = headers.getRawHeaders(b"host", [])
     if len(hosts) > 1 or (hosts and not _is_host(hosts[0])):
@@ -48,10 +55,15 @@ def check_caller(
     if method not in _SAFE:
         site = headers.getRawHeaders(b"sec-fetch-site", [b""])[0].decode("latin-1").lower()
         origin = headers.getRawHeaders(b"origin", [b""])[0]
-        if site or origin:
+        if (site or origin) and not is_among(origin.decode("latin-1"), origins):
             # Which pages cannot add.
             forwarded = headers.getRawHeaders(b"x-forwarded-host", [])
             _check_origin(site, origin, [authority or b"".join(hosts), *forwarded], allowed)
+
+
+def is_among(origin: str, origins: frozenset[str]) -> bool:
+    """Whether an origin, as browsers write it, is one of these."""
+    return bool(origin) and ("*" in origins or origin.lower() in origins)
 
 
 def _check_origin(site: str, origin: bytes, own: Sequence[bytes], allowed: frozenset[str]) -> None:

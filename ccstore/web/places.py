@@ -11,20 +11,20 @@ from .answers import later
 class Places:
     """So many places, for whoever takes long.
 
-    :param most: how many.
+    :ivar most: how many.
     :param what: what they are for, as people are told.
     """
 
     def __init__(self, most: int, what: str) -> None:
-        self._most = most
+        self.most = most
         self._what = what
         self.taken = 0
 
     @contextmanager
     def take(self) -> Iterator[None]:
         """``with`` a place; raises :class:`WebError` 503 if there is none."""
-        if self.taken >= self._most:
-            raise later(f"there are {self._most} {self._what} already, come again later")
+        if self.taken >= self.most:
+            raise later(f"there are {self.most} {self._what} already, come again later")
         self.taken += 1
         try:
             yield

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Bytes that are read in one go, so that few are of the next request, which has to wait; and those of a body.
 READ, READ_OF_BODY = 1 << 13, 1 << 16
 _NO_ROOM = "too much is being sent at once, come again later"
+#: The beginning of paths at which nothing can be changed.
+_READING = b"/api/v1/"
 #: Methods whose requests may well be without a body, and need not say that they are.
 _NO_BODY = (b"GET", b"HEAD")
 
@@ -69,8 +71,15 @@ class LimitedRequest(Request):
         self._target = read_target(method, cast("Channel", self.channel)._path)
         authority = self._target.authority
         site = self._limited_site
+        limits = site.settings.limits
         check_caller(
-            method, headers, authority, is_local=site.is_local, allowed=site.settings.limits.allowed_hosts
+            method,
+            headers,
+            authority,
+            is_local=site.is_local,
+            allowed=limits.allowed_hosts,
+            # What is asked by POST changes nothing there.
+            origins=limits.cors_origins if self._target.path.startswith(_READING) else frozenset(),
         )
         if authority is not None:
             headers.setRawHeaders(b"host", [authority])
