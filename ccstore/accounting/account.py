@@ -35,6 +35,7 @@ class Account:
 
     @property
     def is_balanced(self) -> bool:
+        """Whether what was received is all accounted for."""
         return self.received == self.stored + self.rejected.total() + self.dropped.total() + self.waiting
 
     def reject(self, reason: str, lines: int = 1) -> None:

@@ -62,6 +62,7 @@ class Sample:
     stamp: int | None = None
 
     def as_json(self) -> dict[str, object]:
+        """As ``/api/samples`` shows it."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
@@ -136,6 +137,7 @@ class Samples:
         self._kept.move_to_end(key)
 
     def as_json(self) -> dict[str, object]:
+        """As ``/api/samples`` shows it."""
         return {"others": self.others, "samples": [sample.as_json() for sample in self._kept.values()]}
 
 

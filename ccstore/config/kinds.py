@@ -107,12 +107,14 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def boolean(value: object) -> bool:
+    """True or false."""
     if not isinstance(value, bool):
         raise Unfit("true or false, without quotes")
     return value
 
 
 def text(value: object) -> str:
+    """A text."""
     if not isinstance(value, str):
         raise Unfit("a string (in quotes)" if is_number(value) else "a string")
     return value

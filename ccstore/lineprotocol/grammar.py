@@ -180,6 +180,7 @@ def _no_value(raw: bytes, position: int, key: str) -> Wrong:
 
 
 def integer(raw: bytes, low: int, high: int) -> int | None:
+    """The integer that stands there, or None if it is none, or not between these, both included."""
     if INTEGER.fullmatch(raw) is None or len(raw.lstrip(b"-0")) > 20:
         return None
     # int() refuses thousands of digits, and leading zeros are allowed.
@@ -203,6 +204,7 @@ def _float(raw: bytes) -> float | None:
 
 
 def unit_by_magnitude(stamp: int) -> int:
+    """Nanoseconds in the unit that a timestamp most probably has."""
     if stamp < _SECONDS_BELOW:
         return 1_000_000_000
     if stamp < _MILLISECONDS_BELOW:
@@ -224,6 +226,7 @@ def what(data: Buffer, position: int, end: int) -> str:
 
 
 def short(text: str) -> str:
+    """A text in quotes, and no more of it than people want to read."""
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 

@@ -107,6 +107,7 @@ class FileLock:
             raise StoreError(f"cannot read the lock of the {self._what} {self._path}: {error}") from None
 
     def release(self) -> None:
+        """Let go of the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -32,6 +32,7 @@ class Schema:
 
     @property
     def version(self) -> int:
+        """The number of its last script."""
         return len(self.scripts)
 
     def prepare(self, connection: sqlite3.Connection, path: Path, mode: int, say: Say) -> None:

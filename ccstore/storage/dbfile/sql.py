@@ -76,8 +76,10 @@ class transaction:
 
 
 def identifier(name: str) -> str:
+    """A name as it stands in a statement, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
+    """A text as it stands in a statement, whatever is in it."""
     return "'" + text.replace("'", "''") + "'"

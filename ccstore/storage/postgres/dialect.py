@@ -9,17 +9,17 @@ from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
 from ccstore.storage.postgres.partitions import BLOCK_BITS
-from ccstore.storage.reading.dialect import Fetching, Part
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Columns of streams of which an index has the beginning.
 _INDEXED: Final = ("hostname", "name")
 
 
-class PostgresDialect:
+class PostgresDialect(Dialect):
     """See :class:`ccstore.storage.reading.dialect.Dialect`."""
 
-    streams: Final = "ccstore_stream"
+    streams = "ccstore_stream"
 
     def __init__(self, fetching: Fetching | None = None) -> None:
         # To fetch more takes the server another sort of what is left.

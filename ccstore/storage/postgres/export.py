@@ -11,13 +11,13 @@ from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
-from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
+from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import HAS_EXPIRED
 
 
-class PostgresSource:
+class PostgresSource(Source):
     """See :class:`ccstore.storage.export.Source`. All is read from one snapshot, whoever writes meanwhile.
 
     :param dsn: a connection string of libpq, or empty.

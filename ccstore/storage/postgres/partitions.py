@@ -41,6 +41,7 @@ class Partition:
 
     @property
     def table(self) -> str:
+        """The name of its table."""
         return f"ccstore_{self.kind}_{self.id}"
 
 

@@ -46,11 +46,8 @@ class Dialect(Protocol):
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
     """
 
-    @property
-    def streams(self) -> str: ...
-
-    @property
-    def fetching(self) -> Fetching: ...
+    streams: str
+    fetching: Fetching
 
     def placeholder(self, number: int) -> str:
         """Where the parameter with this number, from 1, stands in a statement."""

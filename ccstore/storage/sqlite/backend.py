@@ -104,6 +104,7 @@ class SqliteBackend:
         self.log.warn("{text}", text=text)
 
     def describe(self) -> str:
+        """See :meth:`IBackend.describe`."""
         return f"{self._file.path} (SQLite {sqlite3.sqlite_version})"
 
     def open(self) -> None:
@@ -140,6 +141,7 @@ class SqliteBackend:
         await self._thread.run(self._thread.writer.housekeeping.retain, retention)
 
     def close(self) -> Deferred[None]:
+        """See :meth:`IBackend.close`."""
         return Deferred.fromCoroutine(self._close())
 
     async def _close(self) -> None:

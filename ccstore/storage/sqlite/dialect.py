@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Final
 
 from ccstore.message import INT64_MAX, Kind
-from ccstore.storage.reading.dialect import Fetching, Part
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 
-class SqliteDialect:
+class SqliteDialect(Dialect):
     """See :class:`ccstore.storage.reading.dialect.Dialect`.
 
     :param segments: that one statement reads. To prepare it takes as long as to read a few of them, so that
         there are many which stay prepared, and only those at both ends of a range differ from query to query.
     """
 
-    streams: Final = "stream"
+    streams = "stream"
 
     def __init__(self, fetching: Fetching | None = None, *, segments: int = 16) -> None:
         self.fetching = Fetching() if fetching is None else fetching

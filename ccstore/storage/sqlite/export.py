@@ -16,14 +16,14 @@ from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.dbfile.explain import explain
 from ccstore.storage.dbfile.lock import FileLock
-from ccstore.storage.export import PAGE_ROWS, Counts, Exported, StoredRow, Stream, pages
+from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.sqlite.expiry import HAS_EXPIRED
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS
 
 
-class SqliteSource:
+class SqliteSource(Source):
     """See :class:`ccstore.storage.export.Source`. It is only read; no daemon may have it open meanwhile."""
 
     def __init__(self, path: Path, scratch: Path, *, wait: float = 10.0) -> None:

@@ -12,12 +12,13 @@ from ccstore.storage.dbfile.sql import Say, leave_log
 from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.sqlite.housekeeping import Housekeeping
 from ccstore.storage.sqlite.sizes import SegmentSizes
+from ccstore.storage.sqlite.store_writer import StoreWriter
 from ccstore.storage.sqlite.writer import State, Writer
 
 _Result = TypeVar("_Result")
 
 
-class LocalWriter:
+class LocalWriter(StoreWriter):
     """See :class:`ccstore.storage.sqlite.store_writer.StoreWriter`.
 
     :param connection: to the file; it is closed with the writer.

@@ -12,6 +12,7 @@ from ccstore.errors import CommitUnknown, StoreError
 from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.sqlite.announcing import Announcer
 from ccstore.storage.sqlite.sizes import AnnouncingLimits
+from ccstore.storage.sqlite.store_writer import StoreHousekeeping, StoreWriter
 from ccstore.storage.sqlite.writer import State
 from ccstore.storage.sqlite.writer_calls import Call
 from ccstore.storage.sqlite.writer_client import ProcessEnded, WriterProcess
@@ -19,7 +20,7 @@ from ccstore.storage.sqlite.writer_client import ProcessEnded, WriterProcess
 _Result = TypeVar("_Result")
 
 
-class RemoteHousekeeping:
+class RemoteHousekeeping(StoreHousekeeping):
     """See :class:`ccstore.storage.sqlite.store_writer.StoreHousekeeping`.
 
     :param withdraw: called before anything is asked for, so that nothing counts as announced any more.
@@ -59,7 +60,7 @@ class RemoteHousekeeping:
         return self._process.ask(call, *arguments)
 
 
-class RemoteWriter:
+class RemoteWriter(StoreWriter):
     """See :class:`ccstore.storage.sqlite.store_writer.StoreWriter`.
 
     :param watch: of the file, for this process; the other one has its own.

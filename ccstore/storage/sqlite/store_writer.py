@@ -32,11 +32,12 @@ class StoreHousekeeping(Protocol):
 
 
 class StoreWriter(Protocol):
-    """Called in the writer's thread, where nothing else is said. It has the file open."""
+    """Called in the writer's thread, where nothing else is said. It has the file open.
 
-    @property
-    def housekeeping(self) -> StoreHousekeeping:
-        """What is done besides writing messages."""
+    :ivar housekeeping: what is done besides writing messages.
+    """
+
+    housekeeping: StoreHousekeeping
 
     @property
     def state(self) -> State:

@@ -22,7 +22,7 @@ class Threads(Protocol):
         """End them, after what was begun; blocks."""
 
 
-class ReactorThreads:
+class ReactorThreads(Threads):
     """See :class:`Threads`. They begin and end with the reactor, unless they are stopped before.
 
     :param most: of them.

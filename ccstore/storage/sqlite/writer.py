@@ -70,6 +70,7 @@ class Writer:
 
     @property
     def state(self) -> State:
+        """What others want to know of it."""
         segments = self.segments
         return State(
             segments.most_rows >= self.sizes.segment_rows,

@@ -87,4 +87,5 @@ class Channel:
         return received
 
     def close(self) -> None:
+        """Close our end."""
         self._end.close()
