@@ -66,6 +66,10 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+#: What SQLite says of a name that it keeps to itself.
+_RESERVED: Final = "reserved for internal use"
+
+
 def refresh_cluster_views(
     connection: sqlite3.Connection, clusters: Iterable[tuple[str, str]], say: Say, *, most_names: int
 ) -> None:
@@ -97,8 +101,11 @@ def refresh_cluster_views(
                 f"FROM ccstore_{kind}_rows r JOIN stream s ON s.id = r.stream "
                 f"WHERE s.cluster = {literal(cluster)} AND s.kind = '{kind}'"
             )
-        except sqlite3.Error as error:
-            # SQLite keeps some names to itself. The messages are stored all the same.
+        except sqlite3.OperationalError as error:
+            # SQLite keeps some names to itself, and the messages are stored all the same. Whatever else goes
+            # wrong goes wrong for them, too: they are written again, with the view.
+            if _RESERVED not in str(error):
+                raise
             say(f"no view {name!r} for cluster {cluster!r}: {error}")
 
 
