@@ -15,7 +15,7 @@ from ccstore.client.session import ClientError
 from ccstore.config.document import Object, read_object, repeated_keys
 from ccstore.config.kinds import Unfit, text
 from ccstore.config.section import Place, Report, Section, Surroundings
-from ccstore.config.values import ConfigError, Words
+from ccstore.config.values import HIDDEN, ConfigError, Words
 
 DEFAULT_URL: Final = "http://127.0.0.1:8088"
 _EXPECTED_URL: Final = f"a URL such as {DEFAULT_URL}"
@@ -117,7 +117,7 @@ def _read(here: Place, data: Object, surroundings: Surroundings) -> tuple[dict[s
 def _context(name: str, section: Section) -> Context:
     url = section.require("url", _url, _EXPECTED_URL)
     token_file = section.take("token_file", text, None)
-    token = section.take("token", text, None)
+    token = section.take("token", _secret, None)
     if token is not None and token_file is not None:
         section.place("token").problem(Words("token and token_file"), "one of them")
     ca = section.take("ca", text, None)
@@ -129,6 +129,12 @@ def _context(name: str, section: Section) -> Context:
 def _beside(name: str, section: Section) -> Path:
     """A file that is named relative to the one that names it."""
     return section.surroundings.folder / Path(name).expanduser()
+
+
+def _secret(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit("a string (in quotes)", HIDDEN)
+    return value
 
 
 def _url(value: object) -> str:

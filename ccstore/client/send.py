@@ -16,8 +16,8 @@ from ccstore.client.cutting import Body, Cutter, read
 from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.session import DONE, FAILED, ClientError, print_json, run
-from ccstore.client.table import clean
 from ccstore.client.tally import Tally
+from ccstore.client.terminal import clean
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.commands.options import parse
 from ccstore.commands.times import parse_moment

@@ -25,8 +25,13 @@ class ClientError(Exception):
     """The command cannot go on; the text says why, in a line."""
 
 
-def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
-    """Run a command to its end, with the reactor, and give its exit status."""
+def run(
+    options: CommandOptions, main: Callable[[Any], Awaitable[int]], ending: Callable[[], None] = lambda: None
+) -> int:
+    """Run a command to its end, with the reactor, and give its exit status.
+
+    :param ending: is called when the reactor has stopped, also if somebody stopped it.
+    """
     is_over = False
     status = FAILED
 
@@ -41,6 +46,7 @@ def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
     try:
         react(wrapped)
     except SystemExit as ended:
+        ending()
         if is_over:
             return status
         if ended.code:
