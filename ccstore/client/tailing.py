@@ -61,7 +61,7 @@ class Tailing:
             heard = self._heard
             try:
                 await self._once()
-                reason = "the daemon has ended it"
+                reason = "the daemon stops, or lets go of us"
             except Refused as error:
                 if not self._was_there or error.status not in _NOT_NOW:
                     raise
