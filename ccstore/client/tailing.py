@@ -72,10 +72,11 @@ class Tailing:
                 reason = str(error)
             if self._heard > heard:
                 pause = first
+            await deferLater(self._clock, pause, lambda: None)
+            # Not before: at Ctrl-C, everything breaks off.
             if not self._is_broken:
                 self._is_broken = True
                 self._say(f"{reason}; trying again until it is back")
-            await deferLater(self._clock, pause, lambda: None)
             pause = min(2 * pause, longest)
 
     async def _once(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -108,14 +109,8 @@ class Output:
         self._stream = stream
         self.is_terminal = stream.isatty()
         self._pager: subprocess.Popen[bytes] | None = None
-        command = environ.get("PAGER", "less")
-        if not (is_paged and self.is_terminal) or command in ("", "cat"):
-            return
-        if command == "less" and shutil.which("less") is None:
-            return
-        self._pager = subprocess.Popen(
-            command, shell=True, stdin=subprocess.PIPE, env={**_PAGER_MANNERS, **environ}
-        )
+        self._environ = environ
+        self._command = _pager(environ) if is_paged and self.is_terminal else ""
 
     @property
     def width(self) -> int:
@@ -126,6 +121,10 @@ class Output:
         """Write it; raises :class:`Enough` if nobody reads it."""
         if not text:
             return
+        if self._command and self._pager is None:
+            # Not before there is something to see: what is said of nothing needs no pager.
+            environ = {**_PAGER_MANNERS, **self._environ}
+            self._pager = subprocess.Popen(self._command, shell=True, stdin=subprocess.PIPE, env=environ)
         if self._pager is not None:
             assert self._pager.stdin is not None
             try:
@@ -161,6 +160,18 @@ class Output:
             with suppress(KeyboardInterrupt):
                 self._pager.wait()
                 break
+
+
+def _pager(environ: Mapping[str, str]) -> str:
+    """The command of the pager, or an empty string for none."""
+    command = environ.get("PAGER", "less").strip()
+    try:
+        first = (shlex.split(command) or [""])[0]
+    except ValueError:
+        first = command
+    # One that is not there would take what is shown with it.
+    is_there = "=" in first or shutil.which(first) is not None
+    return command if command != "cat" and is_there else ""
 
 
 def standard_output(*, is_paged: bool) -> Output:
