@@ -20,9 +20,10 @@ from ccstore.client.tally import Tally
 from ccstore.client.terminal import clean
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.commands.options import parse
-from ccstore.commands.times import parse_moment
+from ccstore.instants import parse_moment
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
+from ccstore.timing import nanoseconds
 
 #: Seconds to wait before another try, if the server does not say; and at most, whatever it says.
 _RETRY_FIRST, _RETRY_MOST = 1.0, 60.0
@@ -107,7 +108,9 @@ class Options(ServerOptions):
         kind = "log" if self["event"] is None else "event"
         tags = {"cluster": self["cluster"], "hostname": self["hostname"] or socket.gethostname(), **self.tags}
         try:
-            moment = int(now * 1e9) if self["time"] is None else parse_moment(self["time"], now) * 10**9
+            moment = nanoseconds(now)
+            if self["time"] is not None:
+                moment = parse_moment(self["time"], moment)
             series = Series(self["name"], tags, "log" if kind == "log" else "event")
             return encode([Message.of(series, {kind: self[kind]}, moment)])
         except ValueError as error:
