@@ -180,7 +180,7 @@ class Listing:
         self._rendering = rendering
         self._kept: list[bytes] | None = [] if is_turned else None
         self._rest = b""
-        self._has_end = False
+        self._has_begun = self._has_end = False
         self.count = 0
 
     def write(self, text: str) -> None:
@@ -195,6 +195,7 @@ class Listing:
 
     def take(self, data: bytes) -> None:
         """Take in bytes: lines, the last of which says that it is the last."""
+        self._begin()
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if lines and lines[-1].startswith(b'{"end"'):
@@ -206,9 +207,14 @@ class Listing:
         elif lines:
             self.show(lines)
 
+    def _begin(self) -> None:
+        """Not before there is an answer: else half an object would stand where there is only an error."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.write(self._rendering.begin())
+
     async def fill(self, server: Server, question: Question) -> None:
         """Show all that answers a question. Raises :class:`ClientError`."""
-        self.write(self._rendering.begin())
         broken = None
         try:
             await server.stream(_MESSAGES, question, self.take)
@@ -218,6 +224,7 @@ class Listing:
             broken = str(error)
         if not self._has_end and broken is None:
             broken = "the answer has no end"
+        self._begin()
         if self._kept:
             self.show(self._kept[::-1])
         self.write(self._rendering.end(is_complete=broken is None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -125,6 +126,8 @@ class Output:
             # Not before there is something to see: what is said of nothing needs no pager.
             environ = {**_PAGER_MANNERS, **self._environ}
             self._pager = subprocess.Popen(self._command, shell=True, stdin=subprocess.PIPE, env=environ)
+            # From now on Ctrl-C is for the pager, and this process ends when that is left.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         if self._pager is not None:
             assert self._pager.stdin is not None
             try:
@@ -155,11 +158,7 @@ class Output:
         assert self._pager.stdin is not None
         with suppress(BrokenPipeError):
             self._pager.stdin.close()
-        while True:
-            # A pager takes Ctrl-C for itself.
-            with suppress(KeyboardInterrupt):
-                self._pager.wait()
-                break
+        self._pager.wait()
 
 
 def _pager(environ: Mapping[str, str]) -> str:

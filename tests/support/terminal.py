@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from codecs import getincrementaldecoder
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,7 @@ class Terminal:
             preexec_fn=own_terminal,
         )
         os.close(theirs)
+        self._decoder = getincrementaldecoder("utf-8")("replace")
         self.shown = ""
 
     def wait_for(self, text: str) -> None:
@@ -73,7 +75,7 @@ class Terminal:
         piece = b""
         with suppress(OSError):  # what Linux says at the end of a terminal
             piece = os.read(self._ours, 65536)
-        self.shown += piece.decode(errors="replace")
+        self.shown += self._decoder.decode(piece)
         return bool(piece)
 
     def __enter__(self) -> Terminal:
