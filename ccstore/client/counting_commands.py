@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client.asking import AskingOptions
-from ccstore.client.columns import show_time
+from ccstore.client.choosing import ChoosingOptions
+from ccstore.client.message_parts import show_time
 from ccstore.client.server import Server, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import table
@@ -27,7 +27,7 @@ _MOST: Final = 100_000
 _EVER: Final = ("from", "1677-09-22")
 
 
-class CountingOptions(AskingOptions):
+class CountingOptions(ChoosingOptions):
     """The options of the commands that count."""
 
     since: str | None = None
@@ -163,7 +163,7 @@ def _run(
     show: Callable[[Mapping[str, Any], Any, int], str],
 ) -> int:
     """Ask, and show what is answered, for people or for programs."""
-    parsed: AskingOptions | None = parse(options, words)
+    parsed: ChoosingOptions | None = parse(options, words)
     if parsed is None:
         return FAILED
 
@@ -184,14 +184,14 @@ def _run(
     return run(options, command)
 
 
-def said(options: AskingOptions, found: Mapping[str, Any]) -> int:
+def said(options: ChoosingOptions, found: Mapping[str, Any]) -> int:
     """Pass on what the daemon says besides; gives the exit status."""
     for text in filter(None, (found.get("cut") and f"not all: {found['cut']}", found.get("notice"))):
         print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)
     return NOT_AS_ASKED if found.get("cut") or found.get("notice") else DONE
 
 
-def _times(one: Mapping[str, Any], options: AskingOptions, now: int) -> tuple[str, str, str]:
+def _times(one: Mapping[str, Any], options: ChoosingOptions, now: int) -> tuple[str, str, str]:
     """First and last, and how long ago that is."""
     first, last = (parse_moment(one[key], 0) for key in ("first", "last"))
     since = (now - last) / SECOND

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client.asking import AskingOptions
-from ccstore.client.columns import show_time
+from ccstore.client.choosing import ChoosingOptions
 from ccstore.client.counting_commands import CountingOptions, said
+from ccstore.client.message_parts import show_time
 from ccstore.client.server import connect
 from ccstore.client.session import FAILED, ClientError, print_json, run
 from ccstore.client.terminal import PARTS, Output, Painter, clean, has_color, standard_output
@@ -82,7 +82,7 @@ class Bars:
         self._width = width
         self._block = _BLOCK if has_blocks else _BLOCK_ASCII
 
-    def show(self, found: Mapping[str, Any], options: AskingOptions, span: tuple[int, int]) -> str:
+    def show(self, found: Mapping[str, Any], options: ChoosingOptions, span: tuple[int, int]) -> str:
         """All lines.
 
         :param span: first and last moment, in ns.
@@ -161,7 +161,7 @@ def _with_gaps(
     return rows
 
 
-def _moment(start: int, step: int, options: AskingOptions) -> str:
+def _moment(start: int, step: int, options: ChoosingOptions) -> str:
     """A moment, as exactly as the steps need it."""
     shown = show_time(start, options.zone)
     date_and_time, offset = shown[:19], shown[23:]

@@ -11,8 +11,8 @@ from typing import Any, Final
 from twisted.python.usage import UsageError
 
 from ccstore.client.absent import explain
-from ccstore.client.asking import AskingOptions, without
-from ccstore.client.columns import show_time
+from ccstore.client.choosing import ChoosingOptions, without
+from ccstore.client.message_parts import show_time
 from ccstore.client.rendering import (
     CSV_FIELDS,
     FORMATS,
@@ -40,21 +40,29 @@ _MOST_PAST: Final = 10_000
 _COLORS: Final = ("auto", "always", "never")
 
 
-class Options(AskingOptions):
+class Options(ChoosingOptions):
     """The options of ``ccstore query``."""
 
     command = "query"
     problem = "there is nothing (with --quiet), or something else was meant"
     synopsis = "[options]"
     longdesc = (
-        "Shows events and logs of the last 24 hours, or of the time that is given, the oldest first. What is"
-        " left out matches anything; of an option that is given several times, any value does."
+        "Shows events and logs of the last 24 hours, or of the time that is given, the oldest first. What is "
+        "left out matches anything. Most options may be given several times: then any of their values will "
+        "do, but of --grep and --regex, each has to match.\n\n"
+        "On a terminal the output goes through a pager, and has colours by the level that the messages "
+        "themselves name in a tag (loglevel, level, severity or priority)."
     )
     optParameters = [
         ["limit", "n", None, "Only so many, the newest; with --follow, so many of the past (10)."],
         ["output", "o", "text", "How they are shown."],
-        ["fields", None, None, "Which columns, such as time,host,level,tag.jobid,text (text, csv, ndjson)."],
-        ["color", None, "auto", "Colours by the level that a message has in a tag; $NO_COLOR means never."],
+        [
+            "fields",
+            None,
+            None,
+            "Which columns, such as time,host,level,tag.jobid,text; for text, csv and ndjson.",
+        ],
+        ["color", None, "auto", "Whether there are colours; $NO_COLOR means never."],
     ]
     optFlags: Any = [
         ["follow", "f", "Show the newest, and then what comes, until Ctrl-C."],
@@ -144,7 +152,9 @@ class Options(AskingOptions):
         fields = None if self["fields"] is None else self.fields
         clusters = self.all("cluster")
         makers: Mapping[str, Callable[[], Rendering]] = {
-            "text": lambda: Table(self.fields, self.zone, painter, has_head=has_head),
+            "text": lambda: Table(
+                self.fields, self.zone, painter, has_head=has_head, is_for_people=output.is_terminal
+            ),
             "short-iso": lambda: Short(self.zone, painter),
             "json": lambda: Json(clusters[0] if len(clusters) == 1 else None),
             "ndjson": lambda: JsonLines(fields, self.zone),

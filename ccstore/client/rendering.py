@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Final, Protocol
 
-from ccstore.client.columns import Cell, Found, cell, level_of, show_time
+from ccstore.client.message_parts import Cell, Found, cell, level_of, show_time
 from ccstore.client.terminal import Painter, clean
 from ccstore.lineprotocol import encode
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Kind, Message, Series
@@ -22,6 +22,8 @@ CSV_FIELDS: Final = (
 )
 #: Characters of a column, above which it grows no wider, so that one long name does not push all aside.
 _WIDEST: Final = 32
+#: Before the second and further lines of one text.
+_INDENT: Final = "\n    "
 
 
 class Rendering(Protocol):
@@ -53,20 +55,28 @@ class Table(_Plain):
     """A line for each message; columns become as wide as what is in them, the last one has no width.
 
     :param has_head: the names of the columns stand above.
+    :param is_for_people: a text of several lines is shown as such, and not as one line.
     """
 
     def __init__(
-        self, fields: Sequence[str], zone: tzinfo | None, painter: Painter, *, has_head: bool
+        self,
+        fields: Sequence[str],
+        zone: tzinfo | None,
+        painter: Painter,
+        *,
+        has_head: bool,
+        is_for_people: bool = False,
     ) -> None:
         self._cells: Sequence[Cell] = [cell(field, zone) for field in fields]
         self._head = [field.upper() for field in fields] if has_head else []
         self._painter = painter
         self._widths = [len(word) for word in self._head] or [0] * len(fields)
+        self._is_for_people = is_for_people
 
     def messages(self, lines: Sequence[bytes]) -> str:
         """See :class:`Rendering`."""
         found = [json.loads(line) for line in lines]
-        rows = [[clean(cell(each)) for cell in self._cells] for each in found]
+        rows = [self._row(each) for each in found]
         for place in range(len(self._widths) - 1):
             widest = max((len(row[place]) for row in rows), default=0)
             self._widths[place] = max(self._widths[place], min(widest, _WIDEST))
@@ -77,6 +87,13 @@ class Table(_Plain):
         for each, row in zip(found, rows, strict=True):
             text.append(f"{self._painter.of_level(self._line(row), level_of(each))}\n")
         return "".join(text)
+
+    def _row(self, found: Found) -> list[str]:
+        cells = [cell(found) for cell in self._cells]
+        row = [clean(text) for text in cells]
+        if self._is_for_people and "\n" in cells[-1]:
+            row[-1] = _INDENT.join(clean(line.expandtabs()) for line in cells[-1].rstrip().split("\n"))
+        return row
 
     def _line(self, row: Sequence[str]) -> str:
         padded = [word.ljust(width) for word, width in zip(row[:-1], self._widths[:-1], strict=True)]

@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from twisted.internet.task import deferLater
 
-from ccstore.client.asking import without
+from ccstore.client.choosing import without
 from ccstore.client.server import Question, Refused, Server, Unreachable, Vanished
 from ccstore.client.server_sent import Event, EventStream
 from ccstore.client.session import ClientError

@@ -16,9 +16,9 @@ import pytest
 
 from tests.support.client_commands import Site, start
 from tests.support.configuration import write_config
+from tests.support.pty_commands import COLUMNS, Terminal
 from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
-from tests.support.terminal import COLUMNS, Terminal
 
 COUNT = 30_000
 

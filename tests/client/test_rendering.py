@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ccstore.client.columns import show_time
 from ccstore.client.histogram_command import Bars
 from ccstore.client.histogram_command import Options as HistogramOptions
+from ccstore.client.message_parts import show_time
 from ccstore.client.rendering import Csv, JsonLines, LineProtocol, Short, Table
 from ccstore.client.session import ClientError
 from ccstore.client.terminal import Painter, clean_lines, has_color
@@ -39,7 +39,7 @@ def test_times_have_milliseconds_and_the_zone() -> None:
 
 def test_the_local_zone_is_that_of_the_summer_in_summer() -> None:
     code = (
-        "from ccstore.client.columns import show_time as show\n"
+        "from ccstore.client.message_parts import show_time as show\n"
         "print(show(1_700_000_000 * 10**9, None), show(1_690_000_000 * 10**9, None))"
     )
     done = subprocess.run(
@@ -56,6 +56,14 @@ def test_a_table_grows_as_it_goes() -> None:
     assert table.messages([line(hostname="login1.example")]) == "login1.example           a text\n"
     assert table.messages([line()]) == "a1                       a text\n"
     assert table.messages([line(hostname="x" * 50)]).startswith("x" * 50 + "  ")
+
+
+def test_a_text_of_several_lines_is_one_line_but_for_people() -> None:
+    trace = line("Traceback:\n\tin x\x1b[2J\nError\n", tags={"level": "err"})
+    table = Table(["host", "text"], None, PLAIN, has_head=False)
+    assert table.messages([trace]) == "a1  Traceback:\\n\\tin x\\x1b[2J\\nError\\n\n"
+    table = Table(["host", "text"], None, COLORED, has_head=False, is_for_people=True)
+    assert table.messages([trace]) == ("\x1b[31ma1  Traceback:\n            in x\\x1b[2J\n    Error\x1b[0m\n")
 
 
 def test_the_level_is_that_of_a_tag_and_never_guessed() -> None:

@@ -34,7 +34,7 @@ _AS_IT_IS: Final = (
 _LISTS: Final = (("type-ids", "type-id"), ("subtype-ids", "stype-id"))
 
 
-class AskingOptions(ServerOptions):
+class ChoosingOptions(ServerOptions):
     """The options of all commands that ask for some of the messages.
 
     :cvar since: what is meant if nobody says since when, or None for all that is held.
@@ -47,7 +47,7 @@ class AskingOptions(ServerOptions):
         *("grep", "not-grep", "regex", "not-regex"),
     )
     optParameters = [
-        ["cluster", "c", None, "The cluster; * stands for any letters, here and in the following."],
+        ["cluster", "c", None, "The cluster. * stands for anything, here and in all up to --tag."],
         ["kind", "k", None, "Only events, or only logs."],
         ["event", "e", None, "The name (measurement)."],
         ["name", None, None, "The same."],
@@ -56,12 +56,17 @@ class AskingOptions(ServerOptions):
         ["type-ids", None, None, "Ids of the type, such as 0,1,2 or [0-7]."],
         ["subtype", None, None, "The subtype."],
         ["subtype-ids", None, None, "Ids of the subtype."],
-        ["tag", None, None, "KEY=VALUE, or KEY!=VALUE for all others: any other tag."],
-        ["grep", "g", None, "What occurs in the text, in small or capital letters; each of several."],
+        ["tag", None, None, "A tag and its value; KEY!=VALUE is all but those."],
+        ["grep", "g", None, "What occurs in the text, in small or capital letters."],
         ["not-grep", None, None, "What does not."],
-        ["regex", None, None, "A regular expression (RE2) that matches in the text; each of several."],
+        ["regex", None, None, "A regular expression (RE2) that matches somewhere in the text."],
         ["not-regex", None, None, "One that does not."],
-        ["since", "S", None, "Since when: -2h (ago), today, yesterday, 09:00, 2026-01-31, or a whole time."],
+        [
+            "since",
+            "S",
+            None,
+            "Since when: -2h (ago), today, yesterday, 09:00, 2026-01-31, 2026-01-31T12:00:00Z.",
+        ],
         ["until", "U", None, "Before when."],
         ["from", None, None, "The same as --since; also seconds, ms, us or ns since the epoch."],
         ["to", None, None, "The same as --until."],
