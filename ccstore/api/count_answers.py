@@ -88,12 +88,12 @@ class CountAnswers:
             matcher = Matcher(wanted, "=~", f"(?s){quote(prefix)}.*")
             selection = evolve(selection, matchers=(*selection.matchers, matcher))
         counts = await self._counts(Counting(selection, (wanted,)))
-        found = {count.by[0]: count.messages for count in counts.counts}
-        without = found.pop("", 0)
-        ranked = sorted(found, key=lambda value: (-found[value], value))
+        found = {count.by[0]: count for count in counts.counts}
+        without = found.pop("", None)
+        ranked = sorted(found.values(), key=lambda count: (-count.messages, count.by))
         answer = {
-            "values": [{"value": value, "count": found[value]} for value in ranked[:limit]],
-            "without": without,
+            "values": [_described(count, ("value",)) for count in ranked[:limit]],
+            "without": 0 if without is None else without.messages,
         }
         cut = f"there are {len(ranked)} values" if len(ranked) > limit else None
         return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not found)

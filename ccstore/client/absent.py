@@ -2,95 +2,88 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from attrs import frozen
 
-from ccstore.client.server import Server
+from ccstore.client.server import Question, Server
+from ccstore.message import STORED_KINDS
 
-#: The last second that a message may have, about.
-_LAST: Final = 1 << 33
-#: Seconds that are looked at first, and how much more each further time: a busy cluster has many rows.
-_FIRST_SPAN: Final = 64
-_FACTOR: Final = 8
 #: Hosts that are looked for.
 _HOSTS: Final = 100
+#: All times.
+_EVER: Final = ("from", "1677-09-22")
 
 
 @frozen
 class Absent:
     """What there is nothing of in the whole store, and what there is instead.
 
+    :ivar near: the same written in another way, of which there is something.
     :ivar is_mistake: something else was meant; else it may just be that nothing has happened.
     """
 
     says: str
+    near: Sequence[str]
     is_mistake: bool
 
 
 async def explain(
-    server: Server, *, cluster: str, kind: str, name: str | None, hosts: Sequence[str], now: int
+    server: Server,
+    *,
+    clusters: Sequence[str],
+    kinds: Sequence[str],
+    names: Sequence[str],
+    hosts: Sequence[str],
 ) -> Absent | None:
-    """What the store has nothing of; None if it has something of all that is asked for.
+    """What the store has nothing of; None if it has something of each that is asked for.
 
-    The server has no list of clusters or hosts, so it is asked for other ways to write them.
+    Only what is named by one value is looked for, but for hosts.
     """
-
-    async def has(cluster: str, hosts: Sequence[str] = (), **query: str) -> list[bool]:
-        return await _has(server, {"cluster": cluster}, {"kind": kind, **query}, hosts, now)
-
-    if not any(await has(cluster)):
-        other = "log" if kind == "event" else "event"
-        if any(await has(cluster, kind=other)):
-            return Absent(f"the cluster {cluster!r} has no {kind}s, only {other}s: see --kind", False)
-        near = [each for each in _other_names(cluster) if any(await has(each))]
-        return Absent(f"there is no cluster {cluster!r}{_instead(near)}", True)
-    if name is not None and not any(await has(cluster, event=name)):
-        near = [each for each in _other_names(name) if any(await has(cluster, event=each))]
-        said = f"the cluster {cluster!r} has no {kind} of the name {name!r}"
-        return Absent(f"{said}{_instead(near)}", bool(near))
+    chosen: list[tuple[str, str]] = [("kind", kind) for kind in kinds]
+    what = kinds[0] if len(kinds) == 1 else "message"
+    where = "the store"
+    if len(clusters) == 1:
+        (cluster,) = clusters
+        where = f"the cluster {cluster!r}"
+        if not await _known(server, "cluster", [cluster], chosen):
+            return await _no_cluster(server, cluster, kinds, chosen)
+        chosen.append(("cluster", cluster))
+    if len(names) == 1 and not await _known(server, "name", names, chosen):
+        near = await _known(server, "name", _other_names(names[0]), chosen)
+        return _absent(f"{where} has no {what} of the name {names[0]!r}", near)
     hosts = hosts[:_HOSTS]
-    if not hosts or any(await has(cluster, hosts)):
+    if not hosts or await _known(server, "host", hosts, chosen):
         return None
-    first = hosts[0]
-    said = f"the cluster {cluster!r} has no {kind} of the host {first!r}"
+    said = f"{where} has no {what} of the host {hosts[0]!r}"
     if len(hosts) > 1:
         said += " or any other of these"
-    if re.search(r"[*?]", first):
-        return Absent(f"{said}: there are no wildcards, write hosts such as a[0001-0009]", True)
-    names = list(_other_hosts(first))
-    near = [each for each, is_there in zip(names, await has(cluster, names), strict=True) if is_there]
-    return Absent(f"{said}{_instead(near)}", bool(near))
+    return _absent(said, await _known(server, "host", _other_hosts(hosts[0]), chosen))
 
 
-async def _has(
-    server: Server, request: Mapping[str, Any], query: Mapping[str, str], hosts: Sequence[str], now: int
-) -> list[bool]:
-    """Whether there are rows, for each of the hosts, if any are given."""
-    request = {**request, "queries": [query], **({"for-all-nodes": hosts} if hosts else {})}
-    found = [False] * max(1, len(hosts))
-    for begin, end in _spans(now):
-        asked = json.dumps({**request, "from": begin, "to": end}).encode()
-        answer = await server.ask("POST", "/api/query/", asked)
-        server.check(answer)
-        rows = [bool(entries[0]["data"]) for entries in answer.json["results"]]
-        found = [one or other for one, other in zip(found, rows, strict=True)]
-        if all(found):
-            break
-    return found
+async def _no_cluster(server: Server, cluster: str, kinds: Sequence[str], chosen: Question) -> Absent:
+    if len(kinds) == 1 and await _known(server, "cluster", [cluster], []):
+        (other,) = {*STORED_KINDS} - {*kinds}
+        says = f"the cluster {cluster!r} has no {kinds[0]}s, only {other}s: see --kind"
+        return Absent(says, (), is_mistake=False)
+    near = await _known(server, "cluster", _other_names(cluster), chosen)
+    return Absent(f"there is no cluster {cluster!r}{_instead(near)}", near, is_mistake=True)
 
 
-def _spans(now: int) -> Iterator[tuple[int, int]]:
-    """All times, those first that are likely to have few rows, and some."""
-    end, span = now, _FIRST_SPAN
-    while end > 0:
-        begin = max(0, end - span + 1)
-        yield begin, end
-        end, span = begin - 1, span * _FACTOR
-    yield now + 1, _LAST
+def _absent(said: str, near: Sequence[str]) -> Absent:
+    return Absent(f"{said}{_instead(near)}", near, is_mistake=bool(near))
+
+
+async def _known(server: Server, label: str, values: Sequence[str], chosen: Question) -> list[str]:
+    """Which of these values a label has, of any time."""
+    if not values:
+        return []
+    question = [*chosen, *((label, value) for value in values), _EVER]
+    answer = await server.question(f"/api/v1/values/{label}", question)
+    found = {each["value"] for each in answer["values"]}
+    return [value for value in values if value in found] or sorted(found)
 
 
 def _other_names(name: str) -> list[str]:

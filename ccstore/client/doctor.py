@@ -8,7 +8,7 @@ from typing import Any
 from ccstore.client.diagnosis import Finding, diagnose
 from ccstore.client.server import ServerOptions, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
-from ccstore.client.table import clean
+from ccstore.client.terminal import clean
 from ccstore.commands.options import parse
 
 

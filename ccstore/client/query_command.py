@@ -3,209 +3,312 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from twisted.python.usage import UsageError
 
-from ccstore import hostlist
 from ccstore.client.absent import explain
-from ccstore.client.server import Server, ServerOptions, connect
-from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
-from ccstore.client.table import table
-from ccstore.commands.description import NAME, NUMBER, TIME, Value, choice
+from ccstore.client.choosing import ChoosingOptions, without
+from ccstore.client.message_parts import show_time
+from ccstore.client.rendering import (
+    CSV_FIELDS,
+    FORMATS,
+    Csv,
+    Json,
+    JsonLines,
+    LineProtocol,
+    Rendering,
+    Short,
+    Table,
+)
+from ccstore.client.server import Question, Server, Vanished, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, run
+from ccstore.client.tailing import Tailing
+from ccstore.client.terminal import Enough, Output, Painter, clean, clean_lines, has_color, standard_output
+from ccstore.commands.description import NUMBER, Value, choice
 from ccstore.commands.options import parse
-from ccstore.commands.times import parse_moment, show_moment
+from ccstore.instants import parse_moment
+from ccstore.timing import nanoseconds
 
-#: Queries of one request: half of what the server takes by default, in case it is configured to take fewer.
-_AT_A_TIME: Final = 500
-#: Seconds in which the newest rows are looked for first.
-_FIRST_SPAN: Final = 64
+_MESSAGES: Final = "/api/v1/messages"
+#: How many of the past are shown before what comes.
+_PAST: Final = 10
+_MOST_PAST: Final = 10_000
+_COLORS: Final = ("auto", "always", "never")
 
 
-class Options(ServerOptions):
+class Options(ChoosingOptions):
     """The options of ``ccstore query``."""
 
     command = "query"
-    problem = "there are more rows than it gives, or something else was meant"
-    synopsis = "--cluster NAME [options]"
-    longdesc = "Shows events or logs, the oldest first. What is left out matches anything."
+    problem = "there is nothing (with --quiet), or something else was meant"
+    synopsis = "[options]"
+    longdesc = (
+        "Shows events and logs of the last 24 hours, or of the time that is given, the oldest first. What is "
+        "left out matches anything. Most options may be given several times: then any of their values will "
+        "do, but of --grep and --regex, each has to match.\n\n"
+        "On a terminal the output goes through a pager, and has colours by the level that the messages "
+        "themselves name in a tag (loglevel, level, severity or priority)."
+    )
     optParameters = [
-        ["cluster", "c", None, "The cluster."],
-        ["kind", "k", "event", "What to show."],
-        ["event", "e", None, "The name (measurement)."],
-        ["host", "H", None, "Hosts, such as a0101 or a[0101-0103,0200],login1."],
-        ["type", None, None, "The type."],
-        ["type-ids", None, None, "Ids of the type, such as 0,1,2 or [0-7]."],
-        ["subtype", None, None, "The subtype."],
-        ["subtype-ids", None, None, "Ids of the subtype."],
-        ["from", "f", "-24h", "Since when: -1h (ago), -2d, 2026-01-31T12:00:00Z, Unix seconds."],
-        ["to", None, "now", "Until when."],
-        ["limit", "n", None, "Only so many rows, the newest."],
+        ["limit", "n", None, "Only so many, the newest; with --follow, so many of the past (10)."],
+        ["output", "o", "text", "How they are shown."],
+        [
+            "fields",
+            None,
+            None,
+            "Which columns, such as time,host,level,tag.jobid,text; for text, csv and ndjson.",
+        ],
+        ["color", None, "auto", "Whether there are colours; $NO_COLOR means never."],
+    ]
+    optFlags: Any = [
+        ["follow", "f", "Show the newest, and then what comes, until Ctrl-C."],
+        ["reverse", "r", "The newest first."],
+        ["quiet", "q", "Show nothing: exit with 0 if there is a message, with 1 if there is none."],
+        ["no-pager", None, "No pager, which is $PAGER or less on a terminal."],
+        ["no-header", None, "Without the names of the columns."],
     ]
     option_values = {
-        "cluster": NAME,
-        "kind": choice("event", "log"),
-        "event": NAME,
-        "host": Value("HOSTS"),
-        "type": Value("TYPE"),
-        "type-ids": Value("IDS"),
-        "subtype": Value("TYPE"),
-        "subtype-ids": Value("IDS"),
-        "from": TIME,
-        "to": TIME,
         "limit": NUMBER,
+        "output": choice(*FORMATS),
+        "fields": Value("A,B,..."),
+        "color": choice(*_COLORS),
     }
 
-    hosts: Sequence[str | None] = (None,)
     limit: int | None = None
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """See :class:`GoOptions`; -f was once --from."""
+        words = list(options or ())
+        for word, behind in zip(words, [*words[1:], ""], strict=False):
+            value = behind if word == "-f" else word[2:].removeprefix("=")
+            if word.startswith("-f") and not word.startswith("-fr") and _is_moment(value):
+                raise UsageError(f"-f is --follow and has no value: for a time, give --from {value}")
+        super().parseOptions(words)
+
     def postOptions(self) -> None:
-        """Check what can be checked by itself, and expand the lists."""
+        """Check what can be checked by itself."""
         super().postOptions()
-        if not self["cluster"]:
-            raise UsageError("--cluster: the name of the cluster is needed")
-        if self["kind"] not in ("event", "log"):
-            raise UsageError(f"--kind: expected event or log, got {self['kind']!r}")
         if self["limit"] is not None:
-            if not self["limit"].isdecimal() or not int(self["limit"]):
+            if not self["limit"].isdecimal() or not (int(self["limit"]) or self["follow"]):
                 raise UsageError(f"--limit: expected a number above 0, got {self['limit']!r}")
             self.limit = int(self["limit"])
-        self.hosts = self._list("host")
-        self.type_ids = self._list("type-ids")
-        self.subtype_ids = self._list("subtype-ids")
+        for option, words in (("output", FORMATS), ("color", _COLORS)):
+            if self[option] not in words:
+                expected = f"{', '.join(words[:-1])} or {words[-1]}"
+                raise UsageError(f"--{option}: expected {expected}, got {self[option]!r}")
+        if self["json"]:
+            if self["output"] not in ("text", "json"):
+                raise UsageError(f"--json and --output {self['output']}: give one of them")
+            self["output"] = "json"
+        if self["follow"]:
+            self._check_follow()
+        if self["fields"] is not None and self["output"] not in ("text", "csv", "ndjson"):
+            raise UsageError(f"--fields: only with --output text, csv or ndjson, not {self['output']}")
 
-    def _list(self, option: str) -> Sequence[str | None]:
-        if not self[option]:
-            return (None,)
+    def _check_follow(self) -> None:
+        for option, why in (
+            ("reverse", "what comes is shown as it comes"),
+            ("quiet", "it would never end"),
+            ("until", "it goes on until Ctrl-C"),
+            ("to", "it goes on until Ctrl-C"),
+        ):
+            if self[option]:
+                raise UsageError(f"--follow and --{option} do not go together: {why}")
+        if self["output"] == "json":
+            raise UsageError("--follow: one JSON object would have no end, take --output ndjson")
+        if (self.limit or 0) > _MOST_PAST:
+            raise UsageError(f"--limit: expected at most {_MOST_PAST} with --follow, got {self.limit}")
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The columns: those that are named, else what can differ."""
+        if self["fields"] is not None:
+            return [word.strip() for word in self["fields"].split(",") if word.strip()]
+        if self["output"] == "csv":
+            return CSV_FIELDS
+        found = ["time"]
+        clusters = self.all("cluster")
+        if len(clusters) != 1 or "*" in clusters[0]:
+            found.append("cluster")
+        found.append("host")
+        for option, field in (
+            ("type", "type"),
+            ("type-ids", "type-id"),
+            ("subtype", "stype"),
+            ("subtype-ids", "stype-id"),
+        ):
+            if self.all(option):
+                found.append(field)
+        return [*found, "name", "text"]
+
+    def rendering(self, output: Output) -> Rendering:
+        """What makes the text. Raises :class:`ClientError` for fields that there are not."""
+        painter = Painter(has_color(self["color"], sys.stdout, os.environ))
+        has_head = not self["no-header"]
+        fields = None if self["fields"] is None else self.fields
+        clusters = self.all("cluster")
+        makers: Mapping[str, Callable[[], Rendering]] = {
+            "text": lambda: Table(
+                self.fields, self.zone, painter, has_head=has_head, is_for_people=output.is_terminal
+            ),
+            "short-iso": lambda: Short(self.zone, painter),
+            "json": lambda: Json(clusters[0] if len(clusters) == 1 else None),
+            "ndjson": lambda: JsonLines(fields, self.zone),
+            "csv": lambda: Csv(self.fields, self.zone, has_head=has_head),
+            "lp": LineProtocol,
+        }
+        return makers[self["output"]]()
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        parse_moment(text, 0)
+    except ValueError:
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """Tell people something."""
+    print(f"ccstore query: {clean(text)}", file=sys.stderr, flush=True)
+
+
+class Listing:
+    """Shows messages of the past as they come over the line, and counts them.
+
+    :param is_turned: they are kept, and shown the other way round at the end.
+    :ivar count: how many there were.
+    """
+
+    def __init__(self, options: Options, output: Output, rendering: Rendering, *, is_turned: bool) -> None:
+        self._format = options["output"]
+        self._output = output
+        self._rendering = rendering
+        self._kept: list[bytes] | None = [] if is_turned else None
+        self._rest = b""
+        self._has_begun = self._has_end = False
+        self.count = 0
+
+    def write(self, text: str) -> None:
+        """Write what is made of messages."""
+        if self._output.is_terminal and self._format not in ("text", "short-iso"):
+            text = clean_lines(text, is_json="json" in self._format)
+        self._output.write(text)
+
+    def show(self, lines: Sequence[bytes]) -> None:
+        """Show some messages."""
+        self.write(self._rendering.messages(lines))
+
+    def take(self, data: bytes) -> None:
+        """Take in bytes: lines, the last of which says that it is the last."""
+        self._begin()
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if lines and lines[-1].startswith(b'{"end"'):
+            lines.pop()
+            self._has_end = True
+        self.count += len(lines)
+        if self._kept is not None:
+            self._kept += lines
+        elif lines:
+            self.show(lines)
+
+    def _begin(self) -> None:
+        """Not before there is an answer: else half an object would stand where there is only an error."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.write(self._rendering.begin())
+
+    async def fill(self, server: Server, question: Question) -> None:
+        """Show all that answers a question. Raises :class:`ClientError`."""
+        broken = None
         try:
-            return hostlist.expand(self[option])
-        except ValueError as error:
-            raise UsageError(f"--{option}: {error}") from None
-
-    def span(self, now: float) -> tuple[int, int]:
-        """First and last second. Raises :class:`ClientError`."""
-        moments = []
-        for option in ("from", "to"):
-            try:
-                moments.append(parse_moment(self[option], now))
-            except ValueError as error:
-                raise ClientError(f"--{option}: {error}") from None
-        begin, end = moments
-        if begin > end:
-            raise ClientError(f"--from: {self['from']!r} is after --to {self['to']!r}")
-        return begin, end
+            await server.stream(_MESSAGES, question, self.take)
+        except Vanished as error:
+            if not self.count:
+                raise
+            broken = str(error)
+        if not self._has_end and broken is None:
+            broken = "the answer has no end"
+        self._begin()
+        if self._kept:
+            self.show(self._kept[::-1])
+        self.write(self._rendering.end(is_complete=broken is None))
+        if broken is not None:
+            raise ClientError(f"not all: {broken} after {self.count:,} messages")
 
 
-class Row(NamedTuple):
-    """A message that was found, with what is known of it from what was asked."""
-
-    time: int
-    host: str | None
-    type_id: str | None
-    subtype_id: str | None
-    text: str
-
-
-def requests(
-    options: Options, begin: int, end: int
-) -> Iterator[tuple[Sequence[str | None], Mapping[str, Any]]]:
-    """The requests to make, and the hosts that each is about."""
-    query = {
-        "kind": options["kind"],
-        "event": options["event"],
-        "type": options["type"],
-        "subtype": options["subtype"],
-        "type-ids": _known(options.type_ids),
-        "subtype-ids": _known(options.subtype_ids),
-    }
-    query = {key: value for key, value in query.items() if value}
-    each = max(1, _AT_A_TIME // (len(options.type_ids) * len(options.subtype_ids)))
-    for start in range(0, len(options.hosts), each):
-        hosts = options.hosts[start : start + each]
-        request = {"cluster": options["cluster"], "from": begin, "to": end, "queries": [query]}
-        if _known(hosts):
-            request["for-all-nodes"] = list(hosts)
-        yield hosts, request
+async def list_past(server: Server, options: Options, output: Output, now: int) -> int:
+    """Show messages that are there; gives the exit status."""
+    asked = options.question(now)
+    is_newest_first = options["reverse"] or options.limit is not None
+    question = [
+        *asked,
+        ("format", "ndjson"),
+        ("end", "true"),
+        ("order", "newest" if is_newest_first else "oldest"),
+        *([("limit", f"{options.limit}")] if options.limit is not None else ()),
+    ]
+    is_turned = is_newest_first and not options["reverse"]
+    listing = Listing(options, output, options.rendering(output), is_turned=is_turned)
+    try:
+        await listing.fill(server, question)
+    except Enough:
+        return DONE
+    if listing.count:
+        return DONE
+    return await _nothing(server, options, asked, now)
 
 
-def _known(words: Sequence[str | None]) -> list[str]:
-    return [word for word in words if word is not None]
+async def _nothing(server: Server, options: Options, asked: Question, now: int) -> int:
+    """Say why there may be nothing; gives the exit status."""
+    page = await server.question(_MESSAGES, [*asked, ("limit", "1")])
+    absent = await explain(
+        server,
+        clusters=options.all("cluster"),
+        kinds=options.all("kind"),
+        names=[*options.all("event"), *options.all("name")],
+        hosts=options.expanded("host"),
+    )
+    notice = page.get("notice")
+    if absent is not None and (absent.near or not notice):
+        notice = absent.says
+    if notice:
+        say(notice)
+    elif not any(options.all(option) for option in ("grep", "not-grep", "regex", "not-regex")):
+        # The newest is found at once if nothing is asked of the text.
+        before = await server.question(_MESSAGES, [*without(asked, "from"), ("limit", "1")])
+        if before["messages"]:
+            newest = show_time(int(before["messages"][0]["time_ns"]), options.zone)
+            say(f"nothing in that time, the newest before is of {newest}: see --since")
+    return NOT_AS_ASKED if absent is not None and absent.is_mistake else DONE
 
 
-async def find(server: Server, options: Options, now: float) -> tuple[list[Row], list[str]]:
-    """The rows in the order of time, and what the server says of rows that it left out."""
-    begin, end = options.span(now)
-    if options.limit is None:
-        return await _find(server, options, begin, end)
-    # Of too many rows, the server gives the oldest. To get the newest, look for the longest span before the
-    # end of which it gives all rows: make it longer until it has enough or is cut, and then halve between.
-    too_short, too_long, span = -1, end - begin + 1, min(_FIRST_SPAN, end - begin)
-    cut: tuple[list[Row], list[str]] | None = None
-    while too_long - too_short > 1:
-        rows, reasons = await _find(server, options, end - span, end)
-        if reasons:
-            cut, too_long = (rows, reasons), span
-        elif len(rows) >= options.limit or span == end - begin:
-            return rows[-options.limit :], []
-        else:
-            too_short = span
-        span = min(8 * span, end - begin) if cut is None else (too_short + too_long) // 2
-    assert cut is not None
-    return cut[0][-options.limit :], cut[1]
+async def look(server: Server, options: Options, now: int) -> int:
+    """Whether there is any message, as an exit status."""
+    page = await server.question(_MESSAGES, [*options.question(now), ("limit", "1")])
+    return DONE if page["messages"] else NOT_AS_ASKED
 
 
-async def _find(server: Server, options: Options, begin: int, end: int) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    cuts: dict[str, None] = {}
-    for hosts, request in requests(options, begin, end):
-        answer = await server.ask("POST", "/api/query/", json.dumps(request).encode())
-        server.check(answer)
-        try:
-            results = answer.json["results"]
-            for host, entries in zip(hosts, results, strict=True):
-                ids = product(options.type_ids, options.subtype_ids)
-                for (type_id, subtype_id), entry in zip(ids, entries, strict=True):
-                    rows += [
-                        Row(row["timestamp"], host, type_id, subtype_id, row["Event"])
-                        for row in entry["data"]
-                    ]
-                    if "error" in entry:
-                        cuts[entry["error"]] = None
-        except (LookupError, TypeError, ValueError):
-            raise ClientError(f"{server.url} gives an answer that is none of ccstore's") from None
-    rows.sort(
-        key=lambda row: row.time
-    )  # a stable sort: rows of the same second stay in the order in which they came
-    return rows, list(cuts)
-
-
-def show(rows: Sequence[Row], options: Options) -> str:
-    """The rows as a table, with a column for whatever can differ."""
-    head, places = ["TIME"], []
-    for title, place, words in (
-        ("HOST", 1, options.hosts),
-        ("TYPE-ID", 2, options.type_ids),
-        ("SUBTYPE-ID", 3, options.subtype_ids),
-    ):
-        if len(words) > 1:
-            head.append(title)
-            places.append(place)
-    cells = [[show_moment(row.time), *(row[place] for place in places), row.text] for row in rows]
-    return table([*head, options["kind"].upper()], cells)
-
-
-def as_json(rows: Sequence[Row], cuts: Sequence[str], options: Options) -> Mapping[str, object]:
-    """The rows for programs."""
-    kind = options["kind"]
-    found = []
-    for row in rows:
-        names = {"host": row.host, "type-id": row.type_id, "subtype-id": row.subtype_id}
-        known = {key: value for key, value in names.items() if value is not None}
-        found.append({"timestamp": row.time, **known, kind: row.text})
-    return {"cluster": options["cluster"], "rows": found, "is_complete": not cuts}
+async def follow(server: Server, options: Options, output: Output, clock: Any, now: int) -> int:
+    """Show what comes, until somebody stops it."""
+    question = options.question(now)
+    if options["since"] is None and options["from"] is None:
+        limit = _PAST if options.limit is None else options.limit
+        question = [*without(question, "from"), ("limit", f"{limit}")]
+    elif options.limit is not None:
+        question = [*question, ("limit", f"{options.limit}")]
+    rendering = options.rendering(output)
+    listing = Listing(options, output, rendering, is_turned=False)
+    try:
+        listing.write(rendering.begin())
+        await Tailing(server, clock, question, listing.show, say).run()
+    except Enough:
+        return DONE
 
 
 def main(words: Sequence[str]) -> int:
@@ -213,31 +316,18 @@ def main(words: Sequence[str]) -> int:
     options = parse(Options(), words)
     if options is None:
         return FAILED
+    output = standard_output(is_paged=not (options["follow"] or options["quiet"] or options["no-pager"]))
 
     async def command(reactor: Any) -> int:
         server = connect(options, reactor)
-        await server.must_answer_queries()
-        now = reactor.seconds()
-        rows, cuts = await find(server, options, now)
-        if options["json"]:
-            print_json(as_json(rows, cuts, options))
-        elif rows:
-            print(show(rows, options), end="")
-        for cut in cuts:
-            print(f"ccstore query: not all: {cut}", file=sys.stderr)
-        absent = None
-        if not rows and not cuts:
-            absent = await explain(
-                server,
-                cluster=options["cluster"],
-                kind=options["kind"],
-                name=options["event"],
-                hosts=_known(options.hosts),
-                now=int(now),
-            )
-            if absent is not None:
-                print(f"ccstore query: {absent.says}", file=sys.stderr)
-        is_mistake = absent is not None and absent.is_mistake
-        return NOT_AS_ASKED if cuts or is_mistake else DONE
+        now = nanoseconds(reactor.seconds())
+        try:
+            if options["quiet"]:
+                return await look(server, options, now)
+            if options["follow"]:
+                return await follow(server, options, output, reactor, now)
+            return await list_past(server, options, output, now)
+        except (LookupError, TypeError, AttributeError, json.JSONDecodeError):
+            raise ClientError(f"{server.url} gives an answer that is none of ccstore's") from None
 
-    return run(options, command)
+    return run(options, command, output.end)

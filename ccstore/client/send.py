@@ -16,11 +16,11 @@ from ccstore.client.cutting import Body, Cutter, read
 from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.session import DONE, FAILED, ClientError, print_json, run
-from ccstore.client.table import clean
 from ccstore.client.tally import Tally
+from ccstore.client.terminal import clean
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.commands.options import parse
-from ccstore.commands.times import parse_moment
+from ccstore.instants import parse_moment
 from ccstore.lineprotocol import NANOSECONDS, Precision, encode
 from ccstore.message import Message, Series
 from ccstore.timing import Backoff, nanoseconds
@@ -108,7 +108,9 @@ class Options(ServerOptions):
         kind = "log" if self["event"] is None else "event"
         tags = {"cluster": self["cluster"], "hostname": self["hostname"] or socket.gethostname(), **self.tags}
         try:
-            moment = nanoseconds(now if self["time"] is None else parse_moment(self["time"], now))
+            moment = nanoseconds(now)
+            if self["time"] is not None:
+                moment = parse_moment(self["time"], moment)
             series = Series(self["name"], tags, "log" if kind == "log" else "event")
             return encode([Message.of(series, {kind: self[kind]}, moment)])
         except ValueError as error:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
 
 import treq
 from attrs import frozen
 from hyperlink import URL
 from OpenSSL import SSL
 from service_identity import VerificationError
-from twisted.internet import ssl
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectBindError,
@@ -26,21 +23,27 @@ from twisted.internet.error import (
     DNSLookupError,
     TimeoutError,
 )
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
-from twisted.web.iweb import IPolicyForHTTPS
-from zope.interface import implementer
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 
 from ccstore import __version__
+from ccstore.client.contexts import DEFAULT_URL, target
+from ccstore.client.credentials import policy
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
-from ccstore.commands.description import DURATION, FILE, Value
+from ccstore.commands.description import DURATION, FILE, NAME, Value
 from ccstore.commands.options import CommandOptions
-from ccstore.config.kinds import Unfit
-from ccstore.config.pem import certificates, private_key
 from ccstore.durations import parse_duration
 
-DEFAULT_URL: Final = "http://127.0.0.1:8088"
+_T = TypeVar("_T")
+
+#: Names and values of parameters, in their order; a name may come several times.
+Question = Sequence[tuple[str, str]]
+#: Characters of a query string, above which the parameters are the body of the request.
+_LONGEST_QUERY: Final = 8000
 #: Bytes of an answer that are shown if it is none of ccstore's.
 _SHOWN: Final = 200
 #: Statuses of a server that is no REST interface, such as a receiver of lines over HTTP.
@@ -57,7 +60,18 @@ class ServerOptions(CommandOptions):
     problem = "something is not as it should be"
 
     optParameters = [
-        ["url", "u", None, f"Where the REST interface is; else $CCSTORE_URL, else {DEFAULT_URL}."],
+        [
+            "url",
+            "u",
+            None,
+            f"Where the REST interface is; else $CCSTORE_URL, the context, or {DEFAULT_URL}.",
+        ],
+        [
+            "context",
+            None,
+            None,
+            "Which context of ~/.config/ccstore/client.yaml to take; else its current one.",
+        ],
         ["token-file", "t", None, "File with a token; else the token in $CCSTORE_TOKEN, if there is one."],
         ["ca", None, None, "PEM file with the certificates of who may sign the server's; else the system's."],
         ["cert", None, None, "PEM file with a certificate to show to the server."],
@@ -67,6 +81,7 @@ class ServerOptions(CommandOptions):
     optFlags = [["json", "j", "Print JSON, for programs."]]
     option_values = {
         "url": Value("URL"),
+        "context": NAME,
         "token-file": FILE,
         "ca": FILE,
         "cert": FILE,
@@ -103,6 +118,17 @@ class ServerOptions(CommandOptions):
 
 class Unreachable(ClientError):
     """Nobody took the request, so nothing has come of it."""
+
+
+class Refused(ClientError):
+    """The answer is an error.
+
+    :ivar status: of HTTP.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Vanished(ClientError):
@@ -171,20 +197,30 @@ class Server:
         params: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make a request. Raises :class:`ClientError`, also for an answer that asks for a (better) token."""
-        headers = {"user-agent": f"ccstore/{__version__}"}
+        asking = self._request(method, path, body, params, self._headers())
+        answer = await self._in_time(_answer_of(asking))
+        self._check_admittance(answer)
+        return answer
+
+    def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        headers = {"user-agent": f"ccstore/{__version__}", **(more or {})}
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token}"
-        asking = Deferred.fromCoroutine(self._ask(method, path, body, params, headers))
+        return headers
+
+    async def _in_time(self, asking: Coroutine[Any, Any, _T]) -> _T:
+        """What comes of a part of a request, if that does not take too long."""
+        waiting: Deferred[_T] = Deferred.fromCoroutine(asking)
         is_late = False
 
         def late() -> None:
             nonlocal is_late
             is_late = True
-            asking.cancel()
+            waiting.cancel()
 
         timer = self._clock.callLater(self._timeout, late)
         try:
-            answer = await asking
+            return await waiting
         except ClientError:
             raise
         except Exception as error:
@@ -195,22 +231,16 @@ class Server:
         finally:
             if timer.active():
                 timer.cancel()
-        if answer.status in (401, 403):
-            hint = "" if self._token else "; give one by --token-file or $CCSTORE_TOKEN"
-            if answer.headers.get("www-authenticate", "").lower().startswith("basic"):
-                hint = f"; {_NOT_REST}"
-            raise ClientError(f"{self.url} says {answer.status}: {answer.error}{hint}")
-        return answer
 
-    async def _ask(
+    async def _request(
         self,
         method: str,
         path: str,
         body: bytes | None,
         params: Mapping[str, str] | None,
         headers: Mapping[str, str],
-    ) -> Answer:
-        response = await self._http.request(
+    ) -> Any:
+        return await self._http.request(
             method,
             _Url.from_text(self.url + path),
             data=body,
@@ -218,11 +248,13 @@ class Server:
             headers=headers,
             allow_redirects=False,
         )
-        names = {
-            name.decode("latin-1").lower(): values[0].decode("latin-1")
-            for name, values in response.headers.getAllRawHeaders()
-        }
-        return Answer(response.code, names, await response.content())
+
+    def _check_admittance(self, answer: Answer) -> None:
+        if answer.status in (401, 403):
+            hint = "" if self._token else "; give one by --token-file or $CCSTORE_TOKEN"
+            if answer.headers.get("www-authenticate", "").lower().startswith("basic"):
+                hint = f"; {_NOT_REST}"
+            raise ClientError(f"{self.url} says {answer.status}: {answer.error}{hint}")
 
     async def get(self, path: str) -> Any:
         """The JSON at a path. Raises :class:`ClientError`."""
@@ -233,12 +265,54 @@ class Server:
     def check(self, answer: Answer) -> None:
         """Raise :class:`ClientError` for an answer that is an error."""
         if answer.status != 200:
-            raise ClientError(self.refusal(answer))
+            raise Refused(self.refusal(answer), answer.status)
 
     def refusal(self, answer: Answer) -> str:
         """What an answer that is an error says, with a hint if it seems to come from something else."""
         hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
         return f"{self.url} says {answer.status}: {answer.error}{hint}"
+
+    async def question(self, path: str, question: Question) -> Any:
+        """The JSON that answers parameters. Raises :class:`ClientError`."""
+        method, path, body = await self._put(path, question)
+        answer = await self.ask(method, path, body)
+        self.check(answer)
+        return answer.json
+
+    async def stream(
+        self,
+        path: str,
+        question: Question,
+        take: Callable[[bytes], None],
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: float | None = None,
+    ) -> None:
+        """Give the body of an answer on as it comes; what ``take`` raises ends it.
+
+        Raises :class:`Refused` for an answer that is an error, :class:`Vanished` for one that breaks off,
+        and other :class:`ClientError` as :meth:`ask`.
+
+        :param patience: seconds of silence after which it is taken to be broken off.
+        """
+        method, path, body = await self._put(path, question)
+        response = await self._in_time(self._request(method, path, body, None, self._headers(headers)))
+        if response.code != 200:
+            answer = await self._in_time(_whole(response))
+            self._check_admittance(answer)
+            self.check(answer)
+        await _Body(self._clock, take, patience or self._timeout).of(response)
+
+    async def _put(self, path: str, question: Question) -> tuple[str, str, bytes | None]:
+        """Method, path and body of the request with these parameters."""
+        query = urlencode(question, quote_via=quote)
+        if len(query) <= _LONGEST_QUERY:
+            return "GET", f"{path}?{query}" if query else path, None
+        await self.must_answer_queries()
+        lists: dict[str, list[str]] = {}
+        for name, value in question:
+            lists.setdefault(name, []).append(value)
+        return "POST", path, json.dumps(lists).encode()
 
     async def must_answer_queries(self) -> None:
         """Raise :class:`ClientError` if it is no REST interface: a receiver would take a query for lines."""
@@ -280,6 +354,78 @@ class Server:
         return Vanished(f"the request to {self.url} failed: {error!r}")
 
 
+async def _answer_of(asking: Coroutine[Any, Any, Any]) -> Answer:
+    return await _whole(await asking)
+
+
+async def _whole(response: Any) -> Answer:
+    names = {
+        name.decode("latin-1").lower(): values[0].decode("latin-1")
+        for name, values in response.headers.getAllRawHeaders()
+    }
+    return Answer(response.code, names, await response.content())
+
+
+class _Body(Protocol):
+    """Gives the bytes of a body on.
+
+    :param patience: seconds of silence after which it is taken to be broken off.
+    """
+
+    def __init__(self, clock: Any, take: Callable[[bytes], None], patience: float) -> None:
+        self._clock = clock
+        self._take = take
+        self._patience = patience
+        self._error: Exception | None = None
+        self._ended: Deferred[None] = Deferred(lambda _: self._stop())
+
+    async def of(self, response: Any) -> None:
+        """Wait for its end."""
+        # Where the output is a pager, this process may stand still for hours: silence is counted from when
+        # it goes on.
+        self._heard = self._clock.seconds()
+        watching = LoopingCall(self._watch)
+        watching.clock = self._clock
+        watching.start(min(1.0, self._patience), now=False)
+        response.deliverBody(self)
+        try:
+            await self._ended
+        finally:
+            watching.stop()
+
+    def dataReceived(self, data: bytes) -> None:
+        """See :class:`Protocol`."""
+        if self._error is not None:
+            return
+        try:
+            self._take(data)
+        except Exception as error:
+            self._error = error
+            self._stop()
+        self._heard = self._clock.seconds()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See :class:`Protocol`."""
+        if self._error is None and not reason.check(ResponseDone, PotentialDataLoss):
+            self._error = Vanished("the answer broke off")
+        if self._ended.called:
+            return
+        if self._error is not None:
+            self._ended.errback(self._error)
+        else:
+            self._ended.callback(None)
+
+    def _watch(self) -> None:
+        if self._clock.seconds() - self._heard >= self._patience and self._error is None:
+            self._error = Vanished(f"nothing came for {self._patience:g} s")
+            self._stop()
+
+    def _stop(self) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            transport.stopProducing()
+
+
 def _causes(error: Exception) -> list[BaseException]:
     """The errors that an error of Twisted's client was made of, or itself; what tells most comes first."""
     found: list[BaseException] = []
@@ -310,95 +456,22 @@ def _words(error: BaseException) -> str:
     return " ".join(str(error).rstrip(".").split())
 
 
-@implementer(IPolicyForHTTPS)
-class _Policy:
-    """Whom to trust, and who we are; the name in the certificate must be the host's in any case."""
-
-    def __init__(self, trust: Any, certificate: ssl.PrivateCertificate | None) -> None:
-        self._trust = trust
-        self._certificate = certificate
-
-    def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
-        """See :class:`IPolicyForHTTPS`."""
-        name = hostname.decode("ascii").strip("[]")
-        return ssl.optionsForClientTLS(name, trustRoot=self._trust, clientCertificate=self._certificate)
-
-
 def connect(options: ServerOptions, reactor: Any, environ: Mapping[str, str] | None = None) -> Server:
     """The server that the options name. Raises :class:`ClientError` if they cannot be used."""
-    environ = os.environ if environ is None else environ
-    url = _checked_url(options["url"] or environ.get("CCSTORE_URL") or DEFAULT_URL)
+    found = target(
+        os.environ if environ is None else environ,
+        url=options["url"],
+        context=options["context"],
+        token_file=options["token-file"],
+        ca=options["ca"],
+    )
+    for warning in found.warnings:
+        print(f"ccstore {options.command}: warning: {warning}", file=sys.stderr)
     # No connection is kept: one that was idle could be closed just when lines are sent over it.
     pool = HTTPConnectionPool(reactor, persistent=False)
     # Shorter than the timeout of the request, so that a connection that fails is known to have sent nothing.
     connect_timeout = min(10.0, 0.9 * options.timeout)
-    agent = Agent(reactor, _policy(options), connectTimeout=connect_timeout, pool=pool)
+    trust = policy(found.ca, options["cert"], options["key"])
+    agent = Agent(reactor, trust, connectTimeout=connect_timeout, pool=pool)
     http = treq.client.HTTPClient(agent)
-    return Server(http, reactor, url, token=_token(options["token-file"], environ), timeout=options.timeout)
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        is_good = False
-    if not is_good or parts.query or parts.fragment or parts.username or not url.isascii():
-        raise ClientError(f"--url: expected a URL such as {DEFAULT_URL}, got {url!r}")
-    return url
-
-
-def _token(path: str | None, environ: Mapping[str, str]) -> str | None:
-    if path is None:
-        token = environ.get("CCSTORE_TOKEN", "").removeprefix("\ufeff").strip()
-        where = "$CCSTORE_TOKEN"
-        if not token:
-            return None
-    else:
-        where = f"--token-file {path}"
-        token = read(Path(path), "--token-file").decode("latin-1").strip()
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ClientError(f"{where}: expected a token, a single word")
-    return token
-
-
-def _policy(options: ServerOptions) -> _Policy:
-    trust: Any = ssl.platformTrust()
-    if options["ca"]:
-        found = [ssl.Certificate(_as_openssl(each)) for each in _certificates(options["ca"], "--ca")]
-        trust = ssl.trustRootFromCertificates(found)
-    own = None
-    if options["cert"]:
-        certificate, *_ = _certificates(options["cert"], "--cert")
-        key = options["key"] or options["cert"]
-        try:
-            private_key(Path(key), certificate)
-        except OSError as error:
-            raise ClientError(f"--key: cannot read {key}: {(error.strerror or '').lower()}") from None
-        except Unfit as error:
-            raise ClientError(f"--key: expected {error.expected}") from None
-        own = ssl.PrivateCertificate.loadPEM(read(Path(key), "--key") + read(Path(options["cert"]), "--cert"))
-    return _Policy(trust, own)
-
-
-def _certificates(path: str, option: str) -> list[Any]:
-    try:
-        return list(certificates(Path(path)))
-    except OSError as error:
-        raise ClientError(f"{option}: cannot read {path}: {(error.strerror or '').lower()}") from None
-    except Unfit as error:
-        raise ClientError(f"{option}: expected {error.expected}") from None
-
-
-def _as_openssl(certificate: Any) -> Any:
-    from OpenSSL.crypto import X509
-
-    return X509.from_cryptography(certificate)
-
-
-def read(path: Path, option: str) -> bytes:
-    """The content of a file that an option names, without a byte order mark. Raises :class:`ClientError`."""
-    try:
-        return path.read_bytes().removeprefix(BOM_UTF8)
-    except OSError as error:
-        raise ClientError(f"{option}: cannot read {path}: {(error.strerror or '').lower()}") from None
+    return Server(http, reactor, found.url, token=found.token, timeout=options.timeout)

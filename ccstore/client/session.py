@@ -25,23 +25,38 @@ class ClientError(Exception):
     """The command cannot go on; the text says why, in a line."""
 
 
-def run(options: CommandOptions, main: Callable[[Any], Awaitable[int]]) -> int:
-    """Run a command to its end, with the reactor, and give its exit status."""
-    is_over = False
+def run(
+    options: CommandOptions, main: Callable[[Any], Awaitable[int]], ending: Callable[[], None] = lambda: None
+) -> int:
+    """Run a command to its end, with the reactor, and give its exit status.
+
+    :param ending: is called when the reactor has stopped, also if somebody stopped it.
+    """
+    is_over = is_stopped = False
     status = FAILED
+    said = ""
 
     async def wrapped(reactor: Any) -> None:
-        nonlocal is_over, status
+        nonlocal is_over, status, said
+        reactor.addSystemEventTrigger("before", "shutdown", stop)
         try:
             status = await main(reactor)
         except ClientError as error:
-            print(f"ccstore {options.command}: {error}", file=sys.stderr)
-        is_over = True
+            said = f"ccstore {options.command}: {error}"
+        # What breaks because the reactor stops is none of the command's own end.
+        is_over = not is_stopped
+
+    def stop() -> None:
+        nonlocal is_stopped
+        is_stopped = True
 
     try:
         react(wrapped)
     except SystemExit as ended:
+        ending()
         if is_over:
+            if said:
+                print(said, file=sys.stderr)
             return status
         if ended.code:
             return FAILED  # a mistake in the program; Twisted has logged it

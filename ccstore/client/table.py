@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ccstore.client.terminal import clean
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows in columns as wide as what is in them.
@@ -23,14 +25,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         ).rstrip()
         + "\n"
         for row in cells
-    )
-
-
-def clean(text: str) -> str:
-    """Without what a terminal would take for a command."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
     )

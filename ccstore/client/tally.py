@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ccstore.client.cutting import LONGEST, Body
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED
-from ccstore.client.table import clean
+from ccstore.client.terminal import clean
 
 #: Bad lines that are listed; the others are only counted.
 _LISTED: Final = 20

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.python.usage import UsageError
 
-from ccstore.client.server import read
+from ccstore.client.credentials import read
 from ccstore.client.session import DONE, FAILED, ClientError, print_json
 from ccstore.commands.description import DURATION, FILE, NAME, choice
 from ccstore.commands.options import CommandOptions, parse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from getopt import GetoptError, gnu_getopt
+from getopt import GetoptError, getopt, gnu_getopt
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
@@ -26,6 +26,7 @@ class GoOptions(usage.Options):
     :cvar statuses: exit statuses, and when the command ends with each.
     :cvar hidden: options that are taken, but shown nowhere.
     :cvar is_mixed: options may stand behind other words.
+    :cvar repeated: options that may be given several times: their value is the list of all that was given.
     """
 
     synopsis = "[options]"
@@ -35,6 +36,7 @@ class GoOptions(usage.Options):
     statuses: Sequence[tuple[str, str]] = ()
     hidden: Collection[str] = ()
     is_mixed = False
+    repeated: ClassVar[Collection[str]] = ()
 
     opt_h = usage.Options.opt_help
 
@@ -49,19 +51,25 @@ class GoOptions(usage.Options):
         parameters = [name.rstrip("=") for name in given.longOpt if name.endswith("=")]
         flags = [name for name in given.longOpt if not name.endswith("=")]
         words = two_dashes(options or (), parameters, flags, is_mixed=self.is_mixed)
-        super().parseOptions(self._sorted(words) if self.is_mixed else words)
+        super().parseOptions(self._sorted(words) if self.is_mixed or self.repeated else words)
 
     def _sorted(self, words: Sequence[str]) -> list[str]:
+        """Options by their whole names before all other words; those that are repeated are taken out."""
         given: Any = self
+        read = gnu_getopt if self.is_mixed else getopt
         try:
-            options, rest = gnu_getopt(words, given.shortOpt, given.longOpt)
+            options, rest = read(words, given.shortOpt, given.longOpt)
         except GetoptError as error:
             raise usage.UsageError(str(error)) from None
-        names = [given.synonyms[name[1:]] if len(name) == 2 else name[2:] for name, _ in options]
-        out = [
-            f"--{name}={value}" if f"{name}=" in given.longOpt else f"--{name}"
-            for name, (_, value) in zip(names, options, strict=True)
-        ]
+        for name in self.repeated:
+            given[name] = []
+        out = []
+        for name, value in options:
+            name = given.synonyms[name[1:]] if len(name) == 2 else name[2:]
+            if name in self.repeated:
+                given[name].append(value)
+            else:
+                out.append(f"--{name}={value}" if f"{name}=" in given.longOpt else f"--{name}")
         return [*out, "--", *rest]
 
     def describe(self) -> Description:

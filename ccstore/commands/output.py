@@ -16,11 +16,13 @@ class Careful:
     """A stream whose errors do not end a command in the middle of its work.
 
     :ivar error: the first one, if there was any but that nobody reads it any more.
+    :ivar is_gone: nobody reads it any more, so that there is no use in writing on.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.error: OSError | None = None
+        self.is_gone = False
 
     def write(self, text: str) -> int:
         """As the stream does; gives the number of characters, also if they could not be written."""
@@ -41,7 +43,9 @@ class Careful:
         try:
             yield
         except OSError as error:
-            if error.errno != errno.EPIPE and self.error is None:
+            if error.errno == errno.EPIPE:
+                self.is_gone = True
+            elif self.error is None:
                 self.error = error
 
     def end(self) -> None:

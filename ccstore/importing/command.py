@@ -15,13 +15,14 @@ from twisted.python.usage import UsageError
 
 from ccstore.commands.description import FILE, NAME, Value, choice
 from ccstore.commands.options import CommandOptions, parse
-from ccstore.commands.times import parse_moment, show_moment
+from ccstore.commands.times import show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
 from ccstore.importing.display import Progress
 from ccstore.importing.go_database import open_database
 from ccstore.importing.importer import Importer, Outcome
 from ccstore.importing.line_file import Lines
 from ccstore.importing.source import USUAL, Bad, Sizes, Source, SourceError
+from ccstore.instants import parse_moment
 from ccstore.interfaces import StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.message import is_cluster
@@ -119,7 +120,7 @@ def _missing_time(word: str) -> str | int:
     if word in (_ROW, _FILE):
         return word
     try:
-        return nanoseconds(parse_moment(word, time.time()))
+        return parse_moment(word, nanoseconds(time.time()))
     except ValueError as error:
         raise UsageError(f"--missing-time: {error}; or {_ROW}, or {_FILE}") from None
 

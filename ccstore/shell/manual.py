@@ -31,6 +31,12 @@ _FILES: Final = (
         "The configuration, where the systemd unit that comes with ccstore has it.",
     ),
     (GO_CONFIG, "The configuration when ccstore is started without a command."),
+    (
+        "~/.config/ccstore/client.yaml",
+        "Named servers for all that ask a daemon: contexts, an object with a name for each, which has url "
+        "and, if needed, token_file (or token) and ca; and current, the name of the one that is used "
+        "without --context, --url and $CCSTORE_URL.",
+    ),
     ("ccstore.db", "The messages, if the configuration names no other file; in the working directory."),
     (
         "ccstore-spool.db",
@@ -44,10 +50,15 @@ _FILES: Final = (
     ),
 )
 _ENVIRONMENT: Final = (
-    ("CCSTORE_URL", "Where the REST interface is, for send, query, stats and doctor without --url."),
+    ("CCSTORE_URL", "Where the REST interface is, for all that ask a daemon without --url or --context."),
     ("CCSTORE_TOKEN", "The token that they show to it, without --token-file."),
+    ("XDG_CONFIG_HOME", "Where ccstore/client.yaml is, if not in ~/.config."),
+    ("PAGER", "What query shows its output with on a terminal, if not less; cat or nothing is none."),
+    ("LESS", "The options of less, if not FRX."),
+    ("NO_COLOR", "If it is set, there are no colours without --color=always."),
+    ("TZ", "The time zone in which times are read and shown without --utc."),
     ("PGPASSWORD, PGPASSFILE, ...", "Those of libpq, for a PostgreSQL database; its documentation has them."),
-    ("COLUMNS", "How wide the help texts are."),
+    ("COLUMNS", "How wide help texts and bars are."),
 )
 _SIGNALS: Final = (
     (
@@ -68,6 +79,10 @@ _EXAMPLES: Final = (
     ("Send an event:", "ccstore send --cluster alex --name job --tag type=node --event '{\"jobId\": 69}'"),
     ("Send a file of line protocol:", "ccstore send --cluster alex < lines.txt"),
     ("The events of some hosts in the last hour:", "ccstore query -c alex -H 'a[0101-0103]' --from -1h"),
+    ("What comes in from now on, but for what is said again and again:", "ccstore query -f --not-grep nfs"),
+    ("The errors of this morning, one line each:", "ccstore query -S 06:00 --tag loglevel=err -o short-iso"),
+    ("How many messages of which name there were when:", "ccstore histogram --by name --since yesterday"),
+    ("Which hosts there are, and when each was heard of last:", "ccstore hosts --cluster alex"),
     ("Whether every sender does right:", "ccstore doctor"),
     (
         "Move into PostgreSQL:",

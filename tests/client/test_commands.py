@@ -28,6 +28,8 @@ from tests.support.faulty_daemon import daemon_in
 from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
 
+#: What is said of a time that has nothing, where there is something before.
+OLD = "nothing in that time, the newest before is of"
 HERE = {"address": "127.0.0.1", "port": 0}
 
 
@@ -67,8 +69,8 @@ def test_an_event_by_the_words_of_the_event_client(site: Site) -> None:
     assert [(row["host"], row["event"]) for row in done.json["rows"]] == 2 * [("a0101", "This is my event")]
     done = site.run("query", "-c", "alex", "-k", "log", "-H", "a[0101-0103]")
     head, row = done.out.splitlines()
-    assert head.split() == ["TIME", "HOST", "LOG"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  a0102  a log", row)
+    assert head.split() == ["TIME", "HOST", "NAME", "TEXT"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d  a0102  myevent  a log", row)
 
 
 @pytest.mark.parametrize(
@@ -76,29 +78,44 @@ def test_an_event_by_the_words_of_the_event_client(site: Site) -> None:
     [
         ("--cluster nope", 1, "there is no cluster 'nope'"),
         ("--cluster Alex", 1, "there is no cluster 'Alex', but 'alex'"),
+        ("--cluster alxe", 1, "there is no cluster 'alxe', the nearest is 'alex'"),
+        ("--cluster alex --host a000*", 0, "the cluster 'alex' has no message of the host 'a000*'"),
         (
-            "--cluster alex --host a000*",
+            "--cluster alex --host A101",
             1,
-            "the cluster 'alex' has no event of the host 'a000*': there are no wildcards, write hosts such as"
-            " a[0001-0009]",
+            "the cluster 'alex' has no message of the host 'A101', but 'a0101'",
         ),
-        ("--cluster alex --host A101", 1, "the cluster 'alex' has no event of the host 'A101', but 'a0101'"),
+        ("--host A101", 1, "the store has no message of the host 'A101', but 'a0101'"),
         (
             "--cluster alex --host a0101.hpc.example,b2",
             1,
-            "the cluster 'alex' has no event of the host 'a0101.hpc.example' or any other of these, but"
+            "the cluster 'alex' has no message of the host 'a0101.hpc.example' or any other of these, but"
             " 'a0101'",
         ),
-        ("--cluster alex --host b2", 0, "the cluster 'alex' has no event of the host 'b2'"),
-        ("--cluster alex --event Job", 1, "the cluster 'alex' has no event of the name 'Job', but 'job'"),
+        ("--cluster alex --host b2", 0, "there is no host 'b2'"),
+        (
+            "--cluster alex --kind event --event Job",
+            1,
+            "the cluster 'alex' has no event of the name 'Job', but 'job'",
+        ),
         ("--cluster alex --kind log", 0, "the cluster 'alex' has no logs, only events: see --kind"),
-        ("--cluster alex --host a[0100-0102] --event job --to -1h", 0, None),
-        ("--cluster alex --json --host b2", 0, "the cluster 'alex' has no event of the host 'b2'"),
+        ("--cluster alex --host a[0100-0102] --event job --to -1h", 0, OLD),
+        ("--cluster alex --host a01* --tag no=thing", 0, None),
+        ("--cluster alex -g nothing", 0, None),
+        ("--cluster alex --json --host b2", 0, "there is no host 'b2'"),
+        ("--cluster alex --quiet", 1, None),
+        ("--cluster alex --quiet --since -3d", 0, None),
     ],
 )
 def test_what_there_is_nothing_of_is_said(old_site: Site, words: str, status: int, says: str | None) -> None:
     done = old_site.run("query", *words.split())
-    assert (done.status, done.err) == (status, f"ccstore query: {says}\n" if says else "")
+    assert done.status == status
+    if says == OLD:
+        assert re.fullmatch(
+            f"ccstore query: {says} [0-9-]{{10}} [0-9:.]{{12}}[+0-9:-]{{6}}: see --since\n", done.err
+        )
+    else:
+        assert done.err == (f"ccstore query: {says}\n" if says else "")
     assert done.out == "" or done.json["rows"] == []
 
 
@@ -274,7 +291,15 @@ def test_a_progress_bar_on_a_terminal(site: Site) -> None:
 
 def test_nobody_answers(tmp_path: Path) -> None:
     url = nothing_listens()
-    for words in (["stats"], ["query", "-c", "x"], ["send", "-cluster", "c", "-event", "x"], ["doctor"]):
+    for words in (
+        ["stats"],
+        ["query", "-c", "x"],
+        ["query", "-f"],
+        ["query", "-q"],
+        ["hosts"],
+        ["send", "-cluster", "c", "-event", "x"],
+        ["doctor"],
+    ):
         process = start(tmp_path, *words, "--url", url)
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out) == (2, b"")
@@ -284,7 +309,15 @@ def test_nobody_answers(tmp_path: Path) -> None:
 
 
 def test_wrong_options_are_one_line(tmp_path: Path) -> None:
-    for words in (["stats", "--nope"], ["query"], ["send", "-event", "x"], ["token"], ["doctor", "x"]):
+    for words in (
+        ["stats", "--nope"],
+        ["query", "-c", ""],
+        ["query", "x"],
+        ["values"],
+        ["send", "-event", "x"],
+        ["token"],
+        ["doctor", "x"],
+    ):
         process = start(tmp_path, *words)
         out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1), err
@@ -293,7 +326,7 @@ def test_wrong_options_are_one_line(tmp_path: Path) -> None:
 
 
 def test_the_help_text_has_the_exit_statuses(tmp_path: Path) -> None:
-    for command in ("send", "query", "stats", "doctor", "token"):
+    for command in ("send", "query", "clusters", "hosts", "values", "histogram", "stats", "doctor", "token"):
         process = start(tmp_path, command, "--help")
         out, _ = process.communicate(timeout=PATIENCE)
         words = " ".join(out.decode().split())

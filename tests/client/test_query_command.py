@@ -1,17 +1,23 @@
-"""`ccstore query`: finding rows on a server that gives only so many at a time."""
+"""`ccstore query`: what it asks, and what it makes of the answers."""
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore.client.query_command import Options as QueryOptions
-from ccstore.client.query_command import find
+from ccstore.client.query_command import list_past, look
+from ccstore.client.terminal import Output
 from tests.support.loopback import NOW
 from tests.support.stub_server import server
+
+NANOSECOND_NOW = NOW * 10**9
 
 
 def options(*words: str) -> QueryOptions:
@@ -20,99 +26,226 @@ def options(*words: str) -> QueryOptions:
     return made
 
 
+def message(number: int, **more: Any) -> dict[str, Any]:
+    at = NANOSECOND_NOW + number
+    return {"id": f"i{number}", "time_ns": f"{at}", "kind": "log", "cluster": "alex", "name": "n"} | {
+        "text": f"text {number}",
+        **more,
+    }
+
+
 class QueryTests(SynchronousTestCase):
-    """Against a store of rows by host and second, which gives at most so many of them at a time."""
+    """Against a daemon that has some messages, the newest last."""
 
     def setUp(self) -> None:
-        self.rows: list[tuple[str, int]] = []
-        self.most = 100
-        self.requests: list[Any] = []
+        self.rows: list[dict[str, Any]] = []
+        self.has_end = True
+        self.requests: list[tuple[str, dict[str, list[str]]]] = []
 
     def answers(self, request: Any) -> tuple[int, Any]:
-        asked = json.loads(request.content.read())
-        self.requests.append(asked)
-        results = []
-        room = self.most
-        (query,) = asked["queries"]
-        for host in asked.get("for-all-nodes", [None]):
-            entries = []
-            for _ in range(
-                max(1, len(query.get("type-ids", []))) * max(1, len(query.get("subtype-ids", [])))
-            ):
-                found = [
-                    {"Event": f"{name} {at}", "timestamp": at}
-                    for name, at in sorted(self.rows, key=lambda row: row[1])
-                    if host in (None, name) and asked["from"] <= at <= asked["to"]
-                ]
-                entry: dict[str, Any] = {"data": found[:room], "from": asked["from"], "to": asked["to"]}
-                if len(found) > room:
-                    entry["error"] = "there are more"
-                room = max(0, room - len(found))
-                entries.append(entry)
-            results.append(entries)
-        return 200, {"results": results}
+        body = request.content.read()
+        asked = {name.decode(): [each.decode() for each in values] for name, values in request.args.items()}
+        asked |= json.loads(body) if body else {}
+        self.requests.append((request.path.decode(), asked))
+        if request.path.startswith(b"/api/v1/values/"):
+            return 200, {"values": [{"value": "alex"}], "without": 0, "cut": None, "notice": None}
+        rows = self.rows[::-1] if asked.get("order", ["newest"]) == ["newest"] else self.rows
+        rows = rows[: int(asked.get("limit", ["1000000"])[0])]
+        if asked.get("format") != ["ndjson"]:
+            return 200, {"messages": rows, "cursor": None, "cut": None, "notice": None}
+        end = [{"end": {"messages": len(rows)}}] if self.has_end else []
+        return 200, "".join(f"{json.dumps(row)}\n" for row in [*rows, *end]).encode()
 
-    def find(self, *words: str) -> tuple[list[Any], list[str]]:
-        return self.successResultOf(
-            Deferred.fromCoroutine(find(server(self.answers), options(*words), float(NOW)))
-        )
+    def run_with(self, *words: str) -> tuple[int, str]:
+        stream = io.StringIO()
+        output = Output(stream, {}, is_paged=False)
+        running = list_past(server(self.answers), options(*words), output, NANOSECOND_NOW)
+        return self.successResultOf(Deferred.fromCoroutine(running)), stream.getvalue()
+
+    def asked(self, *words: str) -> dict[str, list[str]]:
+        self.rows = [message(1)]
+        self.run_with(*words)
+        (path, question), *more = self.requests
+        self.requests.clear()
+        self.assertEqual((path, more), ("/api/v1/messages", []))
+        return question
 
     def test_what_is_asked(self) -> None:
-        self.find("--kind=log", "--event", "job", "--type", "cpu", "--type-ids", "[0-1]", "-f", "-1h")
-        query = {"kind": "log", "event": "job", "type": "cpu", "type-ids": ["0", "1"]}
+        question = self.asked(
+            *("--kind=log", "--event", "job", "--type", "cpu", "--type-ids", "[0-1]", "--from", "-1h"),
+            *("--subtype", "x", "--subtype-ids", "7", "-H", "a[1-2]"),
+        )
         self.assertEqual(
-            self.requests, [{"cluster": "alex", "from": NOW - 3600, "to": NOW, "queries": [query]}]
+            question,
+            {
+                "cluster": ["alex"],
+                "kind": ["log"],
+                "name": ["job"],
+                "type": ["cpu"],
+                "type-id": ["0", "1"],
+                "stype": ["x"],
+                "stype-id": ["7"],
+                "host": ["a[1-2]"],
+                "from": [f"{NANOSECOND_NOW - 3600 * 10**9}"],
+                "format": ["ndjson"],
+                "end": ["true"],
+                "order": ["oldest"],
+            },
         )
 
-    def test_rows_of_several_hosts_are_in_the_order_of_time(self) -> None:
-        self.rows = [("a1", NOW - 3), ("a2", NOW - 2), ("a1", NOW - 1)]
-        rows, _ = self.find("--host", "a[1-2]")
-        self.assertEqual(self.requests[0]["for-all-nodes"], ["a1", "a2"])
-        self.assertEqual([(row.host, row.time - NOW) for row in rows], [("a1", -3), ("a2", -2), ("a1", -1)])
+    def test_words_of_the_text_and_other_tags(self) -> None:
+        question = self.asked(
+            *("-g", "a+b & c=%41", "--grep", "é", "--not-grep", "x", "--regex", "^a|b$", "--not-regex", "q"),
+            *("--tag", "job=7=8", "--tag", "user!=me", "--name", "a", "-e", "b", "-c", "fritz"),
+        )
+        for name, values in {
+            "text": ["a+b & c=%41", "é"],
+            "text!": ["x"],
+            "regex": ["^a|b$"],
+            "regex!": ["q"],
+            "tag.job": ["7=8"],
+            "tag.user!": ["me"],
+            "cluster": ["alex", "fritz"],
+        }.items():
+            self.assertEqual(question[name], values)
+        self.assertEqual(sorted(question["name"]), ["a", "b"])
 
-    def test_more_hosts_than_fit_are_asked_for_in_several_requests(self) -> None:
-        self.find("--host", "a[1-600]", "--type-ids", "0,1")
-        sizes = [len(request["for-all-nodes"]) for request in self.requests]
-        self.assertEqual((sizes, sum(sizes)), ([250, 250, 100], 600))
+    def test_times_are_sent_in_nanoseconds(self) -> None:
+        for words, begin, end in (
+            ((), NANOSECOND_NOW - 86400 * 10**9, None),
+            (("-S", "2001-02-03T04:05:06.789Z"), 981173106789000000, None),
+            (("-S", "1970-01-01", "-U", "1970-01-02", "--utc"), "0.000000000", "86400.000000000"),
+            (("--since=-1h", "--to", "now"), NANOSECOND_NOW - 3600 * 10**9, NANOSECOND_NOW),
+        ):
+            question = self.asked(*words)
+            self.assertEqual(question["from"], [f"{begin}"])
+            self.assertEqual(question.get("to"), None if end is None else [f"{end}"])
 
-    def test_rows_that_are_left_out_are_told(self) -> None:
-        self.rows = [("a1", NOW - at) for at in range(200)]
-        rows, cuts = self.find()
-        self.assertEqual((len(rows), cuts), (100, ["there are more"]))
+    def test_more_hosts_than_a_line_takes_are_asked_for_by_post(self) -> None:
+        hosts = ",".join(f"host{number}" for number in range(2000))
+        self.rows = [message(1)]
+        self.run_with("--host", hosts)
+        (probe, _), (path, question) = self.requests
+        self.assertEqual((probe, path), ("/api/query/", "/api/v1/messages"))
+        self.assertEqual(question["host"], [hosts])
 
-    def test_the_newest_are_found_among_more_than_the_server_gives(self) -> None:
-        for spread, count in ((1, 5000), (7, 1000), (1000, 80), (0.01, 3000)):
-            self.rows = [("a1", NOW - int(at * spread)) for at in range(count)]
-            rows, cuts = self.find("--limit", "3")
-            newest = sorted(at for _, at in self.rows)[-3:]
-            if spread >= 1:
-                self.assertEqual(([row.time for row in rows], cuts), (newest, []))
-            else:
-                # A hundred in a second are just as many as it gives.
-                self.assertEqual(([row.time for row in rows], cuts), ([NOW] * 3, []))
-        self.assertLess(len(self.requests), 60)
+    def test_the_newest_are_shown_oldest_first(self) -> None:
+        self.rows = [message(number) for number in range(5)]
+        status, text = self.run_with("-n", "2", "--fields", "text", "--no-header")
+        self.assertEqual((status, text), (0, "text 3\ntext 4\n"))
+        self.assertEqual(self.requests[0][1]["order"], ["newest"])
+        _, text = self.run_with("-n", "2", "-r", "--fields", "text")
+        self.assertEqual(text, "TEXT\ntext 4\ntext 3\n")
+        _, text = self.run_with("-r", "--fields", "text", "--no-header")
+        self.assertEqual(text.split("\n")[0], "text 4")
 
-    def test_too_many_in_one_second_are_told(self) -> None:
-        self.rows = [("a1", NOW - 5)] * 500
-        rows, cuts = self.find("--limit", "3")
-        self.assertEqual((len(rows), cuts), (3, ["there are more"]))
+    def test_an_answer_without_its_end_is_told(self) -> None:
+        self.rows = [message(1), message(2)]
+        self.has_end = False
+        stream = io.StringIO()
+        output = Output(stream, {}, is_paged=False)
+        running = list_past(server(self.answers), options("--json"), output, NANOSECOND_NOW)
+        error = self.failureResultOf(Deferred.fromCoroutine(running)).value
+        self.assertEqual(str(error), "not all: the answer has no end after 2 messages")
+        shown = json.loads(stream.getvalue())
+        self.assertEqual((len(shown["rows"]), shown["is_complete"]), (2, False))
 
-    def test_fewer_than_the_limit_are_all_there_are(self) -> None:
-        self.rows = [("a1", NOW - 80_000)]
-        self.assertEqual(len(self.find("--limit", "3")[0]), 1)
+    def test_json_has_the_members_it_always_had(self) -> None:
+        self.rows = [message(1, hostname="a1", kind="event"), message(2, **{"type-id": "3", "stype-id": "4"})]
+        _, text = self.run_with("--json")
+        shown = json.loads(text)
+        self.assertEqual((shown["cluster"], shown["is_complete"]), ("alex", True))
+        first, second = shown["rows"]
+        self.assertEqual((first["timestamp"], first["host"], first["event"]), (NOW, "a1", "text 1"))
+        self.assertEqual((second["type-id"], second["subtype-id"], second["log"]), ("3", "4", "text 2"))
         self.rows = []
-        self.assertEqual(self.find("--limit", "3"), ([], []))
+        self.assertEqual(json.loads(self.run_with("--json")[1])["rows"], [])
+
+    def test_quiet_looks_for_one(self) -> None:
+        for rows, status in (([message(1)], 0), ([], 1)):
+            self.rows = rows
+            looking = look(server(self.answers), options("-q"), NANOSECOND_NOW)
+            self.assertEqual(self.successResultOf(Deferred.fromCoroutine(looking)), status)
+            self.assertEqual(self.requests[-1][1]["limit"], ["1"])
+
+    def test_where_the_newest_is_if_there_is_nothing_in_that_time(self) -> None:
+        def answers(request: Any) -> tuple[int, Any]:
+            rows = [] if b"from" in request.args else [message(1)]
+            if request.path.startswith(b"/api/v1/values/"):
+                return 200, {"values": [{"value": "alex"}]}
+            if b"format" in request.args:
+                return 200, b'{"end": {"messages": 0}}\n'
+            return 200, {"messages": rows, "notice": None}
+
+        output = Output(io.StringIO(), {}, is_paged=False)
+        running = list_past(server(answers), options("--utc"), output, NANOSECOND_NOW)
+        with self.assertSaid("nothing in that time, the newest before is of 2023-11-14 22:13:20.000Z"):
+            self.assertEqual(self.successResultOf(Deferred.fromCoroutine(running)), 0)
+
+    def assertSaid(self, text: str) -> Any:
+        @contextmanager
+        def said() -> Any:
+            stream = io.StringIO()
+            with redirect_stderr(stream):
+                yield
+            self.assertIn(text, stream.getvalue())
+
+        return said()
 
     def test_an_error_of_the_server_is_told(self) -> None:
-        asked = server(lambda request: (400, {"error": "cluster: unknown"}))
-        found = self.failureResultOf(Deferred.fromCoroutine(find(asked, options(), 0.0 + NOW)))
-        self.assertEqual(str(found.value), "http://stub says 400: cluster: unknown")
-        asked = server(lambda request: (200, {"results": [[]]}))
-        found = self.failureResultOf(Deferred.fromCoroutine(find(asked, options(), 0.0 + NOW)))
-        self.assertIn("none of ccstore's", str(found.value))
+        for asked, says in (
+            (
+                server(lambda request: (400, {"error": "cluster: unknown"})),
+                "http://stub says 400: cluster: unknown",
+            ),
+            (server(lambda request: (404, {"error": "no"})), "is it the REST interface, and not a receiver?"),
+        ):
+            output = Output(io.StringIO(), {}, is_paged=False)
+            running = list_past(asked, options(), output, NANOSECOND_NOW)
+            self.assertIn(says, str(self.failureResultOf(Deferred.fromCoroutine(running)).value))
 
     def test_a_span_that_ends_before_it_begins_is_no_question(self) -> None:
-        found = self.failureResultOf(
-            Deferred.fromCoroutine(find(server(self.answers), options("-f", "now", "--to", "-1h"), 0.0 + NOW))
+        output = Output(io.StringIO(), {}, is_paged=False)
+        running = list_past(
+            server(self.answers), options("--from", "now", "--to", "-1h"), output, NANOSECOND_NOW
         )
+        found = self.failureResultOf(Deferred.fromCoroutine(running))
         self.assertEqual(str(found.value), "--from: 'now' is after --to '-1h'")
+
+
+class OptionsTests(SynchronousTestCase):
+    def test_what_is_wrong(self) -> None:
+        for words, says in (
+            ("-f -1h", "-f is --follow and has no value: for a time, give --from -1h"),
+            ("-f 1700000000", "-f is --follow and has no value"),
+            ("-f=today", "give --from today"),
+            ("-f2026-01-31", "give --from 2026-01-31"),
+            ("--kind x", "--kind: expected event or log, got 'x'"),
+            ("--limit 0", "--limit: expected a number above 0, got '0'"),
+            ("--limit x -f", "--limit: expected a number above 0, got 'x'"),
+            ("-o xml", "--output: expected text, short-iso, json, ndjson, csv or lp, got 'xml'"),
+            ("--json -o csv", "--json and --output csv: give one of them"),
+            ("--since -1h --from -2h", "--since and --from are the same: give one of them"),
+            ("--follow -r", "--follow and --reverse do not go together"),
+            ("--follow -q", "--follow and --quiet do not go together"),
+            ("--follow --to now", "--follow and --to do not go together"),
+            ("--follow --json", "take --output ndjson"),
+            ("--tag x", "--tag: expected KEY=VALUE or KEY!=VALUE, got 'x'"),
+            ("--host a[1-", "--host: expected hosts such as"),
+            ("--color maybe", "--color: expected auto, always or never, got 'maybe'"),
+            ("-o short-iso --fields text", "--fields: only with --output text, csv or ndjson, not short-iso"),
+        ):
+            with self.assertRaises(UsageError) as caught:
+                options(*words.split())
+            self.assertIn(says, str(caught.exception))
+
+    def test_what_is_right(self) -> None:
+        self.assertTrue(options("-fn", "0")["follow"])
+        self.assertTrue(options("-f", "-S", "-1h")["follow"])
+        self.assertTrue(options("-f", "-H", "a1")["follow"])
+        self.assertTrue(options("-rq")["reverse"])
+
+    def test_columns_are_what_can_differ(self) -> None:
+        self.assertEqual(options().fields, ["time", "host", "name", "text"])
+        self.assertEqual(options("-c", "b").fields[1], "cluster")
+        self.assertEqual(options("--type-ids", "0,1", "--subtype", "x").fields[2:4], ["type-id", "stype"])

@@ -25,8 +25,8 @@ RUN: Final = {
     ("README.md", "Tests"),
     ("README.md", "A tour of two minutes"),
     ("docs/api.md", "An example"),
-    ("docs/client.md", "Client"),
     ("docs/reading.md", "Examples"),
+    *(("docs/client.md", heading) for heading in ("Client", "Messages", "What there is")),
     ("docs/configuration.md", "Configuration"),
     ("docs/install.md", "Install"),
     ("docs/operations.md", "Backup"),
@@ -196,7 +196,9 @@ def test_the_longer_tour(tmp_path: Path, ccstore: str) -> None:
         assert len(daemon.log) < 16
         _, _, logs, everything = step("Send, and ask")
         assert [name in logs for name in ("a0101", "a0102", "a0103")] == [False, True, True]
-        assert [row["event"] for row in json.loads(everything)["rows"]] == ["drained for a new disk"]
+        rows = json.loads(everything)["rows"]
+        assert [row["event"] for row in rows if row["kind"] == "event"] == ["drained for a new disk"]
+        assert [row["log"] for row in rows if row["kind"] == "log"] == ["started", "started"]
         step("What is not stored", slice(1))
         daemon.arrived("nodes", 3)
         found, stats, doctor = step("What is not stored", slice(1, None))
@@ -239,11 +241,30 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
             run(ccstore + url + command, tmp_path)
             for command in [*commands("docs/client.md", "Client"), *commands("docs/security.md", "Tokens")]
         ]
-        assert "a0101  drained" in said[2]
+        assert "a0101  maintenance  drained" in said[2]
         assert [row["log"] for row in json.loads(said[3])["rows"]] == ["started"]
         assert ["api", "api", "2", "2", "0", "0", "0"] in [line.split() for line in said[4].splitlines()]
         assert said[5].endswith("healthy\n")
         assert said[6].startswith("jwt_public_key: ")
+        errors, newest, short, _, again, quiet = (
+            run(ccstore + url + command, tmp_path) for command in commands("docs/client.md", "Messages")
+        )
+        assert [len(text.splitlines()) for text in (errors, newest, short)] == [2, 2, 1]
+        assert re.fullmatch(r"[0-9T:.-]{23}Z a0102 slurmd: started\n", short)
+        head, row = (tmp_path / "slurmd.csv").read_text().splitlines()
+        assert (head, row.split(",", 1)[1]) == ("time,host,level,text", "a0102,err,started")
+        assert (again, quiet) == ("", "it was there\n")
+        clusters, hosts, names, levels, bars = (
+            run(ccstore + url + command, tmp_path) for command in commands("docs/client.md", "What there is")
+        )
+        assert clusters.splitlines()[1].split()[:3] == ["alex", "1", "2"]
+        assert [line.split()[0] for line in hosts.splitlines()] == ["HOST", "a0101", "a0102"]
+        assert [line.split()[:2] for line in names.splitlines()[1:]] == [
+            ["slurmd", "2"],
+            ["maintenance", "1"],
+        ]
+        assert json.loads(levels)["values"][0]["value"] == "err"
+        assert bars.endswith("3 messages, 1h a step\n")
         assert (tmp_path / "a0101.token").read_text().count(".") == 2
         if missing("curl"):
             pytest.skip("no curl on this machine")

@@ -1,0 +1,184 @@
+"""The options by which messages are chosen, and the question they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import timezone, tzinfo
+from typing import Any, Final
+
+from twisted.python.usage import UsageError
+
+from ccstore import hostlist
+from ccstore.client.server import Question, ServerOptions
+from ccstore.client.session import ClientError
+from ccstore.commands.description import NAME, TEXT, TIME, Value, choice
+from ccstore.instants import parse_moment
+from ccstore.message import STORED_KINDS
+
+_TAG: Final = re.compile(r"([^=!]+)(!?)=(.*)", re.DOTALL)
+#: Options whose values are those of a parameter, as they are.
+_AS_IT_IS: Final = (
+    ("cluster", "cluster"),
+    ("event", "name"),
+    ("name", "name"),
+    ("host", "host"),
+    ("type", "type"),
+    ("subtype", "stype"),
+    ("grep", "text"),
+    ("not-grep", "text!"),
+    ("regex", "regex"),
+    ("not-regex", "regex!"),
+)
+#: Options whose values are lists of ids, and their parameters.
+_LISTS: Final = (("type-ids", "type-id"), ("subtype-ids", "stype-id"))
+
+
+class ChoosingOptions(ServerOptions):
+    """The options of all commands that ask for some of the messages.
+
+    :cvar since: what is meant if nobody says since when, or None for all that is held.
+    """
+
+    since: str | None = "-24h"
+
+    repeated = (
+        *("cluster", "kind", "event", "name", "host", "type", "type-ids", "subtype", "subtype-ids", "tag"),
+        *("grep", "not-grep", "regex", "not-regex"),
+    )
+    optParameters = [
+        ["cluster", "c", None, "The cluster. * stands for anything, here and in all up to --tag."],
+        ["kind", "k", None, "Only events, or only logs."],
+        ["event", "e", None, "The name (measurement)."],
+        ["name", None, None, "The same."],
+        ["host", "H", None, "Hosts, such as a0101 or a[0101-0103,0200],login1."],
+        ["type", None, None, "The type."],
+        ["type-ids", None, None, "Ids of the type, such as 0,1,2 or [0-7]."],
+        ["subtype", None, None, "The subtype."],
+        ["subtype-ids", None, None, "Ids of the subtype."],
+        ["tag", None, None, "A tag and its value; KEY!=VALUE is all but those."],
+        ["grep", "g", None, "What occurs in the text, in small or capital letters."],
+        ["not-grep", None, None, "What does not."],
+        ["regex", None, None, "A regular expression (RE2) that matches somewhere in the text."],
+        ["not-regex", None, None, "One that does not."],
+        [
+            "since",
+            "S",
+            None,
+            "Since when: -2h (ago), today, yesterday, 09:00, 2026-01-31, 2026-01-31T12:00:00Z.",
+        ],
+        ["until", "U", None, "Before when."],
+        ["from", None, None, "The same as --since; also seconds, ms, us or ns since the epoch."],
+        ["to", None, None, "The same as --until."],
+    ]
+    optFlags: Any = [
+        ["utc", None, "Times are in UTC, those that are given as well; else in the local time zone."]
+    ]
+    option_values = {
+        "cluster": NAME,
+        "kind": choice(*STORED_KINDS),
+        "event": NAME,
+        "name": NAME,
+        "host": Value("HOSTS"),
+        "type": Value("TYPE"),
+        "type-ids": Value("IDS"),
+        "subtype": Value("TYPE"),
+        "subtype-ids": Value("IDS"),
+        "tag": Value("KEY=VALUE"),
+        "grep": TEXT,
+        "not-grep": TEXT,
+        "regex": Value("RE"),
+        "not-regex": Value("RE"),
+        "since": TIME,
+        "until": TIME,
+        "from": TIME,
+        "to": TIME,
+    }
+
+    def postOptions(self) -> None:
+        """Check what can be checked by itself."""
+        super().postOptions()
+        if "" in self.all("cluster"):
+            raise UsageError("--cluster: expected the name of a cluster, got an empty one")
+        for kind in self.all("kind"):
+            if kind not in STORED_KINDS:
+                raise UsageError(f"--kind: expected event or log, got {kind!r}")
+        for text in self.all("tag"):
+            if not _TAG.fullmatch(text):
+                raise UsageError(f"--tag: expected KEY=VALUE or KEY!=VALUE, got {text!r}")
+        for one, other in (("since", "from"), ("until", "to")):
+            if self[one] is not None and self[other] is not None:
+                raise UsageError(f"--{one} and --{other} are the same: give one of them")
+        for option in ("host", "type-ids", "subtype-ids"):
+            self.expanded(option)
+
+    def all(self, option: str) -> Sequence[str]:
+        """The values of an option that may be given several times."""
+        return self[option] or ()
+
+    def expanded(self, option: str) -> list[str]:
+        """The members of all lists of an option."""
+        found: dict[str, None] = {}
+        for value in filter(None, self.all(option)):
+            try:
+                found |= dict.fromkeys(hostlist.expand(value))
+            except ValueError as error:
+                raise UsageError(f"--{option}: {error}") from None
+        return [*found]
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """In which times are read and shown; None is the local one."""
+        return timezone.utc if self["utc"] else None
+
+    @property
+    def is_span_given(self) -> bool:
+        """Whether anything is said of the time."""
+        return any(self[option] is not None for option in ("since", "from", "until", "to"))
+
+    def question(self, now: int) -> list[tuple[str, str]]:
+        """The parameters of the messages that are meant. Raises :class:`ClientError`.
+
+        :param now: nanoseconds.
+        """
+        return [*self._places(), *self._span(now)]
+
+    def _places(self) -> Iterator[tuple[str, str]]:
+        for option, name in _AS_IT_IS:
+            yield from ((name, value) for value in self.all(option) if value)
+        yield from (("kind", kind) for kind in self.all("kind"))
+        for option, name in _LISTS:
+            yield from ((name, each) for each in self.expanded(option))
+        for text in self.all("tag"):
+            found = _TAG.fullmatch(text)
+            assert found is not None  # checked before
+            yield f"tag.{found[1].removeprefix('tag.')}{found[2]}", found[3]
+
+    def _span(self, now: int) -> Question:
+        moments: dict[str, int] = {}
+        for name, options in (("from", ("since", "from")), ("to", ("until", "to"))):
+            given = next((option for option in options if self[option] is not None), name)
+            value = self[given]
+            if value is None and name == "from":
+                value = self.since
+            if value is None:
+                continue
+            try:
+                moments[name] = parse_moment(value, now, self.zone)
+            except ValueError as error:
+                raise ClientError(f"--{given}: {error}") from None
+        if "to" in moments and moments.get("from", moments["to"]) > moments["to"]:
+            since, until = self["since"] or self["from"] or self.since, self["until"] or self["to"]
+            raise ClientError(f"--from: {since!r} is after --to {until!r}")
+        # A number as small as that of a time long ago would be taken for seconds.
+        return [(name, _exactly(moment)) for name, moment in moments.items()]
+
+
+def _exactly(moment: int) -> str:
+    """A moment in nanoseconds as a text that cannot be taken for another unit."""
+    return f"{moment}" if abs(moment) >= 10**17 else f"{moment // 10**9}.{moment % 10**9:09}"
+
+
+def without(question: Question, *names: str) -> Question:
+    """The same question, but for some of its parameters."""
+    return [(name, value) for name, value in question if name not in names]

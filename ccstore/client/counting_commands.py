@@ -1,0 +1,214 @@
+"""``ccstore clusters``, ``hosts`` and ``values``: what there is, how much of it, and since when."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from twisted.python.usage import UsageError
+
+from ccstore.client.choosing import ChoosingOptions
+from ccstore.client.message_parts import show_time
+from ccstore.client.server import Server, connect
+from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
+from ccstore.client.table import table
+from ccstore.client.terminal import clean
+from ccstore.commands.description import NUMBER, Value
+from ccstore.commands.options import parse
+from ccstore.commands.times import show_span
+from ccstore.instants import parse_moment
+from ccstore.timing import SECOND, nanoseconds
+
+#: Values that are asked for if nobody says how many: as many as the daemon gives.
+_MOST: Final = 100_000
+#: All times: the daemon takes the last day if nobody says since when.
+_EVER: Final = ("from", "1677-09-22")
+
+
+class CountingOptions(ChoosingOptions):
+    """The options of the commands that count."""
+
+    since: str | None = None
+    problem = "there is more than it shows, or something else was meant"
+
+
+class ClustersOptions(CountingOptions):
+    """The options of ``ccstore clusters``."""
+
+    command = "clusters"
+    longdesc = (
+        "Shows the clusters that messages are held of, and how many; of all times, or the one that is given."
+    )
+
+
+class _ValuesOptions(CountingOptions):
+    optParameters = [["limit", "n", None, "Only so many, the most frequent."]]
+    option_values = {"limit": NUMBER}
+
+    def postOptions(self) -> None:
+        super().postOptions()
+        limit = self["limit"]
+        if limit is not None and not (limit.isdecimal() and 0 < int(limit) <= _MOST):
+            raise UsageError(f"--limit: expected a number from 1 to {_MOST}, got {limit!r}")
+
+
+class HostsOptions(_ValuesOptions):
+    """The options of ``ccstore hosts``."""
+
+    command = "hosts"
+    longdesc = (
+        "Shows the hosts that messages are held of, how many, and when each was heard of last; of all times,"
+        " or the one that is given."
+    )
+
+
+class ValuesOptions(_ValuesOptions):
+    """The options of ``ccstore values``."""
+
+    command = "values"
+    synopsis = "LABEL [options]"
+    longdesc = (
+        "Shows the values of a label in the messages of the last 24 hours, or of the time that is given, and"
+        " how many have each."
+    )
+    since = "-24h"
+    is_mixed = True
+    arguments = (
+        Value(
+            "LABEL",
+            "cluster, kind, name, host, type, type-id, stype, stype-id, or tag.KEY for another tag.",
+            ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id"),
+        ),
+    )
+
+    label = ""
+
+    def parseArgs(self, *words: str) -> None:
+        """Take the label."""
+        if len(words) != 1 or not words[0] or "/" in words[0]:
+            got = " ".join(words) or "nothing"
+            raise UsageError(f"expected a label, such as host or tag.jobid, got {got}")
+        (self.label,) = words
+
+
+def clusters(words: Sequence[str]) -> int:
+    """Run ``ccstore clusters``."""
+
+    async def answer(server: Server, options: ClustersOptions, now: int) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = await server.question("/api/v1/clusters", options.question(now))
+        return found
+
+    def show(found: Mapping[str, Any], options: ClustersOptions, now: int) -> str:
+        rows = [
+            [one["cluster"], one["events"], one["logs"], *_times(one, options, now), _size(one["bytes"])]
+            for one in found["clusters"]
+        ]
+        return table(["CLUSTER", "EVENTS", "LOGS", "FIRST", "LAST", "", "BYTES"], rows) if rows else ""
+
+    return _run(ClustersOptions(), words, answer, show)
+
+
+def hosts(words: Sequence[str]) -> int:
+    """Run ``ccstore hosts``."""
+
+    async def answer(server: Server, options: HostsOptions, now: int) -> Mapping[str, Any]:
+        found = await _values(server, options, "host", now)
+        return {
+            "hosts": [
+                {"host": one["value"], **{key: one[key] for key in ("count", "first", "last")}}
+                for one in sorted(found["values"], key=lambda one: _in_parts(one["value"]))
+            ],
+            "cut": found["cut"],
+            "notice": found["notice"],
+        }
+
+    def show(found: Mapping[str, Any], options: HostsOptions, now: int) -> str:
+        rows = [[one["host"], one["count"], *_times(one, options, now)] for one in found["hosts"]]
+        return table(["HOST", "MESSAGES", "FIRST", "LAST", ""], rows) if rows else ""
+
+    return _run(HostsOptions(), words, answer, show)
+
+
+def values(words: Sequence[str]) -> int:
+    """Run ``ccstore values``."""
+
+    async def answer(server: Server, options: ValuesOptions, now: int) -> Mapping[str, Any]:
+        return {"label": options.label, **await _values(server, options, options.label, now)}
+
+    def show(found: Mapping[str, Any], options: ValuesOptions, now: int) -> str:
+        rows = [[one["value"], one["count"], *_times(one, options, now)[1:]] for one in found["values"]]
+        if found["without"]:
+            rows.append(["(none)", found["without"], "", ""])
+        return table([options.label.upper(), "MESSAGES", "LAST", ""], rows) if rows else ""
+
+    return _run(ValuesOptions(), words, answer, show)
+
+
+async def _values(server: Server, options: _ValuesOptions, label: str, now: int) -> Mapping[str, Any]:
+    question = options.question(now)
+    if not any(name == "from" for name, _ in question):
+        question.append(_EVER)
+    question.append(("limit", options["limit"] or f"{_MOST}"))
+    found: Mapping[str, Any] = await server.question(f"/api/v1/values/{label}", question)
+    # That there are more than were asked for is no news.
+    return {**found, "cut": None} if options["limit"] is not None else found
+
+
+def _run(
+    options: Any,
+    words: Sequence[str],
+    answer: Callable[[Server, Any, int], Any],
+    show: Callable[[Mapping[str, Any], Any, int], str],
+) -> int:
+    """Ask, and show what is answered, for people or for programs."""
+    parsed: ChoosingOptions | None = parse(options, words)
+    if parsed is None:
+        return FAILED
+
+    async def command(reactor: Any) -> int:
+        server = connect(parsed, reactor)
+        now = nanoseconds(reactor.seconds())
+        found = await answer(server, parsed, now)
+        try:
+            shown = None if parsed["json"] else show(found, parsed, now)
+        except (LookupError, TypeError, AttributeError, ValueError):
+            raise ClientError(f"{server.url} gives an answer that is none of ccstore's") from None
+        if shown is None:
+            print_json(found)
+        else:
+            print(shown, end="")
+        return said(parsed, found)
+
+    return run(options, command)
+
+
+def said(options: ChoosingOptions, found: Mapping[str, Any]) -> int:
+    """Pass on what the daemon says besides; gives the exit status."""
+    for text in filter(None, (found.get("cut") and f"not all: {found['cut']}", found.get("notice"))):
+        print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)
+    return NOT_AS_ASKED if found.get("cut") or found.get("notice") else DONE
+
+
+def _times(one: Mapping[str, Any], options: ChoosingOptions, now: int) -> tuple[str, str, str]:
+    """First and last, and how long ago that is."""
+    first, last = (parse_moment(one[key], 0) for key in ("first", "last"))
+    since = (now - last) / SECOND
+    ago = f"{show_span(since)} ago" if since >= 0 else f"in {show_span(since)}"
+    return show_time(first, options.zone), show_time(last, options.zone), ago
+
+
+def _in_parts(name: str) -> list[tuple[int, int, str]]:
+    """A name as people sort them: by the numbers in it."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), part) if part[0] in "0123456789" else (1, 0, part) for part in parts]
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
