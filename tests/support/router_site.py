@@ -25,7 +25,9 @@ RETENTION = 3600
 
 @implementer(IMessageStore)
 class FakeStore:
-    """Holds what it is given until a test commits it, or lets it fail."""
+    """Holds what it is given until a test commits it, or lets it fail. It answers nothing."""
+
+    answers = None
 
     def __init__(self) -> None:
         self.offered: list[Message] = []
