@@ -94,7 +94,9 @@ def host_name(number: int) -> str:
 
 
 def _log(host: int, job: int, number: int, late: int) -> str:
-    text = _TEXTS[number % 7 % 4].format(host=host_name(host), job=job, number=number, late=late, code=late % 3)
+    text = _TEXTS[number % 7 % 4].format(
+        host=host_name(host), job=job, number=number, late=late, code=late % 3
+    )
     with_job = f",jobid={job}" if number % 2 else ""
     name, level = NAMES[number % 29 % 8], _LEVELS[number % 31 % 7]
     return f'{name},cluster=@,hostname={host_name(host)},loglevel={level}{with_job},type=node log="{text}"'

@@ -240,7 +240,9 @@ class _Measured:
         more = f"{searching:,.0f} lines/s instead of {alone:,.0f}"
         if searches:
             more += f"; a search takes {statistics.median(searches):.1f} s"
-        return [_share("lines that come in at full speed beside regular expressions", searching, alone, 0.9, more)]
+        return [
+            _share("lines that come in at full speed beside regular expressions", searching, alone, 0.9, more)
+        ]
 
     @contextmanager
     def _flood(self, rate: float | None = None) -> Iterator[None]:
@@ -312,9 +314,9 @@ class _Measured:
 def _honest(month: Month) -> Callable[[Asker, int], float]:
     """Asks for the newest of a host."""
     chance = random.Random(9)
-    return lambda asker, _: asker.ask(
-        "messages", limit=100, host=host_name(chance.randrange(month.hosts))
-    ).seconds
+    return lambda asker, _: (
+        asker.ask("messages", limit=100, host=host_name(chance.randrange(month.hosts))).seconds
+    )
 
 
 def _row(what: str, seconds: list[float], *, p99: float) -> Row:
@@ -402,5 +404,3 @@ def _follow(port: int, end: Any) -> None:
                     delays.append(now - float(rest.partition(b" ")[0]))
                 gaps += b"event: gap" in message
     end.send((delays, gaps))
-
-

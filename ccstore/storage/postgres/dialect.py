@@ -28,7 +28,9 @@ class PostgresDialect:
     def placeholder(self, number: int) -> str:
         return f"%(p{number})s"
 
-    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
+    def parts(
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+    ) -> Reading[Sequence[Part]]:
         """All partitions at once."""
         yield from ()
         return [Part(kind, (f"ccstore_{kind}",), None, None)]
@@ -65,8 +67,8 @@ class PostgresDialect:
     def contains(self, text: str, what: str) -> str:
         return f"position({what} in {text}) > 0"
 
-    def contains_any_case(self, text: str, what: str) -> str:
-        return f'position(lower({what} COLLATE "C") in lower({text} COLLATE "C")) > 0'
+    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+        return f'position(lower({values.bind(what)} COLLATE "C") in lower({text} COLLATE "C")) > 0'
 
     def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
         listed = f"{values.bind(texts(wanted))}::text[]"

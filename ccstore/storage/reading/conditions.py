@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from ccstore.message import StreamKey
 from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
+from ccstore.regex import required_text
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.dialect import Dialect
 from ccstore.storage.reading.evaluate import row_test, stream_test, tag_of
@@ -28,12 +29,16 @@ class Streams(NamedTuple):
     def are_none(self) -> bool:
         return self.numbers is not None and not self.numbers
 
+    def are_probed(self, dialect: Dialect) -> bool:
+        """An index is probed for each of them, since they are few."""
+        return self.numbers is not None and len(self.numbers) <= dialect.fetching.streams
+
     def as_conditions(self, dialect: Dialect, values: Values) -> tuple[list[str], str | None]:
         """Conditions on each row that an index helps with, and one that is better put outside, or None.
 
         See :meth:`Dialect.rows`.
         """
-        if self.numbers is not None and len(self.numbers) <= dialect.fetching.streams:
+        if self.numbers is not None and self.are_probed(dialect):
             return [dialect.streams_are("stream", self.numbers, values)], None
         if self.condition is not None:
             chosen = f"SELECT id FROM {dialect.streams} WHERE {self.condition(values)}"
@@ -79,6 +84,13 @@ class Conditions:
             if each.op == "=" and "" not in each.values and len(each.values) <= _FEW
         ]
         self._in_text = [each for each in selection.texts if _is_for_sql(each)]
+        # What has no such part is no match; that is found out much sooner.
+        needed = [
+            required_text(each.value, ignores_case=each.ignores_case)
+            for each in in_python
+            if each.op == "matches"
+        ]
+        self._in_text += [TextCondition("contains", *part) for part in needed if part[0]]
 
     @property
     def needs_tags(self) -> bool:
@@ -92,8 +104,10 @@ class Conditions:
             any_of = [self._dialect.contains("othertags", values.bind(part)) for part in parts]
             found.append(any_of[0] if len(any_of) == 1 else f"({' OR '.join(any_of)})")
         for each in self._in_text:
-            contains = self._dialect.contains_any_case if each.ignores_case else self._dialect.contains
-            condition = contains("text", values.bind(each.value))
+            if each.ignores_case:
+                condition = self._dialect.contains_any_case("text", each.value, values)
+            else:
+                condition = self._dialect.contains("text", values.bind(each.value))
             found.append(condition if each.op == "contains" else f"NOT ({condition})")
         return found
 

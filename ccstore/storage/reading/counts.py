@@ -105,7 +105,9 @@ class _CountReading:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
-        for part in (yield from self._dialect.parts(kind, begin, end, is_newest_first=True)):
+        is_scan = not streams.are_probed(self._dialect)
+        parts = yield from self._dialect.parts(kind, begin, end, is_newest_first=True, is_scan=is_scan)
+        for part in parts:
             found = yield self._statement(part, streams, begin, end)
             self._is_cut |= len(found) > _MOST_GROUPS
             for row in found[:_MOST_GROUPS]:

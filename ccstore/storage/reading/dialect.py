@@ -55,8 +55,13 @@ class Dialect(Protocol):
     def placeholder(self, number: int) -> str:
         """Where the parameter with this number, from 1, stands in a statement."""
 
-    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
-        """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading."""
+    def parts(
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+    ) -> Reading[Sequence[Part]]:
+        """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading.
+
+        :param is_scan: each row is looked at, since no index helps: parts are small.
+        """
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
@@ -82,8 +87,8 @@ class Dialect(Protocol):
     def contains(self, text: str, what: str) -> str:
         """A condition: one text contains another, to the letter."""
 
-    def contains_any_case(self, text: str, what: str) -> str:
-        """The same for what is ASCII, whose letters are found in upper and lower case."""
+    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+        """The same for ``what`` itself, which is ASCII, whose letters are found in upper and lower case."""
 
     def equals(self, column: str, what: str) -> str:
         """A condition: a column of streams has this value, which an index may help to find."""

@@ -113,7 +113,7 @@ class PageReading:
         streams = yield from self._conditions.streams()
         if streams.are_none:
             return Page(())
-        for part in (yield from self._parts()):
+        for part in (yield from self._parts(is_scan=not streams.are_probed(self._dialect))):
             if self._is_cut and self._is_behind(part):
                 break
             yield from self._read(part, streams)
@@ -122,14 +122,16 @@ class PageReading:
         used = sorted({row.stream for row in self._rows})
         return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
 
-    def _parts(self) -> Reading[list[Part]]:
+    def _parts(self, *, is_scan: bool) -> Reading[list[Part]]:
         """All that has to be read, in the order in which it is best read."""
         parts: list[Part] = []
         is_newest_first = self._selection.is_newest_first
         for kind in self._selection.kinds:
             begin, end, _ = self._bounds(kind, self._selection.after)
             if begin <= end:
-                parts += yield from self._dialect.parts(kind, begin, end, is_newest_first=is_newest_first)
+                parts += yield from self._dialect.parts(
+                    kind, begin, end, is_newest_first=is_newest_first, is_scan=is_scan
+                )
         if len(self._selection.kinds) > 1:
             # What has no known time comes first, as in each kind: it may have anything.
             if is_newest_first:

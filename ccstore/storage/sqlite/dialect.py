@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Final
@@ -10,6 +11,10 @@ from typing import Final
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.reading.dialect import Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
+
+#: Characters that have a meaning in a pattern of LIKE, and how many a pattern may well have.
+_SPECIAL: Final = re.compile("[%_!]")
+_MOST_LIKE: Final = 10_000
 
 
 class SqliteDialect:
@@ -28,7 +33,9 @@ class SqliteDialect:
     def placeholder(self, number: int) -> str:
         return f"?{number}"
 
-    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
+    def parts(
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+    ) -> Reading[Sequence[Part]]:
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
         found = yield Statement(
@@ -40,7 +47,8 @@ class SqliteDialect:
         )
         parts = []
         # By number, so that a query of another time mostly has the same statements.
-        for _, group in groupby(found, lambda segment: segment[0] // self._segments):
+        together = 1 if is_scan else self._segments
+        for _, group in groupby(found, lambda segment: segment[0] // together):
             segments = [*group]
             tables = [f"{kind}_{number}" for number, _, _ in segments]
             parts.append(Part(kind, tables, segments[0][1], segments[0][2]))
@@ -99,9 +107,15 @@ class SqliteDialect:
     def contains(self, text: str, what: str) -> str:
         return f"instr({text}, {what})"
 
-    def contains_any_case(self, text: str, what: str) -> str:
-        # lower() is for ASCII alone, as that of bytes in Python; LIKE would stop at a NUL.
-        return f"instr(lower({text}), lower({what}))"
+    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+        # lower() is for ASCII alone, as that of bytes in Python, and so is LIKE.
+        slowly = f"instr(lower({text}), {values.bind(what.lower())})"
+        if len(what) > _MOST_LIKE or "\0" in what:
+            return slowly
+        # LIKE takes a fourth of the time, but stops at a NUL, where the characters of a text are not counted.
+        pattern = values.bind("%" + _SPECIAL.sub(r"!\g<0>", what) + "%")
+        is_odd = f"length({text}) <> length(CAST({text} AS BLOB))"
+        return f"({text} LIKE {pattern} ESCAPE '!' OR ({is_odd} AND {slowly}))"
 
     def equals(self, column: str, what: str) -> str:
         return f"{column} = {what}"
