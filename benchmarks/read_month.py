@@ -9,7 +9,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -338,10 +338,8 @@ def _yes(is_reached: bool) -> str:
 def _send(port: int, rate: float | None) -> None:
     """Lines with the time of now in their texts, as fast as they are taken or so many a second."""
     chance = random.Random(3)
-    lines = [
-        f'flood,cluster=alex,hostname={host_name(chance.randrange(2000))},type=node log="sent at @ by a sender"'
-        for _ in range(100 * _PIECE)
-    ]
+    hosts = [host_name(chance.randrange(2000)) for _ in range(100 * _PIECE)]
+    lines = [f'flood,cluster=alex,hostname={host},type=node log="sent at @ by a sender"' for host in hosts]
     pieces = ["\n".join(lines[start : start + _PIECE]) + "\n" for start in range(0, len(lines), _PIECE)]
     begun = time.perf_counter()
     number = 0

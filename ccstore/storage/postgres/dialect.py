@@ -77,6 +77,12 @@ class PostgresDialect:
             return f"({column} = ANY({listed}) AND left({column}, 64) = ANY({beginnings}))"
         return f"{column} = ANY({listed})"
 
+    #: To ask is to fetch.
+    has_tests: Final = False
+
+    def test(self, number: int, column: str) -> str:
+        raise NotImplementedError
+
     def equals(self, column: str, what: str) -> str:
         if column in _INDEXED:
             return f"({column} = {what} AND left({column}, 64) = left({what}, 64))"

@@ -25,6 +25,11 @@ class LastArrival:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
 
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return False
+
     def reading(self, dialect: Dialect) -> Reading[Arrival]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         lasts = yield from dialect.last_ids()
@@ -51,6 +56,11 @@ class Arrivals:
     def count(self) -> int:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return False
 
     def reading(self, dialect: Dialect) -> Reading[Page]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -115,4 +125,4 @@ class _ArrivalReading:
         columns = ", ".join(_COLUMNS)
         source = dialect.rows(columns, tables, " AND ".join([*probed, *where]), outside)
         sql = f"SELECT {columns} FROM {source} ORDER BY id LIMIT {dialect.fetching.rows}"
-        return Statement(sql, values.given, _COLUMNS)
+        return Statement(sql, values.given, _COLUMNS, self._conditions.tests)

@@ -11,8 +11,8 @@ from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
 from ccstore.regex import required_text
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.dialect import Dialect
-from ccstore.storage.reading.evaluate import row_test, stream_test, tag_of
-from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.reading.evaluate import encoded_test, row_test, stream_test, tag_of, tags_test
+from ccstore.storage.reading.statement import Reading, Statement, Test, Values
 
 
 class Streams(NamedTuple):
@@ -59,11 +59,17 @@ def _is_for_sql(condition: TextCondition) -> bool:
     return not condition.ignores_case or condition.value.isascii()
 
 
+def looks_at_rows(selection: Selection) -> bool:
+    """Whether rows have to be looked at to know which of them are meant, and no index helps."""
+    return bool(selection.texts) or any(each.label not in STREAM_LABELS for each in selection.matchers)
+
+
 class Conditions:
     """A selection, divided.
 
     :ivar row_test: what is left to be asked of each row, see :func:`row_test`; None if that is nothing.
     :ivar has_text_test: it looks at texts.
+    :ivar tests: of every statement with the conditions of :meth:`of_rows`.
     """
 
     def __init__(self, selection: Selection, dialect: Dialect) -> None:
@@ -75,8 +81,19 @@ class Conditions:
         self._stream_test = stream_test(regexes) if regexes else None
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
         in_python = [each for each in selection.texts if not _is_for_sql(each)]
-        self.row_test = row_test(of_tags, in_python) if of_tags or in_python else None
-        self.has_text_test = bool(in_python)
+        self.row_test = None
+        self.has_text_test = False
+        self.tests: list[Test] = []
+        self._tested: list[str] = []
+        if dialect.has_tests:
+            self.tests = [encoded_test(each) for each in in_python]
+            self._tested = ["text"] * len(self.tests)
+            if of_tags:
+                self.tests.append(tags_test(of_tags))
+                self._tested.append("othertags")
+        elif of_tags or in_python:
+            self.row_test = row_test(of_tags, in_python)
+            self.has_text_test = bool(in_python)
         # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
         self._in_tags = [
             [f"{_quoted(tag_of(each.label))}: {_quoted(value)}" for value in each.values]
@@ -95,7 +112,8 @@ class Conditions:
     @property
     def needs_tags(self) -> bool:
         """Whether ``row_test`` looks at them."""
-        return any(each.label not in STREAM_LABELS for each in self._selection.matchers)
+        is_left = self.row_test is not None
+        return is_left and any(each.label not in STREAM_LABELS for each in self._selection.matchers)
 
     def of_rows(self, values: Values) -> list[str]:
         """Conditions on each row."""
@@ -109,6 +127,8 @@ class Conditions:
             else:
                 condition = self._dialect.contains("text", values.bind(each.value))
             found.append(condition if each.op == "contains" else f"NOT ({condition})")
+        # Last, since they take longest.
+        found += [self._dialect.test(number, column) for number, column in enumerate(self._tested)]
         return found
 
     def streams(self) -> Reading[Streams]:

@@ -90,6 +90,16 @@ class Dialect(Protocol):
     def contains_any_case(self, text: str, what: str, values: Values) -> str:
         """The same for ``what`` itself, which is ASCII, whose letters are found in upper and lower case."""
 
+    @property
+    def has_tests(self) -> bool:
+        """A statement can ask Python about a row, without having it fetched for that."""
+
+    def test(self, number: int, column: str) -> str:
+        """A condition: the test of the statement with this number is true for a column.
+
+        :param column: ``othertags`` or ``text``.
+        """
+
     def equals(self, column: str, what: str) -> str:
         """A condition: a column of streams has this value, which an index may help to find."""
 
@@ -116,6 +126,10 @@ class Question(Protocol[T_co]):
     @property
     def count(self) -> int:
         """How many queries it is, for the statistics."""
+
+    @property
+    def is_long(self) -> bool:
+        """It may have to look at many rows, for seconds."""
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:
         """The statements to run, from one and the same state of the database, and what they come to."""

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Page, Position, Row, Selection
-from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
+from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -65,6 +65,11 @@ class Pages:
     def count(self) -> int:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return len(self.selections)
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return any(map(looks_at_rows, self.selections))
 
     def reading(self, dialect: Dialect) -> Reading[list[Page]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -213,9 +218,8 @@ class PageReading:
         if outside is not None and "stream" not in self._columns:
             needed += ", stream"
         source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
-        return Statement(
-            f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}", values.given, self._columns
-        )
+        sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
+        return Statement(sql, values.given, self._columns, self._conditions.tests)
 
     def _cut(self) -> None:
         rows = self._rows

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import CancelledError
 
@@ -18,24 +17,44 @@ _PROGRESS_STEPS: Final = 500_000
 _TOO_LONG: Final = "the query took too long"
 
 
+class Busy(Protocol):
+    """What is busy with a query: a connection, or somebody who has one."""
+
+    def interrupt(self) -> None:
+        """End it."""
+
+    def set_progress_handler(self, handler: Callable[[], bool] | None, steps: int, /) -> None:
+        """Ask now and then whether it is to be ended."""
+
+
 class Asking:
     """A query, from when it is asked until it is answered.
 
     :param timeout: seconds that it may take from now.
+    :param is_unwanted: tells as well, whenever it is asked, whether nobody waits for it any more.
+    :param steps: of SQLite, after which it is asked whether to go on.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        is_unwanted: Callable[[], bool] = lambda: False,
+        *,
+        steps: int = _PROGRESS_STEPS,
+    ) -> None:
         self._deadline = time.monotonic() + timeout
+        self._is_unwanted = is_unwanted
+        self._steps = steps
         self._lock = Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Busy | None = None
         self._is_given_up = False
 
     @contextmanager
-    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def on(self, connection: Busy) -> Iterator[None]:
         """``with`` the connection busy with it."""
         with self._lock:
             self._connection = connection
-        connection.set_progress_handler(lambda: self._is_over, _PROGRESS_STEPS)
+        connection.set_progress_handler(lambda: self._is_over, self._steps)
         try:
             yield
         finally:
@@ -46,14 +65,24 @@ class Asking:
 
     @property
     def _is_over(self) -> bool:
-        return self._is_given_up or time.monotonic() > self._deadline
+        return self._has_been_left() or time.monotonic() > self._deadline
+
+    def _has_been_left(self) -> bool:
+        if not self._is_given_up and self._is_unwanted():
+            self._is_given_up = True
+        return self._is_given_up
+
+    @property
+    def seconds(self) -> float:
+        """That are left."""
+        return self._deadline - time.monotonic()
 
     def check(self) -> None:
         """Whether to go on.
 
         Raises :class:`CancelledError` if nobody waits for it any more, :class:`QueryTimeout` if it is late.
         """
-        if self._is_given_up:
+        if self._has_been_left():
             raise CancelledError
         if time.monotonic() > self._deadline:
             raise QueryTimeout(_TOO_LONG)

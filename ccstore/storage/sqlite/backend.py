@@ -29,14 +29,14 @@ from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.explain import explain, is_damage
 from ccstore.storage.sqlite.file import PRAGMAS, STATEMENTS_HELD, WRITER_PRAGMAS, leave_log, set_pragmas
 from ccstore.storage.sqlite.lock import FileLock, InUse
-from ccstore.storage.sqlite.reader import CLOSED, PREPARED, Reader
+from ccstore.storage.sqlite.reader import CLOSED
+from ccstore.storage.sqlite.readers import Readers
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.versions import DATABASE, Schema, give_mode
 from ccstore.storage.sqlite.views import STORED_ROWS
 from ccstore.storage.sqlite.watch import FileChanged, Watch
 from ccstore.storage.sqlite.writer import Writer
 
-_READERS: Final = 3
 #: Milliseconds that a write waits for a lock at most: it is tried again, and the stop waits for it.
 _LOCK_WAIT: Final = 1000
 #: Seconds in a second that merging and dividing may take, while messages come in and while they do not.
@@ -93,7 +93,6 @@ class SqliteBackend:
     ) -> None:
         self._path = path
         self._mode = mode
-        self._dialect = SqliteDialect() if dialect is None else dialect
         self._schema = schema
         self._pragmas = {**PRAGMAS, **pragmas}
         self._writer_pragmas = {**WRITER_PRAGMAS, **pragmas}
@@ -102,7 +101,7 @@ class SqliteBackend:
         self._retention = int(retention * 1e9)
         self._is_apart = is_apart
         self._writer: Writer | WriterApart = Writer(self._retention, now, self._say)
-        self._reader = Reader(self._dialect)
+        self._readers = Readers(path, self._pragmas, dialect or SqliteDialect(), reactor, is_apart=is_apart)
         self._reserve = Reserve(path, mode)
         # What the writer knows of the file would be wrong with two daemons.
         self._lock = FileLock(path, "database", mode)
@@ -112,7 +111,6 @@ class SqliteBackend:
         self._now = now
         self._reactor = reactor
         self._writing: ConnectionPool | None = None
-        self._reading: ConnectionPool | None = None
         self._running = 0  # works of the writer's thread that have not ended
         self._writes_begun = 0  # and not ended
         self._has_failed = False  # one of them, and so all that were begun after it
@@ -144,8 +142,8 @@ class SqliteBackend:
             self._lock.release()
             raise StoreError(f"cannot open the database {self._path}: {explain(error, self._path)}") from None
         if self._writing is None:
-            self._writing = self._pool("rw", 1, self._prepare_writer, STATEMENTS_HELD)
-        self._start_reading()
+            self._writing = self._pool()
+        self._readers.start()
 
     def _load(self) -> None:
         with closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
@@ -195,7 +193,7 @@ class SqliteBackend:
     async def _close(self) -> None:
         if self._writing is None:
             return
-        self._stop_reading()
+        self._readers.stop()
         # So that the file is complete without its write-ahead log. If not, that is read at the next start.
         with suppress(StoreError):
             await self._do(self._writer.checkpoint)
@@ -210,39 +208,20 @@ class SqliteBackend:
         self._watch.end()
         self._lock.release()
 
-    def _start_reading(self) -> ConnectionPool:
-        if self._reading is None:
-            self._reader = Reader(self._dialect)
-            self._reading = self._pool("ro", _READERS, self._prepare, PREPARED)
-        return self._reading
-
-    def _stop_reading(self) -> None:
-        """End the queries that run, and close their connections."""
-        self._reader.close()
-        if self._reading is not None:
-            reading, self._reading = self._reading, None
-            reading.close()
-
-    def _pool(
-        self,
-        access: str,
-        connections: int,
-        prepare: Callable[[sqlite3.Connection], None],
-        statements: int,
-    ) -> ConnectionPool:
+    def _pool(self) -> ConnectionPool:
         return ConnectionPool(
             "sqlite3",
             # It must not make a file where there is none any more.
-            f"{self._path.as_uri()}?mode={access}",
+            f"{self._path.as_uri()}?mode=rw",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
-            cached_statements=statements,
+            cached_statements=STATEMENTS_HELD,
             cp_reactor=self._reactor,
             cp_min=1,
-            cp_max=connections,
+            cp_max=1,
             cp_noisy=False,
-            cp_openfun=prepare,
+            cp_openfun=self._prepare_writer,
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -314,8 +293,7 @@ class SqliteBackend:
         asking = Asking(timeout)
         try:
             self._watch.check()
-            reading = self._start_reading()
-            running = reading.runWithConnection(self._reader.read, question, asking)
+            running = self._readers.read(question, asking)
             running.addErrback(self._translate)
             answer: _Result = await cancellable(running, asking.give_up)
             # It may have been read from another file that was put there meanwhile.
@@ -325,7 +303,7 @@ class SqliteBackend:
                 self._watch.check()
             except FileChanged:
                 # A connection that is made now may be to another file.
-                self._stop_reading()
+                self._readers.stop()
                 raise
             raise
         return answer

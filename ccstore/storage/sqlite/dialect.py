@@ -117,6 +117,12 @@ class SqliteDialect:
         is_odd = f"length({text}) <> length(CAST({text} AS BLOB))"
         return f"({text} LIKE {pattern} ESCAPE '!' OR ({is_odd} AND {slowly}))"
 
+    has_tests: Final = True
+
+    def test(self, number: int, column: str) -> str:
+        # As it is in the file: there is nothing to decode.
+        return f"ccstore_test({number}, {'CAST(text AS BLOB)' if column == 'text' else column})"
+
     def equals(self, column: str, what: str) -> str:
         return f"{column} = {what}"
 

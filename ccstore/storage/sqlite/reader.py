@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.statement import Reading, Rows
+from ccstore.storage.reading.statement import Reading, Rows, Test
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 
@@ -19,6 +20,22 @@ PREPARED: Final = 64
 CLOSED: Final = "the database is closed"
 
 _T = TypeVar("_T")
+
+
+class ReadingConnection(sqlite3.Connection):
+    """A connection on which statements can have tests, see :class:`Statement`."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._tests: Sequence[Test] = ()
+        self.create_function("ccstore_test", 2, self._test, deterministic=True)
+
+    def use(self, tests: Sequence[Test]) -> None:
+        """The next statement has these."""
+        self._tests = tests
+
+    def _test(self, number: int, value: Any) -> bool:
+        return self._tests[number](value)
 
 
 class Reader:
@@ -35,7 +52,7 @@ class Reader:
         for asking in tuple(self._running):
             asking.give_up()
 
-    def read(self, connection: sqlite3.Connection, question: Question[_T], asking: Asking) -> _T:
+    def read(self, connection: ReadingConnection, question: Question[_T], asking: Asking) -> _T:
         """See :meth:`IBackend.read`."""
         self._running.add(asking)
         try:
@@ -53,15 +70,16 @@ class Reader:
                 connection.execute("ROLLBACK")
 
 
-def _answer(connection: sqlite3.Connection, reading: Reading[_T], asking: Asking) -> _T:
+def _answer(connection: ReadingConnection, reading: Reading[_T], asking: Asking) -> _T:
     rows: Rows | None = None
     while True:
         asking.check()
         try:
-            sql, parameters, columns = reading.send(rows)  # type: ignore[arg-type]
+            sql, parameters, columns, tests = reading.send(rows)  # type: ignore[arg-type]
         except StopIteration as stop:
             answer: _T = stop.value
             return answer
+        connection.use(tests)
         # In one step, since each takes the interpreter lock, for which the reactor makes us wait.
         (found,) = connection.execute(
             f"SELECT json_group_array(json_array({', '.join(columns)})) FROM ({sql})", parameters

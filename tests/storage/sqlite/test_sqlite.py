@@ -791,7 +791,7 @@ class ConnectionTests(_Files, TestCase):
                     pool.runWithConnection(
                         lambda connection: connection.execute(f"PRAGMA {name}").fetchone()[0]
                     )
-                    for pool in (self.backend._writing, self.backend._reading)
+                    for pool in (self.backend._writing, self.backend._readers._threads)
                 ]
             )
         )
@@ -812,7 +812,7 @@ class ConnectionTests(_Files, TestCase):
         backend = self.open()
         await backend.write(Batch.of([message()]))
         with self.assertRaises(sqlite3.OperationalError):
-            await backend._reading.runWithConnection(
+            await backend._readers._threads.runWithConnection(
                 lambda connection: connection.execute("DELETE FROM stream")
             )
 

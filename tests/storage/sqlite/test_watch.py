@@ -258,7 +258,7 @@ class _WatchTests:
         with self.path.open("r+b") as file:
             file.seek(page * 8192)
             file.write(b"\xff" * 8192)
-        self.backend._stop_reading()  # and forget the pages that were right
+        self.backend._readers.stop()  # and forget the pages that were right
         said = await self.refused(ask(self.backend, [asking("alex")], cutoff=0, max_rows=999, timeout=60))
         self.assertIn("database disk image is malformed: the file is damaged; stop whatever uses it", said)
         self.assertEqual(await self.refused(self.backend.write(messages("c"))), said)
