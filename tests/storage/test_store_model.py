@@ -32,9 +32,10 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import Batch, Message, Series
 from ccstore.query import Page, Selection
 from ccstore.storage.reading.dialect import Fetching
-from ccstore.storage.sqlite import backend, dividing, merging, streams, writer
+from ccstore.storage.sqlite import backend, dividing, merging, readers, streams, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.reader import ReadingConnection
 from tests.support.stores import SECOND, PoolWithoutThreads, asking, read_at, storage_service
 
 RETENTION = 160  # seconds, at first
@@ -81,6 +82,14 @@ class Faulty(sqlite3.Connection):
 
     def strike(self) -> None:
         raise sqlite3.OperationalError("disk I/O error")
+
+
+class FaultyReading(Faulty, ReadingConnection):
+    """The same for a connection that reads."""
+
+
+def _faulty_readers(*arguments: Any, **more: Any) -> PoolWithoutThreads:
+    return PoolWithoutThreads(*arguments, **{**more, "factory": FaultyReading})
 
 
 class Stored(NamedTuple):
@@ -139,6 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
             for name, value in limits.items():
                 patch.setattr(module, name, value)
         patch.setattr(backend, "ConnectionPool", partial(PoolWithoutThreads, factory=Faulty))
+        patch.setattr(readers, "ConnectionPool", _faulty_readers)
         self.directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.files = 0
         self.clock = Clock()
@@ -167,7 +177,7 @@ class StoreMachine(RuleBasedStateMachine):
             retention=self.retention,
             now=lambda: self.now,
             reactor=self.clock,
-            dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2),
+            dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2, most_sorted=3, window=2),
         )
         self.service = storage_service(
             self.backend, self.clock, retention=self.retention, batch_size=5, max_waiting=10**6

@@ -29,7 +29,7 @@ class PostgresDialect:
         return f"%(p{number})s"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
     ) -> Reading[Sequence[Part]]:
         """All partitions at once."""
         yield from ()
@@ -98,3 +98,6 @@ class PostgresDialect:
         condition = within if outside is None else f"{within} AND {outside}"
         (table,) = tables
         return f"{table} WHERE {condition}"
+
+    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
+        raise NotImplementedError

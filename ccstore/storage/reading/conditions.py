@@ -33,6 +33,12 @@ class Streams(NamedTuple):
         """An index is probed for each of them, since they are few."""
         return self.numbers is not None and len(self.numbers) <= dialect.fetching.streams
 
+    def chosen(self, dialect: Dialect, values: Values) -> str | None:
+        """The condition on streams, where many are meant; None if all are."""
+        if self.condition is not None:
+            return self.condition(values)
+        return None if self.numbers is None else dialect.streams_are_among("id", self.numbers, values)
+
     def as_conditions(self, dialect: Dialect, values: Values) -> tuple[list[str], str | None]:
         """Conditions on each row that an index helps with, and one that is better put outside, or None.
 

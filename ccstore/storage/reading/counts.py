@@ -116,7 +116,9 @@ class _CountReading:
         if begin > end:
             return
         is_scan = not streams.are_probed(self._dialect)
-        parts = yield from self._dialect.parts(kind, begin, end, is_newest_first=True, is_scan=is_scan)
+        parts = yield from self._dialect.parts(
+            kind, begin, end, is_newest_first=True, is_scan=is_scan, is_in_order=False
+        )
         for part in parts:
             found = yield self._statement(part, streams, begin, end)
             self._is_cut |= len(found) > _MOST_GROUPS

@@ -17,12 +17,15 @@ class Part(NamedTuple):
     """Tables that are read together, all of one kind.
 
     :ivar oldest: no row in them is older, in nanoseconds; None if that is not known. ``newest`` likewise.
+    :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read, for which
+        there is an index by stream and time; what else the one table has belongs to other parts.
     """
 
     kind: Kind
     tables: Sequence[str]
     oldest: int | None
     newest: int | None
+    is_window: bool = False
 
 
 @frozen
@@ -56,11 +59,13 @@ class Dialect(Protocol):
         """Where the parameter with this number, from 1, stands in a statement."""
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
     ) -> Reading[Sequence[Part]]:
         """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading.
 
-        :param is_scan: each row is looked at, since no index helps: parts are small.
+        :param is_scan: there are many streams, so that it is no use to look for the rows of each: parts are
+            small.
+        :param is_in_order: rows are taken as they come in the order of time, perhaps only the first of them.
         """
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
@@ -117,6 +122,12 @@ class Dialect(Protocol):
 
         :param within: a condition for each of them.
         :param outside: a further one, which need not be prepared for each of them.
+        """
+
+    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
+        """The rows of a part that is a window, as what stands behind FROM.
+
+        :param streams: a condition on the streams.
         """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ccstore.message import INT64_MAX, Kind
+from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.query import Page, Position, Row, Selection
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
@@ -110,6 +110,7 @@ class PageReading:
         if with_tags or self._conditions.needs_tags:
             columns += ["stream", "othertags"]
         self._columns = tuple(columns)
+        self._fetched = self._fetching.rows
         self._rows: list[Row] = []
         self._is_cut = False
 
@@ -135,14 +136,18 @@ class PageReading:
             begin, end, _ = self._bounds(kind, self._selection.after)
             if begin <= end:
                 parts += yield from self._dialect.parts(
-                    kind, begin, end, is_newest_first=is_newest_first, is_scan=is_scan
+                    kind,
+                    begin,
+                    end,
+                    is_newest_first=is_newest_first,
+                    is_scan=is_scan,
+                    is_in_order=not looks_at_rows(self._selection),
                 )
-        if len(self._selection.kinds) > 1:
-            # What has no known time comes first, as in each kind: it may have anything.
-            if is_newest_first:
-                parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
-            else:
-                parts.sort(key=lambda part: -INT64_MAX if part.oldest is None else part.oldest)
+        # What has no known time comes first: it may have anything.
+        if is_newest_first:
+            parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
+        else:
+            parts.sort(key=lambda part: INT64_MIN if part.oldest is None else part.oldest)
         return parts
 
     def _is_behind(self, part: Part) -> bool:
@@ -168,13 +173,30 @@ class PageReading:
                 first_id = after.id
         return begin, end, first_id
 
+    def _bounds_within(self, part: Part, after: Position | None) -> tuple[int, int, int]:
+        """The same for a part, and for what can still go before the rows of a page that is full."""
+        begin, end, number = self._bounds(part.kind, after)
+        oldest, newest = begin, end
+        if part.is_window:
+            assert part.oldest is not None
+            assert part.newest is not None
+            oldest, newest = max(begin, part.oldest), min(end, part.newest)
+        if self._is_cut and self._rows:
+            last = self._rows[-1].time
+            if self._selection.is_newest_first:
+                oldest = max(oldest, last)
+            else:
+                newest = min(newest, last)
+        if self._selection.is_newest_first:
+            return oldest, newest, number if newest == end else INT64_MAX
+        return oldest, newest, number if oldest == begin else -1
+
     def _read(self, part: Part, streams: Streams) -> Reading[None]:
         """Add the rows of a part; of all rows so far, keep those that go first."""
-        fetched = self._fetching.rows
         after = self._selection.after
         test = self._conditions.row_test
         while True:
-            limit = fetched if test is not None else min(fetched, self._most + 1)
+            limit = self._fetched if test is not None else min(self._fetched, self._most + 1)
             found = yield self._statement(part, streams, after, limit)
             rows = [*map(self._row(part.kind), found)]
             kept = rows if test is None else [row for row in rows if test(row.othertags, row.text)]
@@ -186,7 +208,8 @@ class PageReading:
                 return
             after = rows[-1].position
             size = sum(len(row.text) for row in rows)
-            fetched = max(1, min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1)))
+            most = min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1))
+            self._fetched = max(1, most)
 
     def _comes_behind(self, row: Row) -> bool:
         if not self._rows:
@@ -203,7 +226,7 @@ class PageReading:
         """The first rows of a part that come behind a position."""
         dialect = self._dialect
         values = Values(dialect.placeholder)
-        first, last, number = self._bounds(part.kind, after)
+        first, last, number = self._bounds_within(part, after)
         begin, end, behind = values.bind(first), values.bind(last), values.bind(number)
         most = values.bind(limit)
         if self._selection.is_newest_first:
@@ -213,11 +236,15 @@ class PageReading:
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
         where += self._expired.conditions(part.kind)
         columns = needed = ", ".join(self._columns)
-        probed, outside = streams.as_conditions(dialect, values)
-        where[:0] = probed
-        if outside is not None and "stream" not in self._columns:
-            needed += ", stream"
-        source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
+        if part.is_window:
+            (table,), chosen = part.tables, streams.chosen(dialect, values)
+            source = dialect.window_rows(needed, table, " AND ".join(where), chosen)
+        else:
+            probed, outside = streams.as_conditions(dialect, values)
+            where[:0] = probed
+            if outside is not None and "stream" not in self._columns:
+                needed += ", stream"
+            source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
         sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
         return Statement(sql, values.given, self._columns, self._conditions.tests)
 

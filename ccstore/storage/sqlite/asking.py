@@ -40,11 +40,11 @@ class Asking:
         timeout: float,
         is_unwanted: Callable[[], bool] = lambda: False,
         *,
-        steps: int = _PROGRESS_STEPS,
+        steps: int | None = None,
     ) -> None:
         self._deadline = time.monotonic() + timeout
         self._is_unwanted = is_unwanted
-        self._steps = steps
+        self._steps = _PROGRESS_STEPS if steps is None else steps
         self._lock = Lock()
         self._connection: Busy | None = None
         self._is_given_up = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from ccstore.message import INT64_MAX, Kind
@@ -22,36 +22,55 @@ class SqliteDialect:
 
     :param segments: that one statement reads. To prepare it takes as long as to read a few of them, so that
         there are many which stay prepared, and only those at both ends of a range differ from query to query.
+    :param most_sorted: rows of a segment of logs, above which it is not sorted by time as a whole. It was
+        merged from others then, and has its rows in the order of streams: it is read in windows of time, for
+        each of which every stream is looked for.
+    :param window: rows that a window has if they are evenly spread.
     """
 
     streams: Final = "stream"
 
-    def __init__(self, fetching: Fetching | None = None, *, segments: int = 16) -> None:
+    def __init__(
+        self,
+        fetching: Fetching | None = None,
+        *,
+        segments: int = 16,
+        most_sorted: int = 150_000,
+        window: int = 8192,
+    ) -> None:
         self.fetching = Fetching() if fetching is None else fetching
         self._segments = segments
+        self._most_sorted = most_sorted
+        self._window = window
 
     def placeholder(self, number: int) -> str:
         return f"?{number}"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
     ) -> Reading[Sequence[Part]]:
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
         found = yield Statement(
-            "SELECT id, min_time, max_time FROM segment "
+            "SELECT id, min_time, max_time, row_count FROM segment "
             "WHERE kind = ?1 AND (sealed_at IS NULL OR (max_time >= ?2 AND min_time <= ?3)) "
             f"ORDER BY sealed_at IS NOT NULL, {order}",
             (kind, begin, end),
-            ("id", "min_time", "max_time"),
+            ("id", "min_time", "max_time", "row_count"),
         )
-        parts = []
+        parts: list[Part] = []
         # By number, so that a query of another time mostly has the same statements.
         together = 1 if is_scan else self._segments
         for _, group in groupby(found, lambda segment: segment[0] // together):
             segments = [*group]
-            tables = [f"{kind}_{number}" for number, _, _ in segments]
-            parts.append(Part(kind, tables, segments[0][1], segments[0][2]))
+            tables = [f"{kind}_{number}" for number, *_ in segments]
+            part = Part(kind, tables, segments[0][1], segments[0][2])
+            rows = segments[0][3]
+            if is_scan and is_in_order and kind == "log" and rows is not None and rows > self._most_sorted:
+                windows = _windows(part, -(-rows // self._window))
+                parts += reversed(windows) if is_newest_first else windows
+            else:
+                parts.append(part)
         return parts
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
@@ -141,3 +160,22 @@ class SqliteDialect:
             return f"({arms})"
         # LIMIT -1 keeps the condition outside, where it is prepared once and not for each segment.
         return f"(SELECT * FROM ({arms}) LIMIT -1) WHERE {outside}"
+
+    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
+        where = "" if streams is None else f" WHERE {streams}"
+        # Not the other way round, whatever SQLite thinks of it: the streams first.
+        each = f"(SELECT id AS chosen FROM stream{where}) CROSS JOIN {table}"
+        return f"(SELECT {columns} FROM {each} WHERE stream = chosen AND {within})"
+
+
+def _windows(part: Part, count: int) -> list[Part]:
+    """A part divided by time, as if its rows were evenly spread."""
+    assert part.oldest is not None
+    assert part.newest is not None
+    span = part.newest + 1 - part.oldest
+    edges = [part.oldest + place * span // count for place in range(count + 1)]
+    return [
+        part._replace(oldest=begin, newest=end - 1, is_window=True)
+        for begin, end in pairwise(edges)
+        if begin < end
+    ]

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.statement import Reading, Rows, Test
+from ccstore.storage.reading.statement import Reading, Rows, Statement, Test
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 
@@ -39,10 +39,14 @@ class ReadingConnection(sqlite3.Connection):
 
 
 class Reader:
-    """Answers questions; runs in the threads of the reading connections, one question in each."""
+    """Answers questions; runs in the threads of the reading connections, one question in each.
 
-    def __init__(self, dialect: SqliteDialect) -> None:
+    :param is_alone: there is no other thread in this process.
+    """
+
+    def __init__(self, dialect: SqliteDialect, *, is_alone: bool = False) -> None:
         self._dialect = dialect
+        self._fetch = _fetch if is_alone else _fetch_in_one_step
         self._running: set[Asking] = set()
         self._is_closed = False
 
@@ -58,7 +62,7 @@ class Reader:
         try:
             with asking.on(connection):
                 connection.execute("BEGIN")
-                return _answer(connection, question.reading(self._dialect), asking)
+                return self._answer(connection, question.reading(self._dialect), asking)
         except (sqlite3.OperationalError, CancelledError):
             if self._is_closed:
                 raise StoreUnavailable(CLOSED) from None
@@ -69,19 +73,29 @@ class Reader:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
+    def _answer(self, connection: ReadingConnection, reading: Reading[_T], asking: Asking) -> _T:
+        rows: Rows | None = None
+        while True:
+            asking.check()
+            try:
+                statement = reading.send(rows)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                answer: _T = stop.value
+                return answer
+            connection.use(statement.tests)
+            rows = self._fetch(connection, statement)
 
-def _answer(connection: ReadingConnection, reading: Reading[_T], asking: Asking) -> _T:
-    rows: Rows | None = None
-    while True:
-        asking.check()
-        try:
-            sql, parameters, columns, tests = reading.send(rows)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            answer: _T = stop.value
-            return answer
-        connection.use(tests)
-        # In one step, since each takes the interpreter lock, for which the reactor makes us wait.
-        (found,) = connection.execute(
-            f"SELECT json_group_array(json_array({', '.join(columns)})) FROM ({sql})", parameters
-        ).fetchone()
-        rows = json.loads(found)
+
+def _fetch(connection: ReadingConnection, statement: Statement) -> Rows:
+    columns = ", ".join(statement.columns)
+    return connection.execute(f"SELECT {columns} FROM ({statement.sql})", statement.parameters).fetchall()
+
+
+def _fetch_in_one_step(connection: ReadingConnection, statement: Statement) -> Rows:
+    """Each step takes the interpreter lock, for which the reactor makes us wait."""
+    columns = ", ".join(statement.columns)
+    (found,) = connection.execute(
+        f"SELECT json_group_array(json_array({columns})) FROM ({statement.sql})", statement.parameters
+    ).fetchone()
+    rows: Rows = json.loads(found)
+    return rows

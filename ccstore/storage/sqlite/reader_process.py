@@ -36,7 +36,7 @@ class _Server:
     def run(self) -> None:
         (path, pragmas, niceness), (dialect,) = self._channel.receive()
         os.nice(niceness)
-        reader = Reader(pickle.loads(dialect))
+        reader = Reader(pickle.loads(dialect), is_alone=True)
         try:
             opened = _open(Path(path), pragmas)
         except sqlite3.Error as error:

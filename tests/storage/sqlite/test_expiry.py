@@ -19,7 +19,7 @@ from ccstore.message import Batch, Message
 from ccstore.storage.queue import Bounds
 from ccstore.storage.service import StorageService
 from ccstore.storage.sqlite import backend as backend_module
-from ccstore.storage.sqlite import dividing, writer
+from ccstore.storage.sqlite import dividing, readers, writer
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.versions import DATABASE
@@ -104,6 +104,7 @@ def get(deferred: Deferred[Any]) -> Any:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(backend_module, "ConnectionPool", PoolWithoutThreads)
+    monkeypatch.setattr(readers, "ConnectionPool", PoolWithoutThreads)
     made = Store(tmp_path / "events.db")
     made.open()
     yield made

@@ -365,7 +365,7 @@ class SegmentTests(_Files, TestCase):
         self.patch(writer, "SEGMENT_ROWS", 7)
         self.patch(merging, "MERGED_TOGETHER", 3)
         self.patch(merging, "_STEP_ROWS", 5)
-        self.dialect = SqliteDialect(Fetching(rows=3, streams=3), segments=2)
+        self.dialect = SqliteDialect(Fetching(rows=3, streams=3), segments=2, most_sorted=4, window=3)
         backend, memory = self.open(**NO_SYNC), MemoryBackend()
         memory.open()
         pick = random.Random(2)
