@@ -20,8 +20,8 @@ _LEVELS: Final = ("debug", "info", "info", "info", "notice", "warning", "error")
 RARE: Final = "quetzalcoatl"
 RARE_ROWS: Final = 10
 COMMON: Final = "node"
-#: Matches the text of one log in some thousands, which no part of it finds alone.
-REGEX: Final = r"(slow|late) reply .* after 9\d{3} ms"
+#: Matches the text of one log in some thousands.
+REGEX: Final = r"(slow|late) reply .* after 999\d ms"
 _TEXTS: Final = (
     "node {host} answers: reply {number} of health check came after {late} ms",
     "error: node {host} not responding, retry {number}, state is set to DOWN*",

@@ -94,10 +94,10 @@ class PostgresDialect:
     def greater(self, one: str, other: str) -> str:
         return f"greatest({one}, {other})"
 
-    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
+    def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
         condition = within if outside is None else f"{within} AND {outside}"
-        (table,) = tables
+        (table,) = part.tables
         return f"{table} WHERE {condition}"
 
-    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
+    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
         raise NotImplementedError

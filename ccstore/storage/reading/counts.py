@@ -139,7 +139,8 @@ class _CountReading:
         where += self._expired.conditions(part.kind)
         probed, outside = streams.as_conditions(dialect, values)
         needed = ["stream", "time", *(name for name in self._rest if name != "start")]
-        source = dialect.rows(", ".join(needed), part.tables, " AND ".join([*probed, *where]), outside)
+        within = " AND ".join([*probed, *where])
+        source = dialect.rows(", ".join(needed), part, within, outside, backwards=False)
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start() if name == "start" else name for name in self._rest]
         inner = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -17,14 +17,17 @@ class Part(NamedTuple):
     """Tables that are read together, all of one kind.
 
     :ivar oldest: no row in them is older, in nanoseconds; None if that is not known. ``newest`` likewise.
-    :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read, for which
-        there is an index by stream and time; what else the one table has belongs to other parts.
+    :ivar order: that of the rows in the one table: by ``id``, which is nearly that of time, or by ``stream``
+        and then time; None if it is not known, or there are several.
+    :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read; what else the
+        table has belongs to other parts.
     """
 
     kind: Kind
     tables: Sequence[str]
     oldest: int | None
     newest: int | None
+    order: Literal["id", "stream"] | None = None
     is_window: bool = False
 
 
@@ -117,15 +120,16 @@ class Dialect(Protocol):
     def greater(self, one: str, other: str) -> str:
         """The greater of two numbers."""
 
-    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
-        """The rows of some tables, as what stands behind FROM.
+    def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
+        """The rows of a part, as what stands behind FROM.
 
+        :param backwards: the last ones first, if there is such an order.
         :param within: a condition for each of them.
         :param outside: a further one, which need not be prepared for each of them.
         """
 
-    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
-        """The rows of a part that is a window, as what stands behind FROM.
+    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
+        """The same for a window of a table that has the order of streams, each of which is looked for.
 
         :param streams: a condition on the streams.
         """

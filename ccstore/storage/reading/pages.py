@@ -236,15 +236,16 @@ class PageReading:
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
         where += self._expired.conditions(part.kind)
         columns = needed = ", ".join(self._columns)
-        if part.is_window:
+        if part.is_window and part.order == "stream":
             (table,), chosen = part.tables, streams.chosen(dialect, values)
-            source = dialect.window_rows(needed, table, " AND ".join(where), chosen)
+            source = dialect.rows_of_streams(needed, table, " AND ".join(where), chosen)
         else:
             probed, outside = streams.as_conditions(dialect, values)
             where[:0] = probed
             if outside is not None and "stream" not in self._columns:
                 needed += ", stream"
-            source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
+            backwards = self._selection.is_newest_first
+            source = dialect.rows(needed, part, " AND ".join(where), outside, backwards=backwards)
         sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
         return Statement(sql, values.given, self._columns, self._conditions.tests)
 

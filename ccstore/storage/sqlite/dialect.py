@@ -25,7 +25,8 @@ class SqliteDialect:
     :param most_sorted: rows of a segment of logs, above which it is not sorted by time as a whole. It was
         merged from others then, and has its rows in the order of streams: it is read in windows of time, for
         each of which every stream is looked for.
-    :param window: rows that a window has if they are evenly spread.
+    :param window: rows that a window has if they are evenly spread. Smaller segments are read in windows as
+        well, since of one kind of messages there may be few in the time of a page.
     """
 
     streams: Final = "stream"
@@ -66,11 +67,10 @@ class SqliteDialect:
             tables = [f"{kind}_{number}" for number, *_ in segments]
             part = Part(kind, tables, segments[0][1], segments[0][2])
             rows = segments[0][3]
-            if is_scan and is_in_order and kind == "log" and rows is not None and rows > self._most_sorted:
-                windows = _windows(part, -(-rows // self._window))
-                parts += reversed(windows) if is_newest_first else windows
-            else:
-                parts.append(part)
+            if len(segments) == 1:
+                is_merged = kind == "log" and rows is not None and rows > self._most_sorted
+                part = part._replace(order="stream" if is_merged else "id")
+            parts += _windows(part, rows, self._window) if is_scan and is_in_order and rows else [part]
         return parts
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
@@ -154,22 +154,26 @@ class SqliteDialect:
     def greater(self, one: str, other: str) -> str:
         return f"max({one}, {other})"
 
-    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
-        arms = " UNION ALL ".join([f"SELECT {columns} FROM {table} WHERE {within}" for table in tables])
+    def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
+        arms = " UNION ALL ".join([f"SELECT {columns} FROM {table} WHERE {within}" for table in part.tables])
+        if backwards and part.order == "id":
+            # Else each row would be a better one than those before it, and be kept until the next ones come.
+            arms += " ORDER BY id DESC LIMIT -1"
         if outside is None:
             return f"({arms})"
         # LIMIT -1 keeps the condition outside, where it is prepared once and not for each segment.
         return f"(SELECT * FROM ({arms}) LIMIT -1) WHERE {outside}"
 
-    def window_rows(self, columns: str, table: str, within: str, streams: str | None) -> str:
+    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
         where = "" if streams is None else f" WHERE {streams}"
         # Not the other way round, whatever SQLite thinks of it: the streams first.
         each = f"(SELECT id AS chosen FROM stream{where}) CROSS JOIN {table}"
         return f"(SELECT {columns} FROM {each} WHERE stream = chosen AND {within})"
 
 
-def _windows(part: Part, count: int) -> list[Part]:
+def _windows(part: Part, rows: int, window: int) -> list[Part]:
     """A part divided by time, as if its rows were evenly spread."""
+    count = -(-rows // window)
     assert part.oldest is not None
     assert part.newest is not None
     span = part.newest + 1 - part.oldest
