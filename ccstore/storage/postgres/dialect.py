@@ -29,7 +29,7 @@ class PostgresDialect:
         return f"%(p{number})s"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
     ) -> Reading[Sequence[Part]]:
         """All partitions at once."""
         yield from ()
@@ -99,5 +99,5 @@ class PostgresDialect:
         (table,) = part.tables
         return f"{table} WHERE {condition}"
 
-    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
+    def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
         raise NotImplementedError

@@ -62,13 +62,14 @@ class Dialect(Protocol):
         """Where the parameter with this number, from 1, stands in a statement."""
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
     ) -> Reading[Sequence[Part]]:
         """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading.
 
         :param is_scan: there are many streams, so that it is no use to look for the rows of each: parts are
             small.
-        :param is_in_order: rows are taken as they come in the order of time, perhaps only the first of them.
+        :param most: so many rows are taken as they come in the order of time; None if they have to be looked
+            at first.
         """
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
@@ -128,8 +129,8 @@ class Dialect(Protocol):
         :param outside: a further one, which need not be prepared for each of them.
         """
 
-    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
-        """The same for a window of a table that has the order of streams, each of which is looked for.
+    def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
+        """The same for a part that is a window.
 
         :param streams: a condition on the streams.
         """

@@ -141,7 +141,7 @@ class PageReading:
                     end,
                     is_newest_first=is_newest_first,
                     is_scan=is_scan,
-                    is_in_order=not looks_at_rows(self._selection),
+                    most=None if looks_at_rows(self._selection) else self._most,
                 )
         # What has no known time comes first: it may have anything.
         if is_newest_first:
@@ -236,15 +236,17 @@ class PageReading:
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
         where += self._expired.conditions(part.kind)
         columns = needed = ", ".join(self._columns)
-        if part.is_window and part.order == "stream":
-            (table,), chosen = part.tables, streams.chosen(dialect, values)
-            source = dialect.rows_of_streams(needed, table, " AND ".join(where), chosen)
+        backwards = self._selection.is_newest_first
+        if part.is_window:
+            if "stream" not in self._columns:
+                needed += ", stream"
+            chosen = streams.chosen(dialect, values)
+            source = dialect.window(needed, part, " AND ".join(where), chosen, backwards=backwards)
         else:
             probed, outside = streams.as_conditions(dialect, values)
             where[:0] = probed
             if outside is not None and "stream" not in self._columns:
                 needed += ", stream"
-            backwards = self._selection.is_newest_first
             source = dialect.rows(needed, part, " AND ".join(where), outside, backwards=backwards)
         sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
         return Statement(sql, values.given, self._columns, self._conditions.tests)

@@ -48,7 +48,7 @@ class SqliteDialect:
         return f"?{number}"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, is_in_order: bool
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
     ) -> Reading[Sequence[Part]]:
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
@@ -70,7 +70,10 @@ class SqliteDialect:
             if len(segments) == 1:
                 is_merged = kind == "log" and rows is not None and rows > self._most_sorted
                 part = part._replace(order="stream" if is_merged else "id")
-            parts += _windows(part, rows, self._window) if is_scan and is_in_order and rows else [part]
+            if is_scan and most is not None and rows:
+                parts += _windows(part, rows, min(self._window, max(most, self._window // 8, 1)))
+            else:
+                parts.append(part)
         return parts
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
@@ -164,11 +167,17 @@ class SqliteDialect:
         # LIMIT -1 keeps the condition outside, where it is prepared once and not for each segment.
         return f"(SELECT * FROM ({arms}) LIMIT -1) WHERE {outside}"
 
-    def rows_of_streams(self, columns: str, table: str, within: str, streams: str | None) -> str:
-        where = "" if streams is None else f" WHERE {streams}"
-        # Not the other way round, whatever SQLite thinks of it: the streams first.
-        each = f"(SELECT id AS chosen FROM stream{where}) CROSS JOIN {table}"
-        return f"(SELECT {columns} FROM {each} WHERE stream = chosen AND {within})"
+    def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
+        if part.order == "stream":
+            where = "" if streams is None else f" WHERE {streams}"
+            # Not the other way round, whatever SQLite thinks of it: the streams first.
+            each = f"(SELECT id AS chosen FROM stream{where}) CROSS JOIN {part.tables[0]}"
+            return f"(SELECT {columns} FROM {each} WHERE stream = chosen AND {within})"
+        rows = self.rows(columns, part, within, None, backwards=backwards)
+        if streams is None:
+            return rows
+        # There are few rows, and perhaps many streams that are not among theirs.
+        return f"{rows} r WHERE EXISTS (SELECT 1 FROM stream WHERE stream.id = r.stream AND {streams})"
 
 
 def _windows(part: Part, rows: int, window: int) -> list[Part]:
