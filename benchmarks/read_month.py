@@ -304,7 +304,8 @@ class _Measured:
         ask(0)  # warm
         seconds = []
         for number in range(samples):
-            progress(f"{what}: {number + 1} of {samples}")
+            if number % 50 == 0:
+                progress(f"{what}: {number + 1} of {samples}")
             seconds.append(ask(number))
             if sum(seconds) > 60:
                 break

@@ -23,7 +23,7 @@ from ccstore.interfaces import (
     StoreUnavailable,
 )
 from ccstore.message import Batch
-from ccstore.query import Arrival, Counting, Counts, Page, Selection
+from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer, Published
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
@@ -31,7 +31,7 @@ from ccstore.storage.queue import Bounds, Queue
 from ccstore.storage.reading.arrivals import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.retention import cutoff_at
 from ccstore.storage.spool import Spool
 from ccstore.timing import nanoseconds
@@ -42,6 +42,8 @@ _TEND_EVERY: Final = 1.0
 #: How long a query waits for a commit when the database does not take writes, in seconds.
 _QUERY_WAIT: Final = 2.0
 _FLOOD_WAIT: Final = 0.01
+#: Characters of a page of text, of which whoever reads slowly has two.
+_TEXT_SIZE: Final = 8 << 20
 
 
 @implementer(IMessageStore)
@@ -223,6 +225,17 @@ class StorageService(Service):
         """See :meth:`IMessageStore.pages`."""
         question = Pages(selections, self._cutoff(), Limits(max_rows), with_tags)
         return Deferred.fromCoroutine(self._read(question, timeout))
+
+    def text_page(
+        self, selection: Selection, form: Form, *, max_rows: int, timeout: float
+    ) -> Deferred[TextPage]:
+        """See :meth:`IMessageStore.text_page`."""
+        limits = Limits(max_rows, _TEXT_SIZE)
+        if self._backend.is_busy_elsewhere:
+            question = PageInText(selection, self._cutoff(), limits, form)
+            return Deferred.fromCoroutine(self._read(question, timeout))
+        reading = Deferred.fromCoroutine(self._read(Pages([selection], self._cutoff(), limits), timeout))
+        return reading.addCallback(lambda pages: pages[0].in_text(form))
 
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`IMessageStore.counts`."""

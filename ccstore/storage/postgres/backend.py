@@ -73,6 +73,8 @@ class PostgresBackend:
     """
 
     name = "postgres"
+    #: It is the server that is busy: what it answers is put into text by the reactor.
+    is_busy_elsewhere = False
     log = Logger()
     #: Batches that may be written at a time.
     writers = _WRITERS

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
-from ccstore.query import Page, Position, Row, Selection
+from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
@@ -83,6 +83,36 @@ class Pages:
             size -= sum(len(row.text) for row in page.rows)
             pages.append(page)
         return pages
+
+
+@frozen
+class PageInText:
+    """A question: the first page of a selection, as text.
+
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar form: puts the page into text. It may be done in another process, and has to be pickled for that.
+    """
+
+    selection: Selection
+    cutoff: int
+    limits: Limits
+    form: Form
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[TextPage]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        page = yield from PageReading(self.selection, dialect, expired, self.limits, True).page()
+        return page.in_text(lambda page: [*self.form(page)])
 
 
 def expired_by(cutoff: int, selections: Sequence[Selection], dialect: Dialect) -> Reading[Expired]:

@@ -74,6 +74,8 @@ class SqliteBackend:
     """
 
     name = "sqlite"
+    #: What is read is put into text where it is read, in a thread if not in a process.
+    is_busy_elsewhere = True
     #: Batches that may be begun at a time. They are written one after the other, but the next one is at hand.
     writers = 2
     log = Logger()
