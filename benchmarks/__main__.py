@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from benchmarks import cost, crash, decoding, fuzz, ingest, latency, limits, many_nodes, rule_costs
+from benchmarks import (
+    cost,
+    crash,
+    decoding,
+    fuzz,
+    ingest,
+    latency,
+    limits,
+    many_nodes,
+    read_month,
+    rule_costs,
+)
 from benchmarks.report import show
 
 
@@ -58,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rows", type=int, default=2_000_000, help="rows held in the large database")
     command.add_argument("--samples", type=int, default=1000, help="requests for each figure")
 
+    command = add("read", "how fast the reading side answers, over a month of messages")
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
+    command.add_argument("--keep", type=Path, metavar="DIR", help="keep the database there, for other runs")
+    command.add_argument("--use", type=Path, metavar="DIR", help="a database that was kept, of as many rows")
+    command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
+
     command = add("rules", "what ten rules of process_messages cost")
     command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
 
@@ -94,6 +112,10 @@ def main() -> None:
         rows, problems = many_nodes.run(given.nodes, given.seconds)
     elif given.command == "query":
         rows, problems = latency.run(given.rows, given.samples)
+    elif given.command == "read":
+        rows, problems = read_month.run(
+            given.rows, keep=given.keep, use=given.use, is_postgres=given.postgres
+        )
     elif given.command == "rules":
         rows = rule_costs.run(given.lines)
     elif given.command == "postgres":

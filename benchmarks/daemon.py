@@ -39,6 +39,7 @@ class Daemon:
         storage: Mapping[str, object] | None = None,
         directory: Path | None = None,
         receivers: Mapping[str, Mapping[str, object]] | None = None,
+        api: Mapping[str, object] | None = None,
     ) -> None:
         self._temporary = (
             tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") if directory is None else None
@@ -53,7 +54,7 @@ class Daemon:
                 for kind in ("tcp", "udp", "http", *(["nats"] if "nats" in (receivers or {}) else []))
             },
             "storage": {"backend": backend, **(storage or {})},
-            "api": here,
+            "api": {**here, **(api or {})},
         }
         path = self.directory / "ccstore.json"
         path.write_text(json.dumps(configuration))

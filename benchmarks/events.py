@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from attrs import frozen
 
@@ -61,8 +62,14 @@ def lines_of_series(count: int, series: int, name: str = "job") -> bytes:
     ).encode()
 
 
+class _Lines(Protocol):
+    """What is made while it is sent."""
+
+    def lines(self) -> Iterator[bytes]: ...
+
+
 @contextmanager
-def sending(port: int, pieces: Sequence[bytes] | Events, connections: int = 1) -> Iterator[None]:
+def sending(port: int, pieces: Sequence[bytes] | _Lines, connections: int = 1) -> Iterator[None]:
     """Processes that send this over TCP at full speed, until it is sent or the block is left."""
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_send, args=(port, pieces), daemon=True) for _ in range(connections)]
@@ -76,8 +83,8 @@ def sending(port: int, pieces: Sequence[bytes] | Events, connections: int = 1) -
             process.join()
 
 
-def _send(port: int, pieces: Sequence[bytes] | Events) -> None:
+def _send(port: int, pieces: Sequence[bytes] | _Lines) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        for piece in pieces.lines() if isinstance(pieces, Events) else pieces:
+        for piece in pieces if isinstance(pieces, Sequence) else pieces.lines():
             connection.sendall(piece)
         time.sleep(3600)  # a connection that ends would flush what lingers

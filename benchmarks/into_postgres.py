@@ -18,7 +18,7 @@ _BLOCK = 100_000
 _RANGE = 36_000
 _ROWS_OF_A_HOST = 100
 #: As a server of its own would have; what a test does without is on.
-_SETTINGS = {
+SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "shared_buffers": "512MB",
@@ -31,7 +31,7 @@ def run(
     count: int, rows: int, samples: int, version: int | None
 ) -> tuple[list[dict[str, object]], list[str]]:
     """Figures, and what is wrong. The server, the sender and the daemon share the machine."""
-    server = Server(version or newest(), _SETTINGS)
+    server = Server(version or newest(), SETTINGS)
     try:
         server.start()
         return _run(server, count, rows, samples)

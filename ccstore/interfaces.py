@@ -16,7 +16,7 @@ from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
-from ccstore.query import Arrival, Counting, Counts, Page, Selection
+from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
     from ccstore.storage.reading.dialect import Question
@@ -67,6 +67,12 @@ class IAnswers(Interface):
         :param max_rows: rows of all pages together; what exceeds them is cut and marked.
         :param timeout: seconds, after which the Deferred fails with :class:`QueryTimeout`.
         :param with_tags: the rows have their streams and other tags, and not only time and text.
+        """
+
+    def text_page(selection: Selection, form: Form, *, max_rows: int, timeout: float) -> Deferred[TextPage]:
+        """The first page of one selection as text; else as :meth:`pages`.
+
+        :param form: puts it into text, here or in another process.
         """
 
     def counts(counting: Counting, *, timeout: float) -> Deferred[Counts]:
@@ -126,6 +132,9 @@ class IBackend(Interface):
     writers = Attribute(
         "How many batches may be written at a time. They are committed in the order in which they were "
         "begun: when one fails, those begun after it fail as well."
+    )
+    is_busy_elsewhere = Attribute(
+        "A question is worked on in other threads or processes, not in the reactor."
     )
 
     def open() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from attrs import field, frozen
@@ -239,3 +239,37 @@ class Page:
     rows: Sequence[Row]
     is_cut: bool = False
     streams: Mapping[int, StreamKey] = field(factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many rows it has."""
+        return len(self.rows)
+
+    @property
+    def last(self) -> Position | None:
+        """Where its last row stands."""
+        return self.rows[-1].position if self.rows else None
+
+    def in_text(self, form: Form) -> TextPage:
+        """The same as text."""
+        return TextPage(form(self), self.count, self.last, self.is_cut)
+
+
+@frozen
+class TextPage:
+    """A page as text.
+
+    :ivar pieces: of its text, as UTF-8; they may be made as they are asked for.
+    :ivar count: how many rows it has.
+    :ivar last: where its last row stands.
+    :ivar is_cut: there are more.
+    """
+
+    pieces: Iterable[bytes]
+    count: int
+    last: Position | None
+    is_cut: bool
+
+
+#: Puts a page into text, in pieces.
+Form = Callable[[Page], Iterable[bytes]]

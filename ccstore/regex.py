@@ -33,3 +33,47 @@ def compile_regex(pattern: str, *, ignores_case: bool = False) -> Any:
 def quote(text: str) -> str:
     """The regular expression that matches this text and nothing else."""
     return re.escape(text)
+
+
+#: Tokens of an expression as far as they matter to :func:`required_text`: what is quoted, what repeats what
+#: stands before it, classes of characters, and the beginnings and ends of groups.
+_TOKEN: Final = re.compile(
+    r"(?P<quoted>\\[^A-Za-z0-9])|(?P<special>\\(?:[pPxQCE0-9]|$))|(?P<escape>\\.)"
+    r"|(?P<class>\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\])|(?P<repeat>[*+?]|\{[0-9]+(?:,[0-9]*)?\})"
+    r"|(?P<begin>\((?:\?(?:P?<\w+>|[ims]*:)|(?!\?)))|(?P<end>\))|(?P<other>[|.^$])|(?P<plain>[^\\\[(])",
+    re.DOTALL,
+)
+_FLAGS: Final = re.compile(r"\(\?([ims]+)\)")
+
+
+def required_text(pattern: str, *, ignores_case: bool = False) -> tuple[str, bool]:
+    """The longest text known to be in whatever a right expression matches, and whether in any case.
+
+    It finds what stands in the expression as it is, outside of groups and alternatives; the empty text is in
+    everything. Where case does not matter, only the letters of ASCII are looked at so.
+    """
+    flags = _FLAGS.match(pattern)
+    if flags is not None:
+        ignores_case |= "i" in flags[1]
+        pattern = pattern[flags.end() :]
+    runs = [""]
+    depth = position = 0
+    while position < len(pattern):
+        token = _TOKEN.match(pattern, position)
+        if token is None or token.lastgroup == "special" or (token[0] == "|" and not depth):
+            return "", False
+        position = token.end()
+        kind = token.lastgroup
+        depth += (kind == "begin") - (kind == "end")
+        if depth or kind not in ("quoted", "plain", "repeat"):
+            runs.append("")
+        elif kind == "repeat":
+            # It repeats the last character, perhaps not even once.
+            runs[-1] = runs[-1][:-1] if token[0] != "+" else runs[-1]
+            runs.append("")
+        elif ignores_case and (not token[0].isascii() or token[0] in "kKsS"):
+            # RE2 finds the Kelvin sign and the long s by these.
+            runs.append("")
+        else:
+            runs[-1] += token[0][-1]
+    return max(runs, key=len), ignores_case

@@ -35,6 +35,8 @@ ACCEPTED: Final[Mapping[str, Format]] = {
     "text/plain": "lp",
 }
 CSV_COLUMNS: Final = ("time", "time_ns", *STREAM_LABELS, "tags", "text", "id")
+#: Characters of a piece.
+_PIECE: Final = 1 << 15
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -62,6 +64,21 @@ def writer(format: Format, *, is_for_spreadsheets: bool = False) -> Writer:
     if format == "lp":
         return Writer("", _line_protocol)
     return Writer("", _objects if format == "json" else _object_lines)
+
+
+def page_pieces(format: Format, is_for_spreadsheets: bool, page: Page) -> Iterator[bytes]:
+    """The text of a page, in pieces of some tens of kilobytes that take a millisecond each."""
+    held: list[str] = []
+    size = 0
+    for line in writer(format, is_for_spreadsheets=is_for_spreadsheets).lines(page):
+        held.append(line)
+        size += len(line)
+        if size >= _PIECE:
+            yield "".join(held).encode(errors="replace")
+            held.clear()
+            size = 0
+    if held:
+        yield "".join(held).encode(errors="replace")
 
 
 def _object_lines(page: Page) -> Iterator[str]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final, cast
 
 from attrs import evolve
 from twisted.web.iweb import IRequest
 
 from ccstore.api.exchange import Exchange
-from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, writer
+from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, page_pieces, writer
 from ccstore.api.notices import notice_of
 from ccstore.api.parameters import Parameters
 from ccstore.api.selecting import Selecting
 from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
 from ccstore.reading.query_service import Found
-from ccstore.web import WebError, header, stream, text_pieces
+from ccstore.web import WebError, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed
 from ccstore.web.places import Places
 
@@ -115,14 +116,14 @@ class MessageAnswers:
         self, selection: Selection, format: Format, is_for_spreadsheets: bool, has_end: bool
     ) -> AsyncGenerator[bytes, None]:
         """All of a selection, in pieces."""
-        form = writer(format, is_for_spreadsheets=is_for_spreadsheets)
-        if form.begin:
-            yield form.begin.encode()
+        if begin := writer(format, is_for_spreadsheets=is_for_spreadsheets).begin:
+            yield begin.encode()
         count = 0
-        async with aclosing(self._service.export(selection)) as pages:
+        form = partial(page_pieces, format, is_for_spreadsheets)
+        async with aclosing(self._service.export_text(selection, form)) as pages:
             while (page := await self._exchange.asked(anext(pages, None))) is not None:
-                count += len(page.rows)
-                for piece in text_pieces(form.lines(page)):
+                count += page.count
+                for piece in page.pieces:
                     yield piece
         if has_end and format == "ndjson":
             yield json.dumps({"end": {"messages": count}}).encode() + b"\n"

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
 
 from ccstore.interfaces import IAnswers
+from ccstore.message import INT64_MAX
 from ccstore.query import (
     STREAM_LABELS,
     TAG_PREFIX,
     Arrival,
     Counting,
     Counts,
+    Form,
     Matcher,
     Page,
     Position,
     Row,
     Selection,
+    TextPage,
 )
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
@@ -69,23 +73,21 @@ class QueryService:
         (page,) = await self._pages([selection], max_rows)
         return page
 
-    async def export(self, selection: Selection) -> AsyncGenerator[Page, None]:
+    def export(self, selection: Selection) -> AsyncGenerator[Page, None]:
         """All of a selection, page by page; each page is a question of its own.
 
-        So it holds no transaction open, and what comes in meanwhile and stands behind is given, too.
+        So it holds no transaction open, and what comes in meanwhile and stands behind is given, too. The next
+        page is read while one is given.
         """
-        left = selection.limit
-        rows = _FIRST_ROWS
-        while left is None or left > 0:
-            limit = rows if left is None else min(rows, left)
-            page = await self.page(evolve(selection, limit=limit), max_rows=limit)
-            yield page
-            if not page.is_cut or not page.rows:
-                return
-            if left is not None:
-                left -= len(page.rows)
-            selection = evolve(selection, after=page.rows[-1].position)
-            rows = _EXPORT_ROWS
+        return _in_turn(selection, lambda selection, rows: self.page(selection, max_rows=rows))
+
+    def export_text(self, selection: Selection, form: Form) -> AsyncGenerator[TextPage, None]:
+        """The same as text; see :meth:`IMessageStore.text_page`."""
+
+        async def ask(selection: Selection, rows: int) -> TextPage:
+            return await self._store.text_page(selection, form, max_rows=rows, timeout=self.timeout)
+
+        return _in_turn(selection, ask)
 
     async def message(self, position: Position) -> Found | None:
         """The message at a position; None if there is none, or no longer."""
@@ -129,6 +131,45 @@ class QueryService:
 
     async def _pages(self, selections: Sequence[Selection], max_rows: int) -> Sequence[Page]:
         return await self._store.pages(selections, max_rows=max_rows, timeout=self.timeout)
+
+
+class _PageLike(Protocol):
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def last(self) -> Position | None: ...
+
+    @property
+    def is_cut(self) -> bool: ...
+
+
+_Page = TypeVar("_Page", bound=_PageLike)
+
+
+async def _in_turn(
+    selection: Selection, ask: Callable[[Selection, int], Coroutine[Any, Any, _Page]]
+) -> AsyncGenerator[_Page, None]:
+    """Ask for one page after the other, each as soon as the one before it has come."""
+    left = INT64_MAX if selection.limit is None else selection.limit
+
+    def next_page(after: Position | None, rows: int) -> Deferred[_Page] | None:
+        limit = min(rows, left)
+        if not limit:
+            return None
+        return Deferred.fromCoroutine(ask(evolve(selection, limit=limit, after=after), limit))
+
+    asked = next_page(selection.after, _FIRST_ROWS)
+    try:
+        while asked is not None:
+            page = await asked
+            left -= page.count
+            asked = next_page(page.last, _EXPORT_ROWS) if page.is_cut and page.last is not None else None
+            yield page
+    finally:
+        if asked is not None:
+            asked.addErrback(lambda failure: None)
+            asked.cancel()
 
 
 def _at(position: Position) -> Selection:

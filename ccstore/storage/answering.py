@@ -12,16 +12,18 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
-from ccstore.query import Arrival, Counting, Counts, Page, Selection
+from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.queue import Queue
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.retention import Retention
 
+#: Characters of a page of text, of which whoever reads slowly has two.
+_TEXT_SIZE: Final = 8 << 20
 _T = TypeVar("_T")
 
 
@@ -82,6 +84,16 @@ class Answering:
         """See :meth:`ccstore.interfaces.IAnswers.pages`."""
         question = Pages(selections, self._retention.cutoff(), Limits(max_rows), with_tags)
         return self._asked(question, timeout)
+
+    def text_page(
+        self, selection: Selection, form: Form, *, max_rows: int, timeout: float
+    ) -> Deferred[TextPage]:
+        """See :meth:`ccstore.interfaces.IAnswers.text_page`."""
+        limits, cutoff = Limits(max_rows, _TEXT_SIZE), self._retention.cutoff()
+        if self._backend.is_busy_elsewhere:
+            return self._asked(PageInText(selection, cutoff, limits, form), timeout)
+        pages = self._asked(Pages([selection], cutoff, limits), timeout)
+        return pages.addCallback(lambda pages: pages[0].in_text(form))
 
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`ccstore.interfaces.IAnswers.counts`."""

@@ -25,8 +25,10 @@ WHOLE: Final = {
     "ccstore/lineprotocol/entry.py": {"Entry"},
     "ccstore/processing/parser.py": {"Parser"},
     "ccstore/storage/postgres/backend.py": {"PostgresBackend"},
+    "ccstore/storage/postgres/dialect.py": {"PostgresDialect"},
     "ccstore/storage/reading/dialect.py": {"Dialect"},
     "ccstore/storage/sqlite/backend.py": {"SqliteBackend"},
+    "ccstore/storage/sqlite/dialect.py": {"SqliteDialect"},
     "ccstore/web/channel.py": {"Channel"},
 }
 

@@ -121,9 +121,9 @@ class StoreMachine(RuleBasedStateMachine):
             retention=self.retention,
             now=lambda: self.now,
             reactor=self.clock,
-            dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2),
             sizes=Sizes(SIZES),
             means=Means(connect=self.connect, threads=NoThreads),
+            dialect=SqliteDialect(Fetching(rows=2, size=20, streams=2), segments=2, most_sorted=3, window=2),
         )
         self.service = storage_service(
             self.backend, self.clock, retention=self.retention, batch_size=5, max_waiting=10**6

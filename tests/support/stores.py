@@ -83,6 +83,7 @@ class MemoryBackend:
     """Messages in lists: what any other backend does, said as simply as can be."""
 
     name = "memory"
+    is_busy_elsewhere = False
     writers = 1
 
     def __init__(self) -> None:

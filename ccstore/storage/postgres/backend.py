@@ -49,6 +49,8 @@ class PostgresBackend:
     """
 
     name = "postgres"
+    #: It is the server that is busy: what it answers is put into text by the reactor.
+    is_busy_elsewhere = False
 
     def __init__(
         self,

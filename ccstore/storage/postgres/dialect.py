@@ -28,7 +28,9 @@ class PostgresDialect(Dialect):
     def placeholder(self, number: int) -> str:
         return f"%(p{number})s"
 
-    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
+    def parts(
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
+    ) -> Reading[Sequence[Part]]:
         """All partitions at once."""
         yield from ()
         return [Part(kind, (f"ccstore_{kind}",), None, None)]
@@ -65,8 +67,8 @@ class PostgresDialect(Dialect):
     def contains(self, text: str, what: str) -> str:
         return f"position({what} in {text}) > 0"
 
-    def contains_any_case(self, text: str, what: str) -> str:
-        return f'position(lower({what} COLLATE "C") in lower({text} COLLATE "C")) > 0'
+    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+        return f'position(lower({values.bind(what)} COLLATE "C") in lower({text} COLLATE "C")) > 0'
 
     def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
         listed = f"{values.bind(texts(wanted))}::text[]"
@@ -74,6 +76,12 @@ class PostgresDialect(Dialect):
             beginnings = f"{values.bind(texts([*{value[:64] for value in wanted}]))}::text[]"
             return f"({column} = ANY({listed}) AND left({column}, 64) = ANY({beginnings}))"
         return f"{column} = ANY({listed})"
+
+    #: To ask is to fetch.
+    has_tests: Final = False
+
+    def test(self, number: int, column: str) -> str:
+        raise NotImplementedError
 
     def equals(self, column: str, what: str) -> str:
         if column in _INDEXED:
@@ -86,7 +94,10 @@ class PostgresDialect(Dialect):
     def greater(self, one: str, other: str) -> str:
         return f"greatest({one}, {other})"
 
-    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
+    def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
         condition = within if outside is None else f"{within} AND {outside}"
-        (table,) = tables
+        (table,) = part.tables
         return f"{table} WHERE {condition}"
+
+    def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
+        raise NotImplementedError

@@ -96,7 +96,7 @@ class Reader:
         rows: Rows | None = None
         while True:
             try:
-                sql, parameters, _ = reading.send(rows)  # type: ignore[arg-type]
+                sql, parameters, *_ = reading.send(rows)  # type: ignore[arg-type]
             except StopIteration as stop:
                 answer: _T = stop.value
                 return answer

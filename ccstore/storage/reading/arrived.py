@@ -9,7 +9,7 @@ from attrs import frozen
 from ccstore.message import Kind
 from ccstore.query import Arrival, Page, Row, Selection
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
-from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.pages import Expired, expired_by
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -24,6 +24,11 @@ class LastArrival:
     def count(self) -> int:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return False
 
     def reading(self, dialect: Dialect) -> Reading[Arrival]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -51,6 +56,11 @@ class Arrivals:
     def count(self) -> int:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return False
 
     def reading(self, dialect: Dialect) -> Reading[Page]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -113,6 +123,7 @@ class _ArrivalReading:
         ]
         probed, outside = streams.as_conditions(dialect, values)
         columns = ", ".join(_COLUMNS)
-        source = dialect.rows(columns, tables, " AND ".join([*probed, *where]), outside)
+        part = Part(kind, tables, None, None)
+        source = dialect.rows(columns, part, " AND ".join([*probed, *where]), outside, backwards=False)
         sql = f"SELECT {columns} FROM {source} ORDER BY id LIMIT {dialect.fetching.rows}"
-        return Statement(sql, values.given, _COLUMNS)
+        return Statement(sql, values.given, _COLUMNS, self._conditions.tests)

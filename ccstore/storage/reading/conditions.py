@@ -8,10 +8,11 @@ from typing import Final, NamedTuple
 
 from ccstore.message import StreamKey
 from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
+from ccstore.regex import required_text
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.dialect import Dialect
-from ccstore.storage.reading.evaluate import row_test, stream_test, tag_of
-from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.reading.evaluate import encoded_test, row_test, stream_test, tag_of, tags_test
+from ccstore.storage.reading.statement import Reading, Statement, Test, Values
 
 
 class Streams(NamedTuple):
@@ -28,12 +29,22 @@ class Streams(NamedTuple):
     def are_none(self) -> bool:
         return self.numbers is not None and not self.numbers
 
+    def are_probed(self, dialect: Dialect) -> bool:
+        """An index is probed for each of them, since they are few."""
+        return self.numbers is not None and len(self.numbers) <= dialect.fetching.streams
+
+    def chosen(self, dialect: Dialect, values: Values) -> str | None:
+        """The condition on streams, where many are meant; None if all are."""
+        if self.condition is not None:
+            return self.condition(values)
+        return None if self.numbers is None else dialect.streams_are_among("id", self.numbers, values)
+
     def as_conditions(self, dialect: Dialect, values: Values) -> tuple[list[str], str | None]:
         """Conditions on each row that an index helps with, and one that is better put outside, or None.
 
         See :meth:`Dialect.rows`.
         """
-        if self.numbers is not None and len(self.numbers) <= dialect.fetching.streams:
+        if self.numbers is not None and self.are_probed(dialect):
             return [dialect.streams_are("stream", self.numbers, values)], None
         if self.condition is not None:
             chosen = f"SELECT id FROM {dialect.streams} WHERE {self.condition(values)}"
@@ -54,11 +65,17 @@ def _is_for_sql(condition: TextCondition) -> bool:
     return not condition.ignores_case or condition.value.isascii()
 
 
+def looks_at_rows(selection: Selection) -> bool:
+    """Whether rows have to be looked at to know which of them are meant, and no index helps."""
+    return bool(selection.texts) or any(each.label not in STREAM_LABELS for each in selection.matchers)
+
+
 class Conditions:
     """A selection, divided.
 
     :ivar row_test: what is left to be asked of each row, see :func:`row_test`; None if that is nothing.
     :ivar has_text_test: it looks at texts.
+    :ivar tests: of every statement with the conditions of :meth:`of_rows`.
     """
 
     def __init__(self, selection: Selection, dialect: Dialect) -> None:
@@ -70,8 +87,19 @@ class Conditions:
         self._stream_test = stream_test(regexes) if regexes else None
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
         in_python = [each for each in selection.texts if not _is_for_sql(each)]
-        self.row_test = row_test(of_tags, in_python) if of_tags or in_python else None
-        self.has_text_test = bool(in_python)
+        self.row_test = None
+        self.has_text_test = False
+        self.tests: list[Test] = []
+        self._tested: list[str] = []
+        if dialect.has_tests:
+            self.tests = [encoded_test(each) for each in in_python]
+            self._tested = ["text"] * len(self.tests)
+            if of_tags:
+                self.tests.append(tags_test(of_tags))
+                self._tested.append("othertags")
+        elif of_tags or in_python:
+            self.row_test = row_test(of_tags, in_python)
+            self.has_text_test = bool(in_python)
         # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
         self._in_tags = [
             [f"{_quoted(tag_of(each.label))}: {_quoted(value)}" for value in each.values]
@@ -79,11 +107,19 @@ class Conditions:
             if each.op == "=" and "" not in each.values and len(each.values) <= _FEW
         ]
         self._in_text = [each for each in selection.texts if _is_for_sql(each)]
+        # What has no such part is no match; that is found out much sooner.
+        needed = [
+            required_text(each.value, ignores_case=each.ignores_case)
+            for each in in_python
+            if each.op == "matches"
+        ]
+        self._in_text += [TextCondition("contains", *part) for part in needed if part[0]]
 
     @property
     def needs_tags(self) -> bool:
         """Whether ``row_test`` looks at them."""
-        return any(each.label not in STREAM_LABELS for each in self._selection.matchers)
+        is_left = self.row_test is not None
+        return is_left and any(each.label not in STREAM_LABELS for each in self._selection.matchers)
 
     def of_rows(self, values: Values) -> list[str]:
         """Conditions on each row."""
@@ -92,9 +128,13 @@ class Conditions:
             any_of = [self._dialect.contains("othertags", values.bind(part)) for part in parts]
             found.append(any_of[0] if len(any_of) == 1 else f"({' OR '.join(any_of)})")
         for each in self._in_text:
-            contains = self._dialect.contains_any_case if each.ignores_case else self._dialect.contains
-            condition = contains("text", values.bind(each.value))
+            if each.ignores_case:
+                condition = self._dialect.contains_any_case("text", each.value, values)
+            else:
+                condition = self._dialect.contains("text", values.bind(each.value))
             found.append(condition if each.op == "contains" else f"NOT ({condition})")
+        # Last, since they take longest.
+        found += [self._dialect.test(number, column) for number, column in enumerate(self._tested)]
         return found
 
     def streams(self) -> Reading[Streams]:

@@ -38,6 +38,11 @@ class CountsQuestion:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
 
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         expired = yield from expired_by(self.cutoff, [self.counting.selection], dialect)
@@ -59,6 +64,11 @@ class KnownValues:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return 1
 
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return False
+
     def reading(self, dialect: Dialect) -> Reading[list[str]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         column = LABEL_COLUMNS[self.label]
@@ -78,9 +88,9 @@ class _CountReading:
         self._conditions = Conditions(counting.selection, dialect)
         of_tags = [each for each in counting.selection.matchers if each.label not in STREAM_LABELS]
         # Many rows have the same other tags, so that these are looked at once for all of them.
-        self._test = row_test(of_tags, ()) if of_tags else None
+        self._test = row_test(of_tags, ()) if of_tags and not dialect.has_tests else None
         self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
-        needs_tags = of_tags or len(self._names) < len(counting.by)
+        needs_tags = self._test is not None or len(self._names) < len(counting.by)
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
@@ -105,7 +115,11 @@ class _CountReading:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
-        for part in (yield from self._dialect.parts(kind, begin, end, is_newest_first=True)):
+        is_scan = not streams.are_probed(self._dialect)
+        parts = yield from self._dialect.parts(
+            kind, begin, end, is_newest_first=True, is_scan=is_scan, most=None
+        )
+        for part in parts:
             found = yield self._statement(part, streams, begin, end)
             self._is_cut |= len(found) > _MOST_GROUPS
             for row in found[:_MOST_GROUPS]:
@@ -125,7 +139,8 @@ class _CountReading:
         where += self._expired.conditions(part.kind)
         probed, outside = streams.as_conditions(dialect, values)
         needed = ["stream", "time", *(name for name in self._rest if name != "start")]
-        source = dialect.rows(", ".join(needed), part.tables, " AND ".join([*probed, *where]), outside)
+        within = " AND ".join([*probed, *where])
+        source = dialect.rows(", ".join(needed), part, within, outside, backwards=False)
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start() if name == "start" else name for name in self._rest]
         inner = (
@@ -139,7 +154,8 @@ class _CountReading:
             f" max(r.newest) AS newest FROM ({inner}) r JOIN {dialect.streams} s ON s.id = r.stream{by}"
             f" LIMIT {_MOST_GROUPS + 1}"
         )
-        return Statement(sql, values.given, (*self._names, *self._rest, "n", "oldest", "newest"))
+        columns = (*self._names, *self._rest, "n", "oldest", "newest")
+        return Statement(sql, values.given, columns, self._conditions.tests)
 
     def _start(self) -> str:
         """See :meth:`Counting.start_of`; here, what is left of a division has the sign of what is divided."""

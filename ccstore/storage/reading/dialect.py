@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -17,12 +17,18 @@ class Part(NamedTuple):
     """Tables that are read together, all of one kind.
 
     :ivar oldest: no row in them is older, in nanoseconds; None if that is not known. ``newest`` likewise.
+    :ivar order: that of the rows in the one table: by ``id``, which is nearly that of time, or by ``stream``
+        and then time; None if it is not known, or there are several.
+    :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read; what else the
+        table has belongs to other parts.
     """
 
     kind: Kind
     tables: Sequence[str]
     oldest: int | None
     newest: int | None
+    order: Literal["id", "stream"] | None = None
+    is_window: bool = False
 
 
 @frozen
@@ -52,8 +58,16 @@ class Dialect(Protocol):
     def placeholder(self, number: int) -> str:
         """Where the parameter with this number, from 1, stands in a statement."""
 
-    def parts(self, kind: Kind, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
-        """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading."""
+    def parts(
+        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
+    ) -> Reading[Sequence[Part]]:
+        """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading.
+
+        :param is_scan: there are many streams, so that it is no use to look for the rows of each: parts are
+            small.
+        :param most: so many rows are taken as they come in the order of time; None if they have to be looked
+            at first.
+        """
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
@@ -79,8 +93,18 @@ class Dialect(Protocol):
     def contains(self, text: str, what: str) -> str:
         """A condition: one text contains another, to the letter."""
 
-    def contains_any_case(self, text: str, what: str) -> str:
-        """The same for what is ASCII, whose letters are found in upper and lower case."""
+    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+        """The same for ``what`` itself, which is ASCII, whose letters are found in upper and lower case."""
+
+    @property
+    def has_tests(self) -> bool:
+        """A statement can ask Python about a row, without having it fetched for that."""
+
+    def test(self, number: int, column: str) -> str:
+        """A condition: the test of the statement with this number is true for a column.
+
+        :param column: ``othertags`` or ``text``.
+        """
 
     def equals(self, column: str, what: str) -> str:
         """A condition: a column of streams has this value, which an index may help to find."""
@@ -94,11 +118,18 @@ class Dialect(Protocol):
     def greater(self, one: str, other: str) -> str:
         """The greater of two numbers."""
 
-    def rows(self, columns: str, tables: Sequence[str], within: str, outside: str | None) -> str:
-        """The rows of some tables, as what stands behind FROM.
+    def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
+        """The rows of a part, as what stands behind FROM.
 
+        :param backwards: the last ones first, if there is such an order.
         :param within: a condition for each of them.
         :param outside: a further one, which need not be prepared for each of them.
+        """
+
+    def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
+        """The same for a part that is a window.
+
+        :param streams: a condition on the streams.
         """
 
 
@@ -108,6 +139,10 @@ class Question(Protocol[T_co]):
     @property
     def count(self) -> int:
         """How many queries it is, for the statistics."""
+
+    @property
+    def is_long(self) -> bool:
+        """It may have to look at many rows, for seconds."""
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:
         """The statements to run, from one and the same state of the database, and what they come to."""

@@ -48,6 +48,28 @@ def text_test(condition: TextCondition) -> Callable[[str], bool]:
     return lambda text: (part in text) is is_wanted
 
 
+def encoded_test(condition: TextCondition) -> Callable[[bytes], bool]:
+    """The same for a text that is encoded."""
+    if condition.op in ("matches", "fails"):
+        is_wanted = condition.op == "matches"
+        search = compile_regex(condition.value, ignores_case=condition.ignores_case).search
+        return lambda text: (search(text) is not None) is is_wanted
+    test = text_test(condition)
+    return lambda text: test(text.decode())
+
+
+def tags_test(matchers: Sequence[Matcher]) -> Callable[[str | None], bool]:
+    """Whether the other tags of a row, as JSON, meet all of these; many rows have the same ones."""
+    tests = [(tag_of(matcher.label), value_test(matcher)) for matcher in matchers]
+
+    @lru_cache(4096)
+    def test(othertags: str | None) -> bool:
+        tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
+        return all(test(tags.get(key, "")) for key, test in tests)
+
+    return test
+
+
 def stream_test(matchers: Sequence[Matcher]) -> Callable[[StreamKey], bool]:
     """Whether a stream meets all of these, which must be about its columns."""
     tests = [(_PLACES[matcher.label], value_test(matcher)) for matcher in matchers]
@@ -58,14 +80,12 @@ def row_test(
     matchers: Sequence[Matcher], texts: Sequence[TextCondition]
 ) -> Callable[[str | None, str], bool]:
     """Whether the other tags of a row, as JSON, and its text meet all of these."""
-    of_tags = [(tag_of(matcher.label), value_test(matcher)) for matcher in matchers]
+    of_tags = tags_test(matchers) if matchers else None
     of_text = [*map(text_test, texts)]
 
     def test(othertags: str | None, text: str) -> bool:
-        if of_tags:
-            tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
-            if not all(test(tags.get(key, "")) for key, test in of_tags):
-                return False
+        if of_tags is not None and not of_tags(othertags):
+            return False
         return all(test(text) for test in of_text)
 
     return test

@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
-from ccstore.message import INT64_MAX, Kind
-from ccstore.query import Page, Position, Row, Selection
-from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
+from ccstore.message import INT64_MAX, INT64_MIN, Kind
+from ccstore.query import Form, Page, Position, Row, Selection, TextPage
+from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -66,6 +66,11 @@ class Pages:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return len(self.selections)
 
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return any(map(looks_at_rows, self.selections))
+
     def reading(self, dialect: Dialect) -> Reading[list[Page]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pages = []
@@ -78,6 +83,36 @@ class Pages:
             size -= sum(len(row.text) for row in page.rows)
             pages.append(page)
         return pages
+
+
+@frozen
+class PageInText:
+    """A question: the first page of a selection, as text.
+
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar form: puts the page into text. It may be done in another process, and has to be pickled for that.
+    """
+
+    selection: Selection
+    cutoff: int
+    limits: Limits
+    form: Form
+
+    @property
+    def count(self) -> int:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return 1
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[TextPage]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        page = yield from PageReading(self.selection, dialect, expired, self.limits, True).page()
+        return page.in_text(lambda page: [*self.form(page)])
 
 
 def expired_by(cutoff: int, selections: Sequence[Selection], dialect: Dialect) -> Reading[Expired]:
@@ -105,6 +140,7 @@ class PageReading:
         if with_tags or self._conditions.needs_tags:
             columns += ["stream", "othertags"]
         self._columns = tuple(columns)
+        self._fetched = self._fetching.rows
         self._rows: list[Row] = []
         self._is_cut = False
 
@@ -113,7 +149,7 @@ class PageReading:
         streams = yield from self._conditions.streams()
         if streams.are_none:
             return Page(())
-        for part in (yield from self._parts()):
+        for part in (yield from self._parts(is_scan=not streams.are_probed(self._dialect))):
             if self._is_cut and self._is_behind(part):
                 break
             yield from self._read(part, streams)
@@ -122,20 +158,26 @@ class PageReading:
         used = sorted({row.stream for row in self._rows})
         return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
 
-    def _parts(self) -> Reading[list[Part]]:
+    def _parts(self, *, is_scan: bool) -> Reading[list[Part]]:
         """All that has to be read, in the order in which it is best read."""
         parts: list[Part] = []
         is_newest_first = self._selection.is_newest_first
         for kind in self._selection.kinds:
             begin, end, _ = self._bounds(kind, self._selection.after)
             if begin <= end:
-                parts += yield from self._dialect.parts(kind, begin, end, is_newest_first=is_newest_first)
-        if len(self._selection.kinds) > 1:
-            # What has no known time comes first, as in each kind: it may have anything.
-            if is_newest_first:
-                parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
-            else:
-                parts.sort(key=lambda part: -INT64_MAX if part.oldest is None else part.oldest)
+                parts += yield from self._dialect.parts(
+                    kind,
+                    begin,
+                    end,
+                    is_newest_first=is_newest_first,
+                    is_scan=is_scan,
+                    most=None if looks_at_rows(self._selection) else self._most,
+                )
+        # What has no known time comes first: it may have anything.
+        if is_newest_first:
+            parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
+        else:
+            parts.sort(key=lambda part: INT64_MIN if part.oldest is None else part.oldest)
         return parts
 
     def _is_behind(self, part: Part) -> bool:
@@ -161,13 +203,30 @@ class PageReading:
                 first_id = after.id
         return begin, end, first_id
 
+    def _bounds_within(self, part: Part, after: Position | None) -> tuple[int, int, int]:
+        """The same for a part, and for what can still go before the rows of a page that is full."""
+        begin, end, number = self._bounds(part.kind, after)
+        oldest, newest = begin, end
+        if part.is_window:
+            assert part.oldest is not None
+            assert part.newest is not None
+            oldest, newest = max(begin, part.oldest), min(end, part.newest)
+        if self._is_cut and self._rows:
+            last = self._rows[-1].time
+            if self._selection.is_newest_first:
+                oldest = max(oldest, last)
+            else:
+                newest = min(newest, last)
+        if self._selection.is_newest_first:
+            return oldest, newest, number if newest == end else INT64_MAX
+        return oldest, newest, number if oldest == begin else -1
+
     def _read(self, part: Part, streams: Streams) -> Reading[None]:
         """Add the rows of a part; of all rows so far, keep those that go first."""
-        fetched = self._fetching.rows
         after = self._selection.after
         test = self._conditions.row_test
         while True:
-            limit = fetched if test is not None else min(fetched, self._most + 1)
+            limit = self._fetched if test is not None else min(self._fetched, self._most + 1)
             found = yield self._statement(part, streams, after, limit)
             rows = [*map(self._row(part.kind), found)]
             kept = rows if test is None else [row for row in rows if test(row.othertags, row.text)]
@@ -179,7 +238,8 @@ class PageReading:
                 return
             after = rows[-1].position
             size = sum(len(row.text) for row in rows)
-            fetched = max(1, min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1)))
+            most = min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1))
+            self._fetched = max(1, most)
 
     def _comes_behind(self, row: Row) -> bool:
         if not self._rows:
@@ -196,7 +256,7 @@ class PageReading:
         """The first rows of a part that come behind a position."""
         dialect = self._dialect
         values = Values(dialect.placeholder)
-        first, last, number = self._bounds(part.kind, after)
+        first, last, number = self._bounds_within(part, after)
         begin, end, behind = values.bind(first), values.bind(last), values.bind(number)
         most = values.bind(limit)
         if self._selection.is_newest_first:
@@ -206,14 +266,20 @@ class PageReading:
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
         where += self._expired.conditions(part.kind)
         columns = needed = ", ".join(self._columns)
-        probed, outside = streams.as_conditions(dialect, values)
-        where[:0] = probed
-        if outside is not None and "stream" not in self._columns:
-            needed += ", stream"
-        source = dialect.rows(needed, part.tables, " AND ".join(where), outside)
-        return Statement(
-            f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}", values.given, self._columns
-        )
+        backwards = self._selection.is_newest_first
+        if part.is_window:
+            if "stream" not in self._columns:
+                needed += ", stream"
+            chosen = streams.chosen(dialect, values)
+            source = dialect.window(needed, part, " AND ".join(where), chosen, backwards=backwards)
+        else:
+            probed, outside = streams.as_conditions(dialect, values)
+            where[:0] = probed
+            if outside is not None and "stream" not in self._columns:
+                needed += ", stream"
+            source = dialect.rows(needed, part, " AND ".join(where), outside, backwards=backwards)
+        sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
+        return Statement(sql, values.given, self._columns, self._conditions.tests)
 
     def _cut(self) -> None:
         rows = self._rows

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 #: Rows of a statement, as tuples or lists of its columns.
 Rows = Sequence[Sequence[Any]]
+
+#: Of a value of a row: its other tags as a JSON object, or None, or its text as UTF-8.
+Test = Callable[[Any], bool]
 
 
 class Statement(NamedTuple):
@@ -17,11 +20,13 @@ class Statement(NamedTuple):
     :ivar sql: with the placeholders of the dialect that made it.
     :ivar parameters: the first is for the placeholder with the number 1.
     :ivar columns: the names of its columns.
+    :ivar tests: in Python, for what it has no words for itself, see :meth:`Dialect.test`.
     """
 
     sql: str
     parameters: Sequence[object]
     columns: Sequence[str]
+    tests: Sequence[Test] = ()
 
 
 #: Yields statements, is sent their rows, and returns what they come to.

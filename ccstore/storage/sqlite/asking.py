@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import CancelledError
 
@@ -17,30 +16,43 @@ from ccstore.storage.sqlite.sizes import SIZES
 _TOO_LONG: Final = "the query took too long"
 
 
+class Busy(Protocol):
+    """What is busy with a query: a connection, or somebody who has one."""
+
+    def interrupt(self) -> None:
+        """End it."""
+
+    def set_progress_handler(self, handler: Callable[[], bool] | None, steps: int, /) -> None:
+        """Ask now and then whether it is to be ended."""
+
+
 class Asking:
     """A query, from when it is asked until it is answered.
 
     :param timeout: seconds that it may take from now.
     :param progress_steps: see :class:`ccstore.storage.sqlite.sizes.ReadingLimits`.
     :param clock: the present time in seconds; for any thread.
+    :param is_unwanted: tells as well, whenever it is asked, whether nobody waits for it any more.
     """
 
     def __init__(
         self,
         timeout: float,
+        is_unwanted: Callable[[], bool] = lambda: False,
         *,
         progress_steps: int = SIZES.reading.progress_steps,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
+        self._is_unwanted = is_unwanted
         self._progress_steps = progress_steps
         self._deadline = clock() + timeout
         self._lock = Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Busy | None = None
         self._is_given_up = False
 
     @contextmanager
-    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
+    def on(self, connection: Busy) -> Iterator[None]:
         """``with`` the connection busy with it."""
         with self._lock:
             self._connection = connection
@@ -55,14 +67,24 @@ class Asking:
 
     @property
     def _is_over(self) -> bool:
-        return self._is_given_up or self._clock() > self._deadline
+        return self._has_been_left() or self._clock() > self._deadline
+
+    def _has_been_left(self) -> bool:
+        if not self._is_given_up and self._is_unwanted():
+            self._is_given_up = True
+        return self._is_given_up
+
+    @property
+    def seconds(self) -> float:
+        """That are left."""
+        return self._deadline - self._clock()
 
     def check(self) -> None:
         """Whether to go on.
 
         Raises :class:`CancelledError` if nobody waits for it any more, :class:`QueryTimeout` if it is late.
         """
-        if self._is_given_up:
+        if self._has_been_left():
             raise CancelledError
         if self._clock() > self._deadline:
             raise QueryTimeout(_TOO_LONG)

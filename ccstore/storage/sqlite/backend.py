@@ -60,6 +60,8 @@ class SqliteBackend:
     """
 
     name = "sqlite"
+    #: What is read is put into text where it is read, in a thread if not in a process.
+    is_busy_elsewhere = True
     #: Batches that may be begun at a time. They are written one after the other, but the next one is at hand.
     writers = 2
     log = Logger()
@@ -97,7 +99,9 @@ class SqliteBackend:
         self._tending = Tending(self._thread, self._file, self._reserve, now, means.clock, sizes)
         self._copying = CopyingIn(self._thread, now)
         dialect = SqliteDialect() if dialect is None else dialect
-        self._readers = Readers(self._file, self._pragmas, dialect, reactor, sizes.reading, means)
+        self._readers = Readers(
+            self._file, self._pragmas, dialect, reactor, sizes.reading, means, is_apart=is_apart
+        )
         self._make_thread = lambda: means.threads(reactor, 1, "ccstore-writer")
 
     def _say(self, text: str) -> None:

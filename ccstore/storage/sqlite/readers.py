@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ccstore.interfaces import StoreUnavailable
@@ -16,7 +16,8 @@ from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.driver_errors import translate
 from ccstore.storage.sqlite.means import Means
-from ccstore.storage.sqlite.reader import CLOSED, Reader
+from ccstore.storage.sqlite.reader import CLOSED, Reader, ReadingConnection
+from ccstore.storage.sqlite.reader_client import ReadersApart
 from ccstore.storage.sqlite.sizes import ReadingLimits
 
 _Result = TypeVar("_Result")
@@ -33,6 +34,8 @@ class _Connections:
         reactor: Any,
         limits: ReadingLimits,
         means: Means,
+        *,
+        is_apart: bool,
     ) -> None:
         self._file = file
         self._pragmas = pragmas
@@ -40,12 +43,18 @@ class _Connections:
         self._means = means
         self._reader = Reader(dialect)
         self._threads = means.threads(reactor, limits.readers, "ccstore-reader")
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[ReadingConnection] = []
+        self._processes: ReadersApart | None = None
+        if is_apart:
+            self._processes = ReadersApart(file.path, pragmas, dialect, reactor, limits)
 
     async def ask(self, question: Question[_Result], timeout: float) -> _Result:
         """The answer; raises an error of the store."""
         asking = Asking(timeout, progress_steps=self._limits.progress_steps, clock=self._means.clock)
-        running = self._threads.run(self._ask, question, asking)
+        if question.is_long and self._processes is not None:
+            running = self._processes.read(question, asking)
+        else:
+            running = self._threads.run(self._ask, question, asking)
         running.addErrback(translate, self._file)
         return await cancellable(running, asking.give_up)
 
@@ -53,8 +62,9 @@ class _Connections:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._means.connected(self._file.path, "ro", self._limits.statements)
-            set_pragmas(connection, self._pragmas)
+            opened = self._means.connected(self._file.path, "ro", self._limits.statements)
+            set_pragmas(opened, self._pragmas)
+            connection = ReadingConnection(opened)
         try:
             return self._reader.read(connection, question, asking)
         finally:
@@ -63,15 +73,18 @@ class _Connections:
     def close(self) -> None:
         """End the queries that run, and close the connections."""
         self._reader.close()
+        if self._processes is not None:
+            self._processes.close()
         self._threads.stop()
-        for connection in self._idle:
-            connection.close()
+        for each in self._idle:
+            each.connection.close()
 
 
 class Readers:
     """Answers questions, from the file that is at the path.
 
     :param pragmas: for each connection.
+    :param is_apart: what takes long is answered by processes of their own.
     """
 
     def __init__(
@@ -82,9 +95,13 @@ class Readers:
         reactor: Any,
         limits: ReadingLimits,
         means: Means,
+        *,
+        is_apart: bool = False,
     ) -> None:
         self._file = file
-        self._given = (file, pragmas, dialect, reactor, limits, means)
+        self._connect = partial(
+            _Connections, file, pragmas, dialect, reactor, limits, means, is_apart=is_apart
+        )
         self._is_open = False
         self._connections: _Connections | None = None
         self.queries = 0
@@ -112,7 +129,7 @@ class Readers:
         try:
             watch.check()
             if self._connections is None:
-                self._connections = _Connections(*self._given)
+                self._connections = self._connect()
             answer = await self._connections.ask(question, timeout)
             # It may have been read from another file that was put there meanwhile.
             watch.check()

@@ -69,12 +69,14 @@ class ReadingLimits:
     """How the connections that read are used.
 
     :ivar readers: connections, and threads.
+    :ivar processes: beside the daemon that answer what takes long, if there are any.
     :ivar statements: that stay prepared in each of them.
     :ivar progress_steps: of SQLite, after which it asks whether to go on with a query; each time it has to
         wait for the interpreter lock.
     """
 
     readers: int = 3
+    processes: int = 3
     statements: int = 64
     progress_steps: int = 500_000
 
