@@ -37,6 +37,8 @@ _MESSAGES: Final = "/api/v1/messages"
 #: How many of the past are shown before what comes.
 _PAST: Final = 10
 _MOST_PAST: Final = 10_000
+#: Messages that are made text at once.
+_AT_ONCE: Final = 1000
 _COLORS: Final = ("auto", "always", "never")
 
 
@@ -235,8 +237,10 @@ class Listing:
         if not self._has_end and broken is None:
             broken = "the answer has no end"
         self._begin()
-        if self._kept:
-            self.show(self._kept[::-1])
+        kept = self._kept or []
+        while kept:
+            self.show(kept[: -_AT_ONCE - 1 : -1])
+            del kept[-_AT_ONCE:]
         self.write(self._rendering.end(is_complete=broken is None))
         if broken is not None:
             raise ClientError(f"not all: {broken} after {self.count:,} messages")
