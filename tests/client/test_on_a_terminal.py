@@ -180,6 +180,33 @@ def test_following_over_a_restart(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"ccstore query: interrupted\n")
 
 
+def test_nothing_is_missed_or_twice_though_the_daemon_is_killed(tmp_path: Path) -> None:
+    port = {"address": "127.0.0.1", "port": 0}
+    parts, lines = 30, 50
+
+    def write(daemon: Daemon, first: int) -> None:
+        for part in range(first, first + parts):
+            body = b"\n".join(event(f"{part} {number}") for number in range(lines))
+            assert daemon.ask("POST", "/api/write", body)[0] == 200
+
+    with Daemon(tmp_path, "--config", write_config(tmp_path, api=port)) as daemon:
+        config = write_config(tmp_path, api={**port, "port": daemon.ports["REST"]})
+        daemon.ask("POST", "/api/write", event("before"))
+        words = ["query", "-f", "--fields", "text", "--no-header"]
+        process = start(tmp_path, *words, CCSTORE_URL=Site(daemon).url)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"before\n"
+        write(daemon, 0)
+        daemon.stop(signal.SIGKILL)
+    with Daemon(tmp_path, "--config", config) as daemon:
+        write(daemon, parts)
+        expected = [f"{part} {number}" for part in range(2 * parts) for number in range(lines)]
+        shown = [process.stdout.readline().decode().strip() for _ in expected]
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=PATIENCE)
+    assert (sorted(shown), rest) == (sorted(expected), b"")
+
+
 def test_an_answer_that_breaks_off_is_not_taken_for_all(tmp_path: Path) -> None:
     with Daemon(tmp_path, "--config", write_config(tmp_path)) as daemon:
         site = Site(daemon)
