@@ -69,6 +69,14 @@ def test_a_pager_is_left_in_the_middle(site: Site) -> None:
     assert len(shown.shown.splitlines()) == 4
 
 
+def test_people_are_told_that_there_is_nothing(site: Site) -> None:
+    words = ["query", "-c", "alex", "-g", "no such text"]
+    with terminal(site, *words) as shown:
+        assert shown.end() == 0
+    assert shown.shown == "ccstore query: nothing is found\r\n"
+    assert site.run(*words) == (0, "", "")
+
+
 @pytest.mark.parametrize("format", ["text", "short-iso", "json", "ndjson", "csv", "lp"])
 def test_nothing_reaches_a_terminal_as_a_command(site: Site, format: str) -> None:
     with terminal(site, "query", "-c", "fritz", "-o", format, "--no-pager", "--color=never") as shown:
