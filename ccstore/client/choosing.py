@@ -13,7 +13,7 @@ from ccstore import hostlist
 from ccstore.client.server import Question, ServerOptions
 from ccstore.client.session import ClientError
 from ccstore.commands.description import NAME, TEXT, TIME, Value, choice
-from ccstore.instants import parse_moment
+from ccstore.instants import parse_moment, show_moment
 from ccstore.message import STORED_KINDS
 
 _TAG: Final = re.compile(r"([^=!]+)(!?)=(.*)", re.DOTALL)
@@ -170,13 +170,12 @@ class ChoosingOptions(ServerOptions):
         if "to" in moments and moments.get("from", moments["to"]) > moments["to"]:
             since, until = self["since"] or self["from"] or self.since, self["until"] or self["to"]
             raise ClientError(f"--from: {since!r} is after --to {until!r}")
-        # A number as small as that of a time long ago would be taken for seconds.
         return [(name, _exactly(moment)) for name, moment in moments.items()]
 
 
 def _exactly(moment: int) -> str:
-    """A moment in nanoseconds as a text that cannot be taken for another unit."""
-    return f"{moment}" if abs(moment) >= 10**17 else f"{moment // 10**9}.{moment % 10**9:09}"
+    """A moment in nanoseconds, or where that would be taken for another unit, as a date and time."""
+    return f"{moment}" if abs(moment) >= 10**17 else show_moment(moment)
 
 
 def without(question: Question, *names: str) -> Question:

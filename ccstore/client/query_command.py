@@ -37,6 +37,8 @@ _MESSAGES: Final = "/api/v1/messages"
 #: How many of the past are shown before what comes.
 _PAST: Final = 10
 _MOST_PAST: Final = 10_000
+#: Messages that are made text at once.
+_AT_ONCE: Final = 1000
 _COLORS: Final = ("auto", "always", "never")
 
 
@@ -235,8 +237,10 @@ class Listing:
         if not self._has_end and broken is None:
             broken = "the answer has no end"
         self._begin()
-        if self._kept:
-            self.show(self._kept[::-1])
+        kept = self._kept or []
+        while kept:
+            self.show(kept[: -_AT_ONCE - 1 : -1])
+            del kept[-_AT_ONCE:]
         self.write(self._rendering.end(is_complete=broken is None))
         if broken is not None:
             raise ClientError(f"not all: {broken} after {self.count:,} messages")
@@ -261,11 +265,14 @@ async def list_past(server: Server, options: Options, output: Output, now: int) 
         return DONE
     if listing.count:
         return DONE
-    return await _nothing(server, options, asked, now)
+    status, why = await _nothing(server, options, asked)
+    if why or output.is_terminal:
+        say(why or "nothing is found")
+    return status
 
 
-async def _nothing(server: Server, options: Options, asked: Question, now: int) -> int:
-    """Say why there may be nothing; gives the exit status."""
+async def _nothing(server: Server, options: Options, asked: Question) -> tuple[int, str | None]:
+    """The exit status where there is nothing, and why that may be, if it is known."""
     page = await server.question(_MESSAGES, [*asked, ("limit", "1")])
     absent = await explain(
         server,
@@ -277,15 +284,14 @@ async def _nothing(server: Server, options: Options, asked: Question, now: int) 
     notice = page.get("notice")
     if absent is not None and (absent.near or not notice):
         notice = absent.says
-    if notice:
-        say(notice)
-    elif not any(options.all(option) for option in ("grep", "not-grep", "regex", "not-regex")):
+    is_mistake = absent is not None and absent.is_mistake
+    if not notice and not any(map(options.all, ("grep", "not-grep", "regex", "not-regex"))):
         # The newest is found at once if nothing is asked of the text.
         before = await server.question(_MESSAGES, [*without(asked, "from"), ("limit", "1")])
         if before["messages"]:
             newest = show_time(int(before["messages"][0]["time_ns"]), options.zone)
-            say(f"nothing in that time, the newest before is of {newest}: see --since")
-    return NOT_AS_ASKED if absent is not None and absent.is_mistake else DONE
+            notice = f"nothing in that time, the newest before is of {newest}: see --since"
+    return NOT_AS_ASKED if is_mistake else DONE, notice
 
 
 async def look(server: Server, options: Options, now: int) -> int:

@@ -247,6 +247,8 @@ class Server:
             params=params or {},
             headers=headers,
             allow_redirects=False,
+            # Else it would hold all of a body that is given on as it comes.
+            unbuffered=True,
         )
 
     def _check_admittance(self, answer: Answer) -> None:

@@ -114,7 +114,11 @@ class QueryTests(SynchronousTestCase):
         for words, begin, end in (
             ((), NANOSECOND_NOW - 86400 * 10**9, None),
             (("-S", "2001-02-03T04:05:06.789Z"), 981173106789000000, None),
-            (("-S", "1970-01-01", "-U", "1970-01-02", "--utc"), "0.000000000", "86400.000000000"),
+            (
+                ("-S", "1969-12-31T23:59:59.5", "-U", "1970-01-02", "--utc"),
+                "1969-12-31T23:59:59.500000000Z",
+                "1970-01-02T00:00:00.000000000Z",
+            ),
             (("--since=-1h", "--to", "now"), NANOSECOND_NOW - 3600 * 10**9, NANOSECOND_NOW),
         ):
             question = self.asked(*words)

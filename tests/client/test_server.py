@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from treq.testing import StubTreq
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError, DNSLookupError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.client import ResponseNeverReceived
+from twisted.web.client import ResponseDone, ResponseNeverReceived
 
 from ccstore.client.server import DEFAULT_URL, Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.session import ClientError
+from ccstore.client.terminal import Enough
 from tests.support.scratch import scratch
 from tests.support.stub_server import URL, Anything, Broken, Silent, server
 
@@ -86,6 +87,82 @@ class ServerTests(SynchronousTestCase):
         clock.advance(1)
         self.assertIn("no answer from http://stub within 30 s", str(self.failureResultOf(asking).value))
         self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class Slow:
+    """A client whose answer begins, and goes on when a test says so."""
+
+    code = 200
+
+    def __init__(self) -> None:
+        self.body: Any = None
+        self.stopped = 0
+
+    def request(self, *given: Any, **more: Any) -> Deferred[Any]:
+        return succeed(self)
+
+    def deliverBody(self, protocol: Any) -> None:
+        self.body = protocol
+        protocol.makeConnection(self)
+
+    def stopProducing(self) -> None:
+        self.stopped += 1
+        self.body.connectionLost(Failure(ConnectionLost()))
+
+
+class StreamTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.http = Slow()
+        self.taken: list[bytes] = []
+
+    def stream(self, take: Any = None) -> Deferred[None]:
+        made = Server(self.http, self.clock, URL, token=None, timeout=30)
+        return Deferred.fromCoroutine(made.stream("/x", [], take or self.taken.append, patience=50))
+
+    def test_an_answer_to_its_end(self) -> None:
+        streaming = self.stream()
+        self.http.body.dataReceived(b"a")
+        self.http.body.dataReceived(b"b")
+        self.assertNoResult(streaming)
+        self.http.body.connectionLost(Failure(ResponseDone()))
+        self.successResultOf(streaming)
+        self.assertEqual((self.taken, self.clock.getDelayedCalls()), ([b"a", b"b"], []))
+
+    def test_an_answer_that_breaks_off(self) -> None:
+        streaming = self.stream()
+        self.http.body.dataReceived(b"a")
+        self.http.body.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(str(self.failureResultOf(streaming, Vanished).value), "the answer broke off")
+
+    def test_silence_is_taken_for_an_end(self) -> None:
+        streaming = self.stream()
+        for _ in range(3):
+            self.clock.advance(49)
+            self.assertNoResult(streaming)
+            self.http.body.dataReceived(b"a")
+        self.clock.pump([1] * 50)
+        self.assertEqual(str(self.failureResultOf(streaming, Vanished).value), "nothing came for 50 s")
+        self.assertEqual((self.http.stopped, self.clock.getDelayedCalls()), (1, []))
+
+    def test_a_reader_who_takes_hours_is_no_silence(self) -> None:
+        def take(data: bytes) -> None:
+            self.clock.rightNow += 3600  # no timer is called as long as the process stands still
+
+        streaming = self.stream(take)
+        self.http.body.dataReceived(b"a")
+        self.assertNoResult(streaming)
+        self.clock.advance(49)
+        self.assertNoResult(streaming)
+
+    def test_what_takes_it_ends_it_by_an_error(self) -> None:
+        def take(data: bytes) -> None:
+            raise Enough
+
+        streaming = self.stream(take)
+        self.http.body.dataReceived(b"a")
+        self.failureResultOf(streaming, Enough)
+        self.assertEqual((self.http.stopped, self.clock.getDelayedCalls()), (1, []))
 
 
 class OptionTests(SynchronousTestCase):

@@ -26,6 +26,11 @@ from tests.support.sinks import event
 SAYING = {
     "query": ["query", "--cluster", "alex"],
     "query --json": ["query", "--cluster", "alex", "--json"],
+    "query --output csv": ["query", "-o", "csv", "-n", "1000"],
+    "clusters": ["clusters"],
+    "hosts": ["hosts", "--json"],
+    "values": ["values", "name"],
+    "histogram": ["histogram", "--by", "host"],
     "stats": ["stats"],
     "doctor": ["doctor"],
     "send": ["send", "--cluster", "alex", "--event", "x", "--json"],
