@@ -107,7 +107,7 @@ class MessageAnswers:
             cut = f"{why} is {len(page.rows)} messages: the cursor goes on behind them"
             cursor = page.rows[-1].position.encode()
         elif not page.rows:
-            notice = await exchange.asked(notice_of(selection, self._service))
+            notice = await exchange.asked(notice_of(selection, self._service, exchange.turn))
         with exchange.outgoing.hold(sum(len(row.text) for row in page.rows)):
             more = {"cursor": cursor, "cut": cut, "notice": notice}
             return await exchange.answer(request, _as_list([page], more))
