@@ -78,6 +78,10 @@ class Arrival(NamedTuple):
         """As far as this, and to a message with this id."""
         return self._replace(log=number) if kind == "log" else self._replace(event=number)
 
+    def upto(self, other: Arrival) -> Arrival:
+        """As far as either."""
+        return Arrival(max(self.event, other.event), max(self.log, other.log))
+
     def encode(self) -> str:
         """As a cursor, see :meth:`Position.encode`."""
         return _as_text(_ARRIVAL.pack(_ARRIVAL_VERSION, *self))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from attrs import evolve
@@ -26,6 +27,8 @@ from ccstore.web import WebError, json_pieces, stream
 _DAY: Final = 86400 * SECOND
 _BUCKETS: Final = 100
 _MOST_BUCKETS: Final = 10_000
+#: So that a step before the first moment there can be is a number of the databases, too.
+_LONGEST_STEP: Final = 10_000 * _DAY
 _TOP: Final = 10
 _LIMIT: Final = 1000
 _MOST: Final = 100_000
@@ -57,19 +60,21 @@ class CountAnswers:
         # The days of a step begin as they do in UTC.
         counts = await self._counts(Counting(selection, tuple(by), step))
         groups: dict[tuple[str, ...], dict[int, int]] = {}
-        for count in counts.counts:
+        totals: Counter[tuple[str, ...]] = Counter()
+        async for count in exchange.in_turns(counts.counts):
             assert count.start is not None
             groups.setdefault(count.by, {})[count.start] = count.messages
-        ranked = sorted(groups, key=lambda each: (-sum(groups[each].values()), each))
-        series = [
-            _series(dict(zip(map(_called, by), each, strict=True)), groups[each]) for each in ranked[:top]
-        ]
-        if len(ranked) > top:
+            totals[count.by] += count.messages
+        ranked = await exchange.ranked(totals, lambda each: (-totals[each], each))
+        first = [*islice(ranked, top)]
+        series = [_series(dict(zip(map(_called, by), each, strict=True)), groups[each]) for each in first]
+        if len(groups) > top:
             rest: Counter[int] = Counter()
-            for each in ranked[top:]:
-                rest.update(groups[each])
-            series.append({**_series(None, rest), "other": len(ranked) - top})
-        total = sum(count.messages for count in counts.counts)
+            async for each in exchange.in_turns(ranked):
+                for start, messages in groups[each].items():
+                    rest[start] += messages
+            series.append({**_series(None, rest), "other": len(groups) - top})
+        total = totals.total()
         answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
         return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
 
@@ -88,14 +93,18 @@ class CountAnswers:
             matcher = Matcher(wanted, "=~", f"(?s){quote(prefix)}.*")
             selection = evolve(selection, matchers=(*selection.matchers, matcher))
         counts = await self._counts(Counting(selection, (wanted,)))
-        found = {count.by[0]: count for count in counts.counts}
-        without = found.pop("", None)
-        ranked = sorted(found.values(), key=lambda count: (-count.messages, count.by))
+        ranked = await self._exchange.ranked(counts.counts, lambda count: (-count.messages, count.by))
+        found, without = [], 0
+        async for count in self._exchange.in_turns(ranked):
+            if count.by[0]:
+                found.append(count)
+            else:
+                without = count.messages
         answer = {
-            "values": [_described(count, ("value",)) for count in ranked[:limit]],
-            "without": 0 if without is None else without.messages,
+            "values": (_described(count, ("value",)) for count in found[:limit]),
+            "without": without,
         }
-        cut = f"there are {len(ranked)} values" if len(ranked) > limit else None
+        cut = f"there are {len(found)} values" if len(found) > limit else None
         return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not found)
 
     async def labels(self, request: IRequest) -> bytes:
@@ -106,10 +115,10 @@ class CountAnswers:
         streams = await self._counts(Counting(selection, STREAM_LABELS))
         tags = await self._counts(Counting(selection, (ALL_TAGS,)))
         found: Counter[str] = Counter()
-        for count in streams.counts:
+        async for count in self._exchange.in_turns(streams.counts):
             for label, value in zip(STREAM_LABELS, count.by, strict=True):
                 found[_called(label)] += count.messages if value else 0
-        for count in tags.counts:
+        async for count in self._exchange.in_turns(tags.counts):
             for tag in json.loads(count.by[0] or "{}"):
                 found[f"{TAG_PREFIX}{tag}"] += count.messages
         answer = {"labels": [{"label": label, "count": number} for label, number in found.items() if number]}
@@ -123,10 +132,11 @@ class CountAnswers:
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()
         counts = await self._counts(Counting(selection, STREAM_LABELS))
-        ranked = sorted(counts.counts, key=lambda count: count.by)
-        answer = {"streams": [_described(count, STREAM_LABELS) for count in ranked[:limit]]}
-        cut = f"there are {len(ranked)} streams" if len(ranked) > limit else None
-        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not ranked)
+        ranked = await self._exchange.ranked(counts.counts, lambda count: count.by)
+        number = len(counts.counts)
+        answer = {"streams": (_described(count, STREAM_LABELS) for count in islice(ranked, limit))}
+        cut = f"there are {number} streams" if number > limit else None
+        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not number)
 
     async def clusters(self, request: IRequest) -> bytes:
         """The clusters, each with what it has."""
@@ -135,7 +145,7 @@ class CountAnswers:
         parameters.check()
         counts = await self._counts(Counting(selection, ("cluster", "kind")))
         clusters: dict[str, dict[str, int]] = {}
-        for count in counts.counts:
+        async for count in self._exchange.in_turns(counts.counts):
             cluster, kind = count.by
             known = clusters.setdefault(
                 cluster, {"oldest": INT64_MAX, "newest": INT64_MIN, "event": 0, "log": 0}
@@ -182,7 +192,7 @@ class CountAnswers:
     ) -> bytes:
         notice = None
         if is_empty:
-            notice = await self._exchange.asked(notice_of(selection, self._service))
+            notice = await self._exchange.asked(notice_of(selection, self._service, self._exchange.turn))
         whole = {**answer, "cut": _CUT if is_cut else cut, "notice": notice}
         return await stream(request, json_pieces(whole), turn=self._exchange.turn)
 
@@ -206,8 +216,10 @@ class CountAnswers:
 
 def _read_step(text: str) -> int:
     step = nanoseconds(parse_duration(f"{text}s" if text.isdigit() else text))
-    if step < 10**6:
-        raise ValueError(f"expected a duration of at least 1ms, such as 60s or 1h, got {text[:40]!r}")
+    if not 10**6 <= step <= _LONGEST_STEP:
+        raise ValueError(
+            f"expected a duration of at least 1ms and at most 10000d, such as 1h, got {text[:40]!r}"
+        )
     return step
 
 
@@ -220,8 +232,12 @@ def _series(by: Mapping[str, str] | None, points: Mapping[int, int]) -> dict[str
     return {
         "by": by,
         "total": sum(points.values()),
-        "points": [[_seconds(start), points[start]] for start in sorted(points)],
+        "points": _points(points),
     }
+
+
+def _points(points: Mapping[int, int]) -> Iterator[list[float]]:
+    return ([_seconds(start), points[start]] for start in sorted(points))
 
 
 def _seconds(start: int) -> float:

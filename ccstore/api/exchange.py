@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import TypeVar
+import heapq
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +19,9 @@ from ccstore.timing import nanoseconds
 from ccstore.web import Outgoing, WebError, body_of, later, stream, text_pieces
 
 _T = TypeVar("_T")
+
+#: Values that are dealt with in one go, which takes a millisecond or two.
+_AT_A_TIME: Final = 1000
 
 
 class Exchange:
@@ -68,6 +73,25 @@ class Exchange:
             raise WebError(503, text) from None
         except StoreError as error:
             raise later(f"the query failed: {error}") from None
+
+    async def in_turns(self, values: Iterable[_T]) -> AsyncGenerator[_T, None]:
+        """The same values, with time for others between some of them."""
+        left = 0
+        for value in values:
+            if not left:
+                await self.turn()
+                left = _AT_A_TIME
+            left -= 1
+            yield value
+
+    async def ranked(self, values: Iterable[_T], key: Callable[[_T], Any]) -> Iterator[_T]:
+        """The same values in order; with time for others while they are put in order."""
+        left = iter(values)
+        parts = []
+        while part := [*islice(left, _AT_A_TIME)]:
+            await self.turn()
+            parts.append(sorted(part, key=key))
+        return heapq.merge(*parts, key=key)
 
     async def answer(self, request: IRequest, parts: Iterable[str]) -> bytes:
         """Answer with JSON, of which these are the parts."""

@@ -56,10 +56,11 @@ class MessageAnswers:
         with self._exports.take():
             pieces = self._export(selection, format, is_for_spreadsheets, has_end)
             request.setHeader(b"vary", b"Accept, Accept-Encoding, Origin")
+            coding = None
             if accepts_gzip(header(request, "accept-encoding")):
-                request.setHeader(b"content-encoding", b"gzip")
-                pieces = packed(pieces)
-            return await stream(request, pieces, turn=self._exchange.turn, content_type=FORMATS[format])
+                coding, pieces = b"gzip", packed(pieces)
+            turn = self._exchange.turn
+            return await stream(request, pieces, turn=turn, content_type=FORMATS[format], coding=coding)
 
     async def message(self, request: IRequest, number: str) -> bytes:
         """The message with an id."""
@@ -107,7 +108,7 @@ class MessageAnswers:
             cut = f"{why} is {len(page.rows)} messages: the cursor goes on behind them"
             cursor = page.rows[-1].position.encode()
         elif not page.rows:
-            notice = await exchange.asked(notice_of(selection, self._service))
+            notice = await exchange.asked(notice_of(selection, self._service, exchange.turn))
         with exchange.outgoing.hold(sum(len(row.text) for row in page.rows)):
             more = {"cursor": cursor, "cut": cut, "notice": notice}
             return await exchange.answer(request, _as_list([page], more))

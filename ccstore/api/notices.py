@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from operator import eq
 from typing import Final
+
+from twisted.internet.defer import Deferred
 
 from ccstore.query import Selection
 from ccstore.reading.query_service import QueryService
 
 #: Names that are looked at for the one that was meant.
 _MOST: Final = 100_000
+#: Those of them that are looked at in one go, that are compared closely, and characters of these.
+_AT_A_TIME: Final = 1000
+_COMPARED: Final = 30
+_LONGEST: Final = 100
 #: Labels in whose values people make mistakes, and what these are called.
 _NAMED: Final = (("cluster", "cluster"), ("hostname", "host"), ("name", "name"))
 
 
-async def notice_of(selection: Selection, service: QueryService) -> str | None:
-    """Why a selection has no messages, if it is because there is no such cluster, host or name."""
+async def notice_of(
+    selection: Selection, service: QueryService, turn: Callable[[], Deferred[None]]
+) -> str | None:
+    """Why a selection has no messages, if it is because there is no such cluster, host or name.
+
+    :param turn: fires when there is time to go on, see :meth:`Scheduler.turn`.
+    """
     for label, called in _NAMED:
         wanted = _wanted(selection, label)
         if not wanted:
             continue
         known = await service.known(label, most=_MOST)
-        missing = [value for value in wanted if value not in known]
-        if missing and len(missing) == len(wanted):
-            near = difflib.get_close_matches(missing[0], known, 1, 0.5)
+        if not {*wanted}.intersection(known):
+            missing = wanted
+            near = await _nearest(missing[0], known, turn)
             meant = f", the nearest is {near[0]!r}" if near else ""
             if not known:
                 meant = ": the store is empty"
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             return f"there is no {called} {missing[0][:60]!r}{more}{meant}"
     return None
+
+
+async def _nearest(name: str, known: Sequence[str], turn: Callable[[], Deferred[None]]) -> Sequence[str]:
+    """The one of the names that is most like this one, if any is."""
+    name = name[:_LONGEST]
+    some: list[str] = []
+    for start in range(0, len(known), _AT_A_TIME):
+        await turn()
+        # To compare two names well takes long: only those are compared that begin and end alike.
+        part = (*some, *known[start : start + _AT_A_TIME])
+        some = heapq.nlargest(_COMPARED, part, key=lambda each: _alike(name, each))
+    return difflib.get_close_matches(name, [each for each in some if len(each) <= _LONGEST], 1, 0.5)
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two names have in common at their ends, less what one is longer."""
+    return _common(one, other) + _common(one[::-1], other[::-1]) - abs(len(one) - len(other))
+
+
+def _common(one: str, other: str) -> int:
+    return sum(takewhile(bool, map(eq, one, other)))
 
 
 def _wanted(selection: Selection, label: str) -> Sequence[str]:

@@ -33,6 +33,8 @@ ORDERS: Final = ("newest", "oldest")
 #: Values that one parameter may have, and all of them together.
 _MOST_VALUES: Final = 1000
 _SHOWN: Final = 60
+#: Mistakes that are told.
+_MOST_PROBLEMS: Final = 20
 
 
 def given_in(request: IRequest, body: bytes) -> dict[str, list[str]]:
@@ -103,6 +105,9 @@ class Parameters:
         self._known = [*LABELS, *_SELECTING, *more]
         self._given: dict[str, list[str]] = {}
         for name, values in given.items():
+            if len(self.problems) >= _MOST_PROBLEMS:
+                self.problems.append("and more")
+                break
             if len(values) > _MOST_VALUES:
                 self.wrong(name, f"at most {_MOST_VALUES} values", f"{len(values)} of them")
             elif any("\0" in value or not _is_unicode(value) for value in values):
@@ -118,11 +123,11 @@ class Parameters:
         return name in self._known or (name.endswith("!") and name[:-1] in LABELS)
 
     def _hint(self, name: str) -> str:
-        bare = name.removesuffix("!")
+        bare = name[:_SHOWN].removesuffix("!")
         near = difflib.get_close_matches(bare, self._known, 1, 0.7)
         if near:
             return f", did you mean {near[0]}?"
-        tag = f"{TAG_PREFIX}{bare[:_SHOWN]}"
+        tag = f"{TAG_PREFIX}{bare}"
         return f": expected one of {', '.join(self._known)}, or {tag} for a tag of that name"
 
     def wrong(self, name: str, expected: str, got: str) -> None:

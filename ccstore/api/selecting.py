@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import evolve
 
@@ -12,6 +12,9 @@ from ccstore.api.parameters import LABELS, ORDERS, Parameters, label_of, one_of
 from ccstore.message import CLUSTER_TAG, INT64_MAX, INT64_MIN, STORED_KINDS, Kind
 from ccstore.query import TAG_PREFIX, Matcher, Position, Selection, TextCondition
 from ccstore.regex import compile_regex, quote
+
+#: Hosts that may be given together with a pattern, which makes each of them a pattern.
+_MOST_BESIDE: Final = 1000
 
 
 class Selecting:
@@ -90,15 +93,23 @@ class Selecting:
 
     def _hosts(self, name: str, values: Sequence[str]) -> list[str]:
         hosts: dict[str, None] = {}
-        for value in values:
+        total = 0
+        for value in dict.fromkeys(values):
             try:
-                hosts |= dict.fromkeys(hostlist.expand(value) if value else [""])
+                found = hostlist.expand(value) if value else [""]
             except ValueError as error:
                 self._parameters.problems.append(f"{name}: {error}")
-        if len(hosts) > hostlist.MOST:
+                continue
+            hosts |= dict.fromkeys(found)
+            total += len(found)
+            if total > hostlist.MOST:
+                self._parameters.problems.append(f"{name}: expected at most {hostlist.MOST} hosts, got more")
+                break
+        if total > _MOST_BESIDE and any("*" in value for value in values):
             self._parameters.problems.append(
-                f"{name}: expected at most {hostlist.MOST} hosts, got {len(hosts)}"
+                f"{name}: expected at most {_MOST_BESIDE} hosts if one is a pattern with *, got {total}"
             )
+            return []
         return [*hosts]
 
     def _texts(self) -> tuple[TextCondition, ...]:

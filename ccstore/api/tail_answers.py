@@ -6,7 +6,7 @@ Their format is that of the HTML Living Standard, section 9.2.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Final
 
@@ -19,8 +19,8 @@ from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX
 from ccstore.query import Arrival, Page, Selection
 from ccstore.reading.feed import Arrived, Gap
-from ccstore.reading.following import Following, Past
-from ccstore.web import header, stream
+from ccstore.reading.following import Followed, Following, Past
+from ccstore.web import header, stream, text_pieces
 from ccstore.web.places import Places
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -67,13 +67,19 @@ class TailAnswers:
         yield f"retry: {_RETRY}\n\n".encode()
         async with aclosing(self._following.follow(selection, past)) as parts:
             async for followed in parts:
-                lines = [*map(_message, followed.arrived)]
-                if followed.gap is not None:
-                    lines.append(_gap(followed.gap))
-                if followed.arrival is not None:
-                    lines.append(f"id: {followed.arrival.encode()}\n\n")
-                yield ("".join(lines) or ": nothing new\n\n").encode()
+                for piece in text_pieces(_events(followed)):
+                    yield piece
         yield b'event: end\ndata: {"reason":"the daemon stops: come again with the last id"}\n\n'
+
+
+def _events(followed: Followed) -> Iterator[str]:
+    yield from map(_message, followed.arrived)
+    if followed.gap is not None:
+        yield _gap(followed.gap)
+    if followed.arrival is not None:
+        yield f"id: {followed.arrival.encode()}\n\n"
+    elif not followed.arrived and followed.gap is None:
+        yield ": nothing new\n\n"
 
 
 def _message(arrived: Arrived) -> str:

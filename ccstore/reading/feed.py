@@ -58,6 +58,15 @@ class _Held:
     def __bool__(self) -> bool:
         return bool(self._messages) or self.gap is not None
 
+    def leave_out(self, after: Arrival) -> None:
+        """Only what came in after this moment waits; it must not be called once there is a gap."""
+        self._messages = [
+            Arrived(row, stream, None if arrival is None else arrival.upto(after))
+            for row, stream, arrival in self._messages
+            if row.id > after.of(row.kind)
+        ]
+        self._size = sum(len(arrived.row.text) for arrived in self._messages)
+
     def add(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
         is_full = len(self._messages) >= self._most or self._size + len(row.text) > self._most_size
         if self.gap is None and not (is_full and self._messages):
@@ -88,14 +97,27 @@ class Tail:
         self._begin, self._end = selection.begin, selection.end
         self._clock = clock
         self._held = _Held(most, size)
+        self._after: Arrival | None = None
         self._waiting: Deferred[None] | None = None
         self.is_closed = False
 
     def offer(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
         """A message whose series matches."""
         if self._begin <= row.time < self._end and self._texts(row.text):
+            if self._after is not None:
+                if row.id <= self._after.of(row.kind):
+                    return
+                arrival = arrival.upto(self._after)
             self._held.add(row, stream, arrival)
             self._wake()
+
+    def begin(self, after: Arrival) -> None:
+        """Leave out what had come in before; whatever is told from now on leads on from there.
+
+        A gap counts only what comes later, so there must be none yet, see :attr:`has_gap`.
+        """
+        self._after = after
+        self._held.leave_out(after)
 
     def take(self) -> tuple[list[Arrived], Gap | None]:
         """What has come since the last time, and what was left out behind it."""

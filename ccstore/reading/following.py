@@ -72,20 +72,20 @@ class Following:
                 async with aclosing(self._arrivals(selection, after, begin)) as missed:
                     async for page in missed:
                         yield Followed(page)
-            async with aclosing(self._live(tail, begin)) as parts:
+            tail.begin(begin)
+            async with aclosing(self._live(tail)) as parts:
                 async for part in parts:
                     yield part
         finally:
             self._feed.leave(tail)
 
-    async def _live(self, tail: Tail, begin: Arrival) -> AsyncGenerator[Followed, None]:
+    async def _live(self, tail: Tail) -> AsyncGenerator[Followed, None]:
         while True:
             await tail.wait(self._keep_alive)
             arrived, gap = tail.take()
             if not arrived and gap is None and tail.is_closed:
                 return
-            new = [each for each in arrived if each.row.id > begin.of(each.row.kind)]
-            yield Followed([each._replace(arrival=_later(each.arrival, begin)) for each in new], gap)
+            yield Followed(arrived, gap)
 
     async def _past(self, selection: Selection, past: Past, begin: Arrival) -> AsyncGenerator[Followed, None]:
         if past.after is not None:
@@ -120,8 +120,3 @@ class Following:
             yield part
             if not page.is_cut:
                 return
-
-
-def _later(one: Arrival | None, other: Arrival) -> Arrival:
-    """As far as either."""
-    return other if one is None else Arrival(max(one.event, other.event), max(one.log, other.log))

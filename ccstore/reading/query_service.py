@@ -91,6 +91,8 @@ class QueryService:
 
     async def message(self, position: Position) -> Found | None:
         """The message at a position; None if there is none, or no longer."""
+        if position.id < 0:
+            return None  # no message has it
         page = await self.page(_at(position), max_rows=1)
         if not page.rows or page.rows[0].position != position:
             return None

@@ -55,6 +55,7 @@ async def stream(
     *,
     turn: Callable[[], Deferred[None]],
     content_type: bytes = JSON,
+    coding: bytes | None = None,
     is_endless: bool = False,
 ) -> bytes:
     """Answer a request with pieces, each of which is asked for when the client has taken those before.
@@ -64,12 +65,15 @@ async def stream(
     the client has does not look complete.
 
     :param pieces: a generator, asynchronous or not; what fits into one piece is sent with its length.
+    :param coding: what the pieces are packed by. An error in the place of them is not.
     :param is_endless: each piece is sent as soon as it is there.
     :param turn: fires when there is time to make another piece, see :meth:`Scheduler.turn`.
     """
     async with aclosing(pieces if isinstance(pieces, AsyncGenerator) else _asynchronous(pieces)) as each:
         first = await anext(each, b"")
         second = b"" if is_endless else await anext(each, None)
+        if coding is not None:
+            request.setHeader(b"content-encoding", coding)
         if second is None:
             body = answer(request, 200, first)
             request.setHeader(b"content-type", content_type)
