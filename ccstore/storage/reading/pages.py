@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ccstore.message import INT64_MAX, INT64_MIN, Kind
+from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
@@ -150,9 +150,8 @@ class PageReading:
         if streams.are_none:
             return Page(())
         for part in (yield from self._parts(is_scan=not streams.are_probed(self._dialect))):
-            if self._is_cut and self._is_behind(part):
-                break
-            yield from self._read(part, streams)
+            if not (self._is_cut and self._is_behind(part)):
+                yield from self._read(part, streams)
         if not self._with_tags:
             return Page(self._rows, self._is_cut)
         used = sorted({row.stream for row in self._rows})
@@ -173,11 +172,11 @@ class PageReading:
                     is_scan=is_scan,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
-        # What has no known time comes first: it may have anything.
+        # What has no known time is mostly newer than all else.
         if is_newest_first:
             parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
         else:
-            parts.sort(key=lambda part: INT64_MIN if part.oldest is None else part.oldest)
+            parts.sort(key=lambda part: INT64_MAX if part.oldest is None else part.oldest)
         return parts
 
     def _is_behind(self, part: Part) -> bool:
@@ -225,7 +224,8 @@ class PageReading:
         """Add the rows of a part; of all rows so far, keep those that go first."""
         after = self._selection.after
         test = self._conditions.row_test
-        while True:
+        begin, end, _ = self._bounds_within(part, after)
+        while begin <= end:
             limit = self._fetched if test is not None else min(self._fetched, self._most + 1)
             found = yield self._statement(part, streams, after, limit)
             rows = [*map(self._row(part.kind), found)]
