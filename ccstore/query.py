@@ -25,6 +25,7 @@ _CURSOR: Final = struct.Struct(">BqBq")
 _CURSOR_VERSION: Final = 1
 _ARRIVAL: Final = struct.Struct(">Bqq")
 _ARRIVAL_VERSION: Final = 2
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 class Position(NamedTuple):
@@ -99,7 +100,7 @@ class Arrival(NamedTuple):
 
 
 def _as_text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _from_text(cursor: str) -> bytes:

@@ -88,19 +88,20 @@ def _object_lines(page: Page) -> Iterator[str]:
 def _objects(page: Page) -> Iterator[str]:
     """Each row as a JSON object."""
     heads = {number: _json_head(stream) for number, stream in page.streams.items()}
-    second, shown = None, ""
+    minute, shown = None, ""
     for row in page.rows:
-        whole, rest = divmod(row.time, SECOND)
-        if whole != second:
-            second, shown = whole, show_second(whole)
+        whole, rest = divmod(row.time, 60 * SECOND)
+        if whole != minute:
+            minute, shown = whole, show_second(60 * whole)[:-2]
+        second, rest = divmod(rest, SECOND)
         tags = f',"tags":{_compact(row.othertags)}' if row.othertags else ""
         yield (
-            f'{{"id":"{row.position.encode()}","time":"{shown}.{rest:09}Z","time_ns":"{row.time}",'
+            f'{{"id":"{row.position.encode()}","time":"{shown}{second:02}.{rest:09}Z","time_ns":"{row.time}",'
             f'{heads[row.stream]}{tags},"text":{_quoted(row.text)}}}'
         )
 
 
-@lru_cache(8192)
+@lru_cache(1 << 15)
 def _json_head(stream: StreamKey) -> str:
     """The members of an object that its stream has."""
     return ",".join(

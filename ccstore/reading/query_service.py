@@ -28,7 +28,7 @@ from ccstore.query import (
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
 _FIRST_ROWS: Final = 500
-_EXPORT_ROWS: Final = 10_000
+_EXPORT_ROWS: Final = 20_000
 
 
 @frozen

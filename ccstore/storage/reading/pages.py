@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Final
 
 from attrs import frozen
 
-from ccstore.message import INT64_MAX, INT64_MIN, Kind
+from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
+
+_TEXT: Final = attrgetter("text")
 
 
 @frozen
@@ -80,7 +83,7 @@ class Pages:
             limits = Limits(rows, size)
             page = yield from PageReading(selection, dialect, expired, limits, self.with_tags).page()
             rows -= len(page.rows)
-            size -= sum(len(row.text) for row in page.rows)
+            size -= _size(page.rows)
             pages.append(page)
         return pages
 
@@ -136,10 +139,7 @@ class PageReading:
         self._size = limits.size
         self._with_tags = with_tags
         self._conditions = Conditions(selection, dialect)
-        columns = ["time", "id", "text"]
-        if with_tags or self._conditions.needs_tags:
-            columns += ["stream", "othertags"]
-        self._columns = tuple(columns)
+        self._needs_tags = with_tags or self._conditions.needs_tags
         self._fetched = self._fetching.rows
         self._rows: list[Row] = []
         self._is_cut = False
@@ -150,9 +150,8 @@ class PageReading:
         if streams.are_none:
             return Page(())
         for part in (yield from self._parts(is_scan=not streams.are_probed(self._dialect))):
-            if self._is_cut and self._is_behind(part):
-                break
-            yield from self._read(part, streams)
+            if not (self._is_cut and self._is_behind(part)):
+                yield from self._read(part, streams)
         if not self._with_tags:
             return Page(self._rows, self._is_cut)
         used = sorted({row.stream for row in self._rows})
@@ -173,11 +172,11 @@ class PageReading:
                     is_scan=is_scan,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
-        # What has no known time comes first: it may have anything.
+        # What has no known time is mostly newer than all else.
         if is_newest_first:
             parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
         else:
-            parts.sort(key=lambda part: INT64_MIN if part.oldest is None else part.oldest)
+            parts.sort(key=lambda part: INT64_MAX if part.oldest is None else part.oldest)
         return parts
 
     def _is_behind(self, part: Part) -> bool:
@@ -225,19 +224,21 @@ class PageReading:
         """Add the rows of a part; of all rows so far, keep those that go first."""
         after = self._selection.after
         test = self._conditions.row_test
-        while True:
+        begin, end, _ = self._bounds_within(part, after)
+        while begin <= end:
             limit = self._fetched if test is not None else min(self._fetched, self._most + 1)
             found = yield self._statement(part, streams, after, limit)
-            rows = [*map(self._row(part.kind), found)]
+            rows = [*map(Row._make, found)]
             kept = rows if test is None else [row for row in rows if test(row.othertags, row.text)]
             if kept:
                 self._rows += kept
-                self._rows.sort(key=_order, reverse=self._selection.is_newest_first)
+                # That is the order of their positions, which begin each row.
+                self._rows.sort(reverse=self._selection.is_newest_first)
                 self._cut()
             if len(rows) < limit or (self._is_cut and self._comes_behind(rows[-1])):
                 return
             after = rows[-1].position
-            size = sum(len(row.text) for row in rows)
+            size = _size(rows)
             most = min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1))
             self._fetched = max(1, most)
 
@@ -245,12 +246,7 @@ class PageReading:
         if not self._rows:
             return True
         last = self._rows[-1]
-        return _order(row) < _order(last) if self._selection.is_newest_first else _order(row) > _order(last)
-
-    def _row(self, kind: Kind) -> Callable[[Sequence[Any]], Row]:
-        if len(self._columns) == 3:
-            return lambda found: Row(found[0], kind, found[1], 0, found[2], None)
-        return lambda found: Row(found[0], kind, found[1], found[3], found[2], found[4])
+        return row < last if self._selection.is_newest_first else row > last
 
     def _statement(self, part: Part, streams: Streams, after: Position | None, limit: int) -> Statement:
         """The first rows of a part that come behind a position."""
@@ -265,27 +261,27 @@ class PageReading:
             order, rest = "time, id", f"(time > {begin} OR id > {behind})"
         where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
         where += self._expired.conditions(part.kind)
-        columns = needed = ", ".join(self._columns)
+        needed = "time, id, stream, text, othertags" if self._needs_tags else "time, id, stream, text"
         backwards = self._selection.is_newest_first
         if part.is_window:
-            if "stream" not in self._columns:
-                needed += ", stream"
             chosen = streams.chosen(dialect, values)
             source = dialect.window(needed, part, " AND ".join(where), chosen, backwards=backwards)
         else:
             probed, outside = streams.as_conditions(dialect, values)
             where[:0] = probed
-            if outside is not None and "stream" not in self._columns:
-                needed += ", stream"
             source = dialect.rows(needed, part, " AND ".join(where), outside, backwards=backwards)
-        sql = f"SELECT {columns} FROM {source} ORDER BY {order} LIMIT {most}"
-        return Statement(sql, values.given, self._columns, self._conditions.tests)
+        rest = "stream, text, othertags" if self._needs_tags else "0 AS stream, text, NULL AS othertags"
+        # As a Row has them.
+        sql = f"SELECT time, '{part.kind}' AS kind, id, {rest} FROM {source} ORDER BY {order} LIMIT {most}"
+        return Statement(sql, values.given, Row._fields, self._conditions.tests)
 
     def _cut(self) -> None:
         rows = self._rows
         if len(rows) > self._most:
             del rows[self._most :]
             self._is_cut = True
+        if _size(rows) <= self._size:
+            return
         size = 0
         for index, row in enumerate(rows):
             size += len(row.text)
@@ -296,5 +292,5 @@ class PageReading:
                 break
 
 
-def _order(row: Row) -> tuple[int, str, int]:
-    return row[:3]
+def _size(rows: Iterable[Row]) -> int:
+    return sum(map(len, map(_TEXT, rows)))

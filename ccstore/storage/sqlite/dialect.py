@@ -37,7 +37,7 @@ class SqliteDialect(Dialect):
         *,
         segments: int = 16,
         most_sorted: int = 150_000,
-        window: int = 8192,
+        window: int = 16_384,
     ) -> None:
         self.fetching = Fetching() if fetching is None else fetching
         self._segments = segments
@@ -71,7 +71,9 @@ class SqliteDialect(Dialect):
                 is_merged = kind == "log" and rows is not None and rows > self._most_sorted
                 part = part._replace(order="stream" if is_merged else "id")
             if is_scan and most is not None and rows:
-                parts += _windows(part, rows, min(self._window, max(most, self._window // 8, 1)))
+                # There are fewer events than logs in the same time.
+                window = self._window if kind == "log" else -(-self._window // 4)
+                parts += _windows(part, rows, min(window, max(most, -(-self._window // 16))))
             else:
                 parts.append(part)
         return parts
