@@ -13,11 +13,13 @@ _PART: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\],]+)")
 _ITEM: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\],])+")
 
 
-def expand(text: str) -> list[str]:
+def expand(text: str, most: int = MOST) -> list[str]:
     """The hosts of a list, in its order and each once.
 
     Numbers of a range have as many digits as its first one: ``a[08-10]`` is ``a08 a09 a10``. Raises
     ValueError with what is wrong.
+
+    :param most: hosts that there may be.
     """
     hosts: dict[str, None] = {}
     position = 0
@@ -32,7 +34,7 @@ def expand(text: str) -> list[str]:
             raise ValueError(
                 f"expected hosts such as a[0101-0103,0200], got {what} at {text[position:][:20]!r}"
             )
-        for host in _expand_item(item[0], MOST - len(hosts)):
+        for host in _expand_item(item[0], most - len(hosts)):
             hosts[host] = None
         position = item.end()
         if position == len(text):

@@ -105,8 +105,7 @@ class Parameters:
         self._known = [*LABELS, *_SELECTING, *more]
         self._given: dict[str, list[str]] = {}
         for name, values in given.items():
-            if len(self.problems) >= _MOST_PROBLEMS:
-                self.problems.append("and more")
+            if len(self.problems) > _MOST_PROBLEMS:
                 break
             if len(values) > _MOST_VALUES:
                 self.wrong(name, f"at most {_MOST_VALUES} values", f"{len(values)} of them")
@@ -137,7 +136,10 @@ class Parameters:
     def check(self) -> None:
         """Raises :class:`WebError` 400 with all that was wrong."""
         if self.problems:
-            raise WebError(400, "; ".join(dict.fromkeys(self.problems)))
+            told = [*dict.fromkeys(self.problems)]
+            if len(told) > _MOST_PROBLEMS:
+                told[_MOST_PROBLEMS:] = ["and more"]
+            raise WebError(400, "; ".join(told))
 
     # -- single ones
 

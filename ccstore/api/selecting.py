@@ -15,6 +15,12 @@ from ccstore.regex import compile_regex, quote
 
 #: Hosts that may be given together with a pattern, which makes each of them a pattern.
 _MOST_BESIDE: Final = 1000
+#: Labels that a question names; what is counted by more has no groups to speak of.
+_MOST_LABELS: Final = 20
+#: Characters of a pattern.
+_LONGEST_PATTERN: Final = 1000
+#: Regular expressions of one parameter, each of which may take some megabytes and a part of a millisecond.
+_MOST_EXPRESSIONS: Final = 100
 
 
 class Selecting:
@@ -60,15 +66,21 @@ class Selecting:
         return evolve(selection, is_newest_first=is_newest_first, limit=given, after=after)
 
     def labels(self, name: str) -> list[str]:
-        """Names of labels, as :class:`Matcher` has them."""
-        found = []
-        for word in self._parameters.words(name):
+        """Names of labels, each once, as :class:`Matcher` has them."""
+        found: dict[str, None] = {}
+        words = self._parameters.words(name)
+        if len(words) > _MOST_LABELS:
+            self._parameters.problems.append(
+                f"{name}: expected at most {_MOST_LABELS} labels, got {len(words)}"
+            )
+            return []
+        for word in words:
             if word not in LABELS and not word.startswith(TAG_PREFIX):
                 expected = one_of([*LABELS, f"{TAG_PREFIX}…"])
                 self._parameters.problems.append(f"{name}: expected {expected}, got {word[:60]!r}")
             else:
-                found.append(label_of(word))
-        return found
+                found[label_of(word)] = None
+        return [*found]
 
     def _kinds(self, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
         wanted = set(kinds)
@@ -87,6 +99,11 @@ class Selecting:
         if label == "hostname":
             values = self._hosts(name, values)
         if any("*" in value for value in values):
+            if any(len(value) > _LONGEST_PATTERN for value in values):
+                self._parameters.problems.append(
+                    f"{name}: expected at most {_LONGEST_PATTERN} characters in a pattern with *, got more"
+                )
+                return []
             patterns = tuple(map(_pattern, values))
             return [Matcher(label, "=~" if is_wanted else "!~", patterns)]
         return [Matcher(label, "=" if is_wanted else "!=", tuple(values))] if values else []
@@ -96,15 +113,12 @@ class Selecting:
         total = 0
         for value in dict.fromkeys(values):
             try:
-                found = hostlist.expand(value) if value else [""]
+                found = hostlist.expand(value, hostlist.MOST - total) if value else [""]
             except ValueError as error:
                 self._parameters.problems.append(f"{name}: {error}")
                 continue
             hosts |= dict.fromkeys(found)
             total += len(found)
-            if total > hostlist.MOST:
-                self._parameters.problems.append(f"{name}: expected at most {hostlist.MOST} hosts, got more")
-                break
         if total > _MOST_BESIDE and any("*" in value for value in values):
             self._parameters.problems.append(
                 f"{name}: expected at most {_MOST_BESIDE} hosts if one is a pattern with *, got {total}"
@@ -121,7 +135,13 @@ class Selecting:
             ("regex!", "fails"),
         )
         for name, op in ops:
-            for value in self._parameters.all(name):
+            values = self._parameters.all(name)
+            if name.startswith("regex") and len(values) > _MOST_EXPRESSIONS:
+                self._parameters.problems.append(
+                    f"{name}: expected at most {_MOST_EXPRESSIONS} expressions, got {len(values)}"
+                )
+                continue
+            for value in values:
                 if not value:
                     continue  # every text has it
                 if name.startswith("regex"):

@@ -71,7 +71,7 @@ class PostgresBackend:
         streams = Streams(noted_for(retention))
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
-        self._reader = Reader(pools.reading, reactor)
+        self._reader = Reader(pools.reading, reactor, self._writer.open)
         self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from ccstore.batch import Batch, by_kind
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
+from ccstore.storage.postgres.blocks import OpenBlocks
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.driver_errors import translate
 from ccstore.storage.postgres.partitions import BLOCK_BITS
@@ -45,6 +46,7 @@ class Writer:
 
     :param instance: tells this daemon's batches from those of others.
     :param now: the time in nanoseconds since the epoch.
+    :ivar open: the blocks of ids of the batches that are being written.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Writer:
         self._last.end(True)
         #: Batches whose commit was sent and not heard of, with their ids.
         self._unsettled: list[tuple[Batch, int]] = []
-        self._in_flight: set[int] = set()
+        self.open = OpenBlocks()
         self._highest = 0
         self.writes = 0
         self.settled = 0
@@ -117,18 +119,20 @@ class Writer:
                 await before.has_ids
             number = known
             if number is None:
-                ((number,),) = await link.execute("SELECT nextval('ccstore_block')")
+                with self.open.taking():
+                    ((number,),) = await link.execute("SELECT nextval('ccstore_block')")
+            self.open.numbers.add(number)
             turn.has_ids.callback(None)
             self._highest = max(self._highest, number)
             marker = number if batch_id is None else batch_id
-            self._in_flight.add(number)
             try:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
-                    ends = await _insert(link, insertions, number << BLOCK_BITS, position)
-                    lasts = {kind: last for (kind, _), last in zip(parts, ends, strict=True)}
-                    if before is not None and not await before.ended:
-                        raise StoreUnavailable("the batch before it could not be written")
+                    await _insert(link, insertions, number << BLOCK_BITS, position)
+                if not is_there or known is not None:
+                    lasts = _lasts(parts, number << BLOCK_BITS)
+                if not is_there and before is not None and not await before.ended:
+                    raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
                     await link.execute("ROLLBACK")
                 else:
@@ -137,7 +141,7 @@ class Writer:
                 await _roll_back(link)
                 raise
             finally:
-                self._in_flight.discard(number)
+                self.open.numbers.discard(number)
             self.settled += is_there
             self._is_settled(messages, batch_id)
         return lasts
@@ -174,46 +178,54 @@ class Writer:
             # It may have been carried out or not. The same batch, offered again, will tell.
             if not any(batch is messages for batch, _ in self._unsettled):
                 self._unsettled.append((messages, number))
+                self.open.unsettled = self._unsettled_blocks()
             raise CommitUnknown(str(translate(error, self._connections.where)), number) from error
 
     def _is_settled(self, messages: Batch, batch_id: int | None) -> None:
         self._unsettled = [
             entry for entry in self._unsettled if entry[0] is not messages and entry[1] != batch_id
         ]
+        self.open.unsettled = self._unsettled_blocks()
+
+    def _unsettled_blocks(self) -> set[int]:
+        """Ids below zero are no blocks, see :meth:`tidy`."""
+        return {number for _, number in self._unsettled if number >= 0}
 
     async def tidy(self, link: Link) -> None:
         """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone.
 
         Ids below zero are not this daemon's own: they are asked for again after a crash of it.
         """
-        open_ones = {*self._in_flight, *(number for _, number in self._unsettled if number >= 0)}
         await link.execute(
             "DELETE FROM ccstore_batch WHERE (instance = %s AND id BETWEEN 0 AND %s - 1) "
             "OR written_at < now() - interval '7 days'",
             self._instance,
-            min(open_ones, default=self._highest),
+            min(self.open.all, default=self._highest),
         )
 
 
 async def _insert(
     link: Link, insertions: list[tuple[str, str, int]], first: int, position: tuple[str, str, int] | None
-) -> list[int]:
-    """Insert messages with ids from the first on, and how far another store has been copied with them.
-
-    Gives the last id of each insertion.
-    """
-    ends = []
+) -> None:
+    """Insert messages with ids from the first on, and how far another store has been copied with them."""
     for head, tail, count in insertions:
         await link.execute(f"{head}{first}{tail}")
         first += count
-        ends.append(first - 1)
     if position is not None:
         await link.execute(
             "INSERT INTO ccstore_copied VALUES (%s, %s, %s) "
             "ON CONFLICT (source, kind) DO UPDATE SET last = excluded.last",
             *position,
         )
-    return ends
+
+
+def _lasts(parts: Sequence[tuple[str, Batch]], first: int) -> Mapping[str, int]:
+    """The last id of each part, if they have the ids from the first on."""
+    lasts = {}
+    for kind, part in parts:
+        first += len(part)
+        lasts[kind] = first - 1
+    return lasts
 
 
 async def _roll_back(link: Link) -> None:
