@@ -29,6 +29,8 @@ _SLOW_SAMPLES: Final = 5
 _EXPORTED: Final = 1_000_000
 _TAILS: Final = 200
 _TAIL_RATE: Final = 100_000
+#: Seconds after which no merge is under way any more.
+_MERGE_TIME: Final = 40.0
 #: Seconds that each rate is measured.
 _RATE_TIME: Final = 8.0
 _PIECE: Final = 1000
@@ -97,19 +99,24 @@ def _fill(daemon: Daemon, month: Month) -> Row:
                 raise SystemExit(f"{lost} lines were rejected or dropped:\n{daemon.log()[-2000:]}")
     seconds = time.perf_counter() - begun
     memory = daemon.memory()
-    segments, since = -1, time.monotonic()
-    while time.monotonic() - since < 5:
-        status = daemon.stats()["backend"]["status"]
-        if status.get("segments") != segments:
-            segments, since = status.get("segments"), time.monotonic()
-            progress(f"merging: {segments} segments")
-        time.sleep(0.5)
+    _settle(daemon)
     return {
         "what": f"filling, {month.rows:,} rows",
         "figure": month.rows / seconds,
         "unit": "rows/s",
         "more": f"{daemon.file_size() * 1e6 / month.rows:.0f} bytes a row, {memory:.0f} MB of memory",
     }
+
+
+def _settle(daemon: Daemon) -> None:
+    """Wait until no segments are merged any more; each merge takes a while."""
+    segments, since = -1, time.monotonic()
+    while time.monotonic() - since < _MERGE_TIME:
+        found = daemon.stats()["backend"]["status"].get("segments")
+        if found != segments:
+            segments, since = found, time.monotonic()
+            progress(f"merging: {segments} segments")
+        time.sleep(0.5)
 
 
 class _Measured:

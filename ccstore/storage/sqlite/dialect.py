@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Final
 
-from ccstore.message import INT64_MAX, Kind
+from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -70,13 +70,33 @@ class SqliteDialect(Dialect):
             if len(segments) == 1:
                 is_merged = kind == "log" and rows is not None and rows > self._most_sorted
                 part = part._replace(order="stream" if is_merged else "id")
-            if is_scan and most is not None and rows:
-                # There are fewer events than logs in the same time.
-                window = self._window if kind == "log" else -(-self._window // 4)
-                parts += _windows(part, rows, min(window, max(most, -(-self._window // 16))))
+            # There are fewer events than logs in the same time.
+            window = self._window if kind == "log" else -(-self._window // 4)
+            window = min(window, max(most or 0, -(-self._window // 16)))
+            if not is_scan or most is None or len(segments) > 1:
+                parts.append(part)
+            elif rows:
+                parts += _windows(part, rows, window)
+            elif is_newest_first:
+                parts += yield from self._newest_windows(part, window)
             else:
                 parts.append(part)
         return parts
+
+    def _newest_windows(self, part: Part, rows: int) -> Reading[Sequence[Part]]:
+        """An open segment in two windows, of which the first has the rows that came last."""
+        (table,) = part.tables
+        ((since,),) = yield Statement(
+            f"SELECT min(time) AS since FROM (SELECT time FROM {table} ORDER BY id DESC LIMIT ?1)",
+            (rows,),
+            ("since",),
+        )
+        if since is None:
+            return []
+        newest = part._replace(oldest=since, newest=INT64_MAX, is_window=True)
+        if since == INT64_MIN:
+            return [newest]
+        return [newest, newest._replace(oldest=INT64_MIN, newest=since - 1)]
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         found = yield Statement(
@@ -160,6 +180,9 @@ class SqliteDialect(Dialect):
         return f"max({one}, {other})"
 
     def rows(self, columns: str, part: Part, within: str, outside: str | None, *, backwards: bool) -> str:
+        if outside is not None and len(part.tables) == 1:
+            # With the +, no index is used for it: it would be probed for each stream.
+            within, outside = f"{within} AND +{outside}", None
         arms = " UNION ALL ".join([f"SELECT {columns} FROM {table} WHERE {within}" for table in part.tables])
         if backwards and part.order == "id":
             # Else each row would be a better one than those before it, and be kept until the next ones come.
