@@ -281,7 +281,7 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
             [text]
         ] * 2
         assert text in table.splitlines()[1]
-        assert json.loads(histogram)["total"] == 4
+        assert json.loads(histogram)["total"] == 5
         assert json.loads(values)["values"] == [{"value": "err", "count": 1}]
 
 

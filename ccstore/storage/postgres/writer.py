@@ -107,10 +107,7 @@ class Writer:
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
         parts = [*by_kind(messages)]
-        for _, part in parts:
-            # Before the database is asked: it would refuse the same.
-            if None in [series.cluster for series in {*part.series}]:
-                raise StoreError("a message has no cluster")
+        _check_clusters(parts)
         async with self._connections.connection() as link:
             insertions = [
                 _insertion(kind, part, await self._find_streams(link, kind, part)) for kind, part in parts
@@ -202,6 +199,13 @@ class Writer:
             self._instance,
             min(self.open.all, default=self._highest),
         )
+
+
+def _check_clusters(parts: list[tuple[str, Batch]]) -> None:
+    """Before the database is asked: it would refuse the same."""
+    for _, part in parts:
+        if None in [series.cluster for series in {*part.series}]:
+            raise StoreError("a message has no cluster")
 
 
 async def _insert(
