@@ -19,6 +19,7 @@ _INDEXED: Final = ("hostname", "name")
 class PostgresDialect:
     """See :class:`ccstore.storage.reading.dialect.Dialect`."""
 
+    # In one: each method is one thing that the databases say in different ways.
     streams: Final = "ccstore_stream"
 
     def __init__(self, fetching: Fetching | None = None) -> None:
