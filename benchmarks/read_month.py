@@ -14,10 +14,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.asker import Asker, beside, median_and_p99
 from benchmarks.daemon import Daemon
 from benchmarks.events import sending
 from benchmarks.month import CLUSTERS, COMMON, DAY, RARE, RARE_ROWS, REGEX, Month, host_name
-from benchmarks.questions import Asker, beside, median_and_p99
 from benchmarks.report import percentile, progress
 
 #: Long enough that nothing of the month expires.

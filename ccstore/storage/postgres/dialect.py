@@ -23,6 +23,7 @@ class PostgresDialect(Dialect):
     :param open_blocks: those that this daemon is writing into.
     """
 
+    # In one: each method is one thing that the databases say in different ways.
     streams = "ccstore_stream"
 
     def __init__(self, open_blocks: OpenBlocks, fetching: Fetching | None = None) -> None:

@@ -29,6 +29,7 @@ class SqliteDialect(Dialect):
         well, since of one kind of messages there may be few in the time of a page.
     """
 
+    # In one: each method is one thing that the databases say in different ways.
     streams = "stream"
 
     def __init__(

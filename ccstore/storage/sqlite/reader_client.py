@@ -32,7 +32,7 @@ from ccstore.storage.sqlite.sizes import ReadingLimits
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 #: What comes in goes before what is looked for, where there is not time enough for both.
-_NICENESS: Final = 5
+_NICENESS: Final = 10
 _ERRORS: Final[Mapping[str, type[BaseException]]] = {
     each.__name__: each
     for each in (
