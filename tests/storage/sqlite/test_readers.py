@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
 from ccstore.query import Arrival
-from ccstore.storage.reading.arrivals import LastArrival
+from ccstore.storage.reading.arrived import LastArrival
 from ccstore.storage.reading.dialect import Dialect
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.asking import Asking
