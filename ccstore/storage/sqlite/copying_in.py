@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreUnavailable
 from ccstore.message import STORED_KINDS
+from ccstore.storage.counting import count_messages
 from ccstore.storage.sqlite.local_writer import LocalWriter
 from ccstore.storage.sqlite.views import STORED_ROWS
 from ccstore.storage.sqlite.writer_thread import WriterThread
@@ -80,9 +81,6 @@ def _make_copied(local: LocalWriter) -> None:
 def _count(local: LocalWriter) -> Mapping[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for kind in STORED_KINDS:
-        rows = local.writer.connection.execute(
-            f"SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM {STORED_ROWS[kind]} "
-            "GROUP BY stream) r JOIN stream s ON s.id = r.stream GROUP BY s.cluster"
-        )
+        rows = local.writer.connection.execute(count_messages(STORED_ROWS[kind], "stream", "TRUE"))
         found.update({(cluster, kind): count for cluster, count in rows})
     return found

@@ -14,6 +14,7 @@ from pathlib import Path
 from ccstore.interfaces import StoreError
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.counting import count_messages
 from ccstore.storage.dbfile.explain import explain
 from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
@@ -81,12 +82,8 @@ class SqliteSource(Source):
     def counts(self, after: Mapping[str, int]) -> Counts:
         found: dict[tuple[str, str], int] = {}
         for kind in STORED_KINDS:
-            for cluster, rows in self._all(
-                "SELECT s.cluster, sum(r.n) FROM (SELECT stream, count(*) AS n FROM "
-                f"{STORED_ROWS[kind]} WHERE id > ? GROUP BY stream) r JOIN stream s ON s.id = r.stream "
-                "GROUP BY s.cluster",
-                after.get(kind, 0),
-            ):
+            statement = count_messages(STORED_ROWS[kind], "stream", "id > ?")
+            for cluster, rows in self._all(statement, after.get(kind, 0)):
                 found[str(cluster), kind] = int(rows or 0)
         return found
 
