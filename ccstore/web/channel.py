@@ -281,6 +281,15 @@ class Channel(HTTPChannel):
             # For ever, if the client does not take what is still to be sent.
             self._taking.wait()
 
+    def break_off(self) -> None:
+        """See :class:`ccstore.web.eviction.Connection`."""
+        request = self._in_hand()
+        if request is not None and request.startedWriting:
+            # Without chunks, an end in order would be that of the answer.
+            self.transport.abortConnection()
+        else:
+            self.loseConnection()
+
     def make_room(self) -> None:
         """See :class:`ccstore.web.eviction.Connection`."""
         self._is_deaf = True

@@ -27,6 +27,9 @@ class Connection(Protocol):
     def make_room(self) -> None:
         """Close it at once, since another one needs its place."""
 
+    def break_off(self) -> None:
+        """End now; an answer that is not complete must not look so."""
+
     def loseConnection(self) -> None:
         """Close it when what is to be sent is sent."""
 

@@ -182,4 +182,4 @@ class LimitedSite(Site):
         """Wait until the requests in hand are answered, at most for a while, and close all connections."""
         await self.in_hand.wait(seconds, self.reactor)
         for channel in self.connections.all():
-            channel.loseConnection()
+            channel.break_off()

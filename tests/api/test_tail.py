@@ -6,9 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ccstore.query import Arrival
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from ccstore.query import Arrival, Selection
+from ccstore.reading.feed import Feed, Gap
 from tests.api.test_message_answers import BASE, MessagesTestCase, log, unchunked
 from tests.support.loopback import Client
+from tests.support.stores import NOW, messages
 
 
 class Event(NamedTuple):
@@ -155,3 +160,24 @@ class TailTests(MessagesTestCase):
             answer = await self.ask("GET", f"/api/v1/tail?{query}", **headers)
             self.assertEqual(answer.status, 400, query)
             self.assertIn(expected, answer.error)
+
+
+class GapTests(SynchronousTestCase):
+    """What a reader is told that there was no room for."""
+
+    def test_a_gap_has_what_came_later_and_leads_on_behind_it(self) -> None:
+        """Also for kinds of which nothing has come since the daemon started: a reader that goes on there
+        must not get them once more."""
+        feed = Feed(Clock())
+        tail = feed.follow(Selection(), most=3)
+        feed.publish(messages(["1", "2"], kind="log"), {"log": 2})
+        tail.begin(Arrival(70, 1))
+        self.assertFalse(tail.has_gap)
+        for number in range(3, 8):
+            feed.publish(messages([str(number)], NOW + number, kind="log"), {"log": number})
+        feed.publish(messages(["old"], kind="event"), {"event": 70})
+        arrived, gap = tail.take()
+        self.assertEqual([each.row.text for each in arrived], ["2", "3", "4"])
+        self.assertEqual(arrived[-1].arrival, Arrival(70, 4))
+        self.assertEqual(gap, Gap(3, NOW + 5, NOW + 7, Arrival(70, 7)))
+        self.assertEqual(tail.take(), ([], None))

@@ -123,6 +123,7 @@ class Client(Protocol):
     def __init__(self) -> None:
         self.received = b""
         self.closed: Deferred[None] = Deferred()
+        self.reason: Failure | None = None
         self._wanted: list[tuple[bytes, Deferred[bytes]]] = []
 
     def dataReceived(self, data: bytes) -> None:
@@ -135,6 +136,7 @@ class Client(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         for _, waiter in self._wanted:
             waiter.errback(reason)
+        self.reason = reason
         self.closed.callback(None)
 
     def until(self, part: bytes) -> Deferred[bytes]:

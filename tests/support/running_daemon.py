@@ -81,6 +81,11 @@ class Daemon:
             raise
         self.ports = ports_in(self.text)
 
+    @property
+    def process_id(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     #: The words that start it.
     command = RUN
 

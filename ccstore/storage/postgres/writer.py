@@ -102,7 +102,6 @@ class Writer:
         before: _Turn | None,
         turn: _Turn,
     ) -> Mapping[str, int]:
-        lasts: Mapping[str, int] = {}
         known = None
         if batch_id is None:
             known = next((number for batch, number in self._unsettled if batch is messages), None)
@@ -126,8 +125,7 @@ class Writer:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
                     await _insert(link, insertions, number << BLOCK_BITS, position)
-                if not is_there or known is not None:
-                    lasts = _lasts(parts, number << BLOCK_BITS)
+                lasts = {} if is_there and known is None else _lasts(parts, number << BLOCK_BITS)
                 if not is_there and before is not None and not await before.ended:
                     raise StoreUnavailable("the batch before it could not be written")
                 if is_there or not parts:
