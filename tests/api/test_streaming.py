@@ -390,26 +390,22 @@ class RestTests(ApiTestCase):
             self.assertLess(reactor.seconds() - began, 0.9)  # type: ignore[attr-defined]
 
     async def test_whatever_takes_long_is_given_up_when_its_client_has_gone(self) -> None:
-        self.start()
-        storage = self.service.getServiceNamed("storage")
-        for call, path in (
-            ("pages", "messages?regex=a+b"),
-            ("text_page", "messages?format=ndjson"),
-            ("counts", "histogram?by=host&step=1h"),
-        ):
+        backend = ToldBackend()
+        self.start(backend=backend)
+        for path in ("messages?regex=a+b", "messages?format=ndjson", "histogram?by=host&step=1h"):
             given_up: Deferred[None] = Deferred()
             asked: Deferred[None] = Deferred()
 
-            def ask(
-                *question: Any,
+            def answer(
+                question: Any,
+                timeout: float,
                 given_up: Deferred[None] = given_up,
                 asked: Deferred[None] = asked,
-                **limits: Any,
             ) -> Deferred[Any]:
                 asked.callback(None)
                 return Deferred(lambda _: given_up.callback(None))
 
-            self.patch(storage, call, ask)
+            backend.answer = answer
             with socket.create_connection(("127.0.0.1", self.ports["REST"])) as client:
                 client.sendall(f"GET /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 await asked
