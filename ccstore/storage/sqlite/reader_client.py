@@ -6,12 +6,9 @@ hold up everything else in the daemon, which waits for the same interpreter lock
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,13 +21,12 @@ from twisted.python.threadpool import ThreadPool
 
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.sqlite import writer_channel as channel
+from ccstore.storage.sqlite import process_channel
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.reader import CLOSED
 from ccstore.storage.sqlite.sizes import ReadingLimits
 
-_ROOT: Final = Path(__file__).resolve().parents[3]
 #: What comes in goes before what is looked for, where there is not time enough for both.
 _NICENESS: Final = 10
 _ERRORS: Final[Mapping[str, type[BaseException]]] = {
@@ -57,7 +53,7 @@ class ReaderProcess:
         self._path = path
         self._pragmas = dict(pragmas)
         self._dialect = dialect
-        self._channel: channel.Channel | None = None
+        self._channel: process_channel.Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._number = 0
         self._sending = Lock()
@@ -82,7 +78,7 @@ class ReaderProcess:
         return result
 
     @property
-    def _there(self) -> channel.Channel:
+    def _there(self) -> process_channel.Channel:
         if self._channel is None:
             raise ConnectionResetError(CLOSED)
         return self._channel
@@ -95,25 +91,8 @@ class ReaderProcess:
         return attached[0] if attached else memoryview(b"")
 
     def _start(self) -> None:
-        ours, theirs = channel.pair()
-        with theirs:
-            path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            # It inherits what this thread holds back, until it is ready to ignore it.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, channel.SIGNALS)
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "ccstore.storage.sqlite.reader_process"],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    cwd="/",
-                    env={**os.environ, "PYTHONPATH": path},
-                )
-            except OSError:
-                ours.close()
-                raise
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._channel = channel.Channel(ours)
+        self._process, ours = process_channel.start("ccstore.storage.sqlite.reader_process")
+        self._channel = process_channel.Channel(ours)
         self._channel.send(
             (str(self._path), self._pragmas, self._statements, _NICENESS), [pickle.dumps(self._dialect)]
         )

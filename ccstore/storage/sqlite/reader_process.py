@@ -19,8 +19,8 @@ from twisted.internet.defer import CancelledError
 from ccstore.interfaces import QueryTimeout
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.sqlite.asking import Asking
+from ccstore.storage.sqlite.process_channel import SIGNALS, Channel
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
-from ccstore.storage.sqlite.writer_channel import SIGNALS, Channel
 
 #: How often SQLite asks whether to go on: each time takes a microsecond here.
 _STEPS: Final = 50_000
