@@ -162,11 +162,6 @@ class Feed:
         self._lasts = {"event": 0, "log": 0}
         self.is_closed = False
 
-    @property
-    def followers(self) -> int:
-        """How many follow."""
-        return len(self._tails)
-
     def follow(self, selection: Selection, *, most: int = 10_000, size: int = 4 << 20) -> Tail:
         """Begin to follow a selection, whose order, limit and position do not matter."""
         tail = Tail(selection, self._clock, most=most, size=size)
@@ -211,6 +206,7 @@ class Feed:
                 lasts[kind] = number
                 arrival = Arrival(lasts["event"], lasts["log"])
                 row = Row(time, kind, number, 0, text, series.othertags)
+                stream = series.stream  # which is made each time
                 for tail in tails:
-                    tail.offer(row, series.stream, arrival)
+                    tail.offer(row, stream, arrival)
             number += 1
