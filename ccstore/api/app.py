@@ -182,7 +182,7 @@ class Api:
         with body_of(request, config.max_body) as body:
             asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
         try:
-            pages = await self._store.pages(
+            pages = await self._store.answers.pages(
                 asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
             )
         except QueryTimeout:
