@@ -19,23 +19,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite import process_channel
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.process_errors import unpack_error
 from ccstore.storage.sqlite.reader import CLOSED
 from ccstore.storage.sqlite.sizes import ReadingLimits
 
 #: What comes in goes before what is looked for, where there is not time enough for both.
 _NICENESS: Final = 10
-_ERRORS: Final[Mapping[str, type[BaseException]]] = {
-    each.__name__: each
-    for each in (
-        *(CancelledError, QueryTimeout, ValueError, OverflowError, MemoryError),
-        *(sqlite3.DatabaseError, sqlite3.OperationalError, sqlite3.DataError),
-    )
-}
 _T = TypeVar("_T")
 
 
@@ -70,11 +64,14 @@ class ReaderProcess:
                     self._number += 1
                     asking.check()
                     self._there.send((self._number, asking.seconds), [packed])
-                answer = self._received()
-            except OSError as error:
+                error, attached = self._there.receive()
+            except OSError as gone:
                 self.close()
-                raise sqlite3.OperationalError(f"a process that reads has ended: {error}") from None
-        result: _T = pickle.loads(answer)
+                raise sqlite3.OperationalError(f"a process that reads has ended: {gone}") from None
+        if error is not None:
+            asking.check()  # it may have been given up, or be late
+            raise unpack_error(*error)
+        result: _T = pickle.loads(attached[0])
         return result
 
     @property
@@ -83,13 +80,6 @@ class ReaderProcess:
             raise ConnectionResetError(CLOSED)
         return self._channel
 
-    def _received(self) -> memoryview:
-        error, attached = self._there.receive()
-        if error is not None:
-            name, text = error
-            raise _ERRORS.get(name, RuntimeError)(*([text] if name in _ERRORS else [f"{name}: {text}"]))
-        return attached[0] if attached else memoryview(b"")
-
     def _start(self) -> None:
         self._process, ours = process_channel.start("ccstore.storage.sqlite.reader_process")
         self._channel = process_channel.Channel(ours)
@@ -97,7 +87,9 @@ class ReaderProcess:
             (str(self._path), self._pragmas, self._statements, _NICENESS), [pickle.dumps(self._dialect)]
         )
         try:
-            self._received()
+            error, _ = self._channel.receive()
+            if error is not None:
+                raise unpack_error(*error)
         except BaseException:
             self.close()
             raise

@@ -17,8 +17,9 @@ from attrs import evolve
 from ccstore.storage.dbfile.sql import Say
 from ccstore.storage.sqlite import process_channel
 from ccstore.storage.sqlite.process_channel import Channel, Spawn
+from ccstore.storage.sqlite.process_errors import unpack_error
 from ccstore.storage.sqlite.writer import State
-from ccstore.storage.sqlite.writer_calls import Call, Opening, unpack_error
+from ccstore.storage.sqlite.writer_calls import Call, Opening
 
 #: Seconds that the process may take to end when there is nothing left to do.
 _PATIENCE: Final = 10.0

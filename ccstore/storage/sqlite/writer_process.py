@@ -23,7 +23,8 @@ from ccstore.storage.dbfile.watch import Watch
 from ccstore.storage.sqlite.local_writer import LocalWriter
 from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD
 from ccstore.storage.sqlite.process_channel import NUMBERS, SIGNALS, Channel, unpack
-from ccstore.storage.sqlite.writer_calls import Call, Opening, pack_error
+from ccstore.storage.sqlite.process_errors import pack_error
+from ccstore.storage.sqlite.writer_calls import Call, Opening
 
 
 class _Book:
