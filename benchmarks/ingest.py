@@ -92,6 +92,7 @@ def measure(
     processes, go = _senders(target, arguments)
     begun = time.perf_counter()
     go.set()
+    before = wait = 0.0
     while True:
         stored, lost = daemon.settled()
         passed = time.perf_counter() - begun
@@ -99,8 +100,11 @@ def measure(
         progress(f"{name}: {stored:,} of {count:,}, {rate:,.0f}/s, file {size:.0f} MB")
         if stored + lost >= count:
             break
-        # What is left takes about so long; to ask more often would take part of what is measured.
-        time.sleep(min(0.1, max(0.005, (count - stored - lost) / max(rate, 1.0))))
+        # What is left takes about so long; to ask more often would take part of what is measured. The last
+        # lines may wait for a timer.
+        wait = 2 * wait if stored == before else max(0.005, (count - stored - lost) / max(rate, 1.0))
+        wait, before = min(0.1, wait), stored
+        time.sleep(wait)
     for process in processes:
         process.join()
     return {
