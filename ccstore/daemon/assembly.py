@@ -31,7 +31,7 @@ from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
-from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
+from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
@@ -152,7 +152,7 @@ class _Parts:
             spool=None
             if spool is None
             else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
-            published=self._feed.publish,
+            published=backend.tell(self._feed) if IShared.providedBy(backend) else self._feed.publish,
         )
         self._router = Router(
             self.storage,

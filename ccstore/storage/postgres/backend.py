@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
-from ccstore.interfaces import IBackend, ICopyTarget, StoreError
+from ccstore.interfaces import Followers, IBackend, ICopyTarget, IShared, Published, StoreError
 from ccstore.storage.postgres.copying_in import CopyingIn
 from ccstore.storage.postgres.database import (
     Address,
@@ -24,11 +24,13 @@ from ccstore.storage.postgres.database import (
     prepare,
 )
 from ccstore.storage.postgres.driver_errors import translated
+from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.sizes import SIZES, Sizes
 from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.telling import PACE, Pace, Telling
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
 from ccstore.storage.reading.dialect import Question
@@ -36,9 +38,9 @@ from ccstore.storage.reading.dialect import Question
 _T = TypeVar("_T")
 
 
-@implementer(IBackend, ICopyTarget)
+@implementer(IBackend, ICopyTarget, IShared)
 class PostgresBackend:
-    """See the package. It has a method more than others may: one for each of its two interfaces.
+    """See the package. It has more methods than others may: those of its three interfaces.
 
     :param dsn: a connection string of libpq, or empty.
     :param parameters: what libpq is told besides.
@@ -63,6 +65,7 @@ class PostgresBackend:
         instance: str,
         reactor: Any,
         sizes: Sizes = SIZES,
+        pace: Pace = PACE,
     ) -> None:
         self.writers = sizes.writers
         self._timeout = connection_timeout
@@ -71,7 +74,10 @@ class PostgresBackend:
         streams = Streams(noted_for(retention))
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
-        self._reader = Reader(pools.reading, reactor, self._writer.open)
+        horizon = Horizon()
+        self._reader = Reader(pools.reading, reactor, horizon)
+        following = Reader(pools.following, reactor, horizon)
+        self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
         self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
 
@@ -105,7 +111,15 @@ class PostgresBackend:
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
-        return Deferred.fromCoroutine(self._pools.close())
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        await self._telling.end()
+        await self._pools.close()
+
+    def tell(self, followers: Followers) -> Published:
+        """See :meth:`IShared.tell`."""
+        return self._telling.begin(followers)
 
     def prepare(self, messages: Batch) -> None:
         """See :meth:`IBackend.prepare`."""

@@ -8,8 +8,7 @@ from typing import Final
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
-from ccstore.storage.postgres.blocks import OpenBlocks
-from ccstore.storage.postgres.partitions import BLOCK_BITS
+from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -20,14 +19,14 @@ _INDEXED: Final = ("hostname", "name")
 class PostgresDialect(Dialect):
     """See :class:`ccstore.storage.reading.dialect.Dialect`.
 
-    :param open_blocks: those that this daemon is writing into.
+    :param horizon: how far messages have come in.
     """
 
     # In one: each method is one thing that the databases say in different ways.
     streams = "ccstore_stream"
 
-    def __init__(self, open_blocks: OpenBlocks, fetching: Fetching | None = None) -> None:
-        self._open_blocks = open_blocks
+    def __init__(self, horizon: Horizon, fetching: Fetching | None = None) -> None:
+        self._horizon = horizon
         # To fetch more takes the server another sort of what is left.
         self.fetching = Fetching(rows=1000) if fetching is None else fetching
 
@@ -48,24 +47,9 @@ class PostgresDialect(Dialect):
         return [(cutoff, below) for cutoff, below in found]
 
     def last_ids(self) -> Reading[Mapping[str, int]]:
-        """Events and logs share the blocks of ids that batches take.
-
-        What this daemon is writing has its ids already, and is told of later.
-        """
-        blocks = self._open_blocks
-        is_known = False
-        while not is_known:
-            # Whatever was open at any time since the number was asked for may not have been seen by anybody.
-            before = blocks.all
-            ((last,),) = yield Statement(
-                "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END AS last"
-                " FROM ccstore_block",
-                (),
-                ("last",),
-            )
-            is_known = not blocks.is_one_taken
-        number = (min({last} | before | blocks.all) << BLOCK_BITS) - 1
-        return {"event": number, "log": number}
+        """Events and logs share the blocks of ids that batches take."""
+        event, log = yield from self._horizon.last_arrival()
+        return {"event": event, "log": log}
 
     def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
         """All partitions at once."""

@@ -1,4 +1,4 @@
-"""The connections of a backend: those that write, those that read, and one that keeps house."""
+"""The connections of a backend: those that write and read, one that keeps house, and one that follows."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Pools:
     :ivar writing: for batches.
     :ivar reading: for queries.
     :ivar keeping: for what is done once in a while; there is one.
+    :ivar following: for what is told to those who follow; there is one.
     """
 
     def __init__(self, reactor: Any, address: Address, timeout: float, sizes: Sizes) -> None:
@@ -39,11 +40,13 @@ class Pools:
         # The time of a query is its own.
         self.reading = pool(sizes.readers, _READING, sizes.longest_time)
         self.keeping = pool(1, _WRITING, sizes.longest_time)
+        self.following = pool(1, _READING, sizes.batch_time)
 
     async def close(self) -> None:
         """Close them: queries are ended at once, and what was begun otherwise has some seconds."""
-        pools = (self.writing, self.reading, self.keeping)
+        pools = (self.writing, self.reading, self.keeping, self.following)
         self.reading.abort()
+        self.following.abort()
 
         def abort() -> None:
             for pool in pools:
