@@ -141,7 +141,12 @@ class PostgresBackend:
 
     def tend(self, now: int) -> Deferred[None]:
         """See :meth:`IBackend.tend`."""
-        return Deferred.fromCoroutine(translated(self._housekeeping.tend(now), self._pools.address))
+        return Deferred.fromCoroutine(translated(self._tend(now), self._pools.address))
+
+    async def _tend(self, now: int) -> None:
+        await self._housekeeping.tend(now)
+        if self._telling.is_followed:
+            await self._housekeeping.summarise()
 
     def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
         """See :meth:`ICopyTarget.prepare_copy`."""

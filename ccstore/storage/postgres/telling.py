@@ -82,6 +82,11 @@ class Telling:
         self._running = Deferred.fromCoroutine(self._run())
         return self._committed
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether there is anybody to be told."""
+        return self._followers is not None and self._followers.followers > 0
+
     async def end(self) -> None:
         """Tell no more."""
         running, self._running = self._running, None
@@ -111,9 +116,8 @@ class Telling:
     async def _run(self) -> None:
         is_well = True
         while not self._is_ended:
-            is_followed = self._followers is not None and self._followers.followers
             try:
-                await self._sleep(self._pace.followed if is_followed else self._pace.idle)
+                await self._sleep(self._pace.followed if self.is_followed else self._pace.idle)
                 await self._look()
                 is_well = True
             except CancelledError:

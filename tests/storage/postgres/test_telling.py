@@ -17,7 +17,7 @@ from ccstore.interfaces import Published, StoreUnavailable
 from ccstore.message import INT64_MIN
 from ccstore.query import Arrival, Selection
 from ccstore.reading.feed import Arrived, Feed, Tail
-from ccstore.storage.postgres import PostgresBackend
+from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres.partitions import BLOCK_BITS
 from ccstore.storage.postgres.telling import Pace
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
@@ -259,6 +259,58 @@ class TellingTests(Databases, TestCase):
             expected += texts
         by_hand.commit()
         self.assertEqual(await follower.until(len(expected)), expected)
+
+    async def test_what_others_write_is_read_by_an_index(self) -> None:
+        """Which is brought up to date while somebody follows."""
+        one = self.member("1")
+        follower = await one.follow()
+        await one.backend.tend(self.now)
+        for _ in range(2):
+            for _ in range(10):
+                await one.write(Batch.of(message("x" * 200, NOW + place) for place in range(1000)))
+            await one.backend.tend(self.now)
+            unsummarised = (
+                "SELECT coalesce(sum(brin_summarize_new_values(indexrelid)), 0) FROM pg_inherits "
+                "JOIN pg_index ON indrelid = inhrelid JOIN pg_class c ON c.oid = indexrelid "
+                "JOIN pg_am a ON a.oid = relam AND amname = 'brin' "
+                "WHERE inhparent = 'ccstore_event'::regclass"
+            )
+            self.assertEqual(self.value(unsummarised), 0)
+        follower.leave()
+
+    async def test_a_table_that_is_vacuumed_is_not_waited_for(self) -> None:
+        one = self.member("1")
+        await one.follow()
+        connection = self.connection()
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("LOCK TABLE ccstore_event_default IN SHARE UPDATE EXCLUSIVE MODE")
+            await one.backend.tend(self.now)
+            await one.backend.tend(self.now)
+        connection.rollback()
+
+    async def test_version_two_is_brought_up_to_date(self) -> None:
+        """Partitions that are there have the index as well as those that are made."""
+        for number in (1, 2):
+            self.sql(database.script(number).replace("%%", "%"))
+        self.sql("INSERT INTO ccstore_schema VALUES (2)")
+        self.sql(
+            "INSERT INTO ccstore_stream (key, cluster, kind, name, used) "
+            "VALUES (gen_random_uuid(), 'alex', 'event', 'job', 0)"
+        )
+        self.sql("INSERT INTO ccstore_event SELECT 1, max(id), %s, 'old' FROM ccstore_stream", self.now)
+        one, two = self.member("1"), self.member("2")
+        follower = await one.follow()
+        await two.write(messages(["new"]))
+        self.assertEqual(await follower.until(1), ["new"])
+        self.assertEqual(await self.arrivals(one, Arrival(0, 0), await one.last()), ["old", "new"])
+        self.assertEqual(self.value("SELECT version FROM ccstore_schema"), 3)
+        without = (
+            "SELECT count(*) FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, "
+            "'ccstore_log'::regclass) AND NOT EXISTS (SELECT 1 FROM pg_index JOIN pg_class c "
+            "ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam "
+            "WHERE indrelid = inhrelid AND amname = 'brin')"
+        )
+        self.assertEqual(self.value(without), 0)
 
     async def test_while_nobody_follows_nothing_is_told(self) -> None:
         one, two = self.member("1"), self.member("2")
