@@ -33,7 +33,7 @@ from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.telling import PACE, Pace, Telling
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
-from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.dialect import Fetching, Question
 
 _T = TypeVar("_T")
 
@@ -76,7 +76,7 @@ class PostgresBackend:
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
         horizon = Horizon()
         self._reader = Reader(pools.reading, reactor, horizon)
-        following = Reader(pools.following, reactor, horizon)
+        following = Reader(pools.following, reactor, horizon, Fetching(rows=pace.rows))
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
         self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)

@@ -14,6 +14,9 @@ _WRITING: Final = (
     "SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 )
 _READING: Final = f"{_WRITING}; SET jit = off"
+#: What came in last is read by the summaries of the ids, of which the planner, as long as a new partition has
+#: not been analysed, thinks little.
+_FOLLOWING: Final = f"{_READING}; SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0"
 
 
 class Pools:
@@ -40,7 +43,7 @@ class Pools:
         # The time of a query is its own.
         self.reading = pool(sizes.readers, _READING, sizes.longest_time)
         self.keeping = pool(1, _WRITING, sizes.longest_time)
-        self.following = pool(1, _READING, sizes.batch_time)
+        self.following = pool(1, _FOLLOWING, sizes.batch_time)
 
     async def close(self) -> None:
         """Close them: queries are ended at once, and what was begun otherwise has some seconds."""

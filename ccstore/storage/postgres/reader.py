@@ -14,7 +14,7 @@ from ccstore.storage.postgres.connections import Cancelled, Connections, Link, u
 from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translate
 from ccstore.storage.postgres.horizon import Horizon
-from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.dialect import Fetching, Question
 from ccstore.storage.reading.statement import Rows
 
 _T = TypeVar("_T")
@@ -30,8 +30,10 @@ class Reader:
     :ivar queries: that were asked.
     """
 
-    def __init__(self, connections: Connections, reactor: Any, horizon: Horizon) -> None:
-        self._dialect = PostgresDialect(horizon)
+    def __init__(
+        self, connections: Connections, reactor: Any, horizon: Horizon, fetching: Fetching | None = None
+    ) -> None:
+        self._dialect = PostgresDialect(horizon, fetching)
         self._connections = connections
         self._clock: IReactorTime = reactor
         self.queries = 0

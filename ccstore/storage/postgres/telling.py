@@ -40,7 +40,7 @@ class Pace:
     writing: float = 0.05
     patience: float = 30.0
     held: int = 200_000
-    rows: int = 1000
+    rows: int = 5000
 
 
 #: That of a daemon.
