@@ -111,11 +111,8 @@ class PostgresBackend:
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
-        await self._telling.end()
-        await self._pools.close()
+        self._telling.end()
+        return Deferred.fromCoroutine(self._pools.close())
 
     def tell(self, followers: Followers) -> Published:
         """See :meth:`IShared.tell`."""

@@ -87,13 +87,12 @@ class Telling:
         """Whether there is anybody to be told."""
         return self._followers is not None and self._followers.followers > 0
 
-    async def end(self) -> None:
-        """Tell no more."""
+    def end(self) -> None:
+        """Tell no more; what is still asked ends with the connection."""
         running, self._running = self._running, None
         if running is not None:
             self._is_ended = True
             running.cancel()
-            await running
 
     def _committed(self, messages: Batch, lasts: Mapping[str, int]) -> None:
         if lasts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -237,3 +239,56 @@ def test_two_daemons_and_one_is_killed(tmp_path: Path, own: Server) -> None:
         assert set(who.answered) <= set(found)
         assert set(found.values()) == {1}
     assert len(counts(own, name, "s0101")) == sender.sent
+
+
+def test_two_daemons_and_a_client_follows_one(tmp_path: Path, own: Server) -> None:
+    """It is told what both write, and goes on at the other one."""
+    name = own.new_database()
+    with (
+        daemon_on(tmp_path / "1", backend(own, name)) as one,
+        daemon_on(tmp_path / "2", backend(own, name)) as two,
+    ):
+        with _followed(one) as told:
+            for number in range(4):
+                assert write((one, two)[number % 2], line(f"text {number}", "h"))[0] == 200
+            ids = [_until(told, f"text {number}") for number in range(4)]
+        with _followed(two, cursor=ids[1]) as told:
+            assert write(one, line("text 4", "h"))[0] == 200
+            for number in (2, 3, 4):
+                _until(told, f"text {number}")
+        for daemon in (one, two):
+            daemon.stop()
+            assert "Traceback" not in daemon.text
+
+
+@contextmanager
+def _followed(daemon: WatchedDaemon, **query: str) -> Iterator[Iterator[tuple[str, str]]]:
+    """A tail's texts and ids as they come; it has begun."""
+
+    def events() -> Iterator[tuple[str, str]]:
+        number = ""
+        for each in answer:
+            key, _, value = each.decode().rstrip("\n").partition(": ")
+            if key == "id":
+                number = value
+                yield "", number
+            elif key == "data" and "text" in (found := json.loads(value)):
+                yield found["text"], number
+
+    connection = daemon.connect()
+    try:
+        connection.request("GET", "/api/v1/tail?" + urlencode(query))
+        answer = connection.getresponse()
+        told = events()
+        if not query:
+            next(told)  # how far the store has been followed
+        yield told
+    finally:
+        connection.close()
+
+
+def _until(told: Iterator[tuple[str, str]], text: str) -> str:
+    """The id of the next message, which has this text."""
+    found, number = next(each for each in told if each[0])
+    assert found == text
+    return number
