@@ -91,7 +91,8 @@ def end_of(block: int) -> Arrival:
 class Horizon:
     """How far followers have been told of what came in.
 
-    :ivar block: all up to this one has been told, or is of no interest to anybody; None at first.
+    :ivar block: all up to this one has been told, or is of no interest to anybody; None while nobody
+        follows.
     :ivar told: the same as ids; in the midst of a block it is farther.
     """
 

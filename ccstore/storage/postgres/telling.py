@@ -95,7 +95,7 @@ class Telling:
             running.cancel()
 
     def _committed(self, messages: Batch, lasts: Mapping[str, int]) -> None:
-        if lasts:
+        if lasts and self.is_followed:
             block = max(lasts.values()) >> BLOCK_BITS
             if block > max(self._read_upto, self._horizon.block or 0):
                 self._own.add(block, messages, lasts)
@@ -117,7 +117,12 @@ class Telling:
         while not self._is_ended:
             try:
                 await self._sleep(self._pace.followed if self.is_followed else self._pace.idle)
-                await self._look()
+                if self.is_followed:
+                    await self._look()
+                else:
+                    # The next one who follows begins with what there is then.
+                    self._horizon.block = None
+                    self._own.clear()
                 is_well = True
             except CancelledError:
                 pass  # it has ended
@@ -209,6 +214,11 @@ class _Own:
     def first(self, default: int) -> int:
         """The first block that is held."""
         return min(self._batches, default=default)
+
+    def clear(self) -> None:
+        """Hold none."""
+        self._batches.clear()
+        self._messages = 0
 
     def forget(self, last: int) -> None:
         """Hold none up to this block."""
