@@ -110,11 +110,6 @@ class IMessageStore(Interface):
 
     answers = Attribute("What is stored, for those who ask: an :class:`IAnswers`.")
 
-    def pages(
-        selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
-    ) -> Deferred[Sequence[Page]]:
-        """As :meth:`IAnswers.pages`."""
-
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""
 

@@ -28,6 +28,7 @@ from ccstore.config import ApiConfig
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.network.listening import address_of
+from ccstore.pieces import text_pieces
 from ccstore.pipeline.intake import Intake
 from ccstore.query import Page
 from ccstore.reading.feed import Feed
@@ -45,7 +46,6 @@ from ccstore.web import (
     json_pieces,
     later,
     stream,
-    text_pieces,
     to_json,
 )
 from ccstore.web.cross_origin import let_in
@@ -182,7 +182,7 @@ class Api:
         with body_of(request, config.max_body) as body:
             asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
         try:
-            pages = await self._store.pages(
+            pages = await self._store.answers.pages(
                 asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
             )
         except QueryTimeout:

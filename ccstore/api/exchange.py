@@ -14,9 +14,10 @@ from twisted.web.iweb import IRequest
 from ccstore.api.parameters import Parameters, given_in
 from ccstore.config import ApiConfig
 from ccstore.interfaces import QueryTimeout, StoreError
+from ccstore.pieces import text_pieces
 from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
-from ccstore.web import Outgoing, WebError, body_of, later, stream, text_pieces
+from ccstore.web import Outgoing, WebError, body_of, later, stream
 
 _T = TypeVar("_T")
 

@@ -15,6 +15,7 @@ from attrs import frozen
 from ccstore.instants import show_second
 from ccstore.lineprotocol import encode
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Message, Series, StreamKey
+from ccstore.pieces import text_pieces
 from ccstore.query import STREAM_LABELS, Page, Row
 from ccstore.timing import SECOND
 
@@ -35,8 +36,6 @@ ACCEPTED: Final[Mapping[str, Format]] = {
     "text/plain": "lp",
 }
 CSV_COLUMNS: Final = ("time", "time_ns", *STREAM_LABELS, "tags", "text", "id")
-#: Characters of a piece.
-_PIECE: Final = 1 << 15
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -68,17 +67,7 @@ def writer(format: Format, *, is_for_spreadsheets: bool = False) -> Writer:
 
 def page_pieces(format: Format, is_for_spreadsheets: bool, page: Page) -> Iterator[bytes]:
     """The text of a page, in pieces of some tens of kilobytes that take a millisecond each."""
-    held: list[str] = []
-    size = 0
-    for line in writer(format, is_for_spreadsheets=is_for_spreadsheets).lines(page):
-        held.append(line)
-        size += len(line)
-        if size >= _PIECE:
-            yield "".join(held).encode(errors="replace")
-            held.clear()
-            size = 0
-    if held:
-        yield "".join(held).encode(errors="replace")
+    return text_pieces(writer(format, is_for_spreadsheets=is_for_spreadsheets).lines(page))
 
 
 def _object_lines(page: Page) -> Iterator[str]:

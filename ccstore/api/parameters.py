@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from twisted.web.iweb import IRequest
 
+from ccstore.api.wording import SHOWN, is_unicode, one_of, shown
 from ccstore.instants import parse_moment
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX
 from ccstore.query import TAG_PREFIX
@@ -32,7 +32,6 @@ _SELECTING: Final = ("text", "text!", "regex", "regex!", "from", "to")
 ORDERS: Final = ("newest", "oldest")
 #: Values that one parameter may have, and all of them together.
 _MOST_VALUES: Final = 1000
-_SHOWN: Final = 60
 #: Mistakes that are told.
 _MOST_PROBLEMS: Final = 20
 
@@ -86,7 +85,7 @@ def _json_object(body: bytes) -> Mapping[str, list[str]]:
                 found.append(str(member))
             elif member is not None:
                 raise WebError(
-                    400, f"{_shown(name)}: expected a text, a number or a list of them, got {_json(member)}"
+                    400, f"{_quoted(name)}: expected a text, a number or a list of them, got {shown(member)}"
                 )
         given[name] = found
     return given
@@ -109,10 +108,10 @@ class Parameters:
                 break
             if len(values) > _MOST_VALUES:
                 self.wrong(name, f"at most {_MOST_VALUES} values", f"{len(values)} of them")
-            elif any("\0" in value or not _is_unicode(value) for value in values):
+            elif any("\0" in value or not is_unicode(value) for value in values):
                 self.wrong(name, "Unicode without NUL", values[0])
             elif not self._is_known(name):
-                self.problems.append(f"{_shown(name)}: there is no such parameter{self._hint(name)}")
+                self.problems.append(f"{_quoted(name)}: there is no such parameter{self._hint(name)}")
             else:
                 self._given[name] = [*values]
 
@@ -122,7 +121,7 @@ class Parameters:
         return name in self._known or (name.endswith("!") and name[:-1] in LABELS)
 
     def _hint(self, name: str) -> str:
-        bare = name[:_SHOWN].removesuffix("!")
+        bare = name[:SHOWN].removesuffix("!")
         near = difflib.get_close_matches(bare, self._known, 1, 0.7)
         if near:
             return f", did you mean {near[0]}?"
@@ -131,7 +130,7 @@ class Parameters:
 
     def wrong(self, name: str, expected: str, got: str) -> None:
         """Note what would be right, and what was given."""
-        self.problems.append(f"{name[:_SHOWN]}: expected {expected}, got {_shown(got)}")
+        self.problems.append(f"{name[:SHOWN]}: expected {expected}, got {_quoted(got)}")
 
     def check(self) -> None:
         """Raises :class:`WebError` 400 with all that was wrong."""
@@ -164,7 +163,7 @@ class Parameters:
 
         def read(value: str) -> str:
             if value not in words:
-                raise ValueError(f"expected {one_of(words)}, got {_shown(value)}")
+                raise ValueError(f"expected {one_of(words)}, got {_quoted(value)}")
             return value
 
         return self.one(name, read, default)
@@ -175,7 +174,7 @@ class Parameters:
         def read(value: str) -> int:
             if not re.fullmatch(r"[0-9]{1,18}", value) or not least <= int(value) <= most:
                 bounds = f"from {least} to {most}" if most < INT64_MAX else f"of at least {least}"
-                raise ValueError(f"expected a whole number {bounds}, got {_shown(value)}")
+                raise ValueError(f"expected a whole number {bounds}, got {_quoted(value)}")
             return int(value)
 
         return self.one(name, read, default)
@@ -214,24 +213,5 @@ def label_of(name: str) -> str:
     return LABELS.get(bare, bare)
 
 
-def one_of(words: Sequence[str]) -> str:
-    """Words to choose from, as people read them."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _is_unicode(text: str) -> bool:
-    """False for what JSON can write as an escape and no database takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def _json(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")

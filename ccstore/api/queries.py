@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
+from ccstore.api.wording import is_unicode, one_of, shown
 from ccstore.query import Matcher, Page, Selection
 from ccstore.timing import SECOND, nanoseconds
 from ccstore.web import WebError, from_json
@@ -72,7 +73,7 @@ def parse_request(body: bytes, *, max_queries: int, now: int) -> Request:
     except ValueError as error:
         raise WebError(400, f"failed to parse API request: {error}") from None
     if not isinstance(given, dict):
-        raise WebError(400, f"failed to parse API request: expected an object, got {_shown(given)}")
+        raise WebError(400, f"failed to parse API request: expected an object, got {shown(given)}")
     check = _Check()
     given = check.keys(given, _REQUEST_KEYS, "")
     cluster = check.text(given, "cluster", "cluster")
@@ -150,22 +151,22 @@ class _Check:
                 found[key.lower()] = value
             else:
                 name = json.dumps(key[:40], ensure_ascii=False)
-                self.problems.append(f"{place}{name}: unknown key, expected {_one_of(known)}")
+                self.problems.append(f"{place}{name}: unknown key, expected {one_of(known)}")
         return found
 
     def kind(self, given: Mapping[str, Any], place: str) -> Literal["event", "log"]:
         value = given.get("kind")
         if value not in (None, "", "event", "log"):
-            self.problems.append(f"{place}.kind: expected 'event' or 'log', got {_shown(value)}")
+            self.problems.append(f"{place}.kind: expected 'event' or 'log', got {shown(value)}")
         return "log" if value == "log" else "event"
 
     def text(self, given: Mapping[str, Any], key: str, place: str) -> str | None:
         """A string; an empty one, as Go programs send for an absent one, is None."""
         value = given.get(key)
         if value is not None and not isinstance(value, str):
-            self.problems.append(f"{place}: expected a string, got {_shown(value)}")
+            self.problems.append(f"{place}: expected a string, got {shown(value)}")
             return None
-        if value is not None and not _is_unicode(value):
+        if value is not None and not is_unicode(value):
             self.problems.append(f"{place}: expected Unicode, got half of a surrogate pair")
         return value or None
 
@@ -175,12 +176,12 @@ class _Check:
         if value is None:
             return None
         if not isinstance(value, list):
-            self.problems.append(f"{place}: expected a list of strings, got {_shown(value)}")
+            self.problems.append(f"{place}: expected a list of strings, got {shown(value)}")
             return None
         for index, item in enumerate(value):
             if isinstance(item, bool) or not isinstance(item, (str, int)):
-                self.problems.append(f"{place}[{index}]: expected a string, got {_shown(item)}")
-            elif not _is_unicode(str(item)):
+                self.problems.append(f"{place}[{index}]: expected a string, got {shown(item)}")
+            elif not is_unicode(str(item)):
                 self.problems.append(f"{place}[{index}]: expected Unicode, got half of a surrogate pair")
         return [str(item) for item in value] or None
 
@@ -189,14 +190,14 @@ class _Check:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not -_MOST <= value <= _MOST:
-            self.problems.append(f"{key}: expected Unix seconds as an integer, got {_shown(value)}")
+            self.problems.append(f"{key}: expected Unix seconds as an integer, got {shown(value)}")
             return default
         return value
 
     def objects(self, given: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
         value = given.get(key)
         if not isinstance(value, list):
-            self.problems.append(f"{key}: expected a list of queries, got {_shown(value)}")
+            self.problems.append(f"{key}: expected a list of queries, got {shown(value)}")
             return []
         found: list[tuple[str, Mapping[str, Any]]] = []
         for index, item in enumerate(value):
@@ -204,7 +205,7 @@ class _Check:
                 place = f"{key}[{index}]"
                 found.append((place, self.keys(item, _QUERY_KEYS, f"{place}: ")))
             else:
-                self.problems.append(f"{key}[{index}]: expected an object, got {_shown(item)}")
+                self.problems.append(f"{key}[{index}]: expected an object, got {shown(item)}")
         return found
 
 
@@ -213,23 +214,5 @@ def _equal(labels: Mapping[str, str | None]) -> tuple[Matcher, ...]:
     return tuple(Matcher(label, "=", value) for label, value in labels.items() if value is not None)
 
 
-def _one_of(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
-
-
-def _is_unicode(text: str) -> bool:
-    """False for what JSON can write as an escape and no database takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False) if value is not None else "nothing"
-    return text if len(text) <= 60 else text[:60] + "…"

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from attrs import evolve
 
 from ccstore import hostlist
-from ccstore.api.parameters import LABELS, ORDERS, Parameters, label_of, one_of
+from ccstore.api.parameters import LABELS, ORDERS, Parameters, label_of
+from ccstore.api.wording import one_of
 from ccstore.message import CLUSTER_TAG, INT64_MAX, INT64_MIN, STORED_KINDS, Kind
 from ccstore.query import TAG_PREFIX, Matcher, Position, Selection, TextCondition
 from ccstore.regex import compile_regex, quote

@@ -17,10 +17,11 @@ from ccstore.api.formats import as_object
 from ccstore.api.selecting import Selecting
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX
+from ccstore.pieces import text_pieces
 from ccstore.query import Arrival, Page, Selection
 from ccstore.reading.feed import Arrived, Gap
 from ccstore.reading.following import Followed, Following, Past
-from ccstore.web import header, stream, text_pieces
+from ccstore.web import header, stream
 from ccstore.web.places import Places
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"

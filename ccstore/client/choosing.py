@@ -131,11 +131,6 @@ class ChoosingOptions(ServerOptions):
         """In which times are read and shown; None is the local one."""
         return timezone.utc if self["utc"] else None
 
-    @property
-    def is_span_given(self) -> bool:
-        """Whether anything is said of the time."""
-        return any(self[option] is not None for option in ("since", "from", "until", "to"))
-
     def question(self, now: int) -> list[tuple[str, str]]:
         """The parameters of the messages that are meant. Raises :class:`ClientError`.
 

@@ -217,5 +217,6 @@ class Feed:
                 lasts[kind] = number
                 arrival = Arrival(lasts["event"], lasts["log"])
                 row = Row(time, kind, number, 0, text, series.othertags)
+                stream = series.stream  # which is made each time
                 for tail in tails:
-                    tail.offer(row, series.stream, arrival)
+                    tail.offer(row, stream, arrival)

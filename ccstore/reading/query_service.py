@@ -82,7 +82,7 @@ class QueryService:
         return _in_turn(selection, lambda selection, rows: self.page(selection, max_rows=rows))
 
     def export_text(self, selection: Selection, form: Form) -> AsyncGenerator[TextPage, None]:
-        """The same as text; see :meth:`IMessageStore.text_page`."""
+        """The same as text; see :meth:`IAnswers.text_page`."""
 
         async def ask(selection: Selection, rows: int) -> TextPage:
             return await self._store.text_page(selection, form, max_rows=rows, timeout=self.timeout)

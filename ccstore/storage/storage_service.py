@@ -14,7 +14,6 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
-from ccstore.query import Page, Selection
 from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
@@ -177,12 +176,6 @@ class StorageService(Service):
         self._linger.cancel()
         self._queue.flush()
         self._group_commit.write()
-
-    def pages(
-        self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
-    ) -> Deferred[Sequence[Page]]:
-        """See :meth:`IMessageStore.pages`."""
-        return self.answers.pages(selections, max_rows=max_rows, timeout=timeout, with_tags=with_tags)
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""

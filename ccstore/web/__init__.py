@@ -17,7 +17,7 @@ from .port import HttpPort
 from .request import LimitedRequest, argument, body_of, header
 from .room import Room
 from .site import LimitedSite, SiteSettings
-from .streaming import Outgoing, bytes_pieces, json_pieces, stream, text_pieces
+from .streaming import Outgoing, bytes_pieces, json_pieces, stream
 
 __all__ = [
     "JSON",
@@ -40,7 +40,6 @@ __all__ = [
     "json_pieces",
     "later",
     "stream",
-    "text_pieces",
     "to_json",
     "unpack",
     "without_secrets",

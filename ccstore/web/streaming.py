@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from itertools import chain
 from json.encoder import encode_basestring
@@ -15,10 +15,10 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
+from ccstore.pieces import PIECE, text_pieces
+
 from .answers import JSON, answer, later
 
-#: Characters of a piece, which take less than a millisecond.
-PIECE: Final = 1 << 15
 #: What a value counts that is no text.
 _EACH: Final = 8
 _NOT_SLICED: Final = (int, float, bool, type(None))
@@ -158,21 +158,6 @@ def json_pieces(value: object) -> Generator[bytes, None, None]:
     Iterators are lists of what they give, which is asked for as the pieces are. A long text is taken apart.
     """
     return text_pieces(chain(_parts(value), ("\n",)))
-
-
-def text_pieces(parts: Iterable[str]) -> Generator[bytes, None, None]:
-    """Short texts, put together into pieces."""
-    held: list[str] = []
-    size = 0
-    for part in parts:
-        held.append(part)
-        size += len(part)
-        if size >= PIECE:
-            yield "".join(held).encode(errors="replace")
-            held.clear()
-            size = 0
-    if held:
-        yield "".join(held).encode(errors="replace")
 
 
 def bytes_pieces(content: bytes) -> Generator[bytes, None, None]:

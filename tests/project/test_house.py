@@ -69,7 +69,7 @@ LEVELS: Final = (
     {"instants"},
     {"message"},
     {"hostlist"},
-    {"__init__", "durations", "errors", "installing", "logs", "permissions", "regex", "timing"},
+    {"__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex", "timing"},
 )
 #: Those who must not know what is below them, since an interface stands between.
 APART: Final = {

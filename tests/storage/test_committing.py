@@ -228,7 +228,9 @@ class BadMessageTests(ServiceCase):
             raise StoreError("no NUL, please")
 
     def stored(self) -> list[str]:
-        (page,) = self.successResultOf(self.service.pages([asking("alex")], max_rows=10**6, timeout=5.0))
+        (page,) = self.successResultOf(
+            self.service.answers.pages([asking("alex")], max_rows=10**6, timeout=5.0)
+        )
         return [row.text for row in sorted(page.rows, key=lambda row: row.id)]
 
     def test_is_found_wherever_it_is(self) -> None:

@@ -356,7 +356,7 @@ class StatsTests(ServiceCase):
     def test_counts(self) -> None:
         self.accept("abc")
         self.accept("de")
-        self.service.pages([asking("alex")] * 2, max_rows=10, timeout=5.0)
+        self.service.answers.pages([asking("alex")] * 2, max_rows=10, timeout=5.0)
         self.commit()
         status = self.status()
         expected = {"processed": 5, "flushed": 3, "write_batch": 1, "queries": 2, "waiting": 2}

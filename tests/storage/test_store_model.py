@@ -282,7 +282,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.check(queries, max_rows)
 
     def check(self, queries: Sequence[Selection], max_rows: int) -> None:
-        pages: Sequence[Page] = self.get(self.service.pages(queries, max_rows=max_rows, timeout=60))
+        pages: Sequence[Page] = self.get(self.service.answers.pages(queries, max_rows=max_rows, timeout=60))
         found = [([(row.time, row.id, row.text) for row in page.rows], page.is_cut) for page in pages]
         assert found == self.expected(queries, self.cutoff, max_rows)
 

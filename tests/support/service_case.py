@@ -39,7 +39,7 @@ class ServiceCase(SynchronousTestCase):
         return self.service.accept(messages(texts), urgent=urgent)
 
     def query(self) -> Deferred[Sequence[Page]]:
-        return self.service.pages([asking("alex")], max_rows=10, timeout=5.0)
+        return self.service.answers.pages([asking("alex")], max_rows=10, timeout=5.0)
 
     def commit(self) -> None:
         """The write that goes on succeeds."""

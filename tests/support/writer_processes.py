@@ -12,9 +12,9 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.process_channel import Channel
 from ccstore.storage.sqlite.sizes import AnnouncingLimits, Sizes
 from ccstore.storage.sqlite.writer_calls import Call
-from ccstore.storage.sqlite.writer_channel import Channel
 from tests.support.sqlite_files import SqliteFiles
 from tests.support.stores import NOW, SECOND, messages
 

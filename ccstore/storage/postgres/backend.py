@@ -74,7 +74,7 @@ class PostgresBackend:
         streams = Streams(noted_for(retention))
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
-        horizon = Horizon()
+        horizon = Horizon(self._writer.open)
         self._reader = Reader(pools.reading, reactor, horizon)
         following = Reader(pools.following, reactor, horizon, Fetching(rows=pace.rows))
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)

@@ -7,7 +7,7 @@ PostgreSQL gives a lock back only when what was committed can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Final, NamedTuple
 
 from attrs import frozen
@@ -23,21 +23,28 @@ _LAST: Final = Statement(
     ("last",),
 )
 _WRITING: Final = Statement(
-    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted"
+    "SELECT virtualtransaction, pid FROM pg_locks WHERE locktype = 'relation' AND granted"
     " AND relation = 'ccstore_batch'::regclass AND mode = 'RowExclusiveLock'"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     (),
-    ("virtualtransaction",),
+    ("virtualtransaction", "pid"),
 )
 #: To wait for those who write, of whom none may be slow, but not for one that is stuck.
 _PAUSE: Final = Statement("SELECT pg_sleep(0.02)::text AS nothing", (), ("nothing",))
 _MOST_PAUSES: Final = 25
 
 
-def writing() -> Reading[Set[str]]:
+def writing() -> Reading[Set[Writing]]:
     """The transactions that may still commit a block which they have drawn."""
     found = yield _WRITING
-    return {transaction for (transaction,) in found}
+    return {Writing(*row) for row in found}
+
+
+class Writing(NamedTuple):
+    """A transaction that writes, and the process of the server that has it."""
+
+    transaction: str
+    process: int
 
 
 class Look(NamedTuple):
@@ -48,7 +55,7 @@ class Look(NamedTuple):
     """
 
     last: int
-    writing: Set[str]
+    writing: Set[Writing]
 
 
 def look() -> Reading[Look]:
@@ -77,7 +84,7 @@ class WritingQuestion:
     count = 1
     is_long = False
 
-    def reading(self, dialect: Dialect) -> Reading[Set[str]]:
+    def reading(self, dialect: Dialect) -> Reading[Set[Writing]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return writing()
 
@@ -91,12 +98,14 @@ def end_of(block: int) -> Arrival:
 class Horizon:
     """How far followers have been told of what came in.
 
+    :param own: the blocks of this daemon that are being written, and the process of the server for each.
     :ivar block: all up to this one has been told, or is of no interest to anybody; None while nobody
         follows.
     :ivar told: the same as ids; in the midst of a block it is farther.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own: Mapping[int, int]) -> None:
+        self._own = own
         self.block: int | None = None
         self.told = Arrival(0, 0)
 
@@ -108,12 +117,23 @@ class Horizon:
     def last_arrival(self) -> Reading[Arrival]:
         """How far messages have come in: what is there up to that can be seen, and the rest will be told."""
         seen = yield from look()
-        left, pauses = seen.writing, 0
+        last, left = self._others(seen.last, seen.writing)
+        pauses = 0
         while left and (pauses < _MOST_PAUSES or self.block is None):
             yield _PAUSE
-            left &= yield from writing()
+            last, left = self._others(last, left & (yield from writing()))
             pauses += 1
         if self.block is None:
-            self.advance(seen.last)
+            self.advance(last)
         # Somebody is stuck: what others write meanwhile will be told when that has ended.
-        return self.told if left else self.told.upto(end_of(seen.last))
+        return self.told if left else self.told.upto(end_of(last))
+
+    def _others(self, last: int, left: Set[Writing]) -> tuple[int, Set[Writing]]:
+        """The last block before those that this daemon is writing, and whoever else is: it is waited for.
+
+        This daemon's own may wait for a lock as long as they like, since it is known which ones they are.
+        """
+        processes = {*self._own.values()}
+        return min([last, *[block - 1 for block in self._own]]), {
+            each for each in left if each.process not in processes
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeVar
 
 from attrs import frozen
@@ -60,7 +60,7 @@ class Telling:
     log = Logger()
 
     def __init__(
-        self, horizon: Horizon, reader: Reader, reactor: Any, open_blocks: set[int], pace: Pace = PACE
+        self, horizon: Horizon, reader: Reader, reactor: Any, open_blocks: Collection[int], pace: Pace = PACE
     ) -> None:
         self._horizon = horizon
         self._reader = reader

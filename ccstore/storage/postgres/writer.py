@@ -45,7 +45,8 @@ class Writer:
 
     :param instance: tells this daemon's batches from those of others.
     :param now: the time in nanoseconds since the epoch.
-    :ivar open: the blocks of ids of the batches that are being written.
+    :ivar open: the blocks of ids of the batches that are being written, each with the process of the server
+        that has it.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Writer:
         self._last.end(True)
         #: Batches whose commit was sent and not heard of, with what marks them.
         self._unsettled: list[tuple[Batch, int]] = []
-        self.open: set[int] = set()
+        self.open: dict[int, int] = {}
         self._highest = 0
         self.writes = 0
         self.settled = 0
@@ -117,7 +118,7 @@ class Writer:
                 number = await self._begin(link, known if batch_id is None else batch_id)
                 turn.has_ids.callback(None)
                 if number is not None:
-                    self.open.add(number)
+                    self.open[number] = link.process
                     self._highest = max(self._highest, number)
                     await _insert(link, insertions, number << BLOCK_BITS, position)
                     if before is not None and not await before.ended:
@@ -132,7 +133,7 @@ class Writer:
                 raise
             finally:
                 if number is not None:
-                    self.open.discard(number)
+                    self.open.pop(number, None)
             self.settled += number is None
             self._is_settled(messages, batch_id)
         return {} if number is None else _lasts(parts, number << BLOCK_BITS)

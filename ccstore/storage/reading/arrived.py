@@ -9,7 +9,7 @@ from attrs import frozen
 from ccstore.message import Kind
 from ccstore.query import Arrival, Page, Row, Selection
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
-from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.pages import Expired, expired_by
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -17,18 +17,8 @@ _COLUMNS = ("time", "id", "text", "stream", "othertags")
 
 
 @frozen
-class LastArrival:
+class LastArrival(Question[Arrival]):
     """A question: how far messages have come in."""
-
-    @property
-    def count(self) -> int:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return 1
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return False
 
     def reading(self, dialect: Dialect) -> Reading[Arrival]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -37,7 +27,7 @@ class LastArrival:
 
 
 @frozen
-class Arrivals:
+class Arrivals(Question[Page]):
     """A question: the messages of a selection that came in after one moment, and not after another.
 
     Events come before logs. The order, the limit and the position of the selection do not matter.
@@ -51,16 +41,6 @@ class Arrivals:
     upto: Arrival
     cutoff: int
     most: int
-
-    @property
-    def count(self) -> int:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return 1
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return False
 
     def reading(self, dialect: Dialect) -> Reading[Page]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""

@@ -12,7 +12,7 @@ from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Row
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.conditions import Conditions, Streams
-from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
 from ccstore.storage.reading.statement import Reading, Statement, Values
@@ -24,7 +24,7 @@ _ROWS: Final = 20_000
 
 
 @frozen
-class CountsQuestion:
+class CountsQuestion(Question[Counts]):
     """A question: how many messages there are.
 
     :ivar cutoff: events at or before this time (ns) are not seen.
@@ -32,11 +32,6 @@ class CountsQuestion:
 
     counting: Counting
     cutoff: int
-
-    @property
-    def count(self) -> int:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return 1
 
     @property
     def is_long(self) -> bool:
@@ -50,7 +45,7 @@ class CountsQuestion:
 
 
 @frozen
-class KnownValues:
+class KnownValues(Question[list[str]]):
     """A question: the values of a label of streams, whether or not there are messages of them at the moment.
 
     :ivar most: so many of them are given.
@@ -58,16 +53,6 @@ class KnownValues:
 
     label: str
     most: int
-
-    @property
-    def count(self) -> int:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return 1
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return False
 
     def reading(self, dialect: Dialect) -> Reading[list[str]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""

@@ -139,10 +139,12 @@ class Question(Protocol[T_co]):
     @property
     def count(self) -> int:
         """How many queries it is, for the statistics."""
+        return 1
 
     @property
     def is_long(self) -> bool:
         """It may have to look at many rows, for seconds."""
+        return False
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:
         """The statements to run, from one and the same state of the database, and what they come to."""

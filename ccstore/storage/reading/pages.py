@@ -11,7 +11,7 @@ from attrs import frozen
 from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
-from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _TEXT: Final = attrgetter("text")
@@ -52,7 +52,7 @@ class Expired:
 
 
 @frozen
-class Pages:
+class Pages(Question[list[Page]]):
     """A question: one page for each of some selections, from one and the same state of the store.
 
     :ivar cutoff: events at or before this time (ns) are not seen.
@@ -89,7 +89,7 @@ class Pages:
 
 
 @frozen
-class PageInText:
+class PageInText(Question[TextPage]):
     """A question: the first page of a selection, as text.
 
     :ivar cutoff: events at or before this time (ns) are not seen.
@@ -100,11 +100,6 @@ class PageInText:
     cutoff: int
     limits: Limits
     form: Form
-
-    @property
-    def count(self) -> int:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return 1
 
     @property
     def is_long(self) -> bool:

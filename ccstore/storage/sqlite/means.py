@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ccstore.storage.sqlite.process_channel import Channel, Spawn
 from ccstore.storage.sqlite.threads import ReactorThreads, Threads
-from ccstore.storage.sqlite.writer_channel import Channel
-from ccstore.storage.sqlite.writer_client import Spawn
 
 
 @frozen

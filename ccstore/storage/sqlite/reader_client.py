@@ -6,12 +6,9 @@ hold up everything else in the daemon, which waits for the same interpreter lock
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,24 +19,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-from ccstore.interfaces import QueryTimeout, StoreUnavailable
+from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.sqlite import writer_channel as channel
+from ccstore.storage.sqlite import process_channel
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.process_errors import unpack_error
 from ccstore.storage.sqlite.reader import CLOSED
 from ccstore.storage.sqlite.sizes import ReadingLimits
 
-_ROOT: Final = Path(__file__).resolve().parents[3]
 #: What comes in goes before what is looked for, where there is not time enough for both.
 _NICENESS: Final = 10
-_ERRORS: Final[Mapping[str, type[BaseException]]] = {
-    each.__name__: each
-    for each in (
-        *(CancelledError, QueryTimeout, ValueError, OverflowError, MemoryError),
-        *(sqlite3.DatabaseError, sqlite3.OperationalError, sqlite3.DataError),
-    )
-}
 _T = TypeVar("_T")
 
 
@@ -57,7 +47,7 @@ class ReaderProcess:
         self._path = path
         self._pragmas = dict(pragmas)
         self._dialect = dialect
-        self._channel: channel.Channel | None = None
+        self._channel: process_channel.Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._number = 0
         self._sending = Lock()
@@ -74,51 +64,32 @@ class ReaderProcess:
                     self._number += 1
                     asking.check()
                     self._there.send((self._number, asking.seconds), [packed])
-                answer = self._received()
-            except OSError as error:
+                error, attached = self._there.receive()
+            except OSError as gone:
                 self.close()
-                raise sqlite3.OperationalError(f"a process that reads has ended: {error}") from None
-        result: _T = pickle.loads(answer)
+                raise sqlite3.OperationalError(f"a process that reads has ended: {gone}") from None
+        if error is not None:
+            asking.check()  # it may have been given up, or be late
+            raise unpack_error(*error)
+        result: _T = pickle.loads(attached[0])
         return result
 
     @property
-    def _there(self) -> channel.Channel:
+    def _there(self) -> process_channel.Channel:
         if self._channel is None:
             raise ConnectionResetError(CLOSED)
         return self._channel
 
-    def _received(self) -> memoryview:
-        error, attached = self._there.receive()
-        if error is not None:
-            name, text = error
-            raise _ERRORS.get(name, RuntimeError)(*([text] if name in _ERRORS else [f"{name}: {text}"]))
-        return attached[0] if attached else memoryview(b"")
-
     def _start(self) -> None:
-        ours, theirs = channel.pair()
-        with theirs:
-            path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            # It inherits what this thread holds back, until it is ready to ignore it.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, channel.SIGNALS)
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "ccstore.storage.sqlite.reader_process"],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    cwd="/",
-                    env={**os.environ, "PYTHONPATH": path},
-                )
-            except OSError:
-                ours.close()
-                raise
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._channel = channel.Channel(ours)
+        self._process, ours = process_channel.start("ccstore.storage.sqlite.reader_process")
+        self._channel = process_channel.Channel(ours)
         self._channel.send(
             (str(self._path), self._pragmas, self._statements, _NICENESS), [pickle.dumps(self._dialect)]
         )
         try:
-            self._received()
+            error, _ = self._channel.receive()
+            if error is not None:
+                raise unpack_error(*error)
         except BaseException:
             self.close()
             raise

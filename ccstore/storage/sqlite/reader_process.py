@@ -14,13 +14,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError
-
-from ccstore.interfaces import QueryTimeout
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.sqlite.asking import Asking
+from ccstore.storage.sqlite.process_channel import SIGNALS, Channel
+from ccstore.storage.sqlite.process_errors import pack_error
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
-from ccstore.storage.sqlite.writer_channel import SIGNALS, Channel
 
 #: How often SQLite asks whether to go on: each time takes a microsecond here.
 _STEPS: Final = 50_000
@@ -40,7 +38,7 @@ class _Server:
         try:
             opened = _open(Path(path), pragmas, statements)
         except sqlite3.Error as error:
-            self._channel.send((type(error).__name__, str(error)))
+            self._channel.send(pack_error(error))
             return
         with closing(opened.connection):
             self._channel.send(None)
@@ -51,14 +49,12 @@ class _Server:
 
     def _answer(self, reader: Reader, connection: ReadingConnection, question: Any, seconds: float) -> None:
         asking = Asking(seconds, self._is_unwanted, progress_steps=_STEPS)
-        error: tuple[str, str] | None = None
+        error: tuple[Any, ...] | None = None
         answer = b""
         try:
             answer = pickle.dumps(reader.read(connection, question, asking), pickle.HIGHEST_PROTOCOL)
-        except (CancelledError, QueryTimeout) as ended:
-            error = (type(ended).__name__, str(ended))
         except Exception as failed:
-            error = (type(failed).__name__, str(failed))
+            error = pack_error(failed)
         self._channel.send(error, [answer])
 
     def _is_unwanted(self) -> bool:

@@ -6,28 +6,23 @@ interpreter lock. Queries stay in the daemon; SQLite lets several processes use 
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
 
 from ccstore.storage.dbfile.sql import Say
-from ccstore.storage.sqlite import writer_channel
+from ccstore.storage.sqlite import process_channel
+from ccstore.storage.sqlite.process_channel import Channel, Spawn
+from ccstore.storage.sqlite.process_errors import unpack_error
 from ccstore.storage.sqlite.writer import State
-from ccstore.storage.sqlite.writer_calls import Call, Opening, unpack_error
-from ccstore.storage.sqlite.writer_channel import Channel
+from ccstore.storage.sqlite.writer_calls import Call, Opening
 
-_ROOT: Final = Path(__file__).resolve().parents[3]
 #: Seconds that the process may take to end when there is nothing left to do.
 _PATIENCE: Final = 10.0
-Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 class ProcessEnded(sqlite3.OperationalError):
@@ -80,13 +75,12 @@ class WriterProcess:
         """
         if self._channel is not None:
             return
-        ours, theirs = writer_channel.pair()
-        with theirs:
-            try:
-                self._process = self._spawned(theirs)
-            except OSError as error:
-                ours.close()
-                raise ProcessEnded(f"cannot start a process that writes: {error}") from None
+        try:
+            self._process, ours = process_channel.start(
+                "ccstore.storage.sqlite.writer_process", self._spawn, [self._lock()]
+            )
+        except OSError as error:
+            raise ProcessEnded(f"cannot start a process that writes: {error}") from None
         self._channel = self._open_channel(ours)
         self.starts += 1
         try:
@@ -94,23 +88,6 @@ class WriterProcess:
         except BaseException:
             self.close()
             raise
-
-    def _spawned(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
-        descriptor = self._lock()
-        path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # It inherits what this thread holds back, until it is ready to ignore it.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, writer_channel.SIGNALS)
-        try:
-            return self._spawn(
-                [sys.executable, "-m", "ccstore.storage.sqlite.writer_process"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env={**os.environ, "PYTHONPATH": path},
-                pass_fds=[descriptor],
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def retain(self, retention: int) -> None:
         """Whichever process is started from now on lets events expire after so many nanoseconds."""

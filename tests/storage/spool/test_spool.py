@@ -296,5 +296,5 @@ class BoundTests(SpoolCase):
         await self.accept("a")
         self.backend.is_away = False
         await self.until_sent()
-        (page,) = await self.service.pages([asking("alex")], max_rows=10, timeout=5.0)
+        (page,) = await self.service.answers.pages([asking("alex")], max_rows=10, timeout=5.0)
         self.assertEqual([row.text for row in page.rows], ["a"])

@@ -83,7 +83,7 @@ class Store:
     def found(self) -> list[str]:
         """What a query finds."""
         assert self.service is not None
-        (page,) = get(self.service.pages([asking("alex")], max_rows=10**6, timeout=60))
+        (page,) = get(self.service.answers.pages([asking("alex")], max_rows=10**6, timeout=60))
         return sorted(row.text for row in page.rows)
 
     def shown(self, now: int | None = None) -> list[str]:

@@ -21,6 +21,7 @@ from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.reader_client import ReadersApart
+from ccstore.storage.sqlite.sizes import ReadingLimits
 from tests.support.scratch import scratch
 from tests.support.stores import NOW
 
@@ -79,7 +80,7 @@ class ReaderTests(TestCase):
 
     def apart(self) -> ReadersApart:
         """A single process."""
-        found = ReadersApart(self.path, {}, SqliteDialect(), reactor, processes=1)
+        found = ReadersApart(self.path, {}, SqliteDialect(), reactor, ReadingLimits(processes=1))
         self.addCleanup(found.close)
         return found
 

@@ -20,7 +20,8 @@ from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.sqlite.means import Means
-from ccstore.storage.sqlite.writer_calls import Call, pack_error, unpack_error
+from ccstore.storage.sqlite.process_errors import pack_error, unpack_error
+from ccstore.storage.sqlite.writer_calls import Call
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import WatchedDaemon
 from tests.support.running_daemon import database

@@ -1,15 +1,21 @@
-"""How the daemon and the process that writes for it talk: values, one after the other, over a socket."""
+"""How the daemon and its processes that write and read talk: values, one after the other, over a socket."""
 
 from __future__ import annotations
 
 import marshal
+import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+_ROOT: Final = Path(__file__).resolve().parents[3]
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
 _HEADER: Final = 8
 #: Bytes that the kernel is asked to take before whoever sends has to wait.
 _BUFFER: Final = 1 << 20
@@ -29,6 +35,36 @@ def pair() -> tuple[socket.socket, socket.socket]:
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
     return ends
+
+
+def start(
+    module: str, spawn: Spawn = subprocess.Popen, pass_fds: Sequence[int] = ()
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process that runs a module, with the other end of ours as its standard input; raises OSError.
+
+    :param spawn: starts a process, as subprocess.Popen does.
+    :param pass_fds: descriptors that it has as well.
+    """
+    ours, theirs = pair()
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with theirs:
+        # It inherits what this thread holds back, until it is ready to ignore it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process = spawn(
+                [sys.executable, "-m", module],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": path},
+                pass_fds=pass_fds,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return process, ours
 
 
 #: What is sent are numbers, strings, and tuples, lists and dictionaries of them. It takes less than a tenth
