@@ -69,6 +69,10 @@ _SOURCES = {
 }
 
 
+#: Seconds that whoever checks a configuration waits for a database.
+_CHECK_TIMEOUT = 3.0
+
+
 async def _no_file() -> Config:
     raise AssertionError("there is no file")
 
@@ -296,11 +300,23 @@ def make_backend(
         config.dsn,
         config.parameters,
         connection_timeout=config.connection_timeout,
+        text_index=config.text_index,
         retention=retention,
         now=now,
         instance=instance,
         reactor=reactor,
     )
+
+
+def remarks(config: Config) -> Sequence[str]:
+    """What only the database knows of a configuration that is good; nothing is changed there."""
+    backend = config.storage.backend
+    if isinstance(backend, SqliteConfig):
+        return []
+    from ccstore.storage.postgres import Address, search_in
+
+    timeout = min(backend.connection_timeout, _CHECK_TIMEOUT)
+    return [search_in(Address(backend.dsn, backend.parameters), timeout, is_wanted=backend.text_index)]
 
 
 def _database_key(config: BackendConfig) -> str:

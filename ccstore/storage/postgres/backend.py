@@ -23,6 +23,7 @@ from ccstore.storage.postgres.database import (
     connected,
     prepare,
 )
+from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translated
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
@@ -31,6 +32,7 @@ from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.sizes import SIZES, Sizes
 from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.telling import PACE, Pace, Telling
+from ccstore.storage.postgres.text_index import TextIndex
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
 from ccstore.storage.reading.dialect import Fetching, Question
@@ -48,6 +50,7 @@ class PostgresBackend:
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :param instance: tells this daemon from others.
+    :param text_index: words are to be found by an index, which is made while the backend is open.
     """
 
     name = "postgres"
@@ -64,6 +67,7 @@ class PostgresBackend:
         now: Callable[[], int],
         instance: str,
         reactor: Any,
+        text_index: bool = False,
         sizes: Sizes = SIZES,
         pace: Pace = PACE,
     ) -> None:
@@ -75,8 +79,10 @@ class PostgresBackend:
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
         horizon = Horizon(self._writer.open)
-        self._reader = Reader(pools.reading, reactor, horizon)
-        following = Reader(pools.following, reactor, horizon, Fetching(rows=pace.rows))
+        self._text_index = TextIndex(pools, reactor, is_wanted=text_index)
+        self._reader = Reader(pools.reading, reactor, PostgresDialect(horizon, self._text_index))
+        dialect = PostgresDialect(horizon, self._text_index, Fetching(rows=pace.rows))
+        following = Reader(pools.following, reactor, dialect)
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
         self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
@@ -99,6 +105,7 @@ class PostgresBackend:
                 at_once(prepare(session, self._timeout))
                 at_once(self._housekeeping.begin(session))
                 at_once(self._views.load(session))
+                at_once(self._text_index.look(session))
                 at_once(check_writable(session))
         except StoreError as error:
             raise StoreError(f"cannot open the database {address}: {error}") from None
@@ -112,6 +119,7 @@ class PostgresBackend:
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
         self._telling.end()
+        self._text_index.end()
         return Deferred.fromCoroutine(self._pools.close())
 
     def tell(self, followers: Followers) -> Published:
@@ -142,6 +150,7 @@ class PostgresBackend:
 
     async def _tend(self, now: int) -> None:
         await self._housekeeping.tend(now)
+        await self._text_index.tend()
         if self._telling.is_followed:
             await self._housekeeping.summarise()
 

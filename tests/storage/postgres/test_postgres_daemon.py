@@ -203,6 +203,37 @@ def test_a_stop_while_the_server_is_away_comes_to_an_end(tmp_path: Path, own: Se
         assert "Traceback" not in daemon.text
 
 
+# -- words
+
+
+def test_words_are_found_by_an_index_once_it_is_made(tmp_path: Path, database: str) -> None:
+    """And the check of the configuration says how they are found; without a server it says that."""
+    keys = backend(server(), database, text_index=True)
+    config = write_config(tmp_path, receivers=SOCKETS, storage={"backend": keys})
+    check = ("-m", "ccstore", "check")
+    good = f"{config}: the configuration is good\n"
+    later = "words are found by reading each text: until the daemon has made an index of the texts\n"
+    assert run(tmp_path, "--config", config, command=check) == (0, good + later)
+    with daemon_on(tmp_path, keys) as daemon:
+        assert write(daemon, line("one"))[0] == 200
+        while "the texts of logs are indexed" not in daemon.text:
+            assert write(daemon, line("Two"))[0] == 200
+        status, body = daemon.ask("GET", "/api/v1/messages?text=tw&limit=1")
+        assert (status, json.loads(body)["messages"][0]["text"]) == (200, "Two")
+        daemon.stop()
+        assert "Traceback" not in daemon.text
+    assert run(tmp_path, "--config", config, command=check) == (
+        0,
+        f"{good}words are found by an index of the texts\n",
+    )
+    keys["port"] = "1"
+    write_config(tmp_path, receivers=SOCKETS, storage={"backend": keys})
+    status, said = run(tmp_path, "--config", config, command=check)
+    assert (status, said.count("\n")) == (0, 2)
+    assert "the database cannot be asked how words are found: " in said
+    assert PASSWORD not in said
+
+
 # -- several daemons
 
 
