@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -188,6 +188,36 @@ class IBackend(Interface):
 
     def describe() -> str:
         """Where messages are stored, for people."""
+
+
+#: Is told of what is committed, with what :meth:`IBackend.write` gave for it.
+Published = Callable[[Batch, Mapping[str, int]], None]
+
+
+class Followers(Protocol):
+    """Those who are told what is stored."""
+
+    @property
+    def followers(self) -> int:
+        """How many there are."""
+
+    def publish(self, messages: Batch, lasts: Mapping[str, int]) -> None:
+        """These messages are stored; with, by kind, the id of the last: the others have those before it."""
+
+    def publish_read(self, kind: str, messages: Batch, numbers: Sequence[int]) -> None:
+        """These messages of one kind are stored, with these ids."""
+
+
+class IShared(Interface):
+    """A backend that others write into as well, so that not all that comes in comes from here."""
+
+    def tell(followers: Followers) -> Published:
+        """Tell followers of all that comes in, each message once, from when it is open until it is closed.
+
+        Messages of a kind are told in the order of their ids, and none of them before
+        :class:`ccstore.storage.reading.arrived.LastArrival` is past it. Gives what wants to know of what is
+        committed here.
+        """
 
 
 class ICopyTarget(Interface):

@@ -20,7 +20,7 @@ from ccstore.config import (
     load_config,
 )
 from ccstore.config.values import Words
-from ccstore.daemon.assembly import build
+from ccstore.daemon.assembly import build, remarks
 from ccstore.daemon.introduction import introduce
 from ccstore.daemon.log import Log, make_log
 from ccstore.daemon.process import Process, hold_reloads
@@ -58,7 +58,10 @@ class Options(GoOptions):
     @property
     def longdesc(self) -> str:
         if self._only_checks:
-            return "Reads a configuration, and lists everything that is wrong with it. Nothing is started."
+            return (
+                "Reads a configuration, and lists everything that is wrong with it. A PostgreSQL database is "
+                "asked how words are found in it. Nothing is started."
+            )
         return (
             "Starts the daemon, a short-term store for the events and logs of HPC clusters. Without a "
             "configuration file, it keeps them in ccstore.db in the working directory, and listens on the "
@@ -106,6 +109,8 @@ class Options(GoOptions):
             raise SystemExit(1)
         if self["check"]:
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
+            for remark in remarks(self.config):
+                print(remark)
             raise SystemExit(0)
 
 

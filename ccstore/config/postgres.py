@@ -59,11 +59,12 @@ def read_postgres(section: Section) -> PostgresConfig:
             parameters[name] = value
     parameters |= _read_flags(section)
     timeout = section.take("connection_timeout", _timeout, 10.0)
+    text_index = section.take("text_index", kinds.boolean, False)
     for key in ("retention_time", "flush_time", "store_logs"):
         section.discourage(key, "it belongs to storage, one level up")
     section.ignore("type")
     section.finish()
-    return PostgresConfig(dsn or "", MappingProxyType(parameters), timeout)
+    return PostgresConfig(dsn or "", MappingProxyType(parameters), timeout, text_index)
 
 
 def _timeout(value: object) -> float:

@@ -199,12 +199,14 @@ class PostgresConfig:
     A PostgreSQL database.
 
     ``dsn`` is a connection string of libpq, or empty; ``parameters`` maps names of its options to values that
-    count before those of the string. ``connection_timeout`` is in seconds.
+    count before those of the string. ``connection_timeout`` is in seconds. With ``text_index``,
+    there is to be an index of the texts.
     """
 
     dsn: str = field(repr=False)
     parameters: Mapping[str, str] = field(repr=False)
     connection_timeout: float
+    text_index: bool = False
 
 
 BackendConfig = SqliteConfig | PostgresConfig

@@ -31,7 +31,7 @@ from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
-from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
+from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
@@ -67,6 +67,10 @@ _SOURCES = {
     "eecpt": "EECPTReceiver",
     "nats": "NatsReceiver",
 }
+
+
+#: Seconds that whoever checks a configuration waits for a database.
+_CHECK_TIMEOUT = 3.0
 
 
 async def _no_file() -> Config:
@@ -152,7 +156,7 @@ class _Parts:
             spool=None
             if spool is None
             else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
-            published=self._feed.publish,
+            published=backend.tell(self._feed) if IShared.providedBy(backend) else self._feed.publish,
         )
         self._router = Router(
             self.storage,
@@ -296,11 +300,23 @@ def make_backend(
         config.dsn,
         config.parameters,
         connection_timeout=config.connection_timeout,
+        text_index=config.text_index,
         retention=retention,
         now=now,
         instance=instance,
         reactor=reactor,
     )
+
+
+def remarks(config: Config) -> Sequence[str]:
+    """What only the database knows of a configuration that is good; nothing is changed there."""
+    backend = config.storage.backend
+    if isinstance(backend, SqliteConfig):
+        return []
+    from ccstore.storage.postgres import Address, search_in
+
+    timeout = min(backend.connection_timeout, _CHECK_TIMEOUT)
+    return [search_in(Address(backend.dsn, backend.parameters), timeout, is_wanted=backend.text_index)]
 
 
 def _database_key(config: BackendConfig) -> str:

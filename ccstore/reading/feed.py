@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -162,6 +162,11 @@ class Feed:
         self._lasts = {"event": 0, "log": 0}
         self.is_closed = False
 
+    @property
+    def followers(self) -> int:
+        """How many follow."""
+        return len(self._tails)
+
     def follow(self, selection: Selection, *, most: int = 10_000, size: int = 4 << 20) -> Tail:
         """Begin to follow a selection, whose order, limit and position do not matter."""
         tail = Tail(selection, self._clock, most=most, size=size)
@@ -190,15 +195,21 @@ class Feed:
         if self._tails:
             for kind, part in by_kind(messages):
                 if kind in lasts:
-                    self._publish(kind, part, lasts[kind] - len(part) + 1)
+                    self._publish(kind, part, range(lasts[kind] - len(part) + 1, lasts[kind] + 1))
         self._lasts.update(lasts)
 
-    def _publish(self, kind: str, part: Batch, number: int) -> None:
+    def publish_read(self, kind: str, messages: Batch, numbers: Sequence[int]) -> None:
+        """These messages of one kind are stored, with these ids, which rise."""
+        if self._tails:
+            self._publish(kind, messages, numbers)
+        self._lasts[kind] = numbers[-1]
+
+    def _publish(self, kind: str, part: Batch, numbers: Sequence[int]) -> None:
         if len(self._followers) > _SERIES_HELD:
             self._followers.clear()
         followers, lasts = self._followers, self._lasts
         find: Callable[[Series], tuple[Tail, ...] | None] = followers.get
-        for series, text, time in zip(part.series, part.texts, part.times, strict=True):
+        for series, text, time, number in zip(part.series, part.texts, part.times, numbers, strict=True):
             tails = find(series)
             if tails is None:
                 tails = followers[series] = tuple(tail for tail in self._tails if tail.matches(series))
@@ -209,4 +220,3 @@ class Feed:
                 stream = series.stream  # which is made each time
                 for tail in tails:
                     tail.offer(row, stream, arrival)
-            number += 1

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ccstore.batch import Batch
-from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
+from ccstore.interfaces import IBackend, Published, StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.timing import Backoff, Pause
 
@@ -49,9 +49,6 @@ class Attempts:
     async def wait(self) -> None:
         """Wait before the next one, or until the pause is cut short."""
         await self._pause.wait(self._backoff.next())
-
-
-Published = Callable[[Batch, Mapping[str, int]], None]
 
 
 def unpublished(messages: Batch, lasts: Mapping[str, int]) -> None:

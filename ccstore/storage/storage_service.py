@@ -13,9 +13,9 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
-from ccstore.interfaces import IBackend, IMessageStore, Refusal, StoreUnavailable
+from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
 from ccstore.storage.answering import PATIENCE, Answering, Patience
-from ccstore.storage.committer import Committer, Published, unpublished
+from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
 from ccstore.storage.lingering import Linger

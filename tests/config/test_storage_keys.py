@@ -156,7 +156,10 @@ def test_postgres_with_the_keys_of_cc_event_store(load: Load) -> None:
         "sslrootcert": "/etc/ca.pem",
         "application_name": "x",
     }
-    assert (backend.dsn, backend.connection_timeout) == ("", 3.0)
+    assert (backend.dsn, backend.connection_timeout, backend.text_index) == ("", 3.0, False)
+    backend = load(postgres(database_path="events", text_index=True)).storage.backend
+    assert isinstance(backend, PostgresConfig)
+    assert backend.text_index
     assert config.warnings == ()
     assert SECRET not in repr(config)
 
@@ -193,6 +196,7 @@ def test_postgres_secrets_from_files_and_variables(load: Load, cwd: Path) -> Non
         ({"database_path": "d", "connection_timeout": -1}, "got -1, expected a duration"),
         ({"database_path": "d", "connection_timeout": 1.5}, 'such as "1.5s"'),
         ({"database_path": "d", "connection_timeout": True}, "got true"),
+        ({"database_path": "d", "text_index": "gin"}, "text_index: got 'gin', expected true or false"),
         ({"database_path": "d", "flags": [f"password={SECRET}"]}, "this one has the key password"),
         ({"database_path": "d", "flags": [SECRET]}, 'options of libpq such as "sslmode=verify-full"'),
         ({"database_path": "d", "flags": ["host=x"]}, "this one has the key server"),

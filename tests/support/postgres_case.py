@@ -40,6 +40,7 @@ class Databases:
         *,
         retention: float = RETENTION,
         sizes: Sizes = SIZES,
+        text_index: bool = False,
         **parameters: str,
     ) -> PostgresBackend:
         return PostgresBackend(
@@ -51,6 +52,7 @@ class Databases:
             instance=instance,
             reactor=reactor,
             sizes=sizes,
+            text_index=text_index,
         )
 
     def open(self, retention: float = RETENTION, sizes: Sizes = SIZES, **parameters: str) -> PostgresBackend:

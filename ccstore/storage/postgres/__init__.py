@@ -11,5 +11,7 @@ Needs the packages of the extra ``postgres``.
 """
 
 from ccstore.storage.postgres.backend import PostgresBackend
+from ccstore.storage.postgres.database import Address
+from ccstore.storage.postgres.text_index import search_in
 
-__all__ = ["PostgresBackend"]
+__all__ = ["Address", "PostgresBackend", "search_in"]

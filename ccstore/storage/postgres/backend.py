@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
-from ccstore.interfaces import IBackend, ICopyTarget, StoreError
+from ccstore.interfaces import Followers, IBackend, ICopyTarget, IShared, Published, StoreError
 from ccstore.storage.postgres.copying_in import CopyingIn
 from ccstore.storage.postgres.database import (
     Address,
@@ -23,22 +23,26 @@ from ccstore.storage.postgres.database import (
     connected,
     prepare,
 )
+from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translated
+from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.sizes import SIZES, Sizes
 from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.telling import PACE, Pace, Telling
+from ccstore.storage.postgres.text_index import TextIndex
 from ccstore.storage.postgres.views import Views
 from ccstore.storage.postgres.writer import Writer
-from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.dialect import Fetching, Question
 
 _T = TypeVar("_T")
 
 
-@implementer(IBackend, ICopyTarget)
+@implementer(IBackend, ICopyTarget, IShared)
 class PostgresBackend:
-    """See the package. It has a method more than others may: one for each of its two interfaces.
+    """See the package. It has more methods than others may: those of its three interfaces.
 
     :param dsn: a connection string of libpq, or empty.
     :param parameters: what libpq is told besides.
@@ -46,6 +50,7 @@ class PostgresBackend:
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :param instance: tells this daemon from others.
+    :param text_index: words are to be found by an index, which is made while the backend is open.
     """
 
     name = "postgres"
@@ -62,7 +67,9 @@ class PostgresBackend:
         now: Callable[[], int],
         instance: str,
         reactor: Any,
+        text_index: bool = False,
         sizes: Sizes = SIZES,
+        pace: Pace = PACE,
     ) -> None:
         self.writers = sizes.writers
         self._timeout = connection_timeout
@@ -71,7 +78,12 @@ class PostgresBackend:
         streams = Streams(noted_for(retention))
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
-        self._reader = Reader(pools.reading, reactor, self._writer.open)
+        horizon = Horizon(self._writer.open)
+        self._text_index = TextIndex(pools, reactor, is_wanted=text_index)
+        self._reader = Reader(pools.reading, reactor, PostgresDialect(horizon, self._text_index))
+        dialect = PostgresDialect(horizon, self._text_index, Fetching(rows=pace.rows))
+        following = Reader(pools.following, reactor, dialect)
+        self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
         self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
 
@@ -93,6 +105,7 @@ class PostgresBackend:
                 at_once(prepare(session, self._timeout))
                 at_once(self._housekeeping.begin(session))
                 at_once(self._views.load(session))
+                at_once(self._text_index.look(session))
                 at_once(check_writable(session))
         except StoreError as error:
             raise StoreError(f"cannot open the database {address}: {error}") from None
@@ -105,7 +118,13 @@ class PostgresBackend:
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
+        self._telling.end()
+        self._text_index.end()
         return Deferred.fromCoroutine(self._pools.close())
+
+    def tell(self, followers: Followers) -> Published:
+        """See :meth:`IShared.tell`."""
+        return self._telling.begin(followers)
 
     def prepare(self, messages: Batch) -> None:
         """See :meth:`IBackend.prepare`."""
@@ -127,7 +146,13 @@ class PostgresBackend:
 
     def tend(self, now: int) -> Deferred[None]:
         """See :meth:`IBackend.tend`."""
-        return Deferred.fromCoroutine(translated(self._housekeeping.tend(now), self._pools.address))
+        return Deferred.fromCoroutine(translated(self._tend(now), self._pools.address))
+
+    async def _tend(self, now: int) -> None:
+        await self._housekeeping.tend(now)
+        await self._text_index.tend()
+        if self._telling.is_followed:
+            await self._housekeeping.summarise()
 
     def prepare_copy(self, log_times: tuple[int, int] | None) -> Deferred[None]:
         """See :meth:`ICopyTarget.prepare_copy`."""

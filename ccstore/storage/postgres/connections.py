@@ -93,6 +93,11 @@ class Link(Connection):  # type: ignore[misc]
         return cursor.fetchall() if cursor.description is not None else ()
 
     @property
+    def process(self) -> int:
+        """The number of the process of the server, as ``pg_locks`` has it."""
+        return int(self._connection.get_backend_pid())
+
+    @property
     def is_usable(self) -> bool:
         """Whether it is open, and not in the midst of something."""
         connection = self._connection

@@ -1,33 +1,57 @@
-"""The SQL of PostgreSQL, and of partitions, which it chooses by itself."""
+"""The SQL of PostgreSQL, and of partitions, of which it chooses by itself those that a statement needs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from typing import Final
 
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
-from ccstore.storage.postgres.blocks import OpenBlocks
-from ccstore.storage.postgres.partitions import BLOCK_BITS
+from ccstore.storage.postgres.horizon import Horizon
+from ccstore.storage.postgres.text_index import EXPRESSION, TextIndex
+from ccstore.storage.postgres.windows import Extent, windows
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Columns of streams of which an index has the beginning.
 _INDEXED: Final = ("hostname", "name")
+#: Characters that have a meaning in a pattern of LIKE.
+_SPECIAL: Final = re.compile(r"[%_\\]")
+#: What has to be in a text, in one piece, for the index to find it; of other letters it may think otherwise.
+_WORDS: Final = re.compile(r"[\x01-\x7f]+")
+#: Partitions that overlap a time, until when there may be something in them, and how many bytes.
+_EXTENTS: Final = (
+    "SELECT begins_at, CASE WHEN begins_at < now THEN least(ends_at, now) ELSE ends_at END AS reaches,"
+    " coalesce(pg_relation_size(to_regclass('ccstore_' || kind || '_' || id)), 0) AS size"
+    " FROM ccstore_partition, (SELECT (extract(epoch FROM now()) * 1000000000)::bigint AS now) n"
+    " WHERE kind = %(p1)s AND ends_at > %(p2)s AND begins_at <= %(p3)s ORDER BY begins_at"
+)
 
 
 class PostgresDialect(Dialect):
     """See :class:`ccstore.storage.reading.dialect.Dialect`.
 
-    :param open_blocks: those that this daemon is writing into.
+    :param horizon: how far messages have come in.
+    :param window: bytes of a table that are read first, where there is no index to go by but that of time.
     """
 
     # In one: each method is one thing that the databases say in different ways.
     streams = "ccstore_stream"
 
-    def __init__(self, open_blocks: OpenBlocks, fetching: Fetching | None = None) -> None:
-        self._open_blocks = open_blocks
+    def __init__(
+        self,
+        horizon: Horizon,
+        index: TextIndex,
+        fetching: Fetching | None = None,
+        *,
+        window: int = 2 << 20,
+    ) -> None:
+        self._horizon = horizon
+        self._index = index
+        self._window = window
         # To fetch more takes the server another sort of what is left.
         self.fetching = Fetching(rows=1000) if fetching is None else fetching
 
@@ -35,11 +59,31 @@ class PostgresDialect(Dialect):
         return f"%(p{number})s"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
+        self,
+        kind: Kind,
+        begin: int,
+        end: int,
+        *,
+        is_newest_first: bool,
+        is_scan: bool,
+        is_whole: bool,
+        most: int | None,
     ) -> Reading[Sequence[Part]]:
-        """All partitions at once."""
-        yield from ()
-        return [Part(kind, (f"ccstore_{kind}",), None, None)]
+        """All partitions at once where there is an index; else windows of time, so that little is sorted."""
+        part = Part(kind, (f"ccstore_{kind}",), None, None)
+        if not is_scan or is_whole:
+            return [part]
+        found = yield Statement(_EXTENTS, (kind, begin, end), ("begins_at", "reaches", "size"))
+        return [
+            part._replace(oldest=oldest, newest=newest, is_window=True)
+            for oldest, newest in windows(
+                starmap(Extent, found),
+                begin,
+                end,
+                is_newest_first=is_newest_first,
+                first=self._window,
+            )
+        ]
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         found = yield Statement(
@@ -48,24 +92,9 @@ class PostgresDialect(Dialect):
         return [(cutoff, below) for cutoff, below in found]
 
     def last_ids(self) -> Reading[Mapping[str, int]]:
-        """Events and logs share the blocks of ids that batches take.
-
-        What this daemon is writing has its ids already, and is told of later.
-        """
-        blocks = self._open_blocks
-        is_known = False
-        while not is_known:
-            # Whatever was open at any time since the number was asked for may not have been seen by anybody.
-            before = blocks.all
-            ((last,),) = yield Statement(
-                "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END AS last"
-                " FROM ccstore_block",
-                (),
-                ("last",),
-            )
-            is_known = not blocks.is_one_taken
-        number = (min({last} | before | blocks.all) << BLOCK_BITS) - 1
-        return {"event": number, "log": number}
+        """Events and logs share the blocks of ids that batches take."""
+        event, log = yield from self._horizon.last_arrival()
+        return {"event": event, "log": log}
 
     def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
         """All partitions at once."""
@@ -80,11 +109,23 @@ class PostgresDialect(Dialect):
     def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
         return f"{column} = ANY({values.bind(array(numbers))}::bigint[])"
 
-    def contains(self, text: str, what: str) -> str:
-        return f"position({what} in {text}) > 0"
+    def contains(self, column: str, what: str, values: Values) -> str:
+        condition = f"position({values.bind(what)} in {column}) > 0"
+        longest = max(_WORDS.findall(what), key=len, default="")
+        if column == "text" and self._index.is_there and longest:
+            # By the index those that may; what it finds is looked at.
+            return f"({self._is_like(longest, values)} AND {condition})"
+        return condition
 
-    def contains_any_case(self, text: str, what: str, values: Values) -> str:
-        return f'position(lower({values.bind(what)} COLLATE "C") in lower({text} COLLATE "C")) > 0'
+    def contains_any_case(self, column: str, what: str, values: Values) -> str:
+        if column == "text" and self._index.is_there:
+            return self._is_like(what, values)
+        return f'position(lower({values.bind(what)} COLLATE "C") in lower({column} COLLATE "C")) > 0'
+
+    def _is_like(self, what: str, values: Values) -> str:
+        """A condition on a text that the index helps with."""
+        pattern = _SPECIAL.sub(r"\\\g<0>", what.lower())
+        return f"{EXPRESSION} LIKE {values.bind(f'%{pattern}%')}"
 
     def is_among(self, column: str, wanted: Sequence[str], values: Values) -> str:
         listed = f"{values.bind(texts(wanted))}::text[]"
@@ -116,4 +157,5 @@ class PostgresDialect(Dialect):
         return f"{table} WHERE {condition}"
 
     def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
-        raise NotImplementedError
+        outside = None if streams is None else f"stream IN (SELECT id FROM {self.streams} WHERE {streams})"
+        return self.rows(columns, part, within, outside, backwards=backwards)

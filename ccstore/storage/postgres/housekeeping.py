@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from psycopg2.errors import LockNotAvailable
+
 from ccstore.accounting.figures import Figures, gauge
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.expiry import Sweeper, note, noted
@@ -17,6 +19,8 @@ from ccstore.storage.postgres.writer import Writer
 
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
+#: Milliseconds that a table is waited for in order to summarise it.
+_SUMMARY_WAIT: Final = 100
 #: Nanoseconds between two looks at how large it is.
 _FIGURES_EVERY: Final = 30 * 1_000_000_000
 #: Nanoseconds above which a retention time is as good as for ever, and three of which can still be added up.
@@ -118,6 +122,23 @@ class Housekeeping:
         if now - self._figures_at >= _FIGURES_EVERY or now < self._figures_at:
             await self._take_figures()
             self._figures_at = now
+
+    async def summarise(self) -> None:
+        """Bring the indexes by id up to date, which whoever follows reads by."""
+        async with self._pools.keeping.connection() as link:
+            # A vacuum that has the table does the same, and would be cancelled for who waits for a second.
+            await link.execute(f"BEGIN; SET LOCAL lock_timeout = {_SUMMARY_WAIT}")
+            try:
+                await link.execute(
+                    "SELECT brin_summarize_new_values(c.oid) "
+                    "FROM pg_inherits JOIN pg_index ON indrelid = inhrelid "
+                    "JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = relam AND amname = 'brin' "
+                    "WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
+                )
+            except LockNotAvailable:
+                await link.execute("ROLLBACK")
+            else:
+                await link.execute("COMMIT")
 
     async def _sweep(self) -> None:
         end = time.monotonic() + self._sizes.sweeping_time

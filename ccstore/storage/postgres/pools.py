@@ -1,4 +1,4 @@
-"""The connections of a backend: those that write, those that read, and one that keeps house."""
+"""The connections of a backend: those that write and read, and others for what must not wait behind these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _WRITING: Final = (
     "SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 30; "
     "SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 )
-_READING: Final = f"{_WRITING}; SET jit = off"
+#: With the memory that a server has by default, counts are sorted on disk.
+_READING: Final = f"{_WRITING}; SET jit = off; SET work_mem = '64MB'"
+#: What came in last is read by the summaries of the ids, of which the planner, as long as a new partition has
+#: not been analysed, thinks little.
+_FOLLOWING: Final = f"{_READING}; SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0"
 
 
 class Pools:
@@ -24,6 +28,8 @@ class Pools:
     :ivar writing: for batches.
     :ivar reading: for queries.
     :ivar keeping: for what is done once in a while; there is one.
+    :ivar following: for what is told to those who follow; there is one.
+    :ivar indexing: for an index that is made beside everything else; there is one.
     """
 
     def __init__(self, reactor: Any, address: Address, timeout: float, sizes: Sizes) -> None:
@@ -39,11 +45,14 @@ class Pools:
         # The time of a query is its own.
         self.reading = pool(sizes.readers, _READING, sizes.longest_time)
         self.keeping = pool(1, _WRITING, sizes.longest_time)
+        self.following = pool(1, _FOLLOWING, sizes.batch_time)
+        self.indexing = pool(1, _WRITING, sizes.indexing_time)
 
     async def close(self) -> None:
         """Close them: queries are ended at once, and what was begun otherwise has some seconds."""
-        pools = (self.writing, self.reading, self.keeping)
-        self.reading.abort()
+        pools = (self.writing, self.reading, self.keeping, self.following, self.indexing)
+        for ended in (self.reading, self.following, self.indexing):
+            ended.abort()
 
         def abort() -> None:
             for pool in pools:

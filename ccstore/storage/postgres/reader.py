@@ -10,11 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 from ccstore.interfaces import QueryTimeout
 from ccstore.storage.cancelling import cancellable
 from ccstore.storage.postgres.asking import Asking
-from ccstore.storage.postgres.blocks import OpenBlocks
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
-from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translate
-from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Rows
 
 _T = TypeVar("_T")
@@ -30,8 +28,8 @@ class Reader:
     :ivar queries: that were asked.
     """
 
-    def __init__(self, connections: Connections, reactor: Any, open_blocks: OpenBlocks) -> None:
-        self._dialect = PostgresDialect(open_blocks)
+    def __init__(self, connections: Connections, reactor: Any, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._connections = connections
         self._clock: IReactorTime = reactor
         self.queries = 0

@@ -33,6 +33,7 @@ class Sizes:
     :ivar readers: connections that read.
     :ivar batch_time: seconds that a batch may take.
     :ivar longest_time: seconds that anything may take that is done once in a while.
+    :ivar indexing_time: seconds after which the making of an index is begun again, with what is missing.
     :ivar patience: seconds that the end waits for what was begun.
     :ivar sweeping_time: seconds in a second that are spent on deleting expired events one by one.
     :ivar step_blocks: of a table, that are looked through in one step: somebody may wait for it.
@@ -43,6 +44,7 @@ class Sizes:
     readers: int = 3
     batch_time: float = 60.0
     longest_time: float = 600.0
+    indexing_time: float = 7 * 86400.0
     patience: float = 5.0
     sweeping_time: float = 0.25
     step_blocks: int = 256

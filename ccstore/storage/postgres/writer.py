@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from ccstore.batch import Batch, by_kind
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
-from ccstore.storage.postgres.blocks import OpenBlocks
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.driver_errors import translate
 from ccstore.storage.postgres.partitions import BLOCK_BITS
@@ -46,7 +45,8 @@ class Writer:
 
     :param instance: tells this daemon's batches from those of others.
     :param now: the time in nanoseconds since the epoch.
-    :ivar open: the blocks of ids of the batches that are being written.
+    :ivar open: the blocks of ids of the batches that are being written, each with the process of the server
+        that has it.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Writer:
         self._now = now
         self._last = _Turn()
         self._last.end(True)
-        #: Batches whose commit was sent and not heard of, with their ids.
+        #: Batches whose commit was sent and not heard of, with what marks them.
         self._unsettled: list[tuple[Batch, int]] = []
-        self.open = OpenBlocks()
+        self.open: dict[int, int] = {}
         self._highest = 0
         self.writes = 0
         self.settled = 0
@@ -113,33 +113,30 @@ class Writer:
             ]
             if before is not None:
                 await before.has_ids
-            number = known
-            if number is None:
-                with self.open.taking():
-                    ((number,),) = await link.execute("SELECT nextval('ccstore_block')")
-            self.open.numbers.add(number)
-            turn.has_ids.callback(None)
-            self._highest = max(self._highest, number)
-            marker = number if batch_id is None else batch_id
+            number = None
             try:
-                is_there = not await self._begin(link, marker)
-                if not is_there:
+                number = await self._begin(link, known if batch_id is None else batch_id)
+                turn.has_ids.callback(None)
+                if number is not None:
+                    self.open[number] = link.process
+                    self._highest = max(self._highest, number)
                     await _insert(link, insertions, number << BLOCK_BITS, position)
-                lasts = {} if is_there and known is None else _lasts(parts, number << BLOCK_BITS)
-                if not is_there and before is not None and not await before.ended:
-                    raise StoreUnavailable("the batch before it could not be written")
-                if is_there or not parts:
+                    if before is not None and not await before.ended:
+                        raise StoreUnavailable("the batch before it could not be written")
+                if number is None or not parts:
                     await link.execute("ROLLBACK")
                 else:
-                    await self._commit(link, messages, marker)
+                    marker = known if batch_id is None else batch_id
+                    await self._commit(link, messages, number if marker is None else marker)
             except BaseException:
                 await _roll_back(link)
                 raise
             finally:
-                self.open.numbers.discard(number)
-            self.settled += is_there
+                if number is not None:
+                    self.open.pop(number, None)
+            self.settled += number is None
             self._is_settled(messages, batch_id)
-        return lasts
+        return {} if number is None else _lasts(parts, number << BLOCK_BITS)
 
     async def _find_streams(self, link: Link, kind: str, messages: Batch) -> list[int]:
         now = self._now()
@@ -151,20 +148,34 @@ class Writer:
                 await self._views.make(link, clusters)
         return streams
 
-    async def _begin(self, link: Link, number: int) -> bool:
-        """Begin the transaction of a batch; False if that batch is there already.
+    async def _begin(self, link: Link, marker: int | None) -> int | None:
+        """Begin the transaction of a batch; the block of its ids, or None if that batch is there already.
 
-        If an earlier attempt is still on its way to be committed, the server lets this wait for how it ends.
+        The block is drawn once this has the table of batches locked, see :mod:`.horizon`, and is another one
+        for each attempt, so that none is committed late. If an earlier attempt is still on its way to be
+        committed, the server lets this wait for how it ends.
+
+        :param marker: what tells the batch from others; if None, that is its block.
         """
         try:
-            await link.execute(
-                "BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (%s, %s)", number, self._instance
-            )
+            if marker is None:
+                ((block,),) = await link.execute(
+                    "BEGIN; INSERT INTO ccstore_batch (id, instance) "
+                    "VALUES (nextval('ccstore_block'), %s) RETURNING id",
+                    self._instance,
+                )
+            else:
+                ((block,),) = await link.execute(
+                    "BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (%s, %s) "
+                    "RETURNING nextval('ccstore_block')",
+                    marker,
+                    self._instance,
+                )
         except psycopg2.Error as error:
             if error.pgcode == _UNIQUE_VIOLATION:
-                return False
+                return None
             raise
-        return True
+        return int(block)
 
     async def _commit(self, link: Link, messages: Batch, number: int) -> None:
         try:
@@ -173,18 +184,12 @@ class Writer:
             # It may have been carried out or not. The same batch, offered again, will tell.
             if not any(batch is messages for batch, _ in self._unsettled):
                 self._unsettled.append((messages, number))
-                self.open.unsettled = self._unsettled_blocks()
             raise CommitUnknown(str(translate(error, self._connections.where)), number) from error
 
     def _is_settled(self, messages: Batch, batch_id: int | None) -> None:
         self._unsettled = [
             entry for entry in self._unsettled if entry[0] is not messages and entry[1] != batch_id
         ]
-        self.open.unsettled = self._unsettled_blocks()
-
-    def _unsettled_blocks(self) -> set[int]:
-        """Ids below zero are no blocks, see :meth:`tidy`."""
-        return {number for _, number in self._unsettled if number >= 0}
 
     async def tidy(self, link: Link) -> None:
         """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone.
@@ -195,7 +200,9 @@ class Writer:
             "DELETE FROM ccstore_batch WHERE (instance = %s AND id BETWEEN 0 AND %s - 1) "
             "OR written_at < now() - interval '7 days'",
             self._instance,
-            min(self.open.all, default=self._highest),
+            min(
+                [*self.open, *[number for _, number in self._unsettled if number >= 0]], default=self._highest
+            ),
         )
 
 

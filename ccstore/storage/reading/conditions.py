@@ -125,13 +125,13 @@ class Conditions:
         """Conditions on each row."""
         found = []
         for parts in self._in_tags:
-            any_of = [self._dialect.contains("othertags", values.bind(part)) for part in parts]
+            any_of = [self._dialect.contains("othertags", part, values) for part in parts]
             found.append(any_of[0] if len(any_of) == 1 else f"({' OR '.join(any_of)})")
         for each in self._in_text:
             if each.ignores_case:
                 condition = self._dialect.contains_any_case("text", each.value, values)
             else:
-                condition = self._dialect.contains("text", values.bind(each.value))
+                condition = self._dialect.contains("text", each.value, values)
             found.append(condition if each.op == "contains" else f"NOT ({condition})")
         # Last, since they take longest.
         found += [self._dialect.test(number, column) for number, column in enumerate(self._tested)]

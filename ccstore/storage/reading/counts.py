@@ -102,7 +102,7 @@ class _CountReading:
             return
         is_scan = not streams.are_probed(self._dialect)
         parts = yield from self._dialect.parts(
-            kind, begin, end, is_newest_first=True, is_scan=is_scan, most=None
+            kind, begin, end, is_newest_first=True, is_scan=is_scan, is_whole=True, most=None
         )
         for part in parts:
             found = yield self._statement(part, streams, begin, end)

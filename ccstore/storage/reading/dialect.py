@@ -59,12 +59,21 @@ class Dialect(Protocol):
         """Where the parameter with this number, from 1, stands in a statement."""
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
+        self,
+        kind: Kind,
+        begin: int,
+        end: int,
+        *,
+        is_newest_first: bool,
+        is_scan: bool,
+        is_whole: bool,
+        most: int | None,
     ) -> Reading[Sequence[Part]]:
         """What has to be read for times from ``begin`` to ``end``, both included, in the order of reading.
 
         :param is_scan: there are many streams, so that it is no use to look for the rows of each: parts are
             small.
+        :param is_whole: all of it will be read, in any order: there are no windows.
         :param most: so many rows are taken as they come in the order of time; None if they have to be looked
             at first.
         """
@@ -90,11 +99,11 @@ class Dialect(Protocol):
     def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """The same for many."""
 
-    def contains(self, text: str, what: str) -> str:
-        """A condition: one text contains another, to the letter."""
+    def contains(self, column: str, what: str, values: Values) -> str:
+        """A condition: ``othertags`` or ``text`` contains something, to the letter."""
 
-    def contains_any_case(self, text: str, what: str, values: Values) -> str:
-        """The same for ``what`` itself, which is ASCII, whose letters are found in upper and lower case."""
+    def contains_any_case(self, column: str, what: str, values: Values) -> str:
+        """The same for what is ASCII, whose letters are found in upper and lower case."""
 
     @property
     def has_tests(self) -> bool:

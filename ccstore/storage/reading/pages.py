@@ -165,6 +165,7 @@ class PageReading:
                     end,
                     is_newest_first=is_newest_first,
                     is_scan=is_scan,
+                    is_whole=False,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
         # What has no known time is mostly newer than all else.

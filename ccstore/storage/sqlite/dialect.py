@@ -49,7 +49,15 @@ class SqliteDialect(Dialect):
         return f"?{number}"
 
     def parts(
-        self, kind: Kind, begin: int, end: int, *, is_newest_first: bool, is_scan: bool, most: int | None
+        self,
+        kind: Kind,
+        begin: int,
+        end: int,
+        *,
+        is_newest_first: bool,
+        is_scan: bool,
+        is_whole: bool,
+        most: int | None,
     ) -> Reading[Sequence[Part]]:
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
@@ -74,7 +82,7 @@ class SqliteDialect(Dialect):
             # There are fewer events than logs in the same time.
             window = self._window if kind == "log" else -(-self._window // 4)
             window = min(window, max(most or 0, -(-self._window // 16)))
-            if not is_scan or most is None or len(segments) > 1:
+            if not is_scan or is_whole or most is None or len(segments) > 1:
                 parts.append(part)
             elif rows:
                 parts += _windows(part, rows, window)
@@ -149,18 +157,18 @@ class SqliteDialect(Dialect):
         listed = values.bind(f"[{','.join(map(str, numbers))}]")
         return f"{column} IN (SELECT value FROM json_each({listed}))"
 
-    def contains(self, text: str, what: str) -> str:
-        return f"instr({text}, {what})"
+    def contains(self, column: str, what: str, values: Values) -> str:
+        return f"instr({column}, {values.bind(what)})"
 
-    def contains_any_case(self, text: str, what: str, values: Values) -> str:
+    def contains_any_case(self, column: str, what: str, values: Values) -> str:
         # lower() is for ASCII alone, as that of bytes in Python, and so is LIKE.
-        slowly = f"instr(lower({text}), {values.bind(what.lower())})"
+        slowly = f"instr(lower({column}), {values.bind(what.lower())})"
         if len(what) > _MOST_LIKE or "\0" in what:
             return slowly
         # LIKE takes a fourth of the time, but stops at a NUL, where the characters of a text are not counted.
         pattern = values.bind("%" + _SPECIAL.sub(r"!\g<0>", what) + "%")
-        is_odd = f"length({text}) <> length(CAST({text} AS BLOB))"
-        return f"({text} LIKE {pattern} ESCAPE '!' OR ({is_odd} AND {slowly}))"
+        is_odd = f"length({column}) <> length(CAST({column} AS BLOB))"
+        return f"({column} LIKE {pattern} ESCAPE '!' OR ({is_odd} AND {slowly}))"
 
     has_tests: Final = True
 

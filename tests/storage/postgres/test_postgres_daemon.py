@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -201,6 +203,37 @@ def test_a_stop_while_the_server_is_away_comes_to_an_end(tmp_path: Path, own: Se
         assert "Traceback" not in daemon.text
 
 
+# -- words
+
+
+def test_words_are_found_by_an_index_once_it_is_made(tmp_path: Path, database: str) -> None:
+    """And the check of the configuration says how they are found; without a server it says that."""
+    keys = backend(server(), database, text_index=True)
+    config = write_config(tmp_path, receivers=SOCKETS, storage={"backend": keys})
+    check = ("-m", "ccstore", "check")
+    good = f"{config}: the configuration is good\n"
+    later = "words are found by reading each text: until the daemon has made an index of the texts\n"
+    assert run(tmp_path, "--config", config, command=check) == (0, good + later)
+    with daemon_on(tmp_path, keys) as daemon:
+        assert write(daemon, line("one"))[0] == 200
+        while "the texts of logs are indexed" not in daemon.text:
+            assert write(daemon, line("Two"))[0] == 200
+        status, body = daemon.ask("GET", "/api/v1/messages?text=tw&limit=1")
+        assert (status, json.loads(body)["messages"][0]["text"]) == (200, "Two")
+        daemon.stop()
+        assert "Traceback" not in daemon.text
+    assert run(tmp_path, "--config", config, command=check) == (
+        0,
+        f"{good}words are found by an index of the texts\n",
+    )
+    keys["port"] = "1"
+    write_config(tmp_path, receivers=SOCKETS, storage={"backend": keys})
+    status, said = run(tmp_path, "--config", config, command=check)
+    assert (status, said.count("\n")) == (0, 2)
+    assert "the database cannot be asked how words are found: " in said
+    assert PASSWORD not in said
+
+
 # -- several daemons
 
 
@@ -237,3 +270,56 @@ def test_two_daemons_and_one_is_killed(tmp_path: Path, own: Server) -> None:
         assert set(who.answered) <= set(found)
         assert set(found.values()) == {1}
     assert len(counts(own, name, "s0101")) == sender.sent
+
+
+def test_two_daemons_and_a_client_follows_one(tmp_path: Path, own: Server) -> None:
+    """It is told what both write, and goes on at the other one."""
+    name = own.new_database()
+    with (
+        daemon_on(tmp_path / "1", backend(own, name)) as one,
+        daemon_on(tmp_path / "2", backend(own, name)) as two,
+    ):
+        with _followed(one) as told:
+            for number in range(4):
+                assert write((one, two)[number % 2], line(f"text {number}", "h"))[0] == 200
+            ids = [_until(told, f"text {number}") for number in range(4)]
+        with _followed(two, cursor=ids[1]) as told:
+            assert write(one, line("text 4", "h"))[0] == 200
+            for number in (2, 3, 4):
+                _until(told, f"text {number}")
+        for daemon in (one, two):
+            daemon.stop()
+            assert "Traceback" not in daemon.text
+
+
+@contextmanager
+def _followed(daemon: WatchedDaemon, **query: str) -> Iterator[Iterator[tuple[str, str]]]:
+    """A tail's texts and ids as they come; it has begun."""
+
+    def events() -> Iterator[tuple[str, str]]:
+        number = ""
+        for each in answer:
+            key, _, value = each.decode().rstrip("\n").partition(": ")
+            if key == "id":
+                number = value
+                yield "", number
+            elif key == "data" and "text" in (found := json.loads(value)):
+                yield found["text"], number
+
+    connection = daemon.connect()
+    try:
+        connection.request("GET", "/api/v1/tail?" + urlencode(query))
+        answer = connection.getresponse()
+        told = events()
+        if not query:
+            next(told)  # how far the store has been followed
+        yield told
+    finally:
+        connection.close()
+
+
+def _until(told: Iterator[tuple[str, str]], text: str) -> str:
+    """The id of the next message, which has this text."""
+    found, number = next(each for each in told if each[0])
+    assert found == text
+    return number
