@@ -64,6 +64,7 @@ class Tending:
         for step, seconds in (
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.merge, sizes.merging_seconds),
+            (housekeeping.count, sizes.counting_seconds),
         ):
             end = self._clock() + seconds[self._is_idle]
             while await do(step) and self._clock() < end:
