@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from typing import Final
 
 from attrs import evolve, frozen
@@ -11,16 +13,19 @@ from attrs import evolve, frozen
 from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Row
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_census import CensusCounting, Span, can_tell
 from ccstore.storage.reading.conditions import Conditions, Streams
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
-from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
 #: Groups of one statement, above which its answer is cut.
 _MOST_GROUPS: Final = 200_000
 #: Rows that are looked at in one go where no statement can count them.
 _ROWS: Final = 20_000
+#: What those are counted as that are not among the top.
+_REST: Final[tuple[str, ...]] = ()
 
 
 @frozen
@@ -81,39 +86,78 @@ class _CountReading:
         )
         self._groups: dict[tuple[tuple[str, ...], int | None], Count] = {}
         self._is_cut = False
+        self._top: Top | None = None
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
+        counting = self._counting
         streams = yield from self._conditions.streams()
         if streams.are_none:
             pass
         elif self._conditions.has_text_test:
             yield from self._row_by_row()
         else:
-            for kind in self._selection.kinds:
-                yield from self._in_groups(kind, streams)
-        return Counts([*self._groups.values()], self._is_cut)
+            yield from self._in_groups(streams)
+        counts = [*self._groups.values()]
+        if counting.top is None:
+            return Counts(counts, self._is_cut)
+        top = top_of(counts, counting.top) if self._top is None else self._top
+        rest: dict[tuple[tuple[str, ...], int | None], Count] = {}
+        for count in counts:
+            if count.by not in top.chosen:
+                _add(rest, count._replace(by=_REST))
+        told = [count for count in counts if count.by in top.chosen]
+        return Counts(told, self._is_cut, [*rest.values()], top.others)
 
     # -- by statements
 
-    def _in_groups(self, kind: Kind, streams: Streams) -> Reading[None]:
+    def _in_groups(self, streams: Streams) -> Reading[None]:
+        counting, dialect = self._counting, self._dialect
+        if dialect.has_censuses and counting.top is not None and counting.by:
+            totals = evolve(counting, step=None, top=None, with_times=False)
+            if can_tell(totals):
+                # It takes little, and so much need not be kept of the others.
+                counts = yield from _CountReading(totals, dialect, self._expired).counts()
+                self._top = top_of(counts.counts, counting.top)
+        census = None
+        if dialect.has_censuses and can_tell(counting):
+            census = CensusCounting(counting, dialect, self._expired, streams, self._named)
+        for kind in self._selection.kinds:
+            yield from self._of_kind(kind, streams, census)
+        if census is not None:
+            for count in (yield from census.counts(self._groups)):
+                self._add(*count)
+
+    def _named(self, by: tuple[str, ...]) -> tuple[str, ...]:
+        """What messages with these values are counted as."""
+        return by if self._top is None or by in self._top.chosen else _REST
+
+    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
-        is_scan = not streams.are_probed(self._dialect)
+        is_scan = census is not None or not streams.are_probed(self._dialect)
         parts = yield from self._dialect.parts(
             kind, begin, end, is_newest_first=True, is_scan=is_scan, most=None
         )
         for part in parts:
-            found = yield self._statement(part, streams, begin, end)
-            self._is_cut |= len(found) > _MOST_GROUPS
-            for row in found[:_MOST_GROUPS]:
-                *group, number, oldest, newest = row
-                labels = group[: len(self._names)]
-                rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
-                tags = rest.get("othertags")
-                if self._test is None or self._test(tags, ""):
-                    self._add(self._values(labels, tags), rest.get("start"), int(number), oldest, newest)
+            spans: Sequence[Span] = [(begin, end)]
+            if census is not None:
+                spans = yield from census.take(part, begin, end)
+            for span in spans:
+                found = yield self._statement(part, streams, *span)
+                self._take(found)
+
+    def _take(self, found: Rows) -> None:
+        self._is_cut |= len(found) > _MOST_GROUPS
+        for row in found[:_MOST_GROUPS]:
+            *group, number, oldest, newest = row
+            labels = group[: len(self._names)]
+            rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
+            tags = rest.get("othertags")
+            if self._test is None or self._test(tags, ""):
+                by = self._named(self._values(labels, tags))
+                self._add(by, rest.get("start"), int(number), oldest, newest)
 
     def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
@@ -192,11 +236,38 @@ class _CountReading:
         self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
-        before = self._groups.get((by, start))
-        if before is not None:
-            number += before.messages
-            oldest, newest = min(oldest, before.oldest), max(newest, before.newest)
-        elif len(self._groups) >= _MOST_GROUPS:
+        if not self._counting.with_times:
+            oldest = newest = 0
+        if len(self._groups) >= _MOST_GROUPS and (by, start) not in self._groups:
             self._is_cut = True
             return
-        self._groups[by, start] = Count(by, start, number, oldest, newest)
+        _add(self._groups, Count(by, start, number, oldest, newest))
+
+
+@frozen
+class Top:
+    """The values with the most messages.
+
+    :ivar others: how many more there are.
+    """
+
+    chosen: frozenset[tuple[str, ...]]
+    others: int
+
+
+def top_of(counts: Iterable[Count], number: int) -> Top:
+    """So many of them."""
+    totals: Counter[tuple[str, ...]] = Counter()
+    for count in counts:
+        totals[count.by] += count.messages
+    chosen = nsmallest(number, totals, key=lambda by: (-totals[by], by))
+    return Top(frozenset(chosen), len(totals) - len(chosen))
+
+
+def _add(groups: dict[tuple[tuple[str, ...], int | None], Count], count: Count) -> None:
+    before = groups.get(count[:2])
+    if before is not None:
+        messages = before.messages + count.messages
+        oldest, newest = min(before.oldest, count.oldest), max(before.newest, count.newest)
+        count = count._replace(messages=messages, oldest=oldest, newest=newest)
+    groups[count.by, count.start] = count
