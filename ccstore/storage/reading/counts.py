@@ -11,9 +11,9 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Row
+from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.by_census import CensusCounting, Span, can_tell
+from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
 from ccstore.storage.reading.conditions import Conditions, Streams
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
@@ -24,8 +24,10 @@ from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 _MOST_GROUPS: Final = 200_000
 #: Rows that are looked at in one go where no statement can count them.
 _ROWS: Final = 20_000
-#: What those are counted as that are not among the top.
-_REST: Final[tuple[str, ...]] = ()
+#: It takes about as long to find a stream as to look at so many rows.
+_SHORT: Final = 8
+#: What is counted together: values of labels, and the beginning of a step.
+_Group = tuple[tuple[str, ...], int | None]
 
 
 @frozen
@@ -45,8 +47,69 @@ class CountsQuestion(Question[Counts]):
 
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        expired = yield from expired_by(self.cutoff, [self.counting.selection], dialect)
-        return (yield from _CountReading(self.counting, dialect, expired).counts())
+        counting = self.counting
+        expired = yield from expired_by(self.cutoff, [counting.selection], dialect)
+        if counting.top is None:
+            return (yield from _CountReading(counting, dialect, expired).counts())
+        return (yield from _top_counts(counting, counting.top, dialect, expired))
+
+
+def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired) -> Reading[Counts]:
+    """The counts of those with the most messages, and what the others have together."""
+
+    def counted(each: Counting) -> Reading[Counts]:
+        return (yield from _CountReading(each, dialect, expired).counts())
+
+    counting = evolve(counting, top=None)
+    totals = evolve(counting, step=None, with_times=False)
+    if counting.with_times or not counting.by or not dialect.has_censuses or not can_tell(totals):
+        return _only_top((yield from counted(counting)), top)
+    # To count everything is soon done, and to count the few; it is all of them by step that would take long.
+    chosen, others = _most_frequent((yield from counted(totals)).counts, top)
+    if not others:
+        return (yield from counted(counting))
+    matchers = [
+        Matcher(label, "=", [*{by[place] for by in chosen}]) for place, label in enumerate(counting.by)
+    ]
+    selection = counting.selection
+    few = evolve(counting, selection=evolve(selection, matchers=(*selection.matchers, *matchers)))
+    found = yield from counted(few)
+    everything = yield from counted(evolve(counting, by=()))
+    counts = [count for count in found.counts if count.by in chosen]
+    left = Counter({count.start: count.messages for count in everything.counts})
+    for count in counts:
+        left[count.start] -= count.messages
+    rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+
+
+def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
+    """The values with the most messages, and how many others there are."""
+    totals: Counter[tuple[str, ...]] = Counter()
+    for count in counts:
+        totals[count.by] += count.messages
+    chosen = nsmallest(top, totals, key=lambda by: (-totals[by], by))
+    return frozenset(chosen), len(totals) - len(chosen)
+
+
+def _only_top(counted: Counts, top: int) -> Counts:
+    chosen, others = _most_frequent(counted.counts, top)
+    rest: dict[_Group, Count] = {}
+    for count in counted.counts:
+        if count.by not in chosen:
+            _add(rest, count._replace(by=()))
+    counts = [count for count in counted.counts if count.by in chosen]
+    return Counts(counts, counted.is_cut, [*rest.values()], others)
+
+
+def _add(groups: dict[_Group, Count], count: Count) -> None:
+    group = count.by, count.start
+    before = groups.get(group)
+    if before is not None:
+        messages = before.messages + count.messages
+        oldest, newest = min(before.oldest, count.oldest), max(before.newest, count.newest)
+        count = Count(*group, messages, oldest, newest)
+    groups[group] = count
 
 
 @frozen
@@ -84,13 +147,11 @@ class _CountReading:
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
-        self._groups: dict[tuple[tuple[str, ...], int | None], Count] = {}
+        self._groups: dict[_Group, Count] = {}
         self._is_cut = False
-        self._top: Top | None = None
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
-        counting = self._counting
         streams = yield from self._conditions.streams()
         if streams.are_none:
             pass
@@ -98,39 +159,21 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        counts = [*self._groups.values()]
-        if counting.top is None:
-            return Counts(counts, self._is_cut)
-        top = top_of(counts, counting.top) if self._top is None else self._top
-        rest: dict[tuple[tuple[str, ...], int | None], Count] = {}
-        for count in counts:
-            if count.by not in top.chosen:
-                _add(rest, count._replace(by=_REST))
-        told = [count for count in counts if count.by in top.chosen]
-        return Counts(told, self._is_cut, [*rest.values()], top.others)
+        return Counts([*self._groups.values()], self._is_cut)
 
     # -- by statements
 
     def _in_groups(self, streams: Streams) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
-        if dialect.has_censuses and counting.top is not None and counting.by:
-            totals = evolve(counting, step=None, top=None, with_times=False)
-            if can_tell(totals):
-                # It takes little, and so much need not be kept of the others.
-                counts = yield from _CountReading(totals, dialect, self._expired).counts()
-                self._top = top_of(counts.counts, counting.top)
         census = None
         if dialect.has_censuses and can_tell(counting):
-            census = CensusCounting(counting, dialect, self._expired, streams, self._named)
+            groups = StreamGroups(counting.by, dialect, streams)
+            census = CensusCounting(counting, dialect, self._expired, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
             for count in (yield from census.counts(self._groups)):
                 self._add(*count)
-
-    def _named(self, by: tuple[str, ...]) -> tuple[str, ...]:
-        """What messages with these values are counted as."""
-        return by if self._top is None or by in self._top.chosen else _REST
 
     def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
@@ -156,7 +199,7 @@ class _CountReading:
             rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
             tags = rest.get("othertags")
             if self._test is None or self._test(tags, ""):
-                by = self._named(self._values(labels, tags))
+                by = self._values(labels, tags)
                 self._add(by, rest.get("start"), int(number), oldest, newest)
 
     def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
@@ -166,10 +209,13 @@ class _CountReading:
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
         where += self._conditions.of_rows(values)
         where += self._expired.conditions(part.kind)
-        probed, outside = streams.as_conditions(dialect, values)
-        needed = ["stream", "time", *(name for name in self._rest if name != "start")]
-        within = " AND ".join([*probed, *where])
-        source = dialect.rows(", ".join(needed), part, within, outside, backwards=False)
+        needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
+        if _is_short(part, begin, end) and not streams.are_probed(dialect):
+            meant = streams.chosen(dialect, values)
+            source = dialect.window(needed, part, " AND ".join(where), meant, backwards=False)
+        else:
+            probed, outside = streams.as_conditions(dialect, values)
+            source = dialect.rows(needed, part, " AND ".join([*probed, *where]), outside, backwards=False)
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start(part) if name == "start" else name for name in self._rest]
         inner = (
@@ -244,30 +290,8 @@ class _CountReading:
         _add(self._groups, Count(by, start, number, oldest, newest))
 
 
-@frozen
-class Top:
-    """The values with the most messages.
-
-    :ivar others: how many more there are.
-    """
-
-    chosen: frozenset[tuple[str, ...]]
-    others: int
-
-
-def top_of(counts: Iterable[Count], number: int) -> Top:
-    """So many of them."""
-    totals: Counter[tuple[str, ...]] = Counter()
-    for count in counts:
-        totals[count.by] += count.messages
-    chosen = nsmallest(number, totals, key=lambda by: (-totals[by], by))
-    return Top(frozenset(chosen), len(totals) - len(chosen))
-
-
-def _add(groups: dict[tuple[tuple[str, ...], int | None], Count], count: Count) -> None:
-    before = groups.get(count[:2])
-    if before is not None:
-        messages = before.messages + count.messages
-        oldest, newest = min(before.oldest, count.oldest), max(before.newest, count.newest)
-        count = count._replace(messages=messages, oldest=oldest, newest=newest)
-    groups[count.by, count.start] = count
+def _is_short(part: Part, begin: int, end: int) -> bool:
+    """Most of a part is not meant, and it has the order of the streams, each of which is soon found."""
+    if part.order != "stream" or part.oldest is None or part.newest is None:
+        return False
+    return (min(end, part.newest) - max(begin, part.oldest)) * _SHORT < part.newest - part.oldest

@@ -76,8 +76,8 @@ class Dialect(Protocol):
 
         :param columns: those that are wanted of :class:`ccstore.storage.census.PackedCensus`.
         """
+        yield from ()
         return None
-        yield  # so that it is a reading, as where there are censuses
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.

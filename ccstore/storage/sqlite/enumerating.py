@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from attrs import define
@@ -25,15 +25,48 @@ def keep(connection: sqlite3.Connection, segment: int, census: PackedCensus) -> 
     )
 
 
-def kept(connection: sqlite3.Connection, segment: int) -> PackedCensus | None:
-    """The census of a segment, if it has one."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM census WHERE segment = ?", (segment,)).fetchone()
-    return None if found is None else PackedCensus(*found)
+def kept(connection: sqlite3.Connection, segment: int) -> PackedCensus:
+    """The census of a segment that has one."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM census WHERE segment = ?", (segment,))
+    return PackedCensus(*found.fetchone())
 
 
 def forget(connection: sqlite3.Connection, segments: Iterable[int]) -> None:
     """Segments are gone, or have other messages; inside of the transaction in which they do."""
     connection.executemany("DELETE FROM census WHERE segment = ?", [(number,) for number in segments])
+
+
+class Names:
+    """Which streams have the same cluster, kind and name.
+
+    :param most: streams that are kept in mind.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[int, int] = {}
+        self._first: dict[str, int] = {}
+
+    def forget(self, connection: sqlite3.Connection) -> None:
+        """Streams may be others than before."""
+        self._known.clear()
+        self._first.clear()
+
+    def of(self, connection: sqlite3.Connection, streams: Iterable[int]) -> Mapping[int, int]:
+        """For each of these streams one that has the same cluster, kind and name."""
+        unknown = [stream for stream in {*streams} if stream not in self._known]
+        if len(self._known) + len(unknown) > self._most:
+            self.forget(connection)
+            unknown = [*{*streams}]
+        if unknown:
+            (found,) = connection.execute(
+                "SELECT json_group_array(json_array(id, json_array(cluster, kind, name))) FROM stream "
+                "WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(unknown),),
+            ).fetchone()
+            for stream, name in json.loads(found):
+                self._known[stream] = self._first.setdefault(json.dumps(name), stream)
+        return self._known
 
 
 @define
@@ -53,12 +86,13 @@ class _Run:
 class Enumerator:
     """Takes the censuses of sealed segments that have none, in steps; runs in the writer's thread.
 
-    They are those of a file from before there were any, and those from which events were moved that came
-    late. A restart forgets how far it got with one, and begins it again.
+    They are those in which each message has to be looked at, those from which events were moved that came
+    late, and those of a file from before there were any. A restart forgets how far it got with one.
     """
 
-    def __init__(self, sizes: SegmentSizes) -> None:
+    def __init__(self, sizes: SegmentSizes, names: Names) -> None:
         self._most = sizes.counted_rows
+        self._names = names
         self._run: _Run | None = None
 
     def forget(self, connection: sqlite3.Connection) -> None:
@@ -73,7 +107,7 @@ class Enumerator:
         run = self._run
         streams, times = self._rows(connection, run)
         if streams:
-            run.taker.add(streams, times)
+            run.taker.add(streams, times, self._names.of(connection, streams))
             return True
         self._run = None
         with transaction(connection):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ccstore.message import STORED_KINDS
+from ccstore.storage.census import CensusTaker
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
 from ccstore.storage.sqlite import enumerating, expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
-from ccstore.storage.sqlite.enumerating import Enumerator
+from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -31,10 +32,11 @@ class Housekeeping:
         self._sizes = writer.sizes
         self._retention = retention
         self._now = now
-        self._merger = Merger(say, writer.sizes)
+        self._names = Names(writer.sizes.streams_held)
+        self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
-        self._enumerator = Enumerator(writer.sizes)
-        writer.loading += [self._merger.load, self._enumerator.forget]
+        self._enumerator = Enumerator(writer.sizes, self._names)
+        writer.loading += [self._names.forget, self._merger.load, self._enumerator.forget]
 
     def retain(self, retention: int) -> None:
         """From now on, events expire after so many nanoseconds."""
@@ -63,9 +65,13 @@ class Housekeeping:
             if not segment.rows:
                 return
             writer.segments.index(self._connection, segment)
-            census = segment.census()
-            writer.streams.note(self._connection, kind, segment.id, census.streams)
-            enumerating.keep(self._connection, segment.id, census.packed())
+            writer.streams.note(self._connection, kind, segment.id, {*segment.streams})
+            taker = CensusTaker(segment.min_time, segment.max_time, segment.rows)
+            # Else it is taken in steps, as everything that takes long.
+            if not taker.takes_long:
+                names = self._names.of(self._connection, segment.streams)
+                taker.add(segment.streams, segment.times, names)
+                enumerating.keep(self._connection, segment.id, taker.packed())
             writer.segments.seal(self._connection, segment)
             refresh_rows_views(self._connection)
 

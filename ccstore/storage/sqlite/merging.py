@@ -8,9 +8,10 @@ from typing import Final
 
 from attrs import frozen
 
-from ccstore.storage.census import CensusTaker
+from ccstore.storage.census import CensusTaker, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import BEHIND, index_in_order, make_merged_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -40,9 +41,10 @@ class Merger:
     begins again.
     """
 
-    def __init__(self, say: Say, sizes: SegmentSizes) -> None:
+    def __init__(self, say: Say, sizes: SegmentSizes, names: Names) -> None:
         self._say = say
         self._sizes = sizes
+        self._names = names
         self._run: _Run | None = None
         self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
         self._copied = 0
@@ -86,16 +88,19 @@ class Merger:
         return True
 
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:
-        """Take the first segments in a row that are small and enough of them."""
+        """Take the first segments in a row that are small and enough of them, when all have a census."""
         together = self._sizes.merged_segments
         sources: list[int] = []
         rows = 0
-        for number, count in connection.execute(
-            "SELECT id, row_count FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
+        for number, count, is_counted in connection.execute(
+            "SELECT id, row_count, id IN (SELECT segment FROM census) FROM segment "
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
         ).fetchall():
             if count >= together * self._sizes.segment_rows or number in self._failed:
                 sources, rows = [], 0
                 continue
+            if not is_counted:
+                return None  # it soon will be
             sources.append(number)
             rows += count
             if len(sources) == together:
@@ -147,19 +152,15 @@ class Merger:
     def _count(self, connection: sqlite3.Connection, run: _Run) -> None:
         """Add the census of one of the segments to that of what they become."""
         census = enumerating.kept(connection, self._uncounted.pop())
-        if census is None:
-            # Of a file from before there were any: it is taken later.
-            self._uncounted = []
-        else:
-            run.taker.add_census(census)
+        names = self._names.of(connection, stream_numbers(census.names))
+        run.taker.add_census(census, names)
 
     def _publish(self, connection: sqlite3.Connection, run: _Run) -> None:
         """Put the merged segment in the place of the others; their tables go one by one, after that."""
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
             enumerating.forget(connection, run.sources)
-            if run.taker.messages == run.rows:
-                enumerating.keep(connection, run.target, run.taker.packed())
+            enumerating.keep(connection, run.target, run.taker.packed())
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]

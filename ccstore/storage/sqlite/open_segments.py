@@ -12,7 +12,6 @@ from attrs import define, evolve, field
 
 from ccstore.batch import Batch
 from ccstore.message import STORED_KINDS
-from ccstore.storage.census import CensusTaker
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, make_table
 
@@ -50,12 +49,6 @@ class OpenSegment:
     def last_id(self) -> int:
         """The id of its last message, or of the last before it."""
         return self.first_id + self.rows
-
-    def census(self) -> CensusTaker:
-        """The census of all its messages."""
-        taker = CensusTaker(self.min_time, self.max_time, self.rows)
-        taker.add(self.streams, self.times)
-        return taker
 
 
 class OpenSegments:

@@ -67,13 +67,12 @@ class Streams:
     def note(self, connection: sqlite3.Connection, kind: str, segment: int, streams: Collection[int]) -> None:
         """Note that the segment that is being sealed has these, if what is noted of them is long ago."""
         noted = self._noted[kind]
-        if (
-            segment - self._noted_since[kind] >= self._sizes.segments_passed
-            or len(noted) > self._sizes.streams_held
-        ):
+        # Half of them here, so that there are no more of them when it is looked at the next time.
+        passed = self._sizes.segments_passed // 2
+        if segment - self._noted_since[kind] >= passed or len(noted) > self._sizes.streams_held:
             noted.clear()
             self._noted_since[kind] = segment
-        note_in_segment(connection, segment, {*streams} - noted, self._sizes.segments_passed)
+        note_in_segment(connection, segment, {*streams} - noted, passed)
         noted.update(streams)
 
     def drop(self, connection: sqlite3.Connection, table: str) -> None:

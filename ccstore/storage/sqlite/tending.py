@@ -63,8 +63,8 @@ class Tending:
         await self._thread.run(self._keep_lock)
         for step, seconds in (
             (housekeeping.divide, sizes.dividing_seconds),
-            (housekeeping.merge, sizes.merging_seconds),
             (housekeeping.count, sizes.counting_seconds),
+            (housekeeping.merge, sizes.merging_seconds),
         ):
             end = self._clock() + seconds[self._is_idle]
             while await do(step) and self._clock() < end:

@@ -4,10 +4,12 @@
 CREATE TABLE census (
     segment INTEGER PRIMARY KEY,
     first INTEGER NOT NULL,
-    hours INTEGER NOT NULL,
+    last INTEGER NOT NULL,
     streams BLOB NOT NULL,
     totals BLOB NOT NULL,
     oldest BLOB NOT NULL,
     newest BLOB NOT NULL,
-    cells BLOB
+    cells BLOB,
+    names BLOB NOT NULL,
+    name_cells BLOB
 );
