@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ccstore.storage.census import PackedCensus, stream_numbers, times, totals
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 
 _KINDS = ("event", "log")
@@ -75,6 +76,7 @@ class Audit:
             for segment in new:
                 if segment.kind in _KINDS:
                     found += _content(connection, segment, self._sizes.segments_passed)
+                    found += _census(connection, segment)
             found += _ranges(segments)
             found += _twice(connection, segments)
         self._sealed = {
@@ -199,6 +201,29 @@ def _twice(connection: sqlite3.Connection, segments: list[_Segment]) -> list[str
                 if count:
                     found.append(f"{count} events of {late.table} are in {other.table}, too")
     return found
+
+
+def _census(connection: sqlite3.Connection, segment: _Segment) -> Iterator[str]:
+    """What was counted of a segment is what it has."""
+    columns = ", ".join(PackedCensus._fields)
+    row = connection.execute(f"SELECT {columns} FROM census WHERE segment = ?", (segment.id,)).fetchone()
+    if row is None:
+        return
+    census = PackedCensus(*row)
+    found = [
+        *zip(
+            stream_numbers(census.streams),
+            totals(census.totals),
+            times(census.oldest, census.first),
+            times(census.newest, census.first),
+            strict=True,
+        )
+    ]
+    rows = connection.execute(
+        f"SELECT stream, count(*), min(time), max(time) FROM {segment.table} GROUP BY stream ORDER BY stream"
+    ).fetchall()
+    if found != rows:
+        yield f"{segment.table} has another census than its rows"
 
 
 def _ranges(segments: list[_Segment]) -> list[str]:

@@ -166,12 +166,17 @@ class Counting:
     :ivar by: labels; messages that have the same values are counted together.
     :ivar step: nanoseconds; messages of the same step are counted together. None if that is all of them.
     :ivar origin: a time at which a step begins.
+    :ivar top: so many different values of the labels are told of, those with the most messages; the others
+        are counted together. None for all of them.
+    :ivar with_times: it is asked when the first and the last of them were.
     """
 
     selection: Selection
     by: tuple[str, ...] = ()
     step: int | None = None
     origin: int = 0
+    top: int | None = None
+    with_times: bool = True
 
     @property
     def earliest(self) -> int:
@@ -191,7 +196,7 @@ class Count(NamedTuple):
 
     :ivar by: the values of the labels; an empty one is a label that they lack.
     :ivar start: of their step, in ns; None without steps.
-    :ivar oldest: time of the first of them, in ns, as is ``newest`` of the last.
+    :ivar oldest: time of the first of them, in ns, as is ``newest`` of the last; 0 if that is not asked.
     """
 
     by: tuple[str, ...]
@@ -206,10 +211,14 @@ class Counts:
     """What was counted.
 
     :ivar is_cut: there are too many different ones, and some of them are left out.
+    :ivar rest: all those together that are not among the top, without values of labels.
+    :ivar others: how many different values these have.
     """
 
     counts: Sequence[Count]
     is_cut: bool = False
+    rest: Sequence[Count] = ()
+    others: int = 0
 
 
 class Row(NamedTuple):

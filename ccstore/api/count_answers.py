@@ -58,23 +58,19 @@ class CountAnswers:
         step = self._step(parameters, selection)
         parameters.check()
         # The days of a step begin as they do in UTC.
-        counts = await self._counts(Counting(selection, tuple(by), step))
+        counting = Counting(selection, tuple(by), step, top=top, with_times=False)
+        counts = await self._counts(counting)
         groups: dict[tuple[str, ...], dict[int, int]] = {}
-        totals: Counter[tuple[str, ...]] = Counter()
         async for count in exchange.in_turns(counts.counts):
             assert count.start is not None
             groups.setdefault(count.by, {})[count.start] = count.messages
-            totals[count.by] += count.messages
-        ranked = await exchange.ranked(totals, lambda each: (-totals[each], each))
-        first = [*islice(ranked, top)]
+        totals = {each: sum(points.values()) for each, points in groups.items()}
+        first = sorted(totals, key=lambda each: (-totals[each], each))
         series = [_series(dict(zip(map(_called, by), each, strict=True)), groups[each]) for each in first]
-        if len(groups) > top:
-            rest: Counter[int] = Counter()
-            async for each in exchange.in_turns(ranked):
-                for start, messages in groups[each].items():
-                    rest[start] += messages
-            series.append({**_series(None, rest), "other": len(groups) - top})
-        total = totals.total()
+        rest = {count.start: count.messages for count in counts.rest if count.start is not None}
+        if counts.others:
+            series.append({**_series(None, rest), "other": counts.others})
+        total = sum(totals.values()) + sum(rest.values())
         answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
         return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
 
@@ -112,8 +108,8 @@ class CountAnswers:
         parameters = self._exchange.parameters(request)
         selection = self._selection(parameters)
         parameters.check()
-        streams = await self._counts(Counting(selection, STREAM_LABELS))
-        tags = await self._counts(Counting(selection, (ALL_TAGS,)))
+        streams = await self._counts(Counting(selection, STREAM_LABELS, with_times=False))
+        tags = await self._counts(Counting(selection, (ALL_TAGS,), with_times=False))
         found: Counter[str] = Counter()
         async for count in self._exchange.in_turns(streams.counts):
             for label, value in zip(STREAM_LABELS, count.by, strict=True):

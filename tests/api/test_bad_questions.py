@@ -202,7 +202,15 @@ class OthersDoNotWaitTests(MessagesTestCase):
             assert isinstance(question, CountsQuestion)
             if question.counting.selection.clusters:
                 return succeed(Counts([]))
-            width = len(question.counting.by)
+            width, top = len(question.counting.by), question.counting.top
+            if top is not None:
+                number = min(10_000 * top, len(wide))
+                steps = [
+                    count._replace(by=(names[place % top],), start=(BASE // 10**9 + place // top) * 10**9)
+                    for place, count in enumerate(wide[:number])
+                ]
+                rest = [count._replace(by=()) for count in steps[::top]]
+                return succeed(Counts(steps, rest=rest, others=100_000 - top))
             return succeed(
                 Counts(tags if question.counting.by == (ALL_TAGS,) else narrow if width == 1 else wide)
             )

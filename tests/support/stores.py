@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -173,8 +174,35 @@ class MemoryBackend:
                 for label in counting.by
             )
             groups.setdefault((by, counting.start_of(row.time)), []).append(row.time)
+        counts = [
+            Count(by, start, len(times), min(times), max(times)) for (by, start), times in groups.items()
+        ]
+        if not counting.with_times:
+            counts = [count._replace(oldest=0, newest=0) for count in counts]
+        if counting.top is None:
+            return Counts(counts)
+        totals = Counter[tuple[str, ...]]()
+        for count in counts:
+            totals[count.by] += count.messages
+        ranked = sorted(totals, key=lambda by: (-totals[by], by))
+        top, others = ranked[: counting.top], ranked[counting.top :]
+        rest: dict[int | None, list[Count]] = {}
+        for count in counts:
+            if count.by in others:
+                rest.setdefault(count.start, []).append(count)
         return Counts(
-            [Count(by, start, len(times), min(times), max(times)) for (by, start), times in groups.items()]
+            [count for count in counts if count.by in top],
+            rest=[
+                Count(
+                    (),
+                    start,
+                    sum(each.messages for each in found),
+                    min(each.oldest for each in found),
+                    max(each.newest for each in found),
+                )
+                for start, found in rest.items()
+            ],
+            others=len(others),
         )
 
     def _arrivals(self, question: Arrivals) -> Page:

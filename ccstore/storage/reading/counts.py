@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from typing import Final
 
 from attrs import evolve, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Row
+from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
 from ccstore.storage.reading.conditions import Conditions, Streams
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
-from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
 #: Groups of one statement, above which its answer is cut.
 _MOST_GROUPS: Final = 200_000
 #: Rows that are looked at in one go where no statement can count them.
 _ROWS: Final = 20_000
+#: It takes about as long to find a stream as to look at so many rows.
+_SHORT: Final = 8
+#: What is counted together: values of labels, and the beginning of a step.
+_Group = tuple[tuple[str, ...], int | None]
 
 
 @frozen
@@ -40,8 +47,69 @@ class CountsQuestion(Question[Counts]):
 
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        expired = yield from expired_by(self.cutoff, [self.counting.selection], dialect)
-        return (yield from _CountReading(self.counting, dialect, expired).counts())
+        counting = self.counting
+        expired = yield from expired_by(self.cutoff, [counting.selection], dialect)
+        if counting.top is None:
+            return (yield from _CountReading(counting, dialect, expired).counts())
+        return (yield from _top_counts(counting, counting.top, dialect, expired))
+
+
+def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired) -> Reading[Counts]:
+    """The counts of those with the most messages, and what the others have together."""
+
+    def counted(each: Counting) -> Reading[Counts]:
+        return (yield from _CountReading(each, dialect, expired).counts())
+
+    counting = evolve(counting, top=None)
+    totals = evolve(counting, step=None, with_times=False)
+    if counting.with_times or not counting.by or not dialect.has_censuses or not can_tell(totals):
+        return _only_top((yield from counted(counting)), top)
+    # To count everything is soon done, and to count the few; it is all of them by step that would take long.
+    chosen, others = _most_frequent((yield from counted(totals)).counts, top)
+    if not others:
+        return (yield from counted(counting))
+    matchers = [
+        Matcher(label, "=", [*{by[place] for by in chosen}]) for place, label in enumerate(counting.by)
+    ]
+    selection = counting.selection
+    few = evolve(counting, selection=evolve(selection, matchers=(*selection.matchers, *matchers)))
+    found = yield from counted(few)
+    everything = yield from counted(evolve(counting, by=()))
+    counts = [count for count in found.counts if count.by in chosen]
+    left = Counter({count.start: count.messages for count in everything.counts})
+    for count in counts:
+        left[count.start] -= count.messages
+    rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+
+
+def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
+    """The values with the most messages, and how many others there are."""
+    totals: Counter[tuple[str, ...]] = Counter()
+    for count in counts:
+        totals[count.by] += count.messages
+    chosen = nsmallest(top, totals, key=lambda by: (-totals[by], by))
+    return frozenset(chosen), len(totals) - len(chosen)
+
+
+def _only_top(counted: Counts, top: int) -> Counts:
+    chosen, others = _most_frequent(counted.counts, top)
+    rest: dict[_Group, Count] = {}
+    for count in counted.counts:
+        if count.by not in chosen:
+            _add(rest, count._replace(by=()))
+    counts = [count for count in counted.counts if count.by in chosen]
+    return Counts(counts, counted.is_cut, [*rest.values()], others)
+
+
+def _add(groups: dict[_Group, Count], count: Count) -> None:
+    group = count.by, count.start
+    before = groups.get(group)
+    if before is not None:
+        messages = before.messages + count.messages
+        oldest, newest = min(before.oldest, count.oldest), max(before.newest, count.newest)
+        count = Count(*group, messages, oldest, newest)
+    groups[group] = count
 
 
 @frozen
@@ -79,7 +147,7 @@ class _CountReading:
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
-        self._groups: dict[tuple[tuple[str, ...], int | None], Count] = {}
+        self._groups: dict[_Group, Count] = {}
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -90,30 +158,49 @@ class _CountReading:
         elif self._conditions.has_text_test:
             yield from self._row_by_row()
         else:
-            for kind in self._selection.kinds:
-                yield from self._in_groups(kind, streams)
+            yield from self._in_groups(streams)
         return Counts([*self._groups.values()], self._is_cut)
 
     # -- by statements
 
-    def _in_groups(self, kind: Kind, streams: Streams) -> Reading[None]:
+    def _in_groups(self, streams: Streams) -> Reading[None]:
+        counting, dialect = self._counting, self._dialect
+        census = None
+        if dialect.has_censuses and can_tell(counting):
+            groups = StreamGroups(counting.by, dialect, streams)
+            census = CensusCounting(counting, dialect, self._expired, groups)
+        for kind in self._selection.kinds:
+            yield from self._of_kind(kind, streams, census)
+        if census is not None:
+            for count in (yield from census.counts(self._groups)):
+                self._add(*count)
+
+    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
-        is_scan = not streams.are_probed(self._dialect)
+        is_scan = census is not None or not streams.are_probed(self._dialect)
         parts = yield from self._dialect.parts(
             kind, begin, end, is_newest_first=True, is_scan=is_scan, is_whole=True, most=None
         )
         for part in parts:
-            found = yield self._statement(part, streams, begin, end)
-            self._is_cut |= len(found) > _MOST_GROUPS
-            for row in found[:_MOST_GROUPS]:
-                *group, number, oldest, newest = row
-                labels = group[: len(self._names)]
-                rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
-                tags = rest.get("othertags")
-                if self._test is None or self._test(tags, ""):
-                    self._add(self._values(labels, tags), rest.get("start"), int(number), oldest, newest)
+            spans: Sequence[Span] = [(begin, end)]
+            if census is not None:
+                spans = yield from census.take(part, begin, end)
+            for span in spans:
+                found = yield self._statement(part, streams, *span)
+                self._take(found)
+
+    def _take(self, found: Rows) -> None:
+        self._is_cut |= len(found) > _MOST_GROUPS
+        for row in found[:_MOST_GROUPS]:
+            *group, number, oldest, newest = row
+            labels = group[: len(self._names)]
+            rest = dict(zip(self._rest, group[len(self._names) :], strict=True))
+            tags = rest.get("othertags")
+            if self._test is None or self._test(tags, ""):
+                by = self._values(labels, tags)
+                self._add(by, rest.get("start"), int(number), oldest, newest)
 
     def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
@@ -122,10 +209,13 @@ class _CountReading:
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
         where += self._conditions.of_rows(values)
         where += self._expired.conditions(part.kind)
-        probed, outside = streams.as_conditions(dialect, values)
-        needed = ["stream", "time", *(name for name in self._rest if name != "start")]
-        within = " AND ".join([*probed, *where])
-        source = dialect.rows(", ".join(needed), part, within, outside, backwards=False)
+        needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
+        if _is_short(part, begin, end) and not streams.are_probed(dialect):
+            meant = streams.chosen(dialect, values)
+            source = dialect.window(needed, part, " AND ".join(where), meant, backwards=False)
+        else:
+            probed, outside = streams.as_conditions(dialect, values)
+            source = dialect.rows(needed, part, " AND ".join([*probed, *where]), outside, backwards=False)
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start(part) if name == "start" else name for name in self._rest]
         inner = (
@@ -192,11 +282,16 @@ class _CountReading:
         self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
-        before = self._groups.get((by, start))
-        if before is not None:
-            number += before.messages
-            oldest, newest = min(oldest, before.oldest), max(newest, before.newest)
-        elif len(self._groups) >= _MOST_GROUPS:
+        if not self._counting.with_times:
+            oldest = newest = 0
+        if len(self._groups) >= _MOST_GROUPS and (by, start) not in self._groups:
             self._is_cut = True
             return
-        self._groups[by, start] = Count(by, start, number, oldest, newest)
+        _add(self._groups, Count(by, start, number, oldest, newest))
+
+
+def _is_short(part: Part, begin: int, end: int) -> bool:
+    """Most of a part is not meant, and it has the order of the streams, each of which is soon found."""
+    if part.order != "stream" or part.oldest is None or part.newest is None:
+        return False
+    return (min(end, part.newest) - max(begin, part.oldest)) * _SHORT < part.newest - part.oldest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -50,10 +50,12 @@ class Dialect(Protocol):
     """The SQL of one database, in fragments: one for each thing that the databases say in another way.
 
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
+    :ivar has_censuses: some parts have a census.
     """
 
     streams: str
     fetching: Fetching
+    has_censuses: bool = False
 
     def placeholder(self, number: int) -> str:
         """Where the parameter with this number, from 1, stands in a statement."""
@@ -77,6 +79,14 @@ class Dialect(Protocol):
         :param most: so many rows are taken as they come in the order of time; None if they have to be looked
             at first.
         """
+
+    def census(self, part: Part, columns: Sequence[str]) -> Reading[Sequence[Any] | None]:
+        """The census of a part of one table, if it has one.
+
+        :param columns: those that are wanted of :class:`ccstore.storage.census.PackedCensus`.
+        """
+        yield from ()
+        return None
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.

@@ -21,12 +21,14 @@ class Statement(NamedTuple):
     :ivar parameters: the first is for the placeholder with the number 1.
     :ivar columns: the names of its columns.
     :ivar tests: in Python, for what it has no words for itself, see :meth:`Dialect.test`.
+    :ivar has_bytes: in a column, of which there are few rows.
     """
 
     sql: str
     parameters: Sequence[object]
     columns: Sequence[str]
     tests: Sequence[Test] = ()
+    has_bytes: bool = False
 
 
 #: Yields statements, is sent their rows, and returns what they come to.

@@ -94,7 +94,7 @@ class BulkWriter:
             local.writer.write(messages, also)
             if local.state.is_full:
                 local.housekeeping.tend(time.time_ns())
-                while local.housekeeping.merge():
+                while local.housekeeping.count() or local.housekeeping.merge():
                     pass
             watch.look(is_used=True)
 

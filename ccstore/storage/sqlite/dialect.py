@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
-from typing import Final
+from typing import Any, Final
 
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
@@ -31,6 +31,7 @@ class SqliteDialect(Dialect):
 
     # In one: each method is one thing that the databases say in different ways.
     streams = "stream"
+    has_censuses = True
 
     def __init__(
         self,
@@ -106,6 +107,16 @@ class SqliteDialect(Dialect):
         if since == INT64_MIN:
             return [newest]
         return [newest, newest._replace(oldest=INT64_MIN, newest=since - 1)]
+
+    def census(self, part: Part, columns: Sequence[str]) -> Reading[Sequence[Any] | None]:
+        (table,) = part.tables
+        found = yield Statement(
+            f"SELECT {', '.join(columns)} FROM census WHERE segment = ?1",
+            (int(table.rpartition("_")[2]),),
+            columns,
+            has_bytes=True,
+        )
+        return found[0] if found else None
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         found = yield Statement(

@@ -1,13 +1,15 @@
-"""What is done to the segments besides appending: sealing, expiring, merging, and giving back space."""
+"""What is done to the segments besides appending: sealing, expiring, merging, counting, giving back space."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ccstore.message import STORED_KINDS
+from ccstore.storage.census import CensusTaker
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
-from ccstore.storage.sqlite import expiry
+from ccstore.storage.sqlite import enumerating, expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
+from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -30,9 +32,11 @@ class Housekeeping:
         self._sizes = writer.sizes
         self._retention = retention
         self._now = now
-        self._merger = Merger(say, writer.sizes)
+        self._names = Names(writer.sizes.streams_held)
+        self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
-        writer.loading.append(self._merger.load)
+        self._enumerator = Enumerator(writer.sizes, self._names)
+        writer.loading += [self._names.forget, self._merger.load, self._enumerator.forget]
 
     def retain(self, retention: int) -> None:
         """From now on, events expire after so many nanoseconds."""
@@ -61,7 +65,13 @@ class Housekeeping:
             if not segment.rows:
                 return
             writer.segments.index(self._connection, segment)
-            writer.streams.note(self._connection, kind, segment.id, segment.table)
+            writer.streams.note(self._connection, kind, segment.id, {*segment.streams})
+            taker = CensusTaker(segment.min_time, segment.max_time, segment.rows)
+            # Else it is taken in steps, as everything that takes long.
+            if not taker.takes_long:
+                names = self._names.of(self._connection, segment.streams)
+                taker.add(segment.streams, segment.times, names)
+                enumerating.keep(self._connection, segment.id, taker.packed())
             writer.segments.seal(self._connection, segment)
             refresh_rows_views(self._connection)
 
@@ -81,6 +91,7 @@ class Housekeeping:
         for number, _ in expired:
             with transaction(connection):
                 connection.execute("DELETE FROM segment WHERE id = ?", (number,))
+                enumerating.forget(connection, [number])
                 refresh_rows_views(connection)
                 connection.execute(f"DROP TABLE event_{number}")
         if expired:
@@ -108,11 +119,18 @@ class Housekeeping:
 
     def divide(self) -> bool:
         """Go one step on in moving events that came late; False if there is nothing to do."""
-        return self._divider.step(self._connection, self._retention, self._now())
+        is_done = self._divider.step(self._connection, self._retention, self._now())
+        if is_done:
+            self._enumerator.forget(self._connection)
+        return is_done
 
     def merge(self) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
         return self._merger.step(self._connection)
+
+    def count(self) -> bool:
+        """Go one step on in taking the censuses of segments; False if there is nothing to do."""
+        return self._enumerator.step(self._connection)
 
     def give_back(self) -> bool:
         """Give a step's worth of free pages back to the file system; True if there is more to give."""

@@ -8,24 +8,28 @@ from typing import Final
 
 from attrs import frozen
 
+from ccstore.storage.census import CensusTaker, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite.segments import index_in_order
+from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite.enumerating import Names
+from ccstore.storage.sqlite.segments import BEHIND, index_in_order, make_merged_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
 
 _COLUMNS: Final = "stream, time, id, text, othertags"
-#: What comes behind a row. As one comparison of three values it would read all that has the same stream, or
-#: the same stream and time.
-_BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
 
 
 @frozen
 class _Run:
-    """Segments that are being merged, in their order, and the segment that they become."""
+    """Segments that are being merged, in their order, and the segment that they become.
+
+    :ivar taker: takes its census from theirs.
+    """
 
     sources: tuple[int, ...]
     rows: int
     target: int
+    taker: CensusTaker
 
 
 class Merger:
@@ -37,13 +41,15 @@ class Merger:
     begins again.
     """
 
-    def __init__(self, say: Say, sizes: SegmentSizes) -> None:
+    def __init__(self, say: Say, sizes: SegmentSizes, names: Names) -> None:
         self._say = say
         self._sizes = sizes
+        self._names = names
         self._run: _Run | None = None
         self._last = (-1, 0, 0)  # stream, time and id of the row that was copied last
         self._copied = 0
         self._unordered: list[int] = []  # those segments of a run that have no such index
+        self._uncounted: list[int] = []  # those of which the census is not in that of the run yet
         self._obsolete: list[int] = []
         self._failed: set[int] = set()
 
@@ -74,22 +80,27 @@ class Merger:
             self._unordered.pop()
         elif self._copied < self._run.rows:
             self._copy(connection, self._run)
+        elif self._uncounted:
+            self._count(connection, self._run)
         else:
             self._publish(connection, self._run)
             self._run = None
         return True
 
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:
-        """Take the first segments in a row that are small and enough of them."""
+        """Take the first segments in a row that are small and enough of them, when all have a census."""
         together = self._sizes.merged_segments
         sources: list[int] = []
         rows = 0
-        for number, count in connection.execute(
-            "SELECT id, row_count FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
+        for number, count, is_counted in connection.execute(
+            "SELECT id, row_count, id IN (SELECT segment FROM census) FROM segment "
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
         ).fetchall():
             if count >= together * self._sizes.segment_rows or number in self._failed:
                 sources, rows = [], 0
                 continue
+            if not is_counted:
+                return None  # it soon will be
             sources.append(number)
             rows += count
             if len(sources) == together:
@@ -97,24 +108,22 @@ class Merger:
         else:
             return None
         self._unordered = [number for number in sources if not _is_in_order(connection, f"log_{number}")]
+        self._uncounted = [*sources]
         with transaction(connection):
-            (target,) = connection.execute(
+            target, first, last = connection.execute(
                 "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
                 "SELECT 'merging', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
-                f"max(max_time), sum(row_count) FROM segment WHERE id IN {_list(sources)} RETURNING id"
+                f"max(max_time), sum(row_count) FROM segment WHERE id IN {_list(sources)} "
+                "RETURNING id, min_time, max_time"
             ).fetchone()
-            connection.execute(
-                f"CREATE TABLE log_{target} (id INTEGER NOT NULL, stream INTEGER NOT NULL, "
-                "time INTEGER NOT NULL, text TEXT NOT NULL, othertags TEXT, "
-                "PRIMARY KEY (stream, time, id)) WITHOUT ROWID"
-            )
-        return _Run(tuple(sources), rows, target)
+            make_merged_table(connection, f"log_{target}")
+        return _Run(tuple(sources), rows, target, CensusTaker(first, last, rows))
 
     def _copy(self, connection: sqlite3.Connection, run: _Run) -> None:
         arms = " UNION ALL ".join(
             f"SELECT {_COLUMNS} FROM log_{number} WHERE {condition}"
             for number in run.sources
-            for condition in _BEHIND
+            for condition in BEHIND
         )
         table = f"log_{run.target}"
         most = self._sizes.merged_rows
@@ -140,10 +149,18 @@ class Merger:
         self._failed |= {*run.sources}
         self._run = None
 
+    def _count(self, connection: sqlite3.Connection, run: _Run) -> None:
+        """Add the census of one of the segments to that of what they become."""
+        census = enumerating.kept(connection, self._uncounted.pop())
+        names = self._names.of(connection, stream_numbers(census.names))
+        run.taker.add_census(census, names)
+
     def _publish(self, connection: sqlite3.Connection, run: _Run) -> None:
         """Put the merged segment in the place of the others; their tables go one by one, after that."""
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
+            enumerating.forget(connection, run.sources)
+            enumerating.keep(connection, run.target, run.taker.packed())
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]

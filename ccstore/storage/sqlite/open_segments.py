@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from ccstore.batch import Batch
 from ccstore.message import STORED_KINDS
@@ -24,6 +25,7 @@ class OpenSegment:
     :ivar first_id: the id before that of its first message.
     :ivar opened_at: nanoseconds since the epoch, as are the other times.
     :ivar written_at: when messages were last written.
+    :ivar streams: of each message, as ``times`` are their times: for its census.
     """
 
     kind: str
@@ -35,6 +37,8 @@ class OpenSegment:
     max_time: int = -(2**63)
     is_indexed: bool = False
     written_at: int = 0
+    streams: list[int] = field(factory=list)
+    times: list[int] = field(factory=list)
 
     @property
     def table(self) -> str:
@@ -67,11 +71,17 @@ class OpenSegments:
                 self._make(connection, kind, first_id=0)
                 continue
             segment = self._by_kind[kind] = OpenSegment(kind, *row)
-            rows, oldest, newest = connection.execute(
-                f"SELECT count(*), min(time), max(time) FROM {segment.table}"
-            ).fetchone()
-            if rows:
-                segment.rows, segment.min_time, segment.max_time = rows, oldest, newest
+            # As one value each: a row each would take long where somebody else is busy in Python.
+            segment.streams, segment.times = map(
+                json.loads,
+                connection.execute(
+                    "SELECT json_group_array(stream), json_group_array(time) "
+                    f"FROM {segment.table} NOT INDEXED"
+                ).fetchone(),
+            )
+            if segment.times:
+                segment.rows = len(segment.times)
+                segment.min_time, segment.max_time = min(segment.times), max(segment.times)
             segment.is_indexed = bool(
                 connection.execute(
                     "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?", (segment.table,)
@@ -88,6 +98,8 @@ class OpenSegments:
     def restore(self, before: Mapping[str, OpenSegment]) -> None:
         """A transaction was rolled back: this is true again."""
         self._by_kind = {**before}
+        for segment in before.values():
+            del segment.streams[segment.rows :], segment.times[segment.rows :]
 
     @property
     def most_rows(self) -> int:
@@ -133,6 +145,8 @@ class OpenSegments:
             position = width
         insert_rows(connection, segment.table, [*columns], flat[position:])
         segment.rows += len(messages)
+        segment.streams += streams
+        segment.times += messages.times
         segment.min_time = min(segment.min_time, min(messages.times))
         segment.max_time = max(segment.max_time, max(messages.times))
         segment.written_at = self._now()

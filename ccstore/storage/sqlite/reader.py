@@ -85,7 +85,9 @@ class Reader:
                 answer: _T = stop.value
                 return answer
             connection.use(statement.tests)
-            rows = self._fetch(connection.connection, statement)
+            # JSON has no bytes.
+            fetch = _fetch if statement.has_bytes else self._fetch
+            rows = fetch(connection.connection, statement)
 
 
 def _fetch(connection: sqlite3.Connection, statement: Statement) -> Rows:

@@ -46,6 +46,9 @@ class RemoteHousekeeping(StoreHousekeeping):
     def merge(self) -> bool:
         return bool(self._ask(Call.MERGE))
 
+    def count(self) -> bool:
+        return bool(self._ask(Call.COUNT))
+
     def give_back(self) -> bool:
         return bool(self._ask(Call.GIVE_BACK))
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
+
+#: What comes behind a row in a merged table, whose order is that of (stream, time, id). As one comparison of
+#: three values it would read all that has the same stream, or the same stream and time.
+BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
 
 
 def make_table(connection: sqlite3.Connection, table: str) -> None:
@@ -22,3 +27,17 @@ def index_by_stream(connection: sqlite3.Connection, table: str) -> None:
 def index_in_order(connection: sqlite3.Connection, table: str) -> None:
     """Make the index of a segment of logs, which has its rows in the order in which they are merged."""
     connection.execute(f"CREATE INDEX {table}_by_time ON {table} (stream, time)")
+
+
+def make_merged_table(connection: sqlite3.Connection, table: str) -> None:
+    """Make the table of a segment of logs that others are merged into; it is its own index."""
+    connection.execute(
+        f"CREATE TABLE {table} (id INTEGER NOT NULL, stream INTEGER NOT NULL, time INTEGER NOT NULL, "
+        "text TEXT NOT NULL, othertags TEXT, PRIMARY KEY (stream, time, id)) WITHOUT ROWID"
+    )
+
+
+def is_merged(connection: sqlite3.Connection, table: str) -> bool:
+    """It was made by :func:`make_merged_table`."""
+    (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    return str(sql).endswith("WITHOUT ROWID")

@@ -22,6 +22,7 @@ class SegmentSizes:
     :ivar merged_segments: of logs that become one.
     :ivar merged_rows: copied in one step; a commit that comes in between waits for no more than that.
     :ivar divided_rows: of events that came late, moved in one step.
+    :ivar counted_rows: for a census, in one step.
     :ivar segments_passed: in which a stream may be after the one it is known to be in: to note each would
         cost a row each.
     :ivar streams_held: in memory, of which it is known that they are there.
@@ -39,6 +40,7 @@ class SegmentSizes:
     merged_segments: int = 16
     merged_rows: int = 4096
     divided_rows: int = 2048
+    counted_rows: int = 8192
     segments_passed: int = 16
     streams_held: int = 1 << 17
     streams_sought: int = 128
@@ -87,6 +89,7 @@ class Sizes:
 
     :ivar merging_seconds: in a second that merging may take, while messages come in and while they do not.
     :ivar dividing_seconds: the same for moving events that came late.
+    :ivar counting_seconds: the same for taking censuses.
     :ivar lock_wait: milliseconds that a write waits for a lock at most: it is tried again, and the stop waits
         for it.
     """
@@ -96,6 +99,7 @@ class Sizes:
     reading: ReadingLimits = ReadingLimits()
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
+    counting_seconds: tuple[float, float] = (0.05, 0.5)
     lock_wait: int = 1000
 
 

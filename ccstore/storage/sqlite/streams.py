@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Final
 
@@ -38,9 +38,7 @@ class Streams:
         self._made: list[StreamKey] = []
         self._learned: list[Series] = []
         self._knows_all = False  # so that what is not in _by_key is new
-        # By kind: what the open segment has, None if that is not known, and the streams of which a segment
-        # was noted that is not far from the present one.
-        self._used: dict[str, set[int] | None] = dict.fromkeys(STORED_KINDS)
+        # By kind: the streams of which a segment was noted that is not far from the present one.
         self._noted: dict[str, set[int]] = {kind: set() for kind in STORED_KINDS}
         self._noted_since = dict.fromkeys(STORED_KINDS, 0)
 
@@ -64,28 +62,18 @@ class Streams:
         except KeyError:
             self._learn(connection, kind, [*dict.fromkeys(series)], segment)
             found = [*map(self._by_series.__getitem__, series)]
-        used = self._used[kind]
-        if used is not None:
-            used.update(found)
         return found
 
-    def note(self, connection: sqlite3.Connection, kind: str, segment: int, table: str) -> None:
-        """Note which streams the segment has that is being sealed, if what is noted of them is long ago."""
+    def note(self, connection: sqlite3.Connection, kind: str, segment: int, streams: Collection[int]) -> None:
+        """Note that the segment that is being sealed has these, if what is noted of them is long ago."""
         noted = self._noted[kind]
-        if (
-            segment - self._noted_since[kind] >= self._sizes.segments_passed
-            or len(noted) > self._sizes.streams_held
-        ):
+        # Half of them here, so that there are no more of them when it is looked at the next time.
+        passed = self._sizes.segments_passed // 2
+        if segment - self._noted_since[kind] >= passed or len(noted) > self._sizes.streams_held:
             noted.clear()
             self._noted_since[kind] = segment
-        used = self._used[kind]
-        # To look for them takes as long as a fourth of a segment of as many streams.
-        chosen, parameters = f"SELECT DISTINCT stream FROM {table}", list[str]()
-        if used is not None:
-            chosen, parameters = "SELECT value FROM json_each(?)", [json.dumps([*(used - noted)])]
-            noted |= used
-        _note(connection, segment, chosen, parameters, self._sizes.segments_passed)
-        self._used[kind] = set()
+        note_in_segment(connection, segment, {*streams} - noted, passed)
+        noted.update(streams)
 
     def drop(self, connection: sqlite3.Connection, table: str) -> None:
         """Forget streams of events that are gone, such as those of a host or a job that is no more.
@@ -124,7 +112,6 @@ class Streams:
         self._by_series.clear()
         self._by_key.clear()
         self._knows_all = False
-        self._used = dict.fromkeys(STORED_KINDS)
         for noted in self._noted.values():
             noted.clear()
         self._settle()
@@ -197,13 +184,7 @@ def note_in_segment(connection: sqlite3.Connection, segment: int, streams: set[i
 
     :param passed: see :attr:`SegmentSizes.segments_passed`.
     """
-    _note(connection, segment, "SELECT value FROM json_each(?)", [json.dumps([*streams])], passed)
-
-
-def _note(
-    connection: sqlite3.Connection, segment: int, chosen: str, parameters: Sequence[str], passed: int
-) -> None:
     connection.execute(
-        f"UPDATE stream SET segment = ? WHERE segment < ? AND id IN ({chosen})",
-        (segment, segment - passed, *parameters),
+        "UPDATE stream SET segment = ? WHERE segment < ? AND id IN (SELECT value FROM json_each(?))",
+        (segment, segment - passed, json.dumps([*streams])),
     )

@@ -63,6 +63,7 @@ class Tending:
         await self._thread.run(self._keep_lock)
         for step, seconds in (
             (housekeeping.divide, sizes.dividing_seconds),
+            (housekeeping.count, sizes.counting_seconds),
             (housekeeping.merge, sizes.merging_seconds),
         ):
             end = self._clock() + seconds[self._is_idle]

@@ -26,6 +26,7 @@ class Call(Enum):
     GIVE_BACK = 8
     CHECKPOINT = 9
     FIGURES = 10
+    COUNT = 11
 
 
 @frozen

@@ -105,6 +105,7 @@ class _Server:
             Call.EXPIRE.value: housekeeping.expire,
             Call.DIVIDE.value: housekeeping.divide,
             Call.MERGE.value: housekeeping.merge,
+            Call.COUNT.value: housekeeping.count,
             Call.GIVE_BACK.value: housekeeping.give_back,
             Call.CHECKPOINT.value: housekeeping.checkpoint,
             Call.FIGURES.value: housekeeping.figures,

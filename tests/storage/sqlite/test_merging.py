@@ -11,6 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.merging import Merger
 from tests.support.sqlite_files import SqliteFiles, texts
 from tests.support.stores import NOW, message, messages
@@ -80,7 +81,7 @@ class MergingTests(SqliteFiles, TestCase):
             backend = self.open()
             expected = await self.fill(backend)
             with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-                merger = Merger(self.fail, self.sizes.segments)
+                merger = Merger(self.fail, self.sizes.segments, Names(100))
                 for _ in range(steps):
                     merger.step(connection)
             self.assertEqual(await texts(backend, kind="log"), expected)
@@ -104,7 +105,7 @@ class MergingTests(SqliteFiles, TestCase):
                 await backend.write(Batch.of(message(time=time, kind="log") for time in times))
             await backend.expire(0)
             with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-                merger = Merger(self.fail, self.sizes.segments)
+                merger = Merger(self.fail, self.sizes.segments, Names(100))
                 connection.set_progress_handler(lambda: hundreds.append(None), 100)
                 while self.counts("log") != [3000]:
                     hundreds.clear()

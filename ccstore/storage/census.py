@@ -1,0 +1,333 @@
+"""A census: how many messages each stream has in a segment, in each hour, and when it has its first and last.
+
+It is taken once, when a segment takes no more messages, so that whoever counts need not look at its rows. It
+takes about a byte for each of them. What is asked most, how many of which name, it has in shorter steps, too.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from operator import add, sub
+from typing import Final, NamedTuple
+
+from ccstore.message import INT64_MAX, INT64_MIN
+
+#: Nanoseconds, as is the shorter step.
+HOUR: Final = 3600 * 10**9
+SHORT: Final = 300 * 10**9
+#: Cells for each message, above which none are kept: a few messages are spread over years then, as by a clock
+#: that is wrong, and they are soon counted.
+_CELLS: Final = 32
+#: Messages that are looked at in one go for the first and last of each stream.
+_BLOCK: Final = 4096
+#: More takes several times as long, and saves a fifth.
+_LEVEL: Final = 1
+
+
+class PackedCensus(NamedTuple):
+    """As it is stored.
+
+    :ivar first: time of the oldest message, in nanoseconds; ``last`` is that of the newest.
+    :ivar streams: their numbers in ascending order, each as its distance from the one before.
+    :ivar totals: messages of each of them.
+    :ivar oldest: for each of them, nanoseconds from ``first`` to its oldest message.
+    :ivar newest: the same for its newest.
+    :ivar cells: for each of them, the messages of each :data:`HOUR`; None if they are far too many.
+    :ivar names: of all streams that have the same cluster and name, the number of one, as in ``streams``.
+    :ivar name_cells: for each of these, the messages of all of them in each :data:`SHORT` step; or None.
+    """
+
+    first: int
+    last: int
+    streams: bytes
+    totals: bytes
+    oldest: bytes
+    newest: bytes
+    cells: bytes | None
+    names: bytes
+    name_cells: bytes | None
+
+
+def steps_between(first: int, last: int, step: int) -> int:
+    """In how many steps there are messages from one time to another."""
+    return last // step - first // step + 1
+
+
+def stream_numbers(packed: bytes) -> list[int]:
+    """Undo what was done to :attr:`PackedCensus.streams`."""
+    return [*accumulate(_numbers("Q", packed))]
+
+
+def totals(packed: bytes) -> Sequence[int]:
+    """Undo what was done to :attr:`PackedCensus.totals`."""
+    return _numbers("I", packed)
+
+
+def times(packed: bytes, first: int) -> list[int]:
+    """The times, in nanoseconds, of :attr:`PackedCensus.oldest` or ``newest``."""
+    return [first + behind for behind in _numbers("Q", packed)]
+
+
+class Cells:
+    """The messages of each stream in each step, to be added up.
+
+    :param packed: see :attr:`PackedCensus.cells`.
+    :param streams: how many.
+    """
+
+    def __init__(self, packed: bytes, streams: int, steps: int) -> None:
+        plain = zlib.decompress(packed)
+        size = len(plain) // (streams * steps)
+        # With four bytes for each, those of many streams can be added as one large number.
+        wide = bytearray(4 * streams * steps)
+        for place in range(size):
+            wide[place::4] = plain[place::size]
+        self._cells = bytes(wide)
+        self._steps = steps
+
+    def row(self, number: int) -> int:
+        """The messages of one stream in all steps, as a number that can be added to others."""
+        width = 4 * self._steps
+        return int.from_bytes(self._cells[number * width : (number + 1) * width], "little")
+
+    def by_step(self, row: int) -> Sequence[int]:
+        """The messages of each step in such a number."""
+        return _unpacked("I", row.to_bytes(4 * self._steps, "little"))
+
+
+class _Counted:
+    """Messages of each stream, or of each name, in steps.
+
+    :param most: cells, above which there are none.
+    """
+
+    def __init__(self, first: int, last: int, step: int, most: int) -> None:
+        self._step = step
+        self._begin = first // step
+        self._steps = steps_between(first, last, step)
+        self._most = most
+        self._rows: dict[int, array[int]] | None = {}
+        self._look_at_size(1)
+
+    @property
+    def takes_long(self) -> bool:
+        """Each message has to be looked at."""
+        return self._rows is not None and self._steps > 1
+
+    def add(self, numbers: Sequence[int], times: Sequence[int]) -> None:
+        """Count messages, by stream or name, where there are several steps."""
+        rows, begin, step = self._rows, self._begin, self._step
+        if rows is None:
+            return
+        for number, time in zip(numbers, times, strict=True):
+            try:
+                row = rows[number]
+            except KeyError:
+                row = rows[number] = self._row()
+            row[time // step - begin] += 1
+        self._look_at_size(len(rows))
+
+    def add_row(self, counted: Iterable[tuple[int, int]]) -> None:
+        """Add what was counted of each stream, where there is one step."""
+        rows = self._rows
+        if rows is None:
+            return
+        for number, count in counted:
+            if number in rows:
+                rows[number][0] += count
+            else:
+                rows[number] = array("I", (count,))
+
+    def add_cells(self, first: int, last: int, numbers: Sequence[int], packed: bytes | None) -> None:
+        """Count what was counted already.
+
+        :param numbers: the stream or name of each row of the cells.
+        """
+        if packed is None:
+            self._rows = None
+        if self._rows is None or packed is None:
+            return
+        steps = steps_between(first, last, self._step)
+        cells = Cells(packed, len(numbers), steps)
+        begin = first // self._step - self._begin
+        for place, number in enumerate(numbers):
+            row = self._rows.get(number)
+            if row is None:
+                row = self._rows[number] = self._row()
+            more = cells.by_step(cells.row(place))
+            row[begin : begin + steps] = array("I", map(add, row[begin : begin + steps], more))
+        self._look_at_size(len(self._rows))
+
+    def _row(self) -> array[int]:
+        return array("I", bytes(4 * self._steps))
+
+    def _look_at_size(self, rows: int) -> None:
+        if rows * self._steps > self._most:
+            self._rows = None
+
+    def packed(self, numbers: Sequence[int]) -> bytes | None:
+        """The cells of these streams or names, in their order."""
+        rows = self._rows
+        if rows is None:
+            return None
+        plain = b"".join([rows[number] for number in numbers])
+        if sys.byteorder == "big":
+            plain = _bytes(array("I", plain))
+        size = 1
+        if plain[1::4].strip(b"\0"):
+            size = 2
+        if plain[2::4].strip(b"\0") or plain[3::4].strip(b"\0"):
+            size = 4
+        narrow = bytearray(len(plain) // 4 * size)
+        for place in range(size):
+            narrow[place::size] = plain[place::4]
+        return zlib.compress(narrow, _LEVEL)
+
+
+class CensusTaker:
+    """Takes a census; the messages come in pieces, in any order.
+
+    :param first: time of the oldest message, in nanoseconds.
+    :param last: time of the newest.
+    :param messages: how many there will be.
+    """
+
+    def __init__(self, first: int, last: int, messages: int) -> None:
+        self._first = first
+        self._last = last
+        self._totals: Counter[int] = Counter()
+        self._oldest: dict[int, int] = {}
+        self._newest: dict[int, int] = {}
+        self._cells = _Counted(first, last, HOUR, _CELLS * messages)
+        self._name_cells = _Counted(first, last, SHORT, _CELLS * messages)
+        self._names: set[int] = set()
+
+    @property
+    def takes_long(self) -> bool:
+        """Each message has to be looked at."""
+        return self._cells.takes_long or self._name_cells.takes_long
+
+    def add(self, streams: Sequence[int], times: Sequence[int], names: Mapping[int, int]) -> None:
+        """Count messages.
+
+        :param streams: the stream of each, as ``times`` are their times in nanoseconds.
+        :param names: for each stream one of its kind that has the same cluster and name, always the same.
+        """
+        counted = Counter(streams)
+        self._totals.update(counted)
+        _merge(self._newest, _newest(streams, times, len(counted)), max)
+        _merge(self._oldest, _oldest(streams, times, len(counted)), min)
+        self._names.update(map(names.__getitem__, counted))
+        if self._cells.takes_long:
+            self._cells.add(streams, times)
+        else:
+            self._cells.add_row(counted.items())
+        if self._name_cells.takes_long:
+            self._name_cells.add([*map(names.__getitem__, streams)], times)
+        else:
+            self._name_cells.add_row((names[stream], count) for stream, count in counted.items())
+
+    def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
+        """Count messages that were counted already."""
+        streams = stream_numbers(other.streams)
+        self._totals.update(dict(zip(streams, totals(other.totals), strict=True)))
+        _merge(self._newest, dict(zip(streams, times(other.newest, other.first), strict=True)), max)
+        _merge(self._oldest, dict(zip(streams, times(other.oldest, other.first), strict=True)), min)
+        self._cells.add_cells(other.first, other.last, streams, other.cells)
+        ours = [names[each] for each in stream_numbers(other.names)]
+        self._names.update(ours)
+        self._name_cells.add_cells(other.first, other.last, ours, other.name_cells)
+
+    def packed(self) -> PackedCensus:
+        """The census."""
+        streams, names = sorted(self._totals), sorted(self._names)
+        first = self._first
+        return PackedCensus(
+            first,
+            self._last,
+            _packed_numbers(streams),
+            _packed("I", [*map(self._totals.__getitem__, streams)]),
+            _packed("Q", [self._oldest[stream] - first for stream in streams]),
+            _packed("Q", [self._newest[stream] - first for stream in streams]),
+            self._cells.packed(streams),
+            _packed_numbers(names),
+            self._name_cells.packed(names),
+        )
+
+
+def _merge(times: dict[int, int], more: dict[int, int], pick: Callable[[int, int], int]) -> None:
+    if not times:
+        times.update(more)
+        return
+    for stream, time in more.items():
+        before = times.get(stream)
+        times[stream] = time if before is None else pick(time, before)
+
+
+def _newest(streams: Sequence[int], times: Sequence[int], count: int) -> dict[int, int]:
+    """The time of the newest message of each stream, of which there are so many.
+
+    Messages mostly come in the order of their times: so the last ones are looked at first, and most not at
+    all.
+    """
+    found: dict[int, int] = {}
+    for end in range(len(times), 0, -_BLOCK):
+        begin = max(0, end - _BLOCK)
+        if len(found) == count and max(times[:end]) <= min(found.values()):
+            break
+        part, moments = streams[begin:end], times[begin:end]
+        if [*moments] == sorted(moments):
+            _merge(found, dict(zip(part, moments, strict=True)), max)
+            continue
+        for stream, time in zip(part, moments, strict=True):
+            if time > found.get(stream, INT64_MIN - 1):
+                found[stream] = time
+    return found
+
+
+def _oldest(streams: Sequence[int], times: Sequence[int], count: int) -> dict[int, int]:
+    """The same for the oldest, from the other end."""
+    found: dict[int, int] = {}
+    for begin in range(0, len(times), _BLOCK):
+        if len(found) == count and min(times[begin:]) >= max(found.values()):
+            break
+        part, moments = streams[begin : begin + _BLOCK], times[begin : begin + _BLOCK]
+        if [*moments] == sorted(moments):
+            _merge(found, dict(zip(reversed(part), reversed(moments), strict=True)), min)
+            continue
+        for stream, time in zip(part, moments, strict=True):
+            if time < found.get(stream, INT64_MAX + 1):
+                found[stream] = time
+    return found
+
+
+def _packed_numbers(numbers: Sequence[int]) -> bytes:
+    return _packed("Q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
+
+
+def _packed(kind: str, numbers: Sequence[int]) -> bytes:
+    return zlib.compress(_bytes(array(kind, numbers)), _LEVEL)
+
+
+def _numbers(kind: str, packed: bytes) -> array[int]:
+    return _unpacked(kind, zlib.decompress(packed))
+
+
+def _unpacked(kind: str, plain: bytes) -> array[int]:
+    numbers: array[int] = array(kind, plain)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _bytes(numbers: array[int]) -> bytes:
+    """The low byte first: a file may be read on another machine."""
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()

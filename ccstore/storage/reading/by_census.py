@@ -1,0 +1,219 @@
+"""Counting by the censuses of parts, without a look at their rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from ccstore.message import INT64_MAX, INT64_MIN
+from ccstore.query import Count, Counting
+from ccstore.storage.census import HOUR, SHORT, Cells, steps_between, stream_numbers, times, totals
+from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.conditions import Streams
+from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.pages import Expired
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+#: Labels of what is counted in short steps.
+_OF_NAMES: Final = {"cluster", "kind", "name"}
+#: First and last time (ns) of what is left to be looked at.
+Span = tuple[int, int]
+#: The messages of a group of labels, in steps that begin then.
+Groups = Mapping[tuple[tuple[str, ...], int | None], Count]
+
+
+def can_tell(counting: Counting) -> bool:
+    """Whether a census knows it: streams in whole steps; when they were seen only of a part as a whole."""
+    selection, step = counting.selection, counting.step
+    if selection.texts or not _labels_of(counting) <= LABEL_COLUMNS.keys():
+        return False
+    if step is None:
+        return True
+    return not (counting.with_times or step % _grid_of(counting) or counting.origin % _grid_of(counting))
+
+
+def _labels_of(counting: Counting) -> set[str]:
+    return {*counting.by, *(matcher.label for matcher in counting.selection.matchers)}
+
+
+def _grid_of(counting: Counting) -> int:
+    """The shortest steps that are counted."""
+    return SHORT if _labels_of(counting) <= _OF_NAMES else HOUR
+
+
+class StreamGroups:
+    """Which streams of a selection are counted together.
+
+    :param by: labels.
+    :ivar groups: the values of the labels, by the place of the group.
+    """
+
+    def __init__(self, by: Sequence[str], dialect: Dialect, streams: Streams) -> None:
+        self._columns = ("id", *(LABEL_COLUMNS[label] for label in by))
+        self._dialect = dialect
+        self._chosen = streams
+        self._wanted = None if streams.condition or streams.numbers is None else {*streams.numbers}
+        self._places: dict[int, int | None] = {}
+        self._by_labels: dict[tuple[str, ...], int] = {}
+        self.groups: list[tuple[str, ...]] = []
+
+    def places(self, streams: Sequence[int]) -> Reading[list[int | None]]:
+        """The place of the group of each stream; None for one that is not meant."""
+        unknown = [stream for stream in streams if stream not in self._places]
+        if unknown:
+            yield from self._find(unknown)
+        return [*map(self._places.__getitem__, streams)]
+
+    def _find(self, unknown: list[int]) -> Reading[None]:
+        dialect = self._dialect
+        self._places |= dict.fromkeys(unknown)
+        if self._wanted is not None:
+            unknown = [stream for stream in unknown if stream in self._wanted]
+        values = Values(dialect.placeholder)
+        where = dialect.streams_are_among("id", unknown, values)
+        if self._chosen.condition is not None:
+            where += f" AND {self._chosen.condition(values)}"
+        sql = f"SELECT {', '.join(self._columns)} FROM {dialect.streams} WHERE {where}"
+        for stream, *labels in (yield Statement(sql, values.given, self._columns)):
+            group = tuple([label or "" for label in labels])
+            place = self._by_labels.setdefault(group, len(self.groups))
+            if place == len(self.groups):
+                self.groups.append(group)
+            self._places[stream] = place
+
+
+class CensusCounting:
+    """Counts a selection for which :func:`can_tell` is true.
+
+    :param groups: its streams.
+    """
+
+    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired, groups: StreamGroups) -> None:
+        self._counting = counting
+        self._dialect = dialect
+        self._marks = [cutoff for cutoff, _ in expired.marks]
+        self._grid = _grid_of(counting)
+        self._groups = groups
+        self._counted: defaultdict[int | None, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        # Parts that are counted as a whole, with the places of their streams.
+        self._parts: list[tuple[Part, list[int | None]]] = []
+
+    def take(self, part: Part, begin: int, end: int) -> Reading[Sequence[Span]]:
+        """Count what there is in a part from one time (ns) to another, both included.
+
+        What is left has to be looked at by its rows.
+        """
+        counting, grid = self._counting, self._grid
+        if part.oldest is None or part.newest is None or self._is_marked(part):
+            return [(begin, end)]
+        start = counting.start_of(part.oldest)
+        is_whole = begin <= part.oldest and part.newest <= end
+        if is_whole and start == counting.start_of(part.newest) and (grid == HOUR or counting.with_times):
+            is_counted = yield from self._as_a_whole(part, start)
+            return [] if is_counted else [(begin, end)]
+        if counting.with_times:
+            return [(begin, end)]
+        first = part.oldest // grid if begin <= part.oldest else -(-begin // grid)
+        last = part.newest // grid if part.newest <= end else (end + 1) // grid - 1
+        if first > last or not (yield from self._in_steps(part, first, last)):
+            return [(begin, end)]
+        left = []
+        if begin > part.oldest and begin < first * grid:
+            left.append((begin, first * grid - 1))
+        if end < part.newest and (last + 1) * grid <= end:
+            left.append(((last + 1) * grid, end))
+        return left
+
+    def _is_marked(self, part: Part) -> bool:
+        """Perhaps some of its events have expired, and others of the same time have not."""
+        assert part.oldest is not None
+        return part.kind == "event" and any(part.oldest <= cutoff for cutoff in self._marks)
+
+    def _as_a_whole(self, part: Part, start: int | None) -> Reading[bool]:
+        found = yield from self._dialect.census(part, ("streams", "totals"))
+        if found is None:
+            return False
+        places = yield from self._groups.places(stream_numbers(found[0]))
+        counted = self._counted[start]
+        for place, number in zip(places, totals(found[1]), strict=True):
+            if place is not None:
+                counted[place] += number
+        if self._counting.with_times:
+            self._parts.append((part, places))
+        return True
+
+    def _in_steps(self, part: Part, first: int, last: int) -> Reading[bool]:
+        """Count what there is from one step since the epoch to another, both included."""
+        grid = self._grid
+        columns = ("streams", "cells") if grid == HOUR else ("names", "name_cells")
+        found = yield from self._dialect.census(part, ("first", "last", *columns))
+        if found is None or found[3] is None:
+            return False
+        streams = stream_numbers(found[2])
+        places = yield from self._groups.places(streams)
+        cells = Cells(found[3], len(streams), steps_between(found[0], found[1], grid))
+        rows: dict[int, int] = {}
+        for number, place in enumerate(places):
+            if place is not None:
+                rows[place] = rows.get(place, 0) + cells.row(number)
+        begin = found[0] // grid
+        start_of = self._counting.start_of
+        counted = [self._counted[start_of(step * grid)] for step in range(first, last + 1)]
+        for place, row in rows.items():
+            numbers = cells.by_step(row)[first - begin : last + 1 - begin]
+            for of_step, number in zip(counted, numbers, strict=True):
+                if number:
+                    of_step[place] += number
+        return True
+
+    def counts(self, known: Groups) -> Reading[Iterator[Count]]:
+        """What was counted.
+
+        :param known: what was counted by rows, which may have the times that are looked for.
+        """
+        oldest: dict[int, int] = {}
+        newest: dict[int, int] = {}
+        if self._counting.with_times:
+            for place, group in enumerate(self._groups.groups):
+                if (count := known.get((group, None))) is not None:
+                    oldest[place], newest[place] = count.oldest, count.newest
+            yield from self._add_oldest(oldest)
+            yield from self._add_newest(newest)
+        return (
+            Count(
+                self._groups.groups[place],
+                start,
+                number,
+                oldest.get(place, 0),
+                newest.get(place, 0),
+            )
+            for start, counted in self._counted.items()
+            for place, number in counted.items()
+        )
+
+    def _add_newest(self, newest: dict[int, int]) -> Reading[None]:
+        """The newest parts first: most of the others have nothing newer of any group."""
+        for part, places in sorted(self._parts, key=lambda each: each[0].newest or 0, reverse=True):
+            latest = part.newest or 0
+            here = {*places} - {None}
+            if all(newest.get(place, INT64_MIN) >= latest for place in here):  # type: ignore[arg-type]
+                continue
+            found = yield from self._dialect.census(part, ("first", "newest"))
+            assert found is not None
+            for place, time in zip(places, times(found[1], found[0]), strict=True):
+                if place is not None and time >= newest.get(place, INT64_MIN):
+                    newest[place] = time
+
+    def _add_oldest(self, oldest: dict[int, int]) -> Reading[None]:
+        """The same from the other end."""
+        for part, places in sorted(self._parts, key=lambda each: each[0].oldest or 0):
+            earliest = part.oldest or 0
+            here = {*places} - {None}
+            if all(oldest.get(place, INT64_MAX) <= earliest for place in here):  # type: ignore[arg-type]
+                continue
+            found = yield from self._dialect.census(part, ("first", "oldest"))
+            assert found is not None
+            for place, time in zip(places, times(found[1], found[0]), strict=True):
+                if place is not None and time <= oldest.get(place, INT64_MAX):
+                    oldest[place] = time

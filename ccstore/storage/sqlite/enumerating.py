@@ -1,0 +1,147 @@
+"""The censuses of segments: kept with them, and taken of those that have none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from attrs import define
+
+from ccstore.storage.census import CensusTaker, PackedCensus
+from ccstore.storage.dbfile.sql import transaction
+from ccstore.storage.sqlite.segments import BEHIND, is_merged
+from ccstore.storage.sqlite.sizes import SegmentSizes
+
+_COLUMNS: Final = ", ".join(PackedCensus._fields)
+
+
+def keep(connection: sqlite3.Connection, segment: int, census: PackedCensus) -> None:
+    """Keep the census of a sealed segment; inside of the transaction that seals it."""
+    values = ", ".join("?" * len(census))
+    connection.execute(
+        f"INSERT OR REPLACE INTO census (segment, {_COLUMNS}) VALUES (?, {values})", (segment, *census)
+    )
+
+
+def kept(connection: sqlite3.Connection, segment: int) -> PackedCensus:
+    """The census of a segment that has one."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM census WHERE segment = ?", (segment,))
+    return PackedCensus(*found.fetchone())
+
+
+def forget(connection: sqlite3.Connection, segments: Iterable[int]) -> None:
+    """Segments are gone, or have other messages; inside of the transaction in which they do."""
+    connection.executemany("DELETE FROM census WHERE segment = ?", [(number,) for number in segments])
+
+
+class Names:
+    """Which streams have the same cluster, kind and name.
+
+    :param most: streams that are kept in mind.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[int, int] = {}
+        self._first: dict[str, int] = {}
+
+    def forget(self, connection: sqlite3.Connection) -> None:
+        """Streams may be others than before."""
+        self._known.clear()
+        self._first.clear()
+
+    def of(self, connection: sqlite3.Connection, streams: Iterable[int]) -> Mapping[int, int]:
+        """For each of these streams one that has the same cluster, kind and name."""
+        unknown = [stream for stream in {*streams} if stream not in self._known]
+        if len(self._known) + len(unknown) > self._most:
+            self.forget(connection)
+            unknown = [*{*streams}]
+        if unknown:
+            (found,) = connection.execute(
+                "SELECT json_group_array(json_array(id, json_array(cluster, kind, name))) FROM stream "
+                "WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(unknown),),
+            ).fetchone()
+            for stream, name in json.loads(found):
+                self._known[stream] = self._first.setdefault(json.dumps(name), stream)
+        return self._known
+
+
+@define
+class _Run:
+    """A segment of which the census is being taken.
+
+    :ivar behind: stream, time and id of the row that was counted last.
+    """
+
+    table: str
+    segment: int
+    is_merged: bool
+    taker: CensusTaker
+    behind: tuple[int, int, int] = (-1, 0, 0)
+
+
+class Enumerator:
+    """Takes the censuses of sealed segments that have none, in steps; runs in the writer's thread.
+
+    They are those in which each message has to be looked at, those from which events were moved that came
+    late, and those of a file from before there were any. A restart forgets how far it got with one.
+    """
+
+    def __init__(self, sizes: SegmentSizes, names: Names) -> None:
+        self._most = sizes.counted_rows
+        self._names = names
+        self._run: _Run | None = None
+
+    def forget(self, connection: sqlite3.Connection) -> None:
+        """Segments may have other messages than before."""
+        self._run = None
+
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Do a little; False if there is nothing to do."""
+        if self._run is None:
+            self._run = self._begin(connection)
+            return self._run is not None
+        run = self._run
+        streams, times = self._rows(connection, run)
+        if streams:
+            run.taker.add(streams, times, self._names.of(connection, streams))
+            return True
+        self._run = None
+        with transaction(connection):
+            keep(connection, run.segment, run.taker.packed())
+        return True
+
+    def _begin(self, connection: sqlite3.Connection) -> _Run | None:
+        """The newest of them: those are asked for most."""
+        found = connection.execute(
+            "SELECT id, kind, min_time, max_time, row_count FROM segment WHERE sealed_at IS NOT NULL AND "
+            "kind IN ('event', 'log') AND row_count > 0 AND id NOT IN (SELECT segment FROM census) "
+            "ORDER BY max_time DESC LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return None
+        number, kind, first, last, rows = found
+        table = f"{kind}_{number}"
+        return _Run(table, number, is_merged(connection, table), CensusTaker(first, last, rows))
+
+    def _rows(self, connection: sqlite3.Connection, run: _Run) -> tuple[list[int], list[int]]:
+        """The streams and times of the next rows."""
+        conditions = BEHIND if run.is_merged else ("id > ?3",)
+        arms = " UNION ALL ".join(
+            [f"SELECT stream, time, id FROM {run.table} WHERE {condition}" for condition in conditions]
+        )
+        order = "stream, time, id" if run.is_merged else "id"
+        streams, times, ids = map(
+            json.loads,
+            connection.execute(
+                "SELECT json_group_array(stream), json_group_array(time), json_group_array(id) "
+                f"FROM ({arms} ORDER BY {order} LIMIT {self._most})",
+                run.behind,
+            ).fetchone(),
+        )
+        if streams:
+            run.behind = (streams[-1], times[-1], ids[-1])
+        return streams, times
