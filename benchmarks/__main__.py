@@ -17,6 +17,7 @@ from benchmarks import (
     many_nodes,
     read_month,
     rule_costs,
+    tag_layout,
 )
 from benchmarks.report import show
 
@@ -93,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     command = add("cost", "what a line costs as rows and series become more")
     command.add_argument("--rows", type=int, default=2_000_000, help="rows to which the database grows")
     command.add_argument("--lines", type=int, default=300_000, help="lines for each number of series")
+
+    command = add("tags", "other tags as JSON in each row, and as numbers of sets: size, CPU, questions")
+    command.add_argument("--rows", type=int, default=600_000, help="messages, a fourth of them job events")
+    command.add_argument("--repeat", type=int, default=5, help="turns; the medians are shown")
     return parser
 
 
@@ -118,6 +123,8 @@ def main() -> None:
         )
     elif given.command == "rules":
         rows = rule_costs.run(given.lines)
+    elif given.command == "tags":
+        rows = tag_layout.run(given.rows, given.repeat)
     elif given.command == "postgres":
         # It takes packages that the others can do without.
         from benchmarks import into_postgres
