@@ -65,11 +65,12 @@ class Housekeeping:
             if not segment.rows:
                 return
             writer.segments.index(self._connection, segment)
-            writer.streams.note(self._connection, kind, segment.id, {*segment.streams})
+            streams = {*segment.streams}
+            writer.streams.note(self._connection, kind, segment.id, streams)
             taker = CensusTaker(segment.min_time, segment.max_time, segment.rows)
             # Else it is taken in steps, as everything that takes long.
             if not taker.takes_long:
-                names = self._names.of(self._connection, segment.streams)
+                names = self._names.of(self._connection, streams)
                 taker.add(segment.streams, segment.times, names)
                 enumerating.keep(self._connection, segment.id, taker.packed())
             writer.segments.seal(self._connection, segment)
