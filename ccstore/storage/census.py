@@ -134,9 +134,10 @@ class _Counted:
 
     def add_totals(self, counted: Iterable[tuple[int, int]]) -> None:
         """Count messages of which so many are of each stream or name, where there is one step."""
-        if self._steps == 1:
-            for number, count in counted:
-                self._sums[number] = self._sums.get(number, 0) + count
+        if self._steps > 1:
+            return
+        for number, count in counted:
+            self._sums[number] = self._sums.get(number, 0) + count
 
     def add_cells(self, first: int, last: int, numbers: Sequence[int], packed: bytes | None) -> None:
         """Count what was counted already.
@@ -179,6 +180,36 @@ class _Counted:
         return zlib.compress(narrow, _LEVEL)
 
 
+class Tally:
+    """What is soon known of some messages.
+
+    :param streams: the stream of each, as ``times`` are their times in nanoseconds.
+    :ivar totals: messages of each stream.
+    :ivar oldest: the time of the oldest of each, as ``newest`` is that of the newest.
+    """
+
+    def __init__(self, streams: Sequence[int], times: Sequence[int]) -> None:
+        self.totals = Counter(streams)
+        self.oldest = _oldest(streams, times, len(self.totals))
+        self.newest = _newest(streams, times, len(self.totals))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times of the oldest and the newest message."""
+        return min(self.oldest.values()), max(self.newest.values())
+
+    def census(self, names: Mapping[int, int]) -> PackedCensus | None:
+        """Their census; None if that takes long.
+
+        :param names: see :meth:`CensusTaker.add`.
+        """
+        taker = CensusTaker(*self.span, self.totals.total())
+        if taker.takes_long:
+            return None
+        taker.add_tally(self, names)
+        return taker.packed()
+
+
 class CensusTaker:
     """Takes a census; the messages come in pieces, in any order.
 
@@ -208,19 +239,21 @@ class CensusTaker:
         :param streams: the stream of each, as ``times`` are their times in nanoseconds.
         :param names: for each stream one of its kind that has the same cluster and name, always the same.
         """
-        counted = Counter(streams)
-        self._totals.update(counted)
-        _merge(self._newest, _newest(streams, times, len(counted)), max)
-        _merge(self._oldest, _oldest(streams, times, len(counted)), min)
-        self._names.update(map(names.__getitem__, counted))
+        self.add_tally(Tally(streams, times), names)
         if self._cells.takes_long:
             self._cells.add(streams, times)
-        else:
-            self._cells.add_totals(counted.items())
         if self._name_cells.takes_long:
             self._name_cells.add([*map(names.__getitem__, streams)], times)
-        else:
-            self._name_cells.add_totals((names[stream], count) for stream, count in counted.items())
+
+    def add_tally(self, tally: Tally, names: Mapping[int, int]) -> None:
+        """The same for messages of which none has to be looked at."""
+        counted = tally.totals
+        self._totals.update(counted)
+        _merge(self._newest, tally.newest, max)
+        _merge(self._oldest, tally.oldest, min)
+        self._names.update(map(names.__getitem__, counted))
+        self._cells.add_totals(counted.items())
+        self._name_cells.add_totals((names[stream], count) for stream, count in counted.items())
 
     def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
         """Count messages that were counted already."""
