@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
-from operator import add, sub
+from operator import sub
 from typing import Final, NamedTuple
 
 from ccstore.message import INT64_MAX, INT64_MIN
@@ -101,9 +101,9 @@ class Cells:
 
 
 class _Counted:
-    """Messages of each stream, or of each name, in steps.
+    """Messages of each stream, or of each name, in steps; as soon as there are too many cells, of none.
 
-    :param most: cells, above which there are none.
+    :param most: cells.
     """
 
     def __init__(self, first: int, last: int, step: int, most: int) -> None:
@@ -111,82 +111,103 @@ class _Counted:
         self._begin = first // step
         self._steps = steps_between(first, last, step)
         self._most = most
-        self._rows: dict[int, array[int]] | None = {}
-        self._look_at_size(1)
+        # The messages of all steps, as numbers that can be added; and those that are counted one by one.
+        self._sums: dict[int, int] = {}
+        self._rows: dict[int, array[int]] = {}
+        self._is_too_large = self._steps > most
 
     @property
     def takes_long(self) -> bool:
         """Each message has to be looked at."""
-        return self._rows is not None and self._steps > 1
+        return self._steps > 1 and not self._is_too_large
 
     def add(self, numbers: Sequence[int], times: Sequence[int]) -> None:
-        """Count messages, by stream or name, where there are several steps."""
+        """Count messages, by stream or name."""
         rows, begin, step = self._rows, self._begin, self._step
-        if rows is None:
-            return
         for number, time in zip(numbers, times, strict=True):
             try:
                 row = rows[number]
             except KeyError:
-                row = rows[number] = self._row()
+                row = rows[number] = array("I", bytes(4 * self._steps))
             row[time // step - begin] += 1
         self._look_at_size(len(rows))
 
-    def add_row(self, counted: Iterable[tuple[int, int]]) -> None:
-        """Add what was counted of each stream, where there is one step."""
-        rows = self._rows
-        if rows is None:
+    def add_totals(self, counted: Iterable[tuple[int, int]]) -> None:
+        """Count messages of which so many are of each stream or name, where there is one step."""
+        if self._steps > 1:
             return
         for number, count in counted:
-            if number in rows:
-                rows[number][0] += count
-            else:
-                rows[number] = array("I", (count,))
+            self._sums[number] = self._sums.get(number, 0) + count
 
     def add_cells(self, first: int, last: int, numbers: Sequence[int], packed: bytes | None) -> None:
         """Count what was counted already.
 
         :param numbers: the stream or name of each row of the cells.
         """
-        if packed is None:
-            self._rows = None
-        if self._rows is None or packed is None:
+        if packed is None or self._is_too_large:
+            self._is_too_large = True
             return
-        steps = steps_between(first, last, self._step)
-        cells = Cells(packed, len(numbers), steps)
-        begin = first // self._step - self._begin
+        cells = Cells(packed, len(numbers), steps_between(first, last, self._step))
+        behind = 32 * (first // self._step - self._begin)
+        sums = self._sums
         for place, number in enumerate(numbers):
-            row = self._rows.get(number)
-            if row is None:
-                row = self._rows[number] = self._row()
-            more = cells.by_step(cells.row(place))
-            row[begin : begin + steps] = array("I", map(add, row[begin : begin + steps], more))
-        self._look_at_size(len(self._rows))
-
-    def _row(self) -> array[int]:
-        return array("I", bytes(4 * self._steps))
+            sums[number] = sums.get(number, 0) + (cells.row(place) << behind)
+        self._look_at_size(len(sums))
 
     def _look_at_size(self, rows: int) -> None:
         if rows * self._steps > self._most:
-            self._rows = None
+            self._is_too_large = True
+            self._sums, self._rows = {}, {}
 
     def packed(self, numbers: Sequence[int]) -> bytes | None:
         """The cells of these streams or names, in their order."""
-        rows = self._rows
-        if rows is None:
+        if self._is_too_large:
             return None
-        plain = b"".join([rows[number] for number in numbers])
-        if sys.byteorder == "big":
-            plain = _bytes(array("I", plain))
+        for number, row in self._rows.items():
+            self._sums[number] = self._sums.get(number, 0) + int.from_bytes(_bytes(row), "little")
+        self._rows = {}
+        width = 4 * self._steps
+        plain = b"".join([self._sums[number].to_bytes(width, "little") for number in numbers])
+        nothing = bytes(len(plain) // 4)
         size = 1
-        if plain[1::4].strip(b"\0"):
+        if plain[1::4] != nothing:
             size = 2
-        if plain[2::4].strip(b"\0") or plain[3::4].strip(b"\0"):
+        if plain[2::4] != nothing or plain[3::4] != nothing:
             size = 4
-        narrow = bytearray(len(plain) // 4 * size)
+        narrow = bytearray(size * len(nothing))
         for place in range(size):
             narrow[place::size] = plain[place::4]
         return zlib.compress(narrow, _LEVEL)
+
+
+class Tally:
+    """What is soon known of some messages.
+
+    :param streams: the stream of each, as ``times`` are their times in nanoseconds.
+    :ivar totals: messages of each stream.
+    :ivar oldest: the time of the oldest of each, as ``newest`` is that of the newest.
+    """
+
+    def __init__(self, streams: Sequence[int], times: Sequence[int]) -> None:
+        self.totals = Counter(streams)
+        self.oldest = _oldest(streams, times, len(self.totals))
+        self.newest = _newest(streams, times, len(self.totals))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times of the oldest and the newest message."""
+        return min(self.oldest.values()), max(self.newest.values())
+
+    def census(self, names: Mapping[int, int]) -> PackedCensus | None:
+        """Their census; None if that takes long.
+
+        :param names: see :meth:`CensusTaker.add`.
+        """
+        taker = CensusTaker(*self.span, self.totals.total())
+        if taker.takes_long:
+            return None
+        taker.add_tally(self, names)
+        return taker.packed()
 
 
 class CensusTaker:
@@ -218,19 +239,21 @@ class CensusTaker:
         :param streams: the stream of each, as ``times`` are their times in nanoseconds.
         :param names: for each stream one of its kind that has the same cluster and name, always the same.
         """
-        counted = Counter(streams)
-        self._totals.update(counted)
-        _merge(self._newest, _newest(streams, times, len(counted)), max)
-        _merge(self._oldest, _oldest(streams, times, len(counted)), min)
-        self._names.update(map(names.__getitem__, counted))
+        self.add_tally(Tally(streams, times), names)
         if self._cells.takes_long:
             self._cells.add(streams, times)
-        else:
-            self._cells.add_row(counted.items())
         if self._name_cells.takes_long:
             self._name_cells.add([*map(names.__getitem__, streams)], times)
-        else:
-            self._name_cells.add_row((names[stream], count) for stream, count in counted.items())
+
+    def add_tally(self, tally: Tally, names: Mapping[int, int]) -> None:
+        """The same for messages of which none has to be looked at."""
+        counted = tally.totals
+        self._totals.update(counted)
+        _merge(self._newest, tally.newest, max)
+        _merge(self._oldest, tally.oldest, min)
+        self._names.update(map(names.__getitem__, counted))
+        self._cells.add_totals(counted.items())
+        self._name_cells.add_totals((names[stream], count) for stream, count in counted.items())
 
     def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
         """Count messages that were counted already."""

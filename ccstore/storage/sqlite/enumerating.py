@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from attrs import define
@@ -52,12 +52,12 @@ class Names:
         self._known.clear()
         self._first.clear()
 
-    def of(self, connection: sqlite3.Connection, streams: Iterable[int]) -> Mapping[int, int]:
+    def of(self, connection: sqlite3.Connection, streams: Collection[int]) -> Mapping[int, int]:
         """For each of these streams one that has the same cluster, kind and name."""
-        unknown = [stream for stream in {*streams} if stream not in self._known]
+        unknown = [stream for stream in streams if stream not in self._known]
         if len(self._known) + len(unknown) > self._most:
             self.forget(connection)
-            unknown = [*{*streams}]
+            unknown = [*streams]
         if unknown:
             (found,) = connection.execute(
                 "SELECT json_group_array(json_array(id, json_array(cluster, kind, name))) FROM stream "
@@ -74,6 +74,7 @@ class _Run:
     """A segment of which the census is being taken.
 
     :ivar behind: stream, time and id of the row that was counted last.
+    :ivar census: as soon as all are counted.
     """
 
     table: str
@@ -81,6 +82,7 @@ class _Run:
     is_merged: bool
     taker: CensusTaker
     behind: tuple[int, int, int] = (-1, 0, 0)
+    census: PackedCensus | None = None
 
 
 class Enumerator:
@@ -105,13 +107,16 @@ class Enumerator:
             self._run = self._begin(connection)
             return self._run is not None
         run = self._run
+        if run.census is not None:
+            self._run = None
+            with transaction(connection):
+                keep(connection, run.segment, run.census)
+            return True
         streams, times = self._rows(connection, run)
         if streams:
-            run.taker.add(streams, times, self._names.of(connection, streams))
-            return True
-        self._run = None
-        with transaction(connection):
-            keep(connection, run.segment, run.taker.packed())
+            run.taker.add(streams, times, self._names.of(connection, {*streams}))
+        else:
+            run.census = run.taker.packed()
         return True
 
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:

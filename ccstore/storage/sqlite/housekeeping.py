@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ccstore.message import STORED_KINDS
-from ccstore.storage.census import CensusTaker
+from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
 from ccstore.storage.sqlite import enumerating, expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
 from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
+from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -65,15 +66,24 @@ class Housekeeping:
             if not segment.rows:
                 return
             writer.segments.index(self._connection, segment)
-            writer.streams.note(self._connection, kind, segment.id, {*segment.streams})
-            taker = CensusTaker(segment.min_time, segment.max_time, segment.rows)
-            # Else it is taken in steps, as everything that takes long.
-            if not taker.takes_long:
-                names = self._names.of(self._connection, segment.streams)
-                taker.add(segment.streams, segment.times, names)
-                enumerating.keep(self._connection, segment.id, taker.packed())
-            writer.segments.seal(self._connection, segment)
+            streams, times = self._count_at_once(segment)
+            writer.streams.note(self._connection, kind, segment.id, streams)
+            writer.segments.seal(self._connection, segment, *times)
             refresh_rows_views(self._connection)
+
+    def _count_at_once(self, segment: OpenSegment) -> tuple[set[int], tuple[int, int]]:
+        """Take the census of a segment, unless it has to be taken in steps.
+
+        Returns its streams, and the times of its oldest and newest message.
+        """
+        if segment.is_spread:
+            return {*segment.streams}, (segment.min_time, segment.max_time)
+        tally = Tally(segment.streams, segment.times)
+        streams = {*tally.totals}
+        census = tally.census(self._names.of(self._connection, streams))
+        if census is not None:
+            enumerating.keep(self._connection, segment.id, census)
+        return streams, tally.span
 
     def expire(self, cutoff: int) -> int:
         """Note what has expired, and drop event segments in which nothing is newer than the cutoff (ns).

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from ccstore.storage.census import CensusTaker, stream_numbers
+from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite import enumerating
 from ccstore.storage.sqlite.enumerating import Names
@@ -50,12 +50,13 @@ class Merger:
         self._copied = 0
         self._unordered: list[int] = []  # those segments of a run that have no such index
         self._uncounted: list[int] = []  # those of which the census is not in that of the run yet
+        self._census: PackedCensus | None = None  # of the run, as soon as it is made
         self._obsolete: list[int] = []
         self._failed: set[int] = set()
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Forget what was not brought to an end, also by an earlier process; inside of a transaction."""
-        self._run = None
+        self._run, self._census = None, None
         self._unordered, self._obsolete, self._failed = [], [], set()
         connection.execute("DELETE FROM segment WHERE kind = 'merging'")
         obsolete = connection.execute(
@@ -82,9 +83,11 @@ class Merger:
             self._copy(connection, self._run)
         elif self._uncounted:
             self._count(connection, self._run)
+        elif self._census is None:
+            self._census = self._run.taker.packed()
         else:
-            self._publish(connection, self._run)
-            self._run = None
+            self._publish(connection, self._run, self._census)
+            self._run, self._census = None, None
         return True
 
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:
@@ -155,12 +158,12 @@ class Merger:
         names = self._names.of(connection, stream_numbers(census.names))
         run.taker.add_census(census, names)
 
-    def _publish(self, connection: sqlite3.Connection, run: _Run) -> None:
+    def _publish(self, connection: sqlite3.Connection, run: _Run, census: PackedCensus) -> None:
         """Put the merged segment in the place of the others; their tables go one by one, after that."""
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
             enumerating.forget(connection, run.sources)
-            enumerating.keep(connection, run.target, run.taker.packed())
+            enumerating.keep(connection, run.target, census)
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]

@@ -11,7 +11,8 @@ from typing import Final
 from attrs import define, evolve, field
 
 from ccstore.batch import Batch
-from ccstore.message import STORED_KINDS
+from ccstore.message import INT64_MAX, INT64_MIN, STORED_KINDS
+from ccstore.storage.census import SHORT
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, make_table
 
@@ -33,8 +34,6 @@ class OpenSegment:
     first_id: int
     opened_at: int
     rows: int = 0
-    min_time: int = 2**63 - 1
-    max_time: int = -(2**63)
     is_indexed: bool = False
     written_at: int = 0
     streams: list[int] = field(factory=list)
@@ -49,6 +48,21 @@ class OpenSegment:
     def last_id(self) -> int:
         """The id of its last message, or of the last before it."""
         return self.first_id + self.rows
+
+    @property
+    def min_time(self) -> int:
+        """The time of its oldest message, or one that is later than all."""
+        return min(self.times, default=INT64_MAX)
+
+    @property
+    def max_time(self) -> int:
+        """The time of its newest message, or one that is earlier than all."""
+        return max(self.times, default=INT64_MIN)
+
+    @property
+    def is_spread(self) -> bool:
+        """Its messages are from a longer time, so that a census takes long."""
+        return self.times[0] // SHORT != self.times[-1] // SHORT
 
 
 class OpenSegments:
@@ -79,9 +93,7 @@ class OpenSegments:
                     f"FROM {segment.table} NOT INDEXED"
                 ).fetchone(),
             )
-            if segment.times:
-                segment.rows = len(segment.times)
-                segment.min_time, segment.max_time = min(segment.times), max(segment.times)
+            segment.rows = len(segment.times)
             segment.is_indexed = bool(
                 connection.execute(
                     "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?", (segment.table,)
@@ -147,8 +159,6 @@ class OpenSegments:
         segment.rows += len(messages)
         segment.streams += streams
         segment.times += messages.times
-        segment.min_time = min(segment.min_time, min(messages.times))
-        segment.max_time = max(segment.max_time, max(messages.times))
         segment.written_at = self._now()
 
     def index(self, connection: sqlite3.Connection, segment: OpenSegment) -> None:
@@ -160,11 +170,16 @@ class OpenSegments:
         else:
             index_by_stream(connection, segment.table)
 
-    def seal(self, connection: sqlite3.Connection, segment: OpenSegment) -> None:
-        """Close a segment, which has its index, and open the next one; inside of a transaction."""
+    def seal(
+        self, connection: sqlite3.Connection, segment: OpenSegment, min_time: int, max_time: int
+    ) -> None:
+        """Close a segment, which has its index, and open the next one; inside of a transaction.
+
+        :param min_time: that of the segment, as is ``max_time``.
+        """
         connection.execute(
             "UPDATE segment SET sealed_at = ?, min_time = ?, max_time = ?, row_count = ? WHERE id = ?",
-            (self._now(), segment.min_time, segment.max_time, segment.rows, segment.id),
+            (self._now(), min_time, max_time, segment.rows, segment.id),
         )
         self._make(connection, segment.kind, first_id=segment.last_id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
@@ -64,7 +64,7 @@ class Streams:
             found = [*map(self._by_series.__getitem__, series)]
         return found
 
-    def note(self, connection: sqlite3.Connection, kind: str, segment: int, streams: Collection[int]) -> None:
+    def note(self, connection: sqlite3.Connection, kind: str, segment: int, streams: set[int]) -> None:
         """Note that the segment that is being sealed has these, if what is noted of them is long ago."""
         noted = self._noted[kind]
         # Half of them here, so that there are no more of them when it is looked at the next time.
@@ -72,8 +72,8 @@ class Streams:
         if segment - self._noted_since[kind] >= passed or len(noted) > self._sizes.streams_held:
             noted.clear()
             self._noted_since[kind] = segment
-        note_in_segment(connection, segment, {*streams} - noted, passed)
-        noted.update(streams)
+        note_in_segment(connection, segment, streams - noted, passed)
+        noted |= streams
 
     def drop(self, connection: sqlite3.Connection, table: str) -> None:
         """Forget streams of events that are gone, such as those of a host or a job that is no more.
