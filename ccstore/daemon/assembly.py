@@ -142,7 +142,7 @@ class _Parts:
             is_apart=len(os.sched_getaffinity(0)) > 1,
         )
         spool = settings.spool
-        self._feed = Feed(reactor)
+        self._feed = Feed(reactor, lambda: self.storage.cutoff())
         self.storage = StorageService(
             backend,
             reactor,

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Final
 
 import psycopg2
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
 from ccstore.batch import Batch, by_kind
@@ -41,6 +41,20 @@ class _Turn:
         self.ended.callback(is_committed)
 
 
+@frozen
+class _InDoubt:
+    """A batch whose commit was sent and not heard of.
+
+    :ivar marker: by which it is found out whether it is there.
+    :ivar block: of its ids; ``lasts`` are the last of them, by kind.
+    """
+
+    messages: Batch
+    marker: int
+    block: int
+    lasts: Mapping[str, int]
+
+
 class Writer:
     """Writes batches.
 
@@ -59,8 +73,7 @@ class Writer:
         self._now = now
         self._last = _Turn()
         self._last.end(True)
-        #: Batches whose commit was sent and not heard of, with their ids.
-        self._unsettled: list[tuple[Batch, int]] = []
+        self._unsettled: list[_InDoubt] = []
         self.open = OpenBlocks()
         self._highest = 0
         self.writes = 0
@@ -104,7 +117,7 @@ class Writer:
     ) -> Mapping[str, int]:
         known = None
         if batch_id is None:
-            known = next((number for batch, number in self._unsettled if batch is messages), None)
+            known = next((doubt.block for doubt in self._unsettled if doubt.messages is messages), None)
         parts = [*by_kind(messages)]
         _check_clusters(parts)
         async with self._connections.connection() as link:
@@ -125,13 +138,15 @@ class Writer:
                 is_there = not await self._begin(link, marker)
                 if not is_there:
                     await _insert(link, insertions, number << BLOCK_BITS, position)
-                lasts = {} if is_there and known is None else _lasts(parts, number << BLOCK_BITS)
+                lasts = _lasts(parts, number << BLOCK_BITS)
                 if not is_there and before is not None and not await before.ended:
                     raise StoreUnavailable("the batch before it could not be written")
+                if is_there:
+                    lasts = self._lasts_of(messages, marker)
                 if is_there or not parts:
                     await link.execute("ROLLBACK")
                 else:
-                    await self._commit(link, messages, marker)
+                    await self._commit(link, _InDoubt(messages, marker, number, lasts))
             except BaseException:
                 await _roll_back(link)
                 raise
@@ -166,25 +181,33 @@ class Writer:
             raise
         return True
 
-    async def _commit(self, link: Link, messages: Batch, number: int) -> None:
+    async def _commit(self, link: Link, doubt: _InDoubt) -> None:
         try:
             await link.execute("COMMIT")
         except Exception as error:
             # It may have been carried out or not. The same batch, offered again, will tell.
-            if not any(batch is messages for batch, _ in self._unsettled):
-                self._unsettled.append((messages, number))
-                self.open.unsettled = self._unsettled_blocks()
-            raise CommitUnknown(str(translate(error, self._connections.where)), number) from error
+            self._is_settled(doubt.messages, doubt.marker)  # the attempt before it is
+            self._unsettled.append(doubt)
+            self.open.unsettled = self._unsettled_blocks()
+            raise CommitUnknown(str(translate(error, self._connections.where)), doubt.marker) from error
 
-    def _is_settled(self, messages: Batch, batch_id: int | None) -> None:
+    def _lasts_of(self, messages: Batch, marker: int) -> Mapping[str, int]:
+        """The ids of what is there already, unless it came there by another process."""
+        for doubt in self._unsettled:
+            if doubt.marker == marker and len(doubt.messages) == len(messages):
+                return doubt.lasts
+        return {}
+
+    def _is_settled(self, messages: Batch, marker: int | None) -> None:
         self._unsettled = [
-            entry for entry in self._unsettled if entry[0] is not messages and entry[1] != batch_id
+            doubt for doubt in self._unsettled if doubt.messages is not messages and doubt.marker != marker
         ]
         self.open.unsettled = self._unsettled_blocks()
 
     def _unsettled_blocks(self) -> set[int]:
-        """Ids below zero are no blocks, see :meth:`tidy`."""
-        return {number for _, number in self._unsettled if number >= 0}
+        """Those of their ids, and those by which they are found; markers below zero are no blocks."""
+        doubts = self._unsettled
+        return {doubt.block for doubt in doubts} | {doubt.marker for doubt in doubts if doubt.marker >= 0}
 
     async def tidy(self, link: Link) -> None:
         """Delete what tells of this daemon's batches that nobody will ask for, and of daemons long gone.

@@ -305,6 +305,24 @@ class UnheardCommitTests(Databases, TestCase):
                 await self.backend.write(messages([f"{gets_through}"]), caught.exception.batch_id)
         self.assertEqual(sorted(await self.found_in(self.backend)), ["False", "True", "before", "before"])
 
+    async def test_its_ids_are_known_when_it_turns_out_to_be_there(self) -> None:
+        """Also when the batch has gone through the spool meanwhile, and is in doubt once more."""
+        self.backend = await self.open_behind_cutter()
+        await self.backend.write(messages(["before"]))
+        for batch_id, texts, cuts in ((None, "ab", [True]), (-5, "cd", [True]), (-6, "ef", [False, True])):
+            number = batch_id
+            for cut in cuts:
+                self.cutter.cuts = [cut]
+                with self.assertRaises(CommitUnknown) as caught:
+                    await self.backend.write(messages(texts), number)
+                number = caught.exception.batch_id
+            lasts = await self.backend.write(messages(texts), number)
+            ((last,),) = self.sql("SELECT max(id) FROM ccstore_event WHERE text = %s", texts[-1])
+            self.assertEqual(lasts, {"event": last})
+            # Now it is settled, and another one who asks is told nothing.
+            self.assertEqual(await self.backend.write(messages(texts), number), {})
+        self.assertEqual(self.value("SELECT count(*) FROM ccstore_event"), 7)
+
     async def test_an_id_that_was_drawn_before(self) -> None:
         self.backend = await self.open_behind_cutter()
         await self.backend.write(messages("a"), -(2**62))
