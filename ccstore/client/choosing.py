@@ -121,7 +121,7 @@ class ChoosingOptions(ServerOptions):
         found: dict[str, None] = {}
         for value in filter(None, self.all(option)):
             try:
-                found |= dict.fromkeys(hostlist.expand(value))
+                found |= dict.fromkeys(hostlist.expand(value, before=len(found)))
             except ValueError as error:
                 raise UsageError(f"--{option}: {error}") from None
         return [*found]
