@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccstore.daemon.assembly import build
 from ccstore.message import INT64_MIN
 from ccstore.query import Arrival, Selection
 from ccstore.reading.feed import Feed, Gap
 from tests.api.test_message_answers import BASE, MessagesTestCase, log, unchunked
-from tests.support.loopback import Client
-from tests.support.stores import NOW, messages
+from tests.support.configuration import load
+from tests.support.loopback import Client, Loopback
+from tests.support.scratch import scratch
+from tests.support.stores import NOW, ToldBackend, messages
 
 
 class Event(NamedTuple):
@@ -161,6 +164,28 @@ class TailTests(MessagesTestCase):
             answer = await self.ask("GET", f"/api/v1/tail?{query}", **headers)
             self.assertEqual(answer.status, 400, query)
             self.assertIn(expected, answer.error)
+
+
+class KeepAliveTests(SynchronousTestCase):
+    """A tail of which nothing comes, on a clock of the test."""
+
+    def test_a_comment_tells_that_it_is_alive(self) -> None:
+        clock = Loopback()
+        config = load(scratch(self), receivers={}, api={"address": "127.0.0.1", "port": 8088})
+        backend = ToldBackend()
+        service = build(config, clock, backend=backend, keep_alive=7.0)
+        service.privilegedStartService()
+        service.startService()
+        channel, wire = clock.connect()
+        channel.dataReceived(b"GET /api/v1/tail HTTP/1.1\r\nHost: localhost:8088\r\n\r\n")
+        clock.pump([0.0] * 5)
+        self.assertIn(b"id: ", wire.value())
+        for seconds in (0, 6.9, 0.2, 6.8, 0.2):
+            clock.advance(seconds)
+        self.assertEqual(wire.value().count(b": nothing new\n\n"), 2)
+        service.stopService()
+        clock.pump([0.0] * 5)
+        self.assertIn(b"event: end\n", wire.value())
 
 
 class GapTests(SynchronousTestCase):
