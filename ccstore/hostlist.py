@@ -6,22 +6,30 @@ import re
 from itertools import product
 from typing import Final
 
-#: Hosts that one list may have.
-MOST: Final = 100_000
+#: Hosts that one list may have: so many are expanded in some milliseconds, and nobody waits for that.
+MOST: Final = 10_000
 _RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _PART: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\],]+)")
 _ITEM: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\],])+")
 
 
-def expand(text: str, most: int = MOST) -> list[str]:
+def expand(text: str, *, before: int = 0, most: int = MOST) -> list[str]:
     """The hosts of a list, in its order and each once.
 
     Numbers of a range have as many digits as its first one: ``a[08-10]`` is ``a08 a09 a10``. Raises
     ValueError with what is wrong.
 
-    :param most: hosts that there may be.
+    :param before: hosts of other lists that belong to it.
+    :param most: hosts that there may be, with those. They are counted before they are made, each as often as
+        it is given.
     """
-    hosts: dict[str, None] = {}
+    names = text.split(",")
+    if "[" not in text and "]" not in text and all(names):
+        if before + len(names) > most:
+            raise _too_many(text, most)
+        return [*dict.fromkeys(names)]
+    hosts: list[str] = []
     position = 0
     while True:
         item = _ITEM.match(text, position)
@@ -34,11 +42,10 @@ def expand(text: str, most: int = MOST) -> list[str]:
             raise ValueError(
                 f"expected hosts such as a[0101-0103,0200], got {what} at {text[position:][:20]!r}"
             )
-        for host in _expand_item(item[0], most - len(hosts)):
-            hosts[host] = None
+        hosts += _expand_item(item[0], most - before - len(hosts), most)
         position = item.end()
         if position == len(text):
-            return list(hosts)
+            return [*dict.fromkeys(hosts)]
         if text[position] != ",":
             raise ValueError(
                 f"expected hosts such as a[0101-0103,0200], got an unclosed bracket in {text[:40]!r}"
@@ -46,28 +53,40 @@ def expand(text: str, most: int = MOST) -> list[str]:
         position += 1
 
 
-def _expand_item(item: str, room: int) -> list[str]:
+def _too_many(what: str, most: int) -> ValueError:
+    return ValueError(f"expected at most {most} hosts, got more by {what[:40]!r}")
+
+
+def _expand_item(item: str, room: int, most: int) -> list[str]:
     choices: list[list[str]] = []
     total = 1
     for part in _PART.finditer(item):
-        choices.append([part[2]] if part[1] is None else _numbers(part[1], room))
-        total *= len(choices[-1])
+        if part[1] is None:
+            choices.append([part[2]])
+            continue
+        plain = part[1].split(",")
+        if all(map(_NUMBER.fullmatch, plain)):
+            total *= len(plain)
+            choices.append(plain)
+            continue
+        ranges = [_range(each.strip(), part[1]) for each in plain]
+        total *= sum(last - first + 1 for first, last, _ in ranges)
         if total > room:
-            raise ValueError(f"{item[:40]!r} makes more than {MOST} hosts")
+            break
+        choices.append(
+            [f"{number:0{width}}" for first, last, width in ranges for number in range(first, last + 1)]
+        )
+    if total > room:
+        raise _too_many(item, most)
     return ["".join(words) for words in product(*choices)]
 
 
-def _numbers(ranges: str, room: int) -> list[str]:
-    found: list[str] = []
-    for text in ranges.split(","):
-        bounds = _RANGE.fullmatch(text.strip())
-        if bounds is None:
-            raise ValueError(f"expected numbers such as [01-03,07], got [{ranges[:40]}]")
-        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
-        if first > last:
-            raise ValueError(f"expected a range from low to high, got {text.strip()}")
-        if last - first >= room:
-            raise ValueError(f"[{ranges[:40]}] makes more than {MOST} hosts")
-        width = len(bounds[1])
-        found += [f"{number:0{width}}" for number in range(first, last + 1)]
-    return found
+def _range(text: str, ranges: str) -> tuple[int, int, int]:
+    """The first number of a range, the last, and how many digits they have at least."""
+    bounds = _RANGE.fullmatch(text)
+    if bounds is None:
+        raise ValueError(f"expected numbers such as [01-03,07], got [{ranges[:40]}]")
+    first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+    if first > last:
+        raise ValueError(f"expected a range from low to high, got {text}")
+    return first, last, len(bounds[1])

@@ -32,7 +32,7 @@ from ccstore.pieces import text_pieces
 from ccstore.pipeline.intake import Intake
 from ccstore.query import Page
 from ccstore.reading.feed import Feed
-from ccstore.reading.following import Following
+from ccstore.reading.following import KEEP_ALIVE, Following
 from ccstore.reading.query_service import QueryService
 from ccstore.web import (
     JSON,
@@ -86,6 +86,7 @@ class Api:
     :param samples: gives what ``/api/samples`` has.
     :param feed: tells of what is stored.
     :param problems: gives what is the matter although messages are stored.
+    :param keep_alive: see :class:`Following`.
     """
 
     app = Klein()
@@ -101,6 +102,7 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         feed: Feed,
         problems: Callable[[], Sequence[str]] = lambda: (),
+        keep_alive: float = KEEP_ALIVE,
     ) -> None:
         self._clock = clock
         self.intake = intake
@@ -111,7 +113,7 @@ class Api:
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
         self._exchange = Exchange(config, service, clock, self._outgoing, intake.scheduler.turn)
-        self._reading = ReadingRoutes(self._exchange, Following(service, feed))
+        self._reading = ReadingRoutes(self._exchange, Following(service, feed, keep_alive=keep_alive))
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:

@@ -114,10 +114,10 @@ class Selecting:
         total = 0
         for value in dict.fromkeys(values):
             try:
-                found = hostlist.expand(value, hostlist.MOST - total) if value else [""]
+                found = hostlist.expand(value, before=total) if value else [""]
             except ValueError as error:
                 self._parameters.problems.append(f"{name}: {error}")
-                continue
+                break
             hosts |= dict.fromkeys(found)
             total += len(found)
         if total > _MOST_BESIDE and any("*" in value for value in values):

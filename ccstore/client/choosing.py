@@ -47,33 +47,47 @@ class ChoosingOptions(ServerOptions):
         *("grep", "not-grep", "regex", "not-regex"),
     )
     optParameters = [
-        ["cluster", "c", None, "The cluster. * stands for anything, here and in all up to --tag."],
+        [
+            "cluster",
+            "c",
+            None,
+            "Only of this cluster. A * stands for any characters, as in all options up to --tag.",
+        ],
         ["kind", "k", None, "Only events, or only logs."],
-        ["event", "e", None, "The name (measurement)."],
-        ["name", None, None, "The same."],
-        ["host", "H", None, "Hosts, such as a0101 or a[0101-0103,0200],login1."],
-        ["type", None, None, "The type."],
-        ["type-ids", None, None, "Ids of the type, such as 0,1,2 or [0-7]."],
-        ["subtype", None, None, "The subtype."],
-        ["subtype-ids", None, None, "Ids of the subtype."],
-        ["tag", None, None, "A tag and its value; KEY!=VALUE is all but those."],
-        ["grep", "g", None, "What occurs in the text, in small or capital letters."],
-        ["not-grep", None, None, "What does not."],
-        ["regex", None, None, "A regular expression (RE2) that matches somewhere in the text."],
-        ["not-regex", None, None, "One that does not."],
+        ["event", "e", None, "Only messages of this name (measurement), logs as well as events."],
+        ["name", None, None, "The same as --event."],
+        ["host", "H", None, "Only of these hosts, such as a0101, a01* or a[0101-0103,0200],login1."],
+        ["type", None, None, "Only with this tag type, such as node or hwthread."],
+        ["type-ids", None, None, "Only with these tags type-id, such as 0,1,2 or [0-7]."],
+        ["subtype", None, None, "Only with this tag stype."],
+        ["subtype-ids", None, None, "Only with these tags stype-id."],
+        [
+            "tag",
+            None,
+            None,
+            "Only with this value of any other tag, such as jobid=4711; KEY!=VALUE is all but those.",
+        ],
+        ["grep", "g", None, "Only where this occurs in the text, in small or capital letters."],
+        ["not-grep", None, None, "Only where it does not."],
+        [
+            "regex",
+            None,
+            None,
+            "Only where this regular expression (RE2) matches somewhere in the text; (?i) at its beginning "
+            "for small and capital letters.",
+        ],
+        ["not-regex", None, None, "Only where it matches nowhere."],
         [
             "since",
             "S",
             None,
             "Since when: -2h (ago), today, yesterday, 09:00, 2026-01-31, 2026-01-31T12:00:00Z.",
         ],
-        ["until", "U", None, "Before when."],
+        ["until", "U", None, "Until when, that not included; as --since. All that there is without it."],
         ["from", None, None, "The same as --since; also seconds, ms, us or ns since the epoch."],
         ["to", None, None, "The same as --until."],
     ]
-    optFlags: Any = [
-        ["utc", None, "Times are in UTC, those that are given as well; else in the local time zone."]
-    ]
+    optFlags: Any = [["utc", None, "Times are read and shown in UTC; else in the local time zone."]]
     option_values = {
         "cluster": NAME,
         "kind": choice(*STORED_KINDS),
@@ -121,7 +135,7 @@ class ChoosingOptions(ServerOptions):
         found: dict[str, None] = {}
         for value in filter(None, self.all(option)):
             try:
-                found |= dict.fromkeys(hostlist.expand(value))
+                found |= dict.fromkeys(hostlist.expand(value, before=len(found)))
             except ValueError as error:
                 raise UsageError(f"--{option}: {error}") from None
         return [*found]

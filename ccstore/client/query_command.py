@@ -12,6 +12,8 @@ from twisted.python.usage import UsageError
 
 from ccstore.client.absent import explain
 from ccstore.client.choosing import ChoosingOptions, without
+from ccstore.client.exporting import MESSAGES, Exporting, NotAll
+from ccstore.client.marking import Marks
 from ccstore.client.message_parts import show_time
 from ccstore.client.rendering import (
     CSV_FIELDS,
@@ -24,7 +26,7 @@ from ccstore.client.rendering import (
     Short,
     Table,
 )
-from ccstore.client.server import Question, Server, Vanished, connect
+from ccstore.client.server import Question, Server, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, run
 from ccstore.client.tailing import Tailing
 from ccstore.client.terminal import Enough, Output, Painter, clean, clean_lines, has_color, standard_output
@@ -33,7 +35,6 @@ from ccstore.commands.options import parse
 from ccstore.instants import parse_moment
 from ccstore.timing import nanoseconds
 
-_MESSAGES: Final = "/api/v1/messages"
 #: How many of the past are shown before what comes.
 _PAST: Final = 10
 _MOST_PAST: Final = 10_000
@@ -46,23 +47,31 @@ class Options(ChoosingOptions):
     """The options of ``ccstore query``."""
 
     command = "query"
-    problem = "there is nothing (with --quiet), or something else was meant"
+    problem = "there is no such message (with --quiet), or a cluster, host or name is written wrongly"
     synopsis = "[options]"
     longdesc = (
-        "Shows events and logs of the last 24 hours, or of the time that is given, the oldest first. What is "
-        "left out matches anything. Most options may be given several times: then any of their values will "
-        "do, but of --grep and --regex, each has to match.\n\n"
+        "Shows events and logs of the last 24 hours, or of the time that is given (--since, --until), the "
+        "oldest first. Each option that chooses messages narrows that down. Given several times, any of its "
+        "values will do; but of --grep and --regex all have to be found, and none of --not-grep and "
+        "--not-regex.\n\n"
         "On a terminal the output goes through a pager, and has colours by the level that the messages "
-        "themselves name in a tag (loglevel, level, severity or priority)."
+        "themselves name in a tag (loglevel, level, severity or priority). What --grep and --regex have "
+        "found stands out there.\n\n"
+        "If the connection breaks, what is missing is asked for again, and stderr says so."
     )
     optParameters = [
-        ["limit", "n", None, "Only so many, the newest; with --follow, so many of the past (10)."],
-        ["output", "o", "text", "How they are shown."],
+        [
+            "limit",
+            "n",
+            None,
+            "Only the newest N messages; with --follow, the newest N before what comes (10 if not given).",
+        ],
+        ["output", "o", "text", "Format: for people (text, or a line each as journalctl), or for programs."],
         [
             "fields",
             None,
             None,
-            "Which columns, such as time,host,level,tag.jobid,text; for text, csv and ndjson.",
+            "Which columns, such as time,host,level,tag.jobid,text; with --output text, csv or ndjson.",
         ],
         ["color", None, "auto", "Whether there are colours; $NO_COLOR means never."],
     ]
@@ -70,8 +79,8 @@ class Options(ChoosingOptions):
         ["follow", "f", "Show the newest, and then what comes, until Ctrl-C."],
         ["reverse", "r", "The newest first."],
         ["quiet", "q", "Show nothing: exit with 0 if there is a message, with 1 if there is none."],
-        ["no-pager", None, "No pager, which is $PAGER or less on a terminal."],
-        ["no-header", None, "Without the names of the columns."],
+        ["no-pager", None, "Show it without a pager, which on a terminal is $PAGER, else less."],
+        ["no-header", None, "Do not show the names of the columns."],
     ]
     option_values = {
         "limit": NUMBER,
@@ -149,7 +158,8 @@ class Options(ChoosingOptions):
 
     def rendering(self, output: Output) -> Rendering:
         """What makes the text. Raises :class:`ClientError` for fields that there are not."""
-        painter = Painter(has_color(self["color"], sys.stdout, os.environ))
+        marks = Marks(self.all("grep"), self.all("regex"))
+        painter = Painter(has_color(self["color"], sys.stdout, os.environ), marks)
         has_head = not self["no-header"]
         fields = None if self["fields"] is None else self.fields
         clusters = self.all("cluster")
@@ -180,10 +190,9 @@ def say(text: str) -> None:
 
 
 class Listing:
-    """Shows messages of the past as they come over the line, and counts them.
+    """Shows messages as they come over the line.
 
     :param is_turned: they are kept, and shown the other way round at the end.
-    :ivar count: how many there were.
     """
 
     def __init__(self, options: Options, output: Output, rendering: Rendering, *, is_turned: bool) -> None:
@@ -191,9 +200,7 @@ class Listing:
         self._output = output
         self._rendering = rendering
         self._kept: list[bytes] | None = [] if is_turned else None
-        self._rest = b""
-        self._has_begun = self._has_end = False
-        self.count = 0
+        self._has_begun = False
 
     def write(self, text: str) -> None:
         """Write what is made of messages."""
@@ -205,15 +212,9 @@ class Listing:
         """Show some messages."""
         self.write(self._rendering.messages(lines))
 
-    def take(self, data: bytes) -> None:
-        """Take in bytes: lines, the last of which says that it is the last."""
+    def take(self, lines: Sequence[bytes]) -> None:
+        """Show some messages, or keep them."""
         self._begin()
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if lines and lines[-1].startswith(b'{"end"'):
-            lines.pop()
-            self._has_end = True
-        self.count += len(lines)
         if self._kept is not None:
             self._kept += lines
         elif lines:
@@ -225,45 +226,34 @@ class Listing:
             self._has_begun = True
             self.write(self._rendering.begin())
 
-    async def fill(self, server: Server, question: Question) -> None:
-        """Show all that answers a question. Raises :class:`ClientError`."""
-        broken = None
-        try:
-            await server.stream(_MESSAGES, question, self.take)
-        except Vanished as error:
-            if not self.count:
-                raise
-            broken = str(error)
-        if not self._has_end and broken is None:
-            broken = "the answer has no end"
+    def end(self, *, is_complete: bool) -> None:
+        """There are no more of them."""
         self._begin()
         kept = self._kept or []
         while kept:
             self.show(kept[: -_AT_ONCE - 1 : -1])
             del kept[-_AT_ONCE:]
-        self.write(self._rendering.end(is_complete=broken is None))
-        if broken is not None:
-            raise ClientError(f"not all: {broken} after {self.count:,} messages")
+        self.write(self._rendering.end(is_complete=is_complete))
 
 
-async def list_past(server: Server, options: Options, output: Output, now: int) -> int:
+async def list_past(server: Server, options: Options, output: Output, clock: Any, now: int) -> int:
     """Show messages that are there; gives the exit status."""
     asked = options.question(now)
     is_newest_first = options["reverse"] or options.limit is not None
-    question = [
-        *asked,
-        ("format", "ndjson"),
-        ("end", "true"),
-        ("order", "newest" if is_newest_first else "oldest"),
-        *([("limit", f"{options.limit}")] if options.limit is not None else ()),
-    ]
+    question = [*asked, ("order", "newest" if is_newest_first else "oldest")]
     is_turned = is_newest_first and not options["reverse"]
     listing = Listing(options, output, options.rendering(output), is_turned=is_turned)
+    exporting = Exporting(server, clock, question, listing.take, say, limit=options.limit)
     try:
-        await listing.fill(server, question)
+        try:
+            await exporting.run()
+        except NotAll:
+            listing.end(is_complete=False)
+            raise
+        listing.end(is_complete=True)
     except Enough:
         return DONE
-    if listing.count:
+    if exporting.count:
         return DONE
     status, why = await _nothing(server, options, asked)
     if why or output.is_terminal:
@@ -273,7 +263,7 @@ async def list_past(server: Server, options: Options, output: Output, now: int) 
 
 async def _nothing(server: Server, options: Options, asked: Question) -> tuple[int, str | None]:
     """The exit status where there is nothing, and why that may be, if it is known."""
-    page = await server.question(_MESSAGES, [*asked, ("limit", "1")])
+    page = await server.question(MESSAGES, [*asked, ("limit", "1")])
     absent = await explain(
         server,
         clusters=options.all("cluster"),
@@ -287,7 +277,7 @@ async def _nothing(server: Server, options: Options, asked: Question) -> tuple[i
     is_mistake = absent is not None and absent.is_mistake
     if not notice and not any(map(options.all, ("grep", "not-grep", "regex", "not-regex"))):
         # The newest is found at once if nothing is asked of the text.
-        before = await server.question(_MESSAGES, [*without(asked, "from"), ("limit", "1")])
+        before = await server.question(MESSAGES, [*without(asked, "from"), ("limit", "1")])
         if before["messages"]:
             newest = show_time(int(before["messages"][0]["time_ns"]), options.zone)
             notice = f"nothing in that time, the newest before is of {newest}: see --since"
@@ -296,7 +286,7 @@ async def _nothing(server: Server, options: Options, asked: Question) -> tuple[i
 
 async def look(server: Server, options: Options, now: int) -> int:
     """Whether there is any message, as an exit status."""
-    page = await server.question(_MESSAGES, [*options.question(now), ("limit", "1")])
+    page = await server.question(MESSAGES, [*options.question(now), ("limit", "1")])
     return DONE if page["messages"] else NOT_AS_ASKED
 
 
@@ -332,7 +322,7 @@ def main(words: Sequence[str]) -> int:
                 return await look(server, options, now)
             if options["follow"]:
                 return await follow(server, options, output, reactor, now)
-            return await list_past(server, options, output, now)
+            return await list_past(server, options, output, reactor, now)
         except (LookupError, TypeError, AttributeError, json.JSONDecodeError):
             raise ClientError(f"{server.url} gives an answer that is none of ccstore's") from None
 

@@ -68,6 +68,7 @@ class Table(_Plain):
         is_for_people: bool = False,
     ) -> None:
         self._cells: Sequence[Cell] = [cell(field, zone) for field in fields]
+        self._text = fields.index("text") if "text" in fields else None
         self._head = [field.upper() for field in fields] if has_head else []
         self._painter = painter
         self._widths = [len(word) for word in self._head] or [0] * len(fields)
@@ -85,7 +86,8 @@ class Table(_Plain):
             text.append(f"{self._painter.head(self._line(self._head))}\n")
             self._head = []
         for each, row in zip(found, rows, strict=True):
-            text.append(f"{self._painter.of_level(self._line(row), level_of(each))}\n")
+            level = level_of(each)
+            text.append(f"{self._painter.of_level(self._line(row, level), level)}\n")
         return "".join(text)
 
     def _row(self, found: Found) -> list[str]:
@@ -95,9 +97,13 @@ class Table(_Plain):
             row[-1] = _INDENT.join(clean(line.expandtabs()) for line in cells[-1].rstrip().split("\n"))
         return row
 
-    def _line(self, row: Sequence[str]) -> str:
-        padded = [word.ljust(width) for word, width in zip(row[:-1], self._widths[:-1], strict=True)]
-        return "  ".join([*padded, row[-1]]).rstrip()
+    def _line(self, row: Sequence[str], level: str | None = None) -> str:
+        """A row as a line; in one of a message, which has a level, what was looked for is marked."""
+        words = [word.ljust(width) for word, width in zip(row[:-1], self._widths[:-1], strict=True)]
+        words.append(row[-1])
+        if level is not None and self._text is not None:
+            words[self._text] = self._painter.marked(words[self._text], level)
+        return "  ".join(words).rstrip()
 
 
 class Short(_Plain):
@@ -114,8 +120,10 @@ class Short(_Plain):
     def _line(self, found: Found) -> str:
         time = show_time(int(found["time_ns"]), self._zone, "T")
         host = found.get("hostname") or found["cluster"]
-        text = clean(f"{time} {host} {found['name']}: {found['text']}")
-        return f"{self._painter.of_level(text, level_of(found))}\n"
+        level = level_of(found)
+        text = self._painter.marked(clean(found["text"]), level)
+        head = clean(f"{time} {host} {found['name']}: ")
+        return f"{self._painter.of_level(head + text, level)}\n"
 
 
 class JsonLines(_Plain):

@@ -34,7 +34,7 @@ from ccstore import __version__
 from ccstore.client.contexts import DEFAULT_URL, target
 from ccstore.client.credentials import policy
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
-from ccstore.commands.description import DURATION, FILE, NAME, Value
+from ccstore.commands.description import DURATION, FILE, Value
 from ccstore.commands.options import CommandOptions
 from ccstore.durations import parse_duration
 
@@ -48,6 +48,8 @@ _LONGEST_QUERY: Final = 8000
 _SHOWN: Final = 200
 #: Statuses of a server that is no REST interface, such as a receiver of lines over HTTP.
 _NOT_THERE: Final = (404, 405)
+#: Statuses with which the daemon, or a proxy before it, says that it cannot just now.
+NOT_NOW: Final = (429, 500, 502, 503, 504)
 _NOT_REST: Final = "is it the REST interface, and not a receiver? See --url"
 
 
@@ -81,7 +83,7 @@ class ServerOptions(CommandOptions):
     optFlags = [["json", "j", "Print JSON, for programs."]]
     option_values = {
         "url": Value("URL"),
-        "context": NAME,
+        "context": Value("NAME", is_context=True),
         "token-file": FILE,
         "ca": FILE,
         "cert": FILE,

@@ -9,13 +9,11 @@ from typing import Any, Final, NoReturn
 from twisted.internet.task import deferLater
 
 from ccstore.client.choosing import without
-from ccstore.client.server import Question, Refused, Server, Unreachable, Vanished
+from ccstore.client.server import NOT_NOW, Question, Refused, Server, Unreachable, Vanished
 from ccstore.client.server_sent import Event, EventStream
 from ccstore.client.session import ClientError
 
 _PATH: Final = "/api/v1/tail"
-#: Statuses with which the daemon, or a proxy before it, says that it cannot just now.
-_NOT_NOW: Final = (429, 500, 502, 503, 504)
 
 
 class Tailing:
@@ -63,7 +61,7 @@ class Tailing:
                 await self._once()
                 reason = "the daemon stops, or lets go of us"
             except Refused as error:
-                if not self._was_there or error.status not in _NOT_NOW:
+                if not self._was_there or error.status not in NOT_NOW:
                     raise
                 reason = str(error)
             except (Unreachable, Vanished) as error:

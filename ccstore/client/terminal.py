@@ -12,9 +12,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, TextIO
 
+from ccstore.client.marking import Marks
+
 #: As git gives its pager: end at once if all fits on the screen, show colours, leave the screen as it is.
 _PAGER_MANNERS: Final = {"LESS": "FRX", "LV": "-c"}
 _RESET: Final = "\x1b[0m"
+#: Black on white, or the other way round: it is seen in whatever colour the line is.
+_MARK: Final = "\x1b[7m"
 #: Levels by the words for them, from the worst, and the colour of each; what is not here has none.
 _COLORS: Final = (
     (("emerg", "emergency", "panic", "alert", "crit", "critical", "fatal"), "\x1b[1;31m"),
@@ -37,11 +41,13 @@ class Enough(Exception):
 class Painter:
     """Gives text its colour, or leaves it as it is.
 
+    :param marks: finds what is made to stand out.
     :ivar is_on: whether there are colours.
     """
 
-    def __init__(self, is_on: bool) -> None:
+    def __init__(self, is_on: bool, marks: Marks | None = None) -> None:
         self.is_on = is_on
+        self._marks = marks
 
     def head(self, text: str) -> str:
         """The head of a table."""
@@ -49,12 +55,23 @@ class Painter:
 
     def of_level(self, text: str, level: str) -> str:
         """A text by the level that its message says it has."""
-        if not self.is_on or not level:
+        return self.painted(text, self._color(level))
+
+    def marked(self, text: str, level: str) -> str:
+        """What was looked for in a text stands out, in a line of this level."""
+        if not self.is_on or self._marks is None:
             return text
+        color = self._color(level)
+        return "".join(
+            f"{_MARK}{part}{_RESET}{color}" if is_found else part
+            for part, is_found in self._marks.parts(text)
+        )
+
+    def _color(self, level: str) -> str:
         word = level.strip().lower()
         if word.isdecimal() and int(word) < len(_NUMBERS):
             word = _NUMBERS[int(word)]
-        return self.painted(text, _OF_LEVEL.get(word, ""))
+        return _OF_LEVEL.get(word, "")
 
     def painted(self, text: str, color: str) -> str:
         """A text in a colour."""

@@ -24,6 +24,7 @@ class Value:
     :ivar name: what stands for it in the help text, such as ``FILE``.
     :ivar choices: what a shell offers, if it can.
     :ivar is_file: it is the path of a file.
+    :ivar is_context: it is the name of one of the user's contexts.
     :ivar is_repeated: there can be several (arguments only).
     """
 
@@ -31,6 +32,7 @@ class Value:
     help: str = ""
     choices: Sequence[str] = ()
     is_file: bool = False
+    is_context: bool = False
     is_repeated: bool = False
 
 

@@ -39,6 +39,7 @@ from ccstore.pipeline.router import Router
 from ccstore.pipeline.scheduler import Scheduler
 from ccstore.processing.sink import RuleSink
 from ccstore.reading.feed import Feed
+from ccstore.reading.following import KEEP_ALIVE
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
 from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.nats.receiver import NatsReceiver
@@ -89,6 +90,7 @@ def build(
     set_level: Callable[[Config], None] = lambda config: None,
     files: OpenFiles | None = None,
     backend: IBackend | None = None,
+    keep_alive: float = KEEP_ALIVE,
 ) -> EventStoreService:
     """The daemon for a configuration; see :class:`EventStoreService` for the rest.
 
@@ -96,8 +98,9 @@ def build(
     :param set_level: lets the log have what a configuration wants.
     :param files: that may be open, if not those of this process.
     :param backend: instead of the one of the configuration.
+    :param keep_alive: see :class:`Following`.
     """
-    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor), backend)
+    parts = _Parts(config, reactor, set_level, files or OpenFiles(reactor), backend, keep_alive)
     service = EventStoreService(
         parts.storage,
         reactor,
@@ -128,8 +131,10 @@ class _Parts:
         set_level: Callable[[Config], None],
         files: OpenFiles,
         backend: IBackend | None,
+        keep_alive: float,
     ) -> None:
         self._reactor = reactor
+        self._keep_alive = keep_alive
         self._set_level = set_level
         self.files = files
         self.instance = uuid.uuid4().hex[:16]
@@ -146,7 +151,7 @@ class _Parts:
             is_apart=len(os.sched_getaffinity(0)) > 1,
         )
         spool = settings.spool
-        self._feed = Feed(reactor)
+        self._feed = Feed(reactor, lambda: self.storage.cutoff())
         self.storage = StorageService(
             backend,
             reactor,
@@ -197,6 +202,7 @@ class _Parts:
             shown.samples,
             self._feed,
             self.files.problems,
+            self._keep_alive,
         )
         return ApiService(
             config, api, self._reactor, self._room, self.files, self._feed.close

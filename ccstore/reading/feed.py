@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.batch import Batch, by_kind
-from ccstore.message import Series, StreamKey
+from ccstore.message import INT64_MIN, Series, StreamKey
 from ccstore.query import Arrival, Row, Selection
 from ccstore.storage.reading.evaluate import series_test, texts_test
 
@@ -76,11 +76,15 @@ class _Held:
         gap = self.gap or Gap(0, row.time, row.time, arrival)
         self.gap = Gap(gap.messages + 1, min(gap.oldest, row.time), max(gap.newest, row.time), arrival)
 
-    def take(self) -> tuple[list[Arrived], Gap | None]:
-        taken, self._messages = self._messages, []
+    def take(self, cutoff: int) -> tuple[list[Arrived], Gap | None]:
+        taken, self._messages = [each for each in self._messages if not _is_expired(each.row, cutoff)], []
         gap, self.gap = self.gap, None
         self._size = 0
         return taken, gap
+
+
+def _is_expired(row: Row, cutoff: int) -> bool:
+    return row.kind == "event" and row.time <= cutoff
 
 
 class Tail:
@@ -88,14 +92,18 @@ class Tail:
 
     A reader that is too slow gets a :class:`Gap` for what there was no room for.
 
+    :param cutoff: gives the time (ns) at or before which events have expired by now.
     :param most: messages that may wait for the reader; ``size`` is the same in characters of their texts.
     """
 
-    def __init__(self, selection: Selection, clock: IReactorTime, *, most: int, size: int) -> None:
+    def __init__(
+        self, selection: Selection, clock: IReactorTime, cutoff: Callable[[], int], *, most: int, size: int
+    ) -> None:
         self.matches = series_test(selection)
         self._texts = texts_test(selection.texts)
         self._begin, self._end = selection.begin, selection.end
         self._clock = clock
+        self._cutoff = cutoff
         self._held = _Held(most, size)
         self._after: Arrival | None = None
         self._waiting: Deferred[None] | None = None
@@ -120,8 +128,8 @@ class Tail:
         self._held.leave_out(after)
 
     def take(self) -> tuple[list[Arrived], Gap | None]:
-        """What has come since the last time, and what was left out behind it."""
-        return self._held.take()
+        """What has come since the last time and not expired, and what was left out behind it."""
+        return self._held.take(self._cutoff())
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is something to take, or it is closed, but no longer than so many seconds."""
@@ -153,10 +161,17 @@ class Tail:
 
 
 class Feed:
-    """Tells followers of what is stored, in the order in which the store confirms it."""
+    """Tells followers of what is stored, in the order in which the store confirms it.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    That is the order of ids but for a batch of which it was in doubt whether it was committed: it may be
+    told of behind what was committed after it. Whoever breaks off just then does not come back to it.
+
+    :param cutoff: gives the time (ns) at or before which events have expired by now.
+    """
+
+    def __init__(self, clock: IReactorTime, cutoff: Callable[[], int]) -> None:
         self._clock = clock
+        self._cutoff = cutoff
         self._tails: set[Tail] = set()
         self._followers: dict[Series, tuple[Tail, ...]] = {}
         self._lasts = {"event": 0, "log": 0}
@@ -169,7 +184,7 @@ class Feed:
 
     def follow(self, selection: Selection, *, most: int = 10_000, size: int = 4 << 20) -> Tail:
         """Begin to follow a selection, whose order, limit and position do not matter."""
-        tail = Tail(selection, self._clock, most=most, size=size)
+        tail = Tail(selection, self._clock, self._cutoff, most=most, size=size)
         if self.is_closed:
             tail.close()
         self._tails.add(tail)
@@ -193,18 +208,26 @@ class Feed:
         :param lasts: by kind, the id of the last of them; the others of that kind have the ids before it.
         """
         if self._tails:
+            cutoff = self._cutoff()
             for kind, part in by_kind(messages):
                 if kind in lasts:
-                    self._publish(kind, part, range(lasts[kind] - len(part) + 1, lasts[kind] + 1))
-        self._lasts.update(lasts)
+                    numbers = range(lasts[kind] - len(part) + 1, lasts[kind] + 1)
+                    self._publish(kind, part, numbers, cutoff)
+        self._advance(lasts)
 
     def publish_read(self, kind: str, messages: Batch, numbers: Sequence[int]) -> None:
         """These messages of one kind are stored, with these ids, which rise."""
         if self._tails:
-            self._publish(kind, messages, numbers)
-        self._lasts[kind] = numbers[-1]
+            self._publish(kind, messages, numbers, self._cutoff())
+        self._advance({kind: numbers[-1]})
 
-    def _publish(self, kind: str, part: Batch, numbers: Sequence[int]) -> None:
+    def _advance(self, lasts: Mapping[str, int]) -> None:
+        for kind, last in lasts.items():
+            self._lasts[kind] = max(self._lasts[kind], last)
+
+    def _publish(self, kind: str, part: Batch, numbers: Sequence[int], cutoff: int) -> None:
+        if kind != "event":
+            cutoff = INT64_MIN - 1
         if len(self._followers) > _SERIES_HELD:
             self._followers.clear()
         followers, lasts = self._followers, self._lasts
@@ -213,8 +236,8 @@ class Feed:
             tails = find(series)
             if tails is None:
                 tails = followers[series] = tuple(tail for tail in self._tails if tail.matches(series))
-            if tails:
-                lasts[kind] = number
+            if tails and time > cutoff:
+                lasts[kind] = max(lasts[kind], number)
                 arrival = Arrival(lasts["event"], lasts["log"])
                 row = Row(time, kind, number, 0, text, series.othertags)
                 stream = series.stream  # which is made each time

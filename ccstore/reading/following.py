@@ -12,6 +12,8 @@ from ccstore.query import Arrival, Page, Selection
 from ccstore.reading.feed import Arrived, Feed, Gap, Tail
 from ccstore.reading.query_service import QueryService
 
+#: Seconds after which proxies and clients still wait for more.
+KEEP_ALIVE: Final = 15.0
 _ROWS: Final = 1000
 
 
@@ -50,7 +52,7 @@ class Following:
     :param keep_alive: seconds after which a reader is told that nothing has come.
     """
 
-    def __init__(self, service: QueryService, feed: Feed, *, keep_alive: float = 15.0) -> None:
+    def __init__(self, service: QueryService, feed: Feed, *, keep_alive: float = KEEP_ALIVE) -> None:
         self._service = service
         self._feed = feed
         self._keep_alive = keep_alive

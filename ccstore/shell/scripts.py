@@ -7,16 +7,31 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser
 from collections.abc import Sequence
+from typing import Final
 
 import shtab
 
 from ccstore.commands.description import Option, Value
 from ccstore.shell.commands import descriptions
 
+#: What offers the names of contexts, which the user's file has. What is wrong with that is not said here.
+_CONTEXTS: Final = {
+    "bash": """\
+_ccstore_contexts() {
+  compgen -W "$(ccstore completion --contexts 2>/dev/null)" -- "$1"
+}
+""",
+    "zsh": """\
+_ccstore_contexts() {
+  compadd -- ${(f)"$(ccstore completion --contexts 2>/dev/null)"}
+}
+""",
+}
+
 
 def script(shell: str) -> str:
     """The script for a shell, of those that shtab knows."""
-    return shtab.complete(_parser(), shell).rstrip() + "\n"
+    return shtab.complete(_parser(), shell, preamble=_CONTEXTS[shell]).rstrip() + "\n"
 
 
 def _parser() -> ArgumentParser:
@@ -47,6 +62,8 @@ def _add_option(parser: ArgumentParser, option: Option) -> None:
 def _tell_values(action: Action, value: Value) -> None:
     if value.is_file:
         action.complete = shtab.FILE  # type: ignore[attr-defined]
+    elif value.is_context:
+        action.complete = dict.fromkeys(_CONTEXTS, "_ccstore_contexts")  # type: ignore[attr-defined]
     elif value.choices:
         action.choices = value.choices
 

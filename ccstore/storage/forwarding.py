@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, counter
 from ccstore.batch import Batch
-from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.logs import RateLimit
 from ccstore.storage.committer import Committer, divide
 from ccstore.storage.retention import Retention
@@ -25,16 +25,23 @@ class Delivery:
 
     What has expired or was refused stays noted when it has to be tried again.
 
+    :param is_in_doubt: it may be in the database already, from an attempt of this process.
     :ivar expired: the places in the group of events that have expired by now.
     :ivar refused: the places of messages that the database refuses for themselves.
     """
 
-    def __init__(self, group: Group, committer: Committer, retention: Retention) -> None:
+    def __init__(
+        self, group: Group, committer: Committer, retention: Retention, *, is_in_doubt: bool
+    ) -> None:
         self.group = group
         self.expired: set[int] = set()
         self.refused: set[int] = set()
         self._committer = committer
         self._retention = retention
+        # What has to be offered as it was, whatever has expired since: else nobody knows which ids it has.
+        self._in_doubt: dict[tuple[int, int], Batch] = {}
+        if is_in_doubt:
+            self._in_doubt[0, len(group.messages)] = group.messages
 
     async def write(self) -> None:
         """Write the group; where the database refuses a message for itself, all but that one.
@@ -45,9 +52,14 @@ class Delivery:
         await divide(0, len(self.group.messages), self._commit, self._refuse)
 
     async def _commit(self, low: int, high: int) -> None:
-        part = self._unexpired(low, high)
+        place = (low, high)
+        part = self._in_doubt.get(place) or self._unexpired(low, high)
         if part and not (high - low == 1 and low in self.refused):
-            await self._committer.commit(part, self._part_id(low, high))
+            try:
+                await self._committer.commit(part, self._part_id(low, high))
+            except CommitUnknown:
+                self._in_doubt[place] = part
+                raise
 
     def _refuse(self, place: int, reason: str) -> None:
         self.refused.add(place)
@@ -98,6 +110,7 @@ class Forwarder:
         self._is_working = False
         self._is_stopping = False
         self._ends: list[Deferred[None]] = []
+        self._in_doubt: set[int] = set()  # ids of batches that may be in the database already
         self._counts = {"sent": 0, "expired": 0, "refused": 0}
 
     def open(self) -> None:
@@ -116,6 +129,8 @@ class Forwarder:
     async def append(self, messages: Batch, batch_id: int | None) -> None:
         """Put messages into the spool, see :meth:`Spool.append`, and see to it that they are sent."""
         await self.spool.append(messages, batch_id)
+        if batch_id is not None:
+            self._in_doubt.add(batch_id)
         self.start()
 
     def start(self) -> None:
@@ -181,7 +196,9 @@ class Forwarder:
 
     async def _next(self) -> Delivery | None:
         group = await self.spool.head(self._most)
-        return None if group is None else Delivery(group, self._committer, self._retention)
+        if group is None:
+            return None
+        return Delivery(group, self._committer, self._retention, is_in_doubt=group.id in self._in_doubt)
 
     async def _attempt(self, delivery: Delivery | None) -> StoreUnavailable | None:
         """Write a group, or nothing, which tells as well whether it is possible; what keeps it from that."""
@@ -196,6 +213,7 @@ class Forwarder:
 
     async def _discard(self, delivery: Delivery) -> None:
         await self.spool.discard(delivery.group)
+        self._in_doubt.discard(delivery.group.id)
         expired, refused = len(delivery.expired), len(delivery.refused)
         self._counts["sent"] += delivery.group.count - expired - refused
         self._counts["expired"] += expired

@@ -177,6 +177,10 @@ class StorageService(Service):
         self._queue.flush()
         self._group_commit.write()
 
+    def cutoff(self) -> int:
+        """See :meth:`Retention.cutoff`."""
+        return self._retention.cutoff()
+
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
         return self._committer.failure or self._schedule.spool_failure

@@ -32,8 +32,8 @@ class Patience:
     :ivar answer: until the client must have taken something of an answer, and so on.
     :ivar last_answer: for the client to read why its request was refused, while it still sends.
     :ivar grace: of these, after the daemon itself may have been held up.
-    :ivar sign_of_life: after which a client that sends no more is asked whether it is still there, and so on.
-    :ivar first_sign: after which it is asked for the first time, and its answer is looked for.
+    :ivar sign_of_life: after about which a client that sends no more is asked again whether it is there.
+    :ivar first_sign: after which it is asked for the first time; what comes of it is looked for as soon.
     """
 
     head: float = 10.0
@@ -43,7 +43,7 @@ class Patience:
     last_answer: float = 2.0
     grace: float = 1.0
     sign_of_life: float = 1.0
-    first_sign: float = 0.05
+    first_sign: float = 0.02
 
 
 class Deadline:
@@ -162,7 +162,7 @@ class SignOfLife:
         self._patience = patience
         self._in_hand = in_hand
         self._call: IDelayedCall | None = None
-        self._has_asked = False
+        self._wait = 0.0  # before the next look
 
     def begin(self) -> None:
         """It sends no more from now on, and a request of it is in hand."""
@@ -183,22 +183,27 @@ class SignOfLife:
             return
         if not request.startedWriting and request.clientproto == b"HTTP/1.1":
             self._transport.write(_CONTINUE)
-        if self._has_asked:
-            self._ask_later()
-        else:
-            self._has_asked = True
-            self._call = self._clock.callLater(self._patience.first_sign, self._look_for_a_reset)
+        self._wait = self._patience.first_sign
+        self._look_later()
 
-    def _ask_later(self) -> None:
-        self._call = self._clock.callLater(self._patience.sign_of_life, self._ask)
+    def _look_later(self) -> None:
+        self._call = self._clock.callLater(self._wait, self._look_for_a_reset)
 
     def _look_for_a_reset(self) -> None:
-        """See whether the system of the client refused what was sent: nothing else tells."""
+        """See whether the system of the client refused what was sent: nothing else tells.
+
+        How long that takes depends on how far away it is, so the looks are soon, and then further apart.
+        """
         self._call = None
         if _is_reset(self._transport):
             self._transport.abortConnection()
-        elif self._in_hand() is not None:
-            self._ask_later()
+        elif self._in_hand() is None:
+            return
+        elif 2 * self._wait < self._patience.sign_of_life:
+            self._wait *= 2
+            self._look_later()
+        else:
+            self._ask()
 
 
 def _is_reset(transport: Any) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
 import re
 import socket
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -199,4 +201,50 @@ def test_a_million_rows_are_exported_in_little_memory(tmp_path: Path) -> None:
                     assert daemon.ask("GET", "/api/v1/messages?limit=1")[0] == 200
             assert json.loads(answer.readline()) == {"end": {"messages": most}}
             assert answer.read() == b""
+        assert memory(daemon) < 250
+
+
+def test_a_packed_export_that_is_taken_slowly(tmp_path: Path) -> None:
+    """What is not taken is not made: memory stays flat, and others are answered meanwhile."""
+    path = write_config(tmp_path, receivers=RECEIVERS)
+    most = 60_000
+    pick = random.Random(7)
+    head = "syslog,cluster=alex,hostname=a01 log="
+    with Daemon(tmp_path, "--config", path) as daemon:
+        for start in range(0, most, 10_000):
+            # Hardly anything is gained by packing it.
+            block = [
+                f'{head}"n{place} {pick.getrandbits(8000):x}" {BASE + place * 10**6}\n'
+                for place in range(start, start + 10_000)
+            ]
+            send_tcp(daemon, "".join(block).encode())
+        eventually(lambda: held(daemon) >= most)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", daemon.ports["REST"]))
+            target = "/api/v1/messages?format=ndjson&order=oldest&end=true"
+            client.sendall(
+                f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+            )
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            assert answer.getheader("content-encoding") == "gzip"
+            unpacker = zlib.decompressobj(wbits=31)
+            rest = unpacker.decompress(answer.read(1000))
+            before = memory(daemon)
+            for _ in range(300):  # in which all of it could be made
+                rest += unpacker.decompress(answer.read(100))
+                assert daemon.ask("GET", "/api/v1/messages?limit=1")[0] == 200
+            # Packed, all of it are 60 MB, of which 40 may be on their way.
+            assert memory(daemon) < before + 60
+            place = 0
+            while data := answer.read(1 << 16):
+                *found, rest = (rest + unpacker.decompress(data)).split(b"\n")
+                for line in found[: most - place]:
+                    assert b'"text":"n%d ' % place in line
+                    place += 1
+            assert unpacker.eof
+            assert found[-1] == b'{"end": {"messages": %d}}' % most
+            assert place == most
         assert memory(daemon) < 250

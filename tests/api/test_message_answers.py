@@ -350,3 +350,29 @@ class AccessTests(MessagesTestCase):
         self.assertEqual((answer.status, answer.error), (404, "nothing here, / shows what there is"))
         answer = await self.ask("DELETE", "/api/v1/messages")
         self.assertEqual((answer.status, answer.header("allow")), (405, "GET, HEAD, POST"))
+
+
+class PlacesTests(MessagesTestCase):
+    async def test_so_many_exports_at_a_time_and_no_more(self) -> None:
+        """Whoever comes too many is told when to come again; pages are answered all the same."""
+        self.start(max_exports=2)
+        for _ in range(4):
+            await self.write(*[log("x" * 4000, BASE + place) for place in range(2000)])
+        clients = []
+        for _ in range(2):
+            client = await self.connect("REST")
+            client.transport.write(b"GET /api/v1/messages?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await client.until(b"\r\n\r\n")
+            client.transport.pauseProducing()
+            clients.append(client)
+        for format in ("ndjson", "csv", "lp"):
+            answer = await self.get("messages", format=format)
+            self.assertEqual(answer.status, 503)
+            self.assertIn("there are 2 exports already", answer.error)
+            self.assertGreater(int(answer.header("retry-after") or "0"), 0)
+        self.assertEqual((await self.get("messages", limit=1)).status, 200)
+        for client in clients:
+            client.transport.abortConnection()
+            await client.closed
+        while (await self.get("messages", format="ndjson", limit=1)).status != 200:
+            pass  # the daemon learns in time that the clients have gone

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
@@ -360,38 +359,6 @@ class RestTests(ApiTestCase):
             found = await deferToThread(read, version)
             self.assertFalse(found.endswith(b"0\r\n\r\n"))
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-    async def given_up(self, request: bytes, *, is_reset: bool = False) -> None:
-        """A client asks and goes away before it is answered: the backend is told so, soon."""
-        given_up: Deferred[None] = Deferred()
-        asked: Deferred[None] = Deferred()
-
-        def answer(question: object, timeout: float) -> Deferred[Any]:
-            asked.callback(None)
-            return Deferred(lambda _: given_up.callback(None))
-
-        self.backend.answer = answer
-        with socket.create_connection(("127.0.0.1", self.ports["REST"])) as client:
-            client.sendall(request)
-            await asked
-            if is_reset:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        began = reactor.seconds()  # type: ignore[attr-defined]
-        await given_up
-        # Without a sign of life it would be found out after a second.
-        self.assertLess(reactor.seconds() - began, 0.9)  # type: ignore[attr-defined]
-
-    async def test_a_query_of_a_client_that_has_gone_is_given_up(self) -> None:
-        self.backend = ToldBackend()
-        self.start(backend=self.backend)
-        for is_reset in (False, True):
-            await self.given_up(question(b'{"cluster":"alex","queries":[{}]}'), is_reset=is_reset)
-
-    async def test_whatever_takes_long_is_given_up_when_its_client_has_gone(self) -> None:
-        self.backend = ToldBackend()
-        self.start(backend=self.backend)
-        for path in ("messages?regex=a+b", "messages?format=ndjson", "histogram?by=host&step=1h"):
-            await self.given_up(f"GET /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
 
 # -- the database

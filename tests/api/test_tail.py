@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccstore.daemon.assembly import build
+from ccstore.message import INT64_MIN
 from ccstore.query import Arrival, Selection
 from ccstore.reading.feed import Feed, Gap
 from tests.api.test_message_answers import BASE, MessagesTestCase, log, unchunked
-from tests.support.loopback import Client
-from tests.support.stores import NOW, messages
+from tests.support.configuration import load
+from tests.support.loopback import Client, Loopback
+from tests.support.scratch import scratch
+from tests.support.stores import NOW, ToldBackend, messages
 
 
 class Event(NamedTuple):
@@ -162,13 +166,35 @@ class TailTests(MessagesTestCase):
             self.assertIn(expected, answer.error)
 
 
+class KeepAliveTests(SynchronousTestCase):
+    """A tail of which nothing comes, on a clock of the test."""
+
+    def test_a_comment_tells_that_it_is_alive(self) -> None:
+        clock = Loopback()
+        config = load(scratch(self), receivers={}, api={"address": "127.0.0.1", "port": 8088})
+        backend = ToldBackend()
+        service = build(config, clock, backend=backend, keep_alive=7.0)
+        service.privilegedStartService()
+        service.startService()
+        channel, wire = clock.connect()
+        channel.dataReceived(b"GET /api/v1/tail HTTP/1.1\r\nHost: localhost:8088\r\n\r\n")
+        clock.pump([0.0] * 5)
+        self.assertIn(b"id: ", wire.value())
+        for seconds in (0, 6.9, 0.2, 6.8, 0.2):
+            clock.advance(seconds)
+        self.assertEqual(wire.value().count(b": nothing new\n\n"), 2)
+        service.stopService()
+        clock.pump([0.0] * 5)
+        self.assertIn(b"event: end\n", wire.value())
+
+
 class GapTests(SynchronousTestCase):
     """What a reader is told that there was no room for."""
 
     def test_a_gap_has_what_came_later_and_leads_on_behind_it(self) -> None:
         """Also for kinds of which nothing has come since the daemon started: a reader that goes on there
         must not get them once more."""
-        feed = Feed(Clock())
+        feed = Feed(Clock(), lambda: INT64_MIN)
         tail = feed.follow(Selection(), most=3)
         feed.publish(messages(["1", "2"], kind="log"), {"log": 2})
         tail.begin(Arrival(70, 1))
@@ -181,3 +207,33 @@ class GapTests(SynchronousTestCase):
         self.assertEqual(arrived[-1].arrival, Arrival(70, 4))
         self.assertEqual(gap, Gap(3, NOW + 5, NOW + 7, Arrival(70, 7)))
         self.assertEqual(tail.take(), ([], None))
+
+    def test_what_has_expired_is_neither_told_nor_counted(self) -> None:
+        """Neither when it comes, nor while it waits; logs do not expire."""
+        cutoff = NOW
+        feed = Feed(Clock(), lambda: cutoff)
+        tail = feed.follow(Selection(), most=3)
+        tail.begin(Arrival(0, 0))
+        feed.publish(messages("abc", NOW - 2), {"event": 3})
+        feed.publish(messages("d", NOW - 2, kind="log"), {"log": 1})
+        feed.publish(messages(["old", "now expired", "e", "f", "g"], NOW), {"event": 8})
+        feed.publish(messages(["old"], NOW - 9), {"event": 9})
+        cutoff = NOW + 1
+        arrived, gap = tail.take()
+        self.assertEqual([each.row.text for each in arrived], ["d", "e"])
+        self.assertEqual(arrived[-1].arrival, Arrival(6, 1))
+        self.assertEqual(gap, Gap(2, NOW + 3, NOW + 4, Arrival(8, 1)))
+
+    def test_what_is_told_late_does_not_lead_back(self) -> None:
+        """A batch that was in doubt; whoever goes on behind it does not get once more what came before it."""
+        feed = Feed(Clock(), lambda: INT64_MIN)
+        tail = feed.follow(Selection())
+        tail.begin(Arrival(2, 0))
+        feed.publish(messages("ef"), {"event": 6})
+        feed.publish(messages("cd"), {"event": 4})
+        feed.publish(messages("gh"), {"event": 8})
+        arrived, _ = tail.take()
+        self.assertEqual("".join(each.row.text for each in arrived), "efcdgh")
+        self.assertEqual([each.row.id for each in arrived], [5, 6, 3, 4, 7, 8])
+        ends = [each.arrival.event for each in arrived if each.arrival is not None]
+        self.assertEqual(ends, [5, 6, 6, 6, 7, 8])

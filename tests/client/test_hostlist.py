@@ -6,6 +6,8 @@ import time
 from datetime import timezone
 
 import pytest
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+from ClusterShell.NodeSet import expand as nodeset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,10 +47,129 @@ def test_what_is_no_host_list(text: str) -> None:
         expand(text)
 
 
-@pytest.mark.parametrize("text", ["a[0-999999999999999999]", "[0-999][0-999]", "a[1-60000],b[1-60000]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a[0-999999999999999999]",
+        "[0-999][0-999]",
+        "a[1-6000],b[1-6000]",
+        # Each of them has few, and all of them the same: they count as often as they are given.
+        ",".join(["a[1-9999]"] * 10**4),
+        f"a[{','.join(['0-9999'] * 10**4)}]",
+        ",".join(map(str, range(MOST + 1))),
+        f"a[{','.join(map(str, range(MOST + 1)))}]",
+    ],
+)
 def test_a_list_that_never_ends_is_refused_at_once(text: str) -> None:
-    with pytest.raises(ValueError, match=f"more than {MOST} hosts"):
+    with pytest.raises(ValueError, match=f"at most {MOST} hosts, got more by"):
         expand(text)
+
+
+def test_lists_that_belong_together_are_counted_together() -> None:
+    assert len(expand("a[1-9]", before=MOST - 9)) == 9
+    for text in ("a[1-10]", "a1,a2,a3,a4,a5,a6,a7,a8,a9,b"):
+        with pytest.raises(ValueError, match=f"at most {MOST} hosts"):
+            expand(text, before=MOST - 9)
+
+
+# -- as ClusterShell's nodeset has it
+
+
+def padded(numbers: list[int], width: int) -> list[str]:
+    return [f"{number:0{width}}" for number in numbers]
+
+
+#: Numbers with some padding, and names around one or two of them.
+NUMBERS = st.builds(padded, st.lists(st.integers(0, 150), min_size=1, max_size=30), st.integers(1, 5))
+HOSTS = st.one_of(
+    st.builds(lambda numbers: [f"a{each}" for each in numbers], NUMBERS),
+    st.builds(lambda numbers: [f"login{each}x" for each in numbers], NUMBERS),
+    st.builds(
+        lambda racks, nodes: [f"r{rack}n{node}" for rack in racks[:5] for node in nodes], NUMBERS, NUMBERS
+    ),
+    st.just(["login"]),
+)
+
+
+@given(st.lists(HOSTS, min_size=1, max_size=3))
+def test_what_nodeset_folds_is_expanded_to_the_same_hosts(parts: list[list[str]]) -> None:
+    hosts = {host for part in parts for host in part}
+    folded = str(NodeSet.fromlist(hosts))
+    found = expand(folded)
+    assert len(found) == len(hosts)
+    assert {*found} == hosts
+
+
+RANGE = st.builds(
+    lambda first, more, width: f"{first:0{width}}" + (f"-{first + more:0{width}}" if more else ""),
+    st.integers(0, 200),
+    st.integers(0, 40),
+    # The last number must have as many digits as the first one if that is padded, see below.
+    st.sampled_from([1, 3, 5]),
+)
+LIST = st.lists(
+    st.one_of(
+        st.builds(lambda ranges: f"a[{','.join(ranges)}]", st.lists(RANGE, min_size=1, max_size=4)),
+        st.builds(lambda one, two: f"r[{one}]n[{two}]-ib", RANGE, RANGE),
+        st.builds("b{}".format, st.integers(0, 99)),
+    ),
+    min_size=1,
+    max_size=4,
+).map(",".join)
+
+
+@given(LIST)
+def test_a_list_has_the_hosts_that_nodeset_expands_it_to(text: str) -> None:
+    found = expand(text)
+    assert {*found} == {*nodeset(text)}
+    assert len(found) == len({*found})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a[01-10]",
+        "a[0101-0110,0200],login1",
+        "a[8-11,08-11,008]",
+        "r[1-2]n[01-02]x,r2n01x",
+        "a[1-2]-[3-4]",
+        "a5[1-2]",
+        "[0-3]",
+        "a[ 1 , 3-4 ]",
+    ],
+)
+def test_the_same_as_nodeset(text: str) -> None:
+    assert sorted(expand(text)) == sorted(nodeset(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "ours", "theirs"),
+    [
+        # The last number may need more digits than the first one has, as Slurm takes it.
+        ("a[08-100]", 93, None),
+        # Two ranges side by side.
+        ("a[0-1][2-3]", 4, None),
+        # Every character but "," and brackets may be in a name: there are no operators and no groups.
+        ("a[1-5]!a3", 5, 4),
+        ("@login", 1, 0),
+        # Spaces belong to the name outside of brackets, as they may to the value of a tag.
+        ("a1, a1", 2, 1),
+    ],
+)
+def test_where_nodeset_differs_on_purpose(text: str, ours: int, theirs: int | None) -> None:
+    assert len(expand(text)) == ours
+    if theirs is None:
+        with pytest.raises(NodeSetException):
+            nodeset(text)
+    else:
+        assert len(nodeset(text)) == theirs
+
+
+def test_steps_are_not_taken() -> None:
+    """Slurm has none; they are refused, and not taken for something else."""
+    assert nodeset("a[1-5/2]") == ["a1", "a3", "a5"]
+    with pytest.raises(ValueError, match="expected numbers"):
+        expand("a[1-5/2]")
 
 
 @given(st.lists(st.integers(0, 9999), min_size=1, max_size=20, unique=True))

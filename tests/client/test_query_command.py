@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,6 +50,8 @@ class QueryTests(SynchronousTestCase):
         self.requests.append((request.path.decode(), asked))
         if request.path.startswith(b"/api/v1/values/"):
             return 200, {"values": [{"value": "alex"}], "without": 0, "cut": None, "notice": None}
+        if "cursor" in asked:
+            return 503, {"error": "not now"}
         rows = self.rows[::-1] if asked.get("order", ["newest"]) == ["newest"] else self.rows
         rows = rows[: int(asked.get("limit", ["1000000"])[0])]
         if asked.get("format") != ["ndjson"]:
@@ -59,7 +62,7 @@ class QueryTests(SynchronousTestCase):
     def run_with(self, *words: str) -> tuple[int, str]:
         stream = io.StringIO()
         output = Output(stream, {}, is_paged=False)
-        running = list_past(server(self.answers), options(*words), output, NANOSECOND_NOW)
+        running = list_past(server(self.answers), options(*words), output, Clock(), NANOSECOND_NOW)
         return self.successResultOf(Deferred.fromCoroutine(running)), stream.getvalue()
 
     def asked(self, *words: str) -> dict[str, list[str]]:
@@ -148,9 +151,13 @@ class QueryTests(SynchronousTestCase):
         self.has_end = False
         stream = io.StringIO()
         output = Output(stream, {}, is_paged=False)
-        running = list_past(server(self.answers), options("--json"), output, NANOSECOND_NOW)
-        error = self.failureResultOf(Deferred.fromCoroutine(running)).value
-        self.assertEqual(str(error), "not all: the answer has no end after 2 messages")
+        clock = Clock()
+        asked = list_past(server(self.answers), options("--json"), output, clock, NANOSECOND_NOW)
+        running = Deferred.fromCoroutine(asked)
+        with self.assertSaid("the answer has no end after 2 messages; going on behind them"):
+            clock.pump([20] * 6)
+        error = self.failureResultOf(running).value
+        self.assertEqual(str(error), "not all: http://stub says 503: not now after 2 messages")
         shown = json.loads(stream.getvalue())
         self.assertEqual((len(shown["rows"]), shown["is_complete"]), (2, False))
 
@@ -182,7 +189,7 @@ class QueryTests(SynchronousTestCase):
             return 200, {"messages": rows, "notice": None}
 
         output = Output(io.StringIO(), {}, is_paged=False)
-        running = list_past(server(answers), options("--utc"), output, NANOSECOND_NOW)
+        running = list_past(server(answers), options("--utc"), output, Clock(), NANOSECOND_NOW)
         with self.assertSaid("nothing in that time, the newest before is of 2023-11-14 22:13:20.000Z"):
             self.assertEqual(self.successResultOf(Deferred.fromCoroutine(running)), 0)
 
@@ -205,13 +212,13 @@ class QueryTests(SynchronousTestCase):
             (server(lambda request: (404, {"error": "no"})), "is it the REST interface, and not a receiver?"),
         ):
             output = Output(io.StringIO(), {}, is_paged=False)
-            running = list_past(asked, options(), output, NANOSECOND_NOW)
+            running = list_past(asked, options(), output, Clock(), NANOSECOND_NOW)
             self.assertIn(says, str(self.failureResultOf(Deferred.fromCoroutine(running)).value))
 
     def test_a_span_that_ends_before_it_begins_is_no_question(self) -> None:
         output = Output(io.StringIO(), {}, is_paged=False)
         running = list_past(
-            server(self.answers), options("--from", "now", "--to", "-1h"), output, NANOSECOND_NOW
+            server(self.answers), options("--from", "now", "--to", "-1h"), output, Clock(), NANOSECOND_NOW
         )
         found = self.failureResultOf(Deferred.fromCoroutine(running))
         self.assertEqual(str(found.value), "--from: 'now' is after --to '-1h'")

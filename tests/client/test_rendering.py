@@ -14,6 +14,7 @@ import pytest
 
 from ccstore.client.histogram_command import Bars
 from ccstore.client.histogram_command import Options as HistogramOptions
+from ccstore.client.marking import Marks
 from ccstore.client.message_parts import show_time
 from ccstore.client.rendering import Csv, JsonLines, LineProtocol, Short, Table
 from ccstore.client.session import ClientError
@@ -64,6 +65,40 @@ def test_a_text_of_several_lines_is_one_line_but_for_people() -> None:
     assert table.messages([trace]) == "a1  Traceback:\\n\\tin x\\x1b[2J\\nError\\n\n"
     table = Table(["host", "text"], None, COLORED, has_head=False, is_for_people=True)
     assert table.messages([trace]) == ("\x1b[31ma1  Traceback:\n            in x\\x1b[2J\n    Error\x1b[0m\n")
+
+
+def test_what_was_looked_for_stands_out_in_the_text_and_only_there() -> None:
+    painter = Painter(True, Marks(["a1", "É"], [r"\d+$", "(", "x*"]))
+    found = line("A1 is a1a1, é 42", tags={"level": "err"}, name="a1")
+    on, off = "\x1b[7m", "\x1b[0m"
+    red = "\x1b[31m"
+    text = f"{on}A1{off}{red} is {on}a1a1{off}{red}, {on}é{off}{red} {on}42{off}{red}"
+    table = Table(["host", "name", "text"], timezone.utc, painter, has_head=True)
+    assert table.messages([found]) == (f"\x1b[1mHOST  NAME  TEXT{off}\n{red}a1    a1    {text}{off}\n")
+    assert Short(timezone.utc, painter).messages([found]) == (
+        f"{red}2023-11-14T22:13:20.123Z a1 a1: {text}{off}\n"
+    )
+    # Columns are as wide as what is seen of them.
+    table = Table(["text", "host"], timezone.utc, painter, has_head=False)
+    shown = table.messages([line("a1", hostname="b"), line("none", hostname="b")])
+    assert shown == f"{on}a1{off}    b\nnone  b\n"
+
+
+def test_nothing_stands_out_without_colours() -> None:
+    painter = Painter(False, Marks(["text"], ["a"]))
+    table = Table(["text"], timezone.utc, painter, has_head=False)
+    assert table.messages([line()]) == "a text\n"
+
+
+def test_what_overlaps_is_one() -> None:
+    assert Marks(["abc", "cd", "f"], ["b.d"]).parts("xABCDEF\ud800") == [
+        ("x", False),
+        ("ABCD", True),
+        ("E", False),
+        ("F", True),
+        ("\ud800", False),
+    ]
+    assert Marks([], []).parts("") == []
 
 
 def test_the_level_is_that_of_a_tag_and_never_guessed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -137,8 +138,8 @@ def test_what_is_made_is_as_the_commands_are() -> None:
     assert (MADE / "ccstore.1").read_text("utf-8") == manual(), hint
 
 
-def complete(tmp_path: Path, *words: str) -> list[str]:
-    """What bash offers for the last word."""
+def complete(tmp_path: Path, *words: str, **more: str) -> list[str]:
+    """What bash offers for the last word, with these variables in the environment."""
     program = (
         f'eval "$("{sys.executable}" -m ccstore completion bash)"\n'
         '[[ $(complete -p ccstore) =~ -F\\ ([^ ]+) ]] || { echo "nothing completes ccstore" >&2; exit 1; }\n'
@@ -149,7 +150,7 @@ def complete(tmp_path: Path, *words: str) -> list[str]:
     done = subprocess.run(
         ["bash", "--norc", "-c", program, "bash", *words],
         cwd=tmp_path,
-        env=environment(),
+        env={**environment(), **more},
         capture_output=True,
         text=True,
         check=False,
@@ -182,6 +183,36 @@ def test_bash_completes_the_values_of_options(tmp_path: Path) -> None:
     assert complete(tmp_path, "import", "--missing-time", "") == ["file", "now", "row"]
     assert complete(tmp_path, "run", "--config", "cc") == ["ccstore.yaml"]
     assert complete(tmp_path, "query", "--cluster", "cc") == []
+
+
+def test_bash_completes_contexts(tmp_path: Path) -> None:
+    """Those of the user's file, whatever command has the option; where there is none, there are none."""
+    more = {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    assert complete(tmp_path, "query", "--context", "", **more) == []
+    (tmp_path / "ccstore").mkdir()
+    path = tmp_path / "ccstore" / "client.yaml"
+    path.write_text("contexts: {alex: {url: 'http://a'}, alma: {url: 'http://b'}, fritz: {url: 'http://c'}}")
+    assert complete(tmp_path, "query", "--context", "", **more) == ["alex", "alma", "fritz"]
+    assert complete(tmp_path, "stats", "--context", "al", **more) == ["alex", "alma"]
+    path.write_text("contexts: 7")
+    assert complete(tmp_path, "query", "--context", "", **more) == []
+
+
+def test_the_names_of_contexts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert (main(["completion", "--contexts"]), capsys.readouterr().out) == (0, "")
+    (tmp_path / "ccstore").mkdir()
+    path = tmp_path / "ccstore" / "client.yaml"
+    path.write_text("contexts: {b: {url: 'http://b'}, a: {url: 'http://a'}}")
+    assert (main(["completion", "--contexts"]), capsys.readouterr().out) == (0, "b\na\n")
+    path.write_text("contexts: 7")
+    assert main(["completion", "--contexts"]) == 2
+    assert str(path) in capsys.readouterr().err
 
 
 def test_bash_completes_arguments(tmp_path: Path) -> None:

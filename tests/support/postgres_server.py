@@ -300,7 +300,7 @@ class _Once(Factory):
 
 
 class Cutter(Factory):
-    """Stands between a client and the server, and cuts a connection at a COMMIT.
+    """Stands between a client and the server, and cuts a connection at the COMMIT of a batch.
 
     :ivar cuts: how many times still, and whether the COMMIT gets through: ``[True]`` loses only the answer.
     """
@@ -309,13 +309,16 @@ class Cutter(Factory):
         self.server_point = TCP4ClientEndpoint(reactor, "127.0.0.1", server.port)
         self.cuts: list[bool] = []
         self._answer_lost: set[Relay] = set()
+        self._writing: set[Relay] = set()
         self.port = reactor.listenTCP(0, self, interface="127.0.0.1")
 
     def buildProtocol(self, address: Any) -> Protocol:
         return Relay(self, is_client=True)
 
     def passes(self, side: Relay, data: bytes) -> bool:
-        if side.is_client and self.cuts and data.endswith(b"COMMIT\0"):
+        if side.is_client and b"INTO ccstore_batch" in data:
+            self._writing.add(side)
+        if side in self._writing and self.cuts and data.endswith(b"COMMIT\0"):
             gets_through = self.cuts.pop(0)
             if gets_through and side.other is not None:
                 self._answer_lost.add(side.other)

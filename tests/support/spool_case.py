@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
@@ -37,10 +38,11 @@ class Remote(MemoryBackend):
         self.held: Deferred[None] | None = None
         self.refused = ""
         self._numbers: dict[int, int] = {}  # of batches of which it lost the news
+        self._lasts: dict[int, Mapping[str, int]] = {}  # of those, by their numbers
         self.offered: list[tuple[list[str], int | None]] = []
         self.committed: Callable[[list[str]], None] = lambda texts: None
 
-    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[None]:
+    def write(self, messages: Batch, batch_id: int | None = None) -> Deferred[Mapping[str, int]]:
         texts = [message.text for message in messages]
         if batch_id is None:
             batch_id = self._numbers.get(id(messages))
@@ -51,19 +53,28 @@ class Remote(MemoryBackend):
         if batch_id not in self._batches and self.refused and self.refused in texts:
             return fail(StoreError("no NUL, please"))
         if self.held is not None and texts:
-            answer: Deferred[None] = Deferred()
+            answer: Deferred[Mapping[str, int]] = Deferred()
             self.held.addCallback(
                 lambda _: super(Remote, self).write(messages, batch_id).chainDeferred(answer)
             )
             return answer
+        is_there = batch_id in self._batches
         written = super().write(messages, batch_id)
+        if is_there:
+            return succeed(self._lasts.get(batch_id or 0, {}))
         self.committed(texts)
         if self.forgets and texts:
             # As a database does that draws the ids of batches itself.
             self._numbers[id(messages)] = number = batch_id or len(self._numbers) + 1
             self._batches.add(number)
+            written.addCallback(partial(self._lasts.__setitem__, number))
             return fail(CommitUnknown(AWAY, number))
         return written
+
+    def forgets_its_own(self) -> None:
+        """Be what another process finds: it knows which batches there are, and no more of them."""
+        self._lasts.clear()
+        self._numbers.clear()
 
 
 class SpoolCase(TestCase):

@@ -173,7 +173,9 @@ class HalfClosedTests(RequestTestCase):
             connection.readConnectionLost()
             connection.readConnectionLost()
             # First soon, and then each second.
-            self.clock.pump([0.1, 0.1, 1.1, 1.1])
+            self.clock.pump([0.02] * 3)
+            self.assertEqual(self.wire.value().count(b"100 Continue"), min(asked, 1))
+            self.clock.pump([0.02] * 150)
             self.assertEqual(self.wire.value(), b"HTTP/1.1 100 Continue\r\n\r\n" * asked)
             self.sink.commit()
             self.assertIn(b" 200 OK", self.wire.value())

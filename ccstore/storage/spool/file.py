@@ -206,8 +206,13 @@ class SpoolFile:
             connection.execute("DELETE FROM sending")
 
     def expire(self, connection: sqlite3.Connection, cutoff: int) -> int:
-        """Drop batches that have nothing but events at or before the cutoff; how many messages that were."""
-        condition = "newest <= ? AND id > max(?, coalesce((SELECT last FROM sending), 0))"
+        """Drop batches that have nothing but events at or before the cutoff; how many messages that were.
+
+        What may be in the database already stays, until it is known what became of it.
+        """
+        condition = (
+            "newest <= ? AND id > max(?, coalesce((SELECT last FROM sending), 0)) AND batch_id IS NULL"
+        )
         with transaction(connection):
             return self._delete(connection, condition, cutoff, self._last_sent)
 

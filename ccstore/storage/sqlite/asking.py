@@ -32,19 +32,16 @@ class Asking:
     :param timeout: seconds that it may take from now.
     :param progress_steps: see :class:`ccstore.storage.sqlite.sizes.ReadingLimits`.
     :param clock: the present time in seconds; for any thread.
-    :param is_unwanted: tells as well, whenever it is asked, whether nobody waits for it any more.
     """
 
     def __init__(
         self,
         timeout: float,
-        is_unwanted: Callable[[], bool] = lambda: False,
         *,
         progress_steps: int = SIZES.reading.progress_steps,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._is_unwanted = is_unwanted
         self._progress_steps = progress_steps
         self._deadline = clock() + timeout
         self._lock = Lock()
@@ -67,12 +64,7 @@ class Asking:
 
     @property
     def _is_over(self) -> bool:
-        return self._has_been_left() or self._clock() > self._deadline
-
-    def _has_been_left(self) -> bool:
-        if not self._is_given_up and self._is_unwanted():
-            self._is_given_up = True
-        return self._is_given_up
+        return self._is_given_up or self._clock() > self._deadline
 
     @property
     def seconds(self) -> float:
@@ -84,7 +76,7 @@ class Asking:
 
         Raises :class:`CancelledError` if nobody waits for it any more, :class:`QueryTimeout` if it is late.
         """
-        if self._has_been_left():
+        if self._is_given_up:
             raise CancelledError
         if self._clock() > self._deadline:
             raise QueryTimeout(_TOO_LONG)

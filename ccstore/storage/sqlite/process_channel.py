@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -116,11 +115,6 @@ class Channel:
         value, sizes = unpack(view[_HEADER:])
         ends = [*accumulate(sizes, initial=size - sum(sizes))]
         return value, [view[start:end] for start, end in pairwise(ends)]
-
-    @property
-    def has_more(self) -> bool:
-        """Something has come, or the other end is gone."""
-        return bool(self._rest) or bool(select.select([self._end], [], [], 0)[0])
 
     @staticmethod
     def _some(received: _Received) -> _Received:

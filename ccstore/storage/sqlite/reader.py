@@ -42,7 +42,7 @@ class ReadingConnection:
 class Reader:
     """Answers questions; runs in the threads of the reading connections, one question in each.
 
-    :param is_alone: there is no other thread in this process.
+    :param is_alone: no other thread of this process has work to do.
     """
 
     def __init__(self, dialect: SqliteDialect, *, is_alone: bool = False) -> None:

@@ -12,6 +12,8 @@ import socket
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final
 
 from ccstore.storage.dbfile.sql import set_pragmas
@@ -20,16 +22,20 @@ from ccstore.storage.sqlite.process_channel import SIGNALS, Channel
 from ccstore.storage.sqlite.process_errors import pack_error
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
 
-#: How often SQLite asks whether to go on: each time takes a microsecond here.
+#: How often SQLite asks whether there is still time: each time takes a microsecond here.
 _STEPS: Final = 50_000
 
 
 class _Server:
-    """Answers questions, one after the other."""
+    """Answers questions, one after the other.
+
+    A thread listens meanwhile: a question that nobody waits for any more is interrupted at once, whatever
+    SQLite is doing. As it waits for the socket, it is in nobody's way.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._number = 0  # of the question that is being answered
+        self._questions: SimpleQueue[tuple[Asking, Any] | None] = SimpleQueue()
 
     def run(self) -> None:
         (path, pragmas, statements, niceness), (dialect,) = self._channel.receive()
@@ -42,13 +48,26 @@ class _Server:
             return
         with closing(opened.connection):
             self._channel.send(None)
-            while True:
-                (self._number, seconds), questions = self._channel.receive()
-                if questions:
-                    self._answer(reader, opened, pickle.loads(questions[0]), seconds)
+            Thread(target=self._listen, daemon=True).start()
+            while (asked := self._questions.get()) is not None:
+                self._answer(reader, opened, *asked)
 
-    def _answer(self, reader: Reader, connection: ReadingConnection, question: Any, seconds: float) -> None:
-        asking = Asking(seconds, self._is_unwanted, progress_steps=_STEPS)
+    def _listen(self) -> None:
+        number, asking = 0, None
+        with suppress(OSError):
+            while True:
+                (given, seconds), questions = self._channel.receive()
+                if questions:
+                    number, asking = given, Asking(seconds, progress_steps=_STEPS)
+                    self._questions.put((asking, pickle.loads(questions[0])))
+                elif asking is not None and given == number:
+                    asking.give_up()
+        # The daemon is gone.
+        self._questions.put(None)
+        if asking is not None:
+            asking.give_up()
+
+    def _answer(self, reader: Reader, connection: ReadingConnection, asking: Asking, question: Any) -> None:
         error: tuple[Any, ...] | None = None
         answer = b""
         try:
@@ -56,16 +75,6 @@ class _Server:
         except Exception as failed:
             error = pack_error(failed)
         self._channel.send(error, [answer])
-
-    def _is_unwanted(self) -> bool:
-        """While a question is being answered, there is nothing to be said but that nobody waits for it."""
-        if not self._channel.has_more:
-            return False
-        try:
-            (number, _), _ = self._channel.receive()
-        except OSError:
-            return True
-        return bool(number == self._number)
 
 
 def _open(path: Path, pragmas: dict[str, str], statements: int) -> ReadingConnection:

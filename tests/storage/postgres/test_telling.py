@@ -33,7 +33,7 @@ class Member:
 
     def __init__(self, backend: PostgresBackend) -> None:
         self.backend = backend
-        self.feed = Feed(reactor)
+        self.feed = Feed(reactor, lambda: INT64_MIN)
         self._published: Published = backend.tell(self.feed)
 
     async def write(self, batch: Batch, *, is_heard: bool = True) -> None:

@@ -11,8 +11,12 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, QueryTimeout, StoreError, StoreUnavailable
+from ccstore.message import INT64_MIN
+from ccstore.query import Selection
+from ccstore.reading.feed import Feed
 from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres.sizes import Sizes
+from ccstore.storage.reading.arrived import LastArrival
 from tests.support.postgres_case import Databases
 from tests.support.postgres_server import PASSWORD, Cutter, Server, newest
 from tests.support.stores import NOW, SECOND, ask, asking, message, messages
@@ -304,6 +308,29 @@ class UnheardCommitTests(Databases, TestCase):
             for _ in range(2):
                 await self.backend.write(messages([f"{gets_through}"]), caught.exception.batch_id)
         self.assertEqual(sorted(await self.found_in(self.backend)), ["False", "True", "before", "before"])
+
+    async def test_followers_are_told_of_what_turns_out_to_be_there(self) -> None:
+        """Once, also when the batch has gone through the spool meanwhile, and is in doubt once more."""
+        self.backend = await self.open_behind_cutter()
+        feed = Feed(reactor, lambda: INT64_MIN)
+        published = self.backend.tell(feed)
+        tail = feed.follow(Selection())
+        tail.begin(await self.backend.read(LastArrival(), timeout=60.0))
+        for batch_id, texts, cuts in ((None, "ab", [True]), (-5, "cd", [True]), (-6, "ef", [False, True])):
+            number = batch_id
+            for cut in cuts:
+                self.cutter.cuts = [cut]
+                with self.assertRaises(CommitUnknown) as caught:
+                    await self.backend.write(messages(texts), number)
+                number = caught.exception.batch_id
+            for _ in range(2):
+                published(messages(texts), await self.backend.write(messages(texts), number))
+        published(messages("g"), await self.backend.write(messages("g")))
+        told = ""
+        while "g" not in told:
+            await tail.wait(60.0)
+            told += "".join([each.row.text for each in tail.take()[0]])
+        self.assertEqual(told, "abcdefg")
 
     async def test_an_id_that_was_drawn_before(self) -> None:
         self.backend = await self.open_behind_cutter()
