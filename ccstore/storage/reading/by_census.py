@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from operator import add
+from typing import Final, NamedTuple
 
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.query import Count, Counting
@@ -42,6 +43,16 @@ def _grid_of(counting: Counting) -> int:
     return SHORT if _labels_of(counting) <= _OF_NAMES else HOUR
 
 
+class _Places(NamedTuple):
+    """The places of the groups of some streams, in their order; None for one that is not meant.
+
+    :ivar here: all of them.
+    """
+
+    each: list[int | None]
+    here: frozenset[int]
+
+
 class StreamGroups:
     """Which streams of a selection are counted together.
 
@@ -56,14 +67,21 @@ class StreamGroups:
         self._wanted = None if streams.condition or streams.numbers is None else {*streams.numbers}
         self._places: dict[int, int | None] = {}
         self._by_labels: dict[tuple[str, ...], int] = {}
+        # Many parts have the same streams.
+        self._known: dict[bytes, _Places] = {}
         self.groups: list[tuple[str, ...]] = []
 
-    def places(self, streams: Sequence[int]) -> Reading[list[int | None]]:
-        """The place of the group of each stream; None for one that is not meant."""
-        unknown = [stream for stream in streams if stream not in self._places]
-        if unknown:
-            yield from self._find(unknown)
-        return [*map(self._places.__getitem__, streams)]
+    def places(self, packed: bytes) -> Reading[_Places]:
+        """Those of the streams of a census, packed."""
+        if packed not in self._known:
+            streams = stream_numbers(packed)
+            unknown = [stream for stream in streams if stream not in self._places]
+            if unknown:
+                yield from self._find(unknown)
+            each = [*map(self._places.__getitem__, streams)]
+            here = frozenset([place for place in {*each} if place is not None])
+            self._known[packed] = _Places(each, here)
+        return self._known[packed]
 
     def _find(self, unknown: list[int]) -> Reading[None]:
         dialect = self._dialect
@@ -97,7 +115,9 @@ class CensusCounting:
         self._groups = groups
         self._counted: defaultdict[int | None, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         # Parts that are counted as a whole, with the places of their streams.
-        self._parts: list[tuple[Part, list[int | None]]] = []
+        self._parts: list[tuple[Part, _Places]] = []
+        # Of those with the same streams, the messages of each of these.
+        self._totals: dict[tuple[int | None, bytes], Sequence[int]] = {}
 
     def take(self, part: Part, begin: int, end: int) -> Reading[Sequence[Span]]:
         """Count what there is in a part from one time (ns) to another, both included.
@@ -134,13 +154,13 @@ class CensusCounting:
         found = yield from self._dialect.census(part, ("streams", "totals"))
         if found is None:
             return False
-        places = yield from self._groups.places(stream_numbers(found[0]))
-        counted = self._counted[start]
-        for place, number in zip(places, totals(found[1]), strict=True):
-            if place is not None:
-                counted[place] += number
-        if self._counting.with_times:
-            self._parts.append((part, places))
+        places = yield from self._groups.places(found[0])
+        if places.here:
+            numbers: Sequence[int] = totals(found[1])
+            before = self._totals.get((start, found[0]))
+            self._totals[start, found[0]] = numbers if before is None else [*map(add, before, numbers)]
+            if self._counting.with_times:
+                self._parts.append((part, places))
         return True
 
     def _in_steps(self, part: Part, first: int, last: int) -> Reading[bool]:
@@ -150,28 +170,46 @@ class CensusCounting:
         found = yield from self._dialect.census(part, ("first", "last", *columns))
         if found is None or found[3] is None:
             return False
-        streams = stream_numbers(found[2])
-        places = yield from self._groups.places(streams)
-        cells = Cells(found[3], len(streams), steps_between(found[0], found[1], grid))
+        places = yield from self._groups.places(found[2])
+        if not places.here:
+            return True
+        cells = Cells(found[3], len(places.each), steps_between(found[0], found[1], grid))
         rows: dict[int, int] = {}
-        for number, place in enumerate(places):
+        for number, place in enumerate(places.each):
             if place is not None:
                 rows[place] = rows.get(place, 0) + cells.row(number)
         begin = found[0] // grid
-        start_of = self._counting.start_of
-        counted = [self._counted[start_of(step * grid)] for step in range(first, last + 1)]
+        slices = [*self._slices(first, last)]
         for place, row in rows.items():
-            numbers = cells.by_step(row)[first - begin : last + 1 - begin]
-            for of_step, number in zip(counted, numbers, strict=True):
+            numbers = cells.by_step(row)
+            for start, since, until in slices:
+                number = sum(numbers[since - begin : until - begin])
                 if number:
-                    of_step[place] += number
+                    self._counted[start][place] += number
         return True
+
+    def _slices(self, first: int, last: int) -> Iterator[tuple[int | None, int, int]]:
+        """The steps of the question, of which each is some of those that are counted: from, and up to."""
+        step = self._counting.step
+        while first <= last:
+            start = self._counting.start_of(first * self._grid)
+            end = last + 1
+            if step is not None and start is not None:
+                end = min(end, (start + step) // self._grid)
+            yield start, first, end
+            first = end
 
     def counts(self, known: Groups) -> Reading[Iterator[Count]]:
         """What was counted.
 
         :param known: what was counted by rows, which may have the times that are looked for.
         """
+        for (start, packed), numbers in self._totals.items():
+            counted = self._counted[start]
+            places = yield from self._groups.places(packed)
+            for place, number in zip(places.each, numbers, strict=True):
+                if place is not None:
+                    counted[place] += number
         oldest: dict[int, int] = {}
         newest: dict[int, int] = {}
         if self._counting.with_times:
@@ -196,12 +234,11 @@ class CensusCounting:
         """The newest parts first: most of the others have nothing newer of any group."""
         for part, places in sorted(self._parts, key=lambda each: each[0].newest or 0, reverse=True):
             latest = part.newest or 0
-            here = {*places} - {None}
-            if all(newest.get(place, INT64_MIN) >= latest for place in here):  # type: ignore[arg-type]
+            if all(newest.get(place, INT64_MIN) >= latest for place in places.here):
                 continue
             found = yield from self._dialect.census(part, ("first", "newest"))
             assert found is not None
-            for place, time in zip(places, times(found[1], found[0]), strict=True):
+            for place, time in zip(places.each, times(found[1], found[0]), strict=True):
                 if place is not None and time >= newest.get(place, INT64_MIN):
                     newest[place] = time
 
@@ -209,11 +246,10 @@ class CensusCounting:
         """The same from the other end."""
         for part, places in sorted(self._parts, key=lambda each: each[0].oldest or 0):
             earliest = part.oldest or 0
-            here = {*places} - {None}
-            if all(oldest.get(place, INT64_MAX) <= earliest for place in here):  # type: ignore[arg-type]
+            if all(oldest.get(place, INT64_MAX) <= earliest for place in places.here):
                 continue
             found = yield from self._dialect.census(part, ("first", "oldest"))
             assert found is not None
-            for place, time in zip(places, times(found[1], found[0]), strict=True):
+            for place, time in zip(places.each, times(found[1], found[0]), strict=True):
                 if place is not None and time <= oldest.get(place, INT64_MAX):
                     oldest[place] = time
