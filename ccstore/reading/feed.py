@@ -46,6 +46,7 @@ class _Held:
     """Messages that wait for a reader, and what there was no room for behind them.
 
     :param most: of the messages; ``most_size`` of the characters of their texts.
+    :ivar has_gap: there was no room for all.
     """
 
     def __init__(self, most: int, most_size: int) -> None:
@@ -53,10 +54,14 @@ class _Held:
         self._most_size = most_size
         self._messages: list[Arrived] = []
         self._size = 0
-        self.gap: Gap | None = None
+        self.has_gap = False
+        # How many were left out, and the least and the greatest of their times.
+        self._left_out = self._oldest = self._newest = 0
+        # How far the store has been followed with the last of them.
+        self._last_event = self._last_log = 0
 
     def __bool__(self) -> bool:
-        return bool(self._messages) or self.gap is not None
+        return bool(self._messages) or self.has_gap
 
     def leave_out(self, after: Arrival) -> None:
         """Only what came in after this moment waits; it must not be called once there is a gap."""
@@ -67,18 +72,38 @@ class _Held:
         ]
         self._size = sum(len(arrived.row.text) for arrived in self._messages)
 
-    def add(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
-        is_full = len(self._messages) >= self._most or self._size + len(row.text) > self._most_size
-        if self.gap is None and not (is_full and self._messages):
-            self._messages.append(Arrived(row, stream, arrival))
-            self._size += len(row.text)
-            return
-        gap = self.gap or Gap(0, row.time, row.time, arrival)
-        self.gap = Gap(gap.messages + 1, min(gap.oldest, row.time), max(gap.newest, row.time), arrival)
+    def has_room(self, text: str) -> bool:
+        """Whether one more is to be held, in the order in which they come."""
+        if self.has_gap:
+            return False
+        is_full = len(self._messages) >= self._most or self._size + len(text) > self._most_size
+        return not (is_full and self._messages)
 
-    def take(self, cutoff: int) -> tuple[list[Arrived], Gap | None]:
+    def add(self, arrived: Arrived) -> None:
+        """Hold one for which there is room."""
+        self._messages.append(arrived)
+        self._size += len(arrived.row.text)
+
+    def miss(self, time: int, event: int, log: int) -> None:
+        """Leave one out that has this time; the ids are how far the store has been followed with it."""
+        # A reader that is too slow may miss all that comes, and whoever writes pays for that here.
+        if not self.has_gap:
+            self.has_gap = True
+            self._left_out, self._oldest, self._newest = 0, time, time
+        self._left_out += 1
+        if time < self._oldest:
+            self._oldest = time
+        elif time > self._newest:
+            self._newest = time
+        self._last_event, self._last_log = event, log
+
+    def take(self, cutoff: int, after: Arrival) -> tuple[list[Arrived], Gap | None]:
         taken, self._messages = [each for each in self._messages if not _is_expired(each.row, cutoff)], []
-        gap, self.gap = self.gap, None
+        gap = None
+        if self.has_gap:
+            last = Arrival(self._last_event, self._last_log).upto(after)
+            gap = Gap(self._left_out, self._oldest, self._newest, last)
+        self.has_gap = False
         self._size = 0
         return taken, gap
 
@@ -100,7 +125,7 @@ class Tail:
         self, selection: Selection, clock: IReactorTime, cutoff: Callable[[], int], *, most: int, size: int
     ) -> None:
         self.matches = series_test(selection)
-        self._texts = texts_test(selection.texts)
+        self._texts = texts_test(selection.texts) if selection.texts else None
         self._begin, self._end = selection.begin, selection.end
         self._clock = clock
         self._cutoff = cutoff
@@ -109,15 +134,26 @@ class Tail:
         self._waiting: Deferred[None] | None = None
         self.is_closed = False
 
-    def offer(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
-        """A message whose series matches."""
-        if self._begin <= row.time < self._end and self._texts(row.text):
-            if self._after is not None:
-                if row.id <= self._after.of(row.kind):
-                    return
-                arrival = arrival.upto(self._after)
-            self._held.add(row, stream, arrival)
-            self._wake()
+    def takes(self, kind: str, time: int, number: int, text: str, lasts: Mapping[str, int]) -> bool:
+        """Whether a message whose series matches is to be held.
+
+        If there is no room for it, it counts as left out.
+
+        :param lasts: how far the store has been followed with it, by kind.
+        """
+        if not (self._begin <= time < self._end and (self._texts is None or self._texts(text))):
+            return False
+        if self._after is not None and number <= self._after.of(kind):
+            return False
+        if self._held.has_room(text):
+            return True
+        self._held.miss(time, lasts["event"], lasts["log"])
+        return False
+
+    def hold(self, row: Row, stream: StreamKey, arrival: Arrival) -> None:
+        """Hold a message that it takes until it is read."""
+        self._held.add(Arrived(row, stream, arrival if self._after is None else arrival.upto(self._after)))
+        self._wake()
 
     def begin(self, after: Arrival) -> None:
         """Leave out what had come in before; whatever is told from now on leads on from there.
@@ -129,7 +165,7 @@ class Tail:
 
     def take(self) -> tuple[list[Arrived], Gap | None]:
         """What has come since the last time and not expired, and what was left out behind it."""
-        return self._held.take(self._cutoff())
+        return self._held.take(self._cutoff(), self._after or Arrival(0, 0))
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is something to take, or it is closed, but no longer than so many seconds."""
@@ -147,7 +183,7 @@ class Tail:
     @property
     def has_gap(self) -> bool:
         """There was no room for all that came since it was taken the last time."""
-        return self._held.gap is not None
+        return self._held.has_gap
 
     def close(self) -> None:
         """No more comes."""
@@ -237,9 +273,13 @@ class Feed:
             if tails is None:
                 tails = followers[series] = tuple(tail for tail in self._tails if tail.matches(series))
             if tails and time > cutoff:
-                lasts[kind] = max(lasts[kind], number)
-                arrival = Arrival(lasts["event"], lasts["log"])
-                row = Row(time, kind, number, 0, text, series.othertags)
-                stream = series.stream  # which is made each time
+                if number > lasts[kind]:
+                    lasts[kind] = number
+                row = None
                 for tail in tails:
-                    tail.offer(row, stream, arrival)
+                    if tail.takes(kind, time, number, text, lasts):
+                        if row is None:
+                            row = Row(time, kind, number, 0, text, series.othertags)
+                            stream = series.stream  # which is made each time
+                            arrival = Arrival(lasts["event"], lasts["log"])
+                        tail.hold(row, stream, arrival)
