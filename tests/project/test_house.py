@@ -64,12 +64,15 @@ LEVELS: Final = (
     {"pipeline", "storage"},
     {"lineprotocol"},
     {"interfaces"},
-    {"query", "batch"},
+    {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},
     {"message"},
     {"hostlist"},
-    {"__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex", "timing"},
+    {
+        *("__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex"),
+        *("times", "timing"),
+    },
 )
 #: Those who must not know what is below them, since an interface stands between.
 APART: Final = {
