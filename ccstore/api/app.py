@@ -16,6 +16,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from ccstore.accounting.figures import Figures
+from ccstore.accounting.history import History
 from ccstore.api.auth import Access, Gate
 from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
 from ccstore.api.exchange import Exchange
@@ -24,6 +25,7 @@ from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.api.reading_routes import ReadingRoutes
+from ccstore.api.store_answers import Insight
 from ccstore.config import ApiConfig
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
@@ -84,6 +86,7 @@ class Api:
     :param clock: tells the time, for queries and tokens.
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
+    :param history: the last hour of these figures.
     :param feed: tells of what is stored.
     :param problems: gives what is the matter although messages are stored.
     """
@@ -99,6 +102,7 @@ class Api:
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
+        history: History,
         feed: Feed,
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
@@ -111,7 +115,8 @@ class Api:
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
         self._exchange = Exchange(config, service, clock, self._outgoing, intake.scheduler.turn)
-        self._reading = ReadingRoutes(self._exchange, Following(service, feed))
+        insight = Insight(self._all_figures, samples, store.unreadiness, problems, history)
+        self._reading = ReadingRoutes(self._exchange, Following(service, feed), insight)
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:
@@ -213,6 +218,9 @@ class Api:
                 await self.intake.scheduler.turn()
         return size
 
+    def _all_figures(self) -> Mapping[str, object]:
+        return {**self._store.stats(), **self._figures()}
+
     def _stream(
         self, request: IRequest, pieces: Generator[bytes, None, None], content_type: bytes = JSON
     ) -> Coroutine[Any, Any, bytes]:
@@ -223,7 +231,7 @@ class Api:
     @_authorized
     async def stats(self, request: IRequest) -> bytes:
         """Counters and figures."""
-        return await self._stream(request, json_pieces({**self._store.stats(), **self._figures()}))
+        return await self._stream(request, json_pieces(self._all_figures()))
 
     @app.route("/api/samples", methods=["GET"])
     @app.route("/api/samples/", methods=["GET"])
@@ -237,7 +245,7 @@ class Api:
     @_authorized
     async def metrics(self, request: IRequest) -> bytes:
         """The counters for Prometheus."""
-        lines = render({**self._store.stats(), **self._figures()})
+        lines = render(self._all_figures())
         return await self._stream(request, text_pieces(lines), CONTENT_TYPE.encode())
 
     @app.route("/health", methods=["GET"])

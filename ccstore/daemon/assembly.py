@@ -191,6 +191,7 @@ class _Parts:
             self._reactor,
             shown.figures,
             shown.samples,
+            shown.history,
             self._feed,
             self.files.problems,
         )
