@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ccstore.accounting.figures import Figures
@@ -75,6 +76,10 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
     return _authorized(handler, "write")
 
 
+def _is_browser(request: IRequest) -> bool:
+    return "text/html" in (header(request, "accept") or "")
+
+
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
@@ -88,6 +93,7 @@ class Api:
     :param samples: gives what ``/api/samples`` has.
     :param history: the last hour of these figures.
     :param feed: tells of what is stored.
+    :param page: what browsers get at ``/``, and its files below ``/page``.
     :param problems: gives what is the matter although messages are stored.
     """
 
@@ -104,6 +110,7 @@ class Api:
         samples: Callable[[], Mapping[str, object]],
         history: History,
         feed: Feed,
+        page: IResource,
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
@@ -111,6 +118,7 @@ class Api:
         self._store = store
         self._figures = figures
         self._samples = samples
+        self._page = page
         self._problems = problems
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
@@ -131,13 +139,26 @@ class Api:
         return self._reading.figures()
 
     @app.route("/", methods=["GET"])
-    async def home(self, request: IRequest) -> bytes:
-        """What there is, for whoever opens the port in a browser."""
-        is_browser = "text/html" in (header(request, "accept") or "")
+    async def home(self, request: IRequest) -> bytes | IResource:
+        """The page, for whoever opens the port in a browser; for others, what there is."""
+        return self._page if _is_browser(request) else self._places(request, "")
+
+    @app.route("/page", methods=["GET"], branch=True)
+    def page(self, request: IRequest) -> IResource:
+        """Files of the page."""
+        return self._page
+
+    @app.route("/api", methods=["GET"])
+    @app.route("/api/", methods=["GET"])
+    async def places(self, request: IRequest) -> bytes:
+        """What there is, for everybody."""
+        return self._places(request, "../" if request.path.endswith(b"/") else "")
+
+    def _places(self, request: IRequest, root: str) -> bytes:
         config = self._config
-        page = Home(has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
-        body = answer(request, 200, page.html() if is_browser else page.text())
-        kind = b"text/html" if is_browser else b"text/plain"
+        home = Home(root, has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
+        body = answer(request, 200, home.html() if _is_browser(request) else home.text())
+        kind = b"text/html" if _is_browser(request) else b"text/plain"
         request.setHeader(b"content-type", kind + b"; charset=utf-8")
         request.setHeader(b"content-security-policy", POLICY.encode())
         request.setHeader(b"vary", b"Accept")

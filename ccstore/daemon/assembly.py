@@ -34,6 +34,7 @@ from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
+from ccstore.page.page_resource import PageResource
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
 from ccstore.pipeline.scheduler import Scheduler
@@ -193,6 +194,7 @@ class _Parts:
             shown.samples,
             shown.history,
             self._feed,
+            PageResource(),
             self.files.problems,
         )
         return ApiService(

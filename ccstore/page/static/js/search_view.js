@@ -1,0 +1,100 @@
+// The screen on which messages are searched for.
+
+import { Component, html } from '../vendor/preact-htm.js';
+import { Counts } from './counts.js';
+import { finders } from './marking.js';
+import { messageActions } from './message_actions.js';
+import { MessageList } from './message_list.js';
+import { Pills } from './pills.js';
+import { ResultBar } from './result_bar.js';
+import { Search } from './search.js';
+import { SearchLine } from './search_line.js';
+import { Failed, NoMessages } from './sentences.js';
+import { onToken } from './session.js';
+import { TimeRange } from './time_range.js';
+import { askForToken } from './token_dialog.js';
+
+export class SearchView extends Component {
+  constructor(props) {
+    super(props);
+    this.search = new Search(new Counts());
+    this.again = this.again.bind(this);
+    this.actions = messageActions(() => this.search.question);
+  }
+
+  componentDidMount() {
+    this.ends = [this.search.watch(() => this.changed()), onToken(this.again)];
+    this.search.update(this.props.state);
+  }
+
+  componentDidUpdate(before) {
+    if (before.state !== this.props.state) this.search.update(this.props.state);
+  }
+
+  componentWillUnmount() {
+    for (const end of this.ends) end();
+    this.search.stop();
+  }
+
+  again() {
+    this.search.run(this.props.state);
+  }
+
+  changed() {
+    const { error } = this.search;
+    if (error?.kind === 'token' && error !== this.toldOf) {
+      this.toldOf = error;
+      askForToken(error.message);
+    }
+    this.forceUpdate();
+  }
+
+  render({ state }) {
+    const { search } = this;
+    const { results, question } = search;
+    return html`<div class="search-view">
+      <div class="asking">
+        <${TimeRange} state=${state} question=${question} />
+        <${SearchLine} state=${state} onAgain=${this.again} />
+      </div>
+      <${Pills} filters=${state.filters} />
+      <div class=${`working ${search.isRunning ? '' : 'idle'}`} aria-hidden="true"></div>
+      <div class="found">
+        <section class="messages" aria-label="Messages" aria-busy=${search.isRunning}>
+          <${ResultBar} search=${search} state=${state} />
+          ${this.body(results, state)}
+        </section>
+      </div>
+    </div>`;
+  }
+
+  body(results, state) {
+    const { search } = this;
+    if (search.error && !(results && search.isGone)) {
+      return html`<${Failed} error=${search.error} state=${state} onAgain=${this.again} />`;
+    }
+    if (!results) return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
+    if (!results.count) return html`<${NoMessages} search=${search} state=${state} />`;
+    return html`<${MessageList}
+      ref=${(list) => (this.list = list)}
+      source=${results}
+      version=${search.version}
+      state=${state}
+      found=${this.found()}
+      actions=${this.actions}
+      onEnd=${() => search.more()}
+      end=${html`<p class="end">${results.isComplete ? 'No more messages in this time.' : 'Looking for more …'}</p>`}
+      label="Messages"
+    />`;
+  }
+
+  /** What is marked in the texts. */
+  found() {
+    const { question } = this.search;
+    if (question !== this.foundFor) {
+      this.foundFor = question;
+      this.finders = finders(question.texts);
+    }
+    return this.finders;
+  }
+}

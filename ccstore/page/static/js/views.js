@@ -1,0 +1,5 @@
+// The views of the page, in the order of their links. A view is a component that is given the state.
+
+import { SearchView } from './search_view.js';
+
+export const VIEWS = [{ name: 'search', title: 'Messages', component: SearchView }];
