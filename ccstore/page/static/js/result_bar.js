@@ -21,9 +21,11 @@ export function ResultBar({ search, state }) {
   </div>`;
 }
 
-function howMany({ results, counts }) {
-  const total = counts.histogram.answer?.total;
-  if (results.isComplete) return `${showNumber(results.count)} messages`;
-  if (total === undefined) return 'counting …';
-  return `${showNumber(total)} messages`;
+function howMany({ results, question, counts }) {
+  const { histogram } = counts;
+  if (results.isComplete) return messages(results.count);
+  if (histogram.question === question && histogram.answer) return messages(histogram.answer.total);
+  return histogram.error ? `more than ${messages(results.count)}` : 'counting …';
 }
+
+const messages = (count) => `${showNumber(count)} message${count === 1 ? '' : 's'}`;

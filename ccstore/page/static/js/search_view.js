@@ -2,6 +2,9 @@
 
 import { Component, html } from '../vendor/preact-htm.js';
 import { Counts } from './counts.js';
+import { Facets, tagsOf } from './facets.js';
+import { Histogram } from './histogram.js';
+import { LEVEL } from './labels.js';
 import { finders } from './marking.js';
 import { messageActions } from './message_actions.js';
 import { MessageList } from './message_list.js';
@@ -52,6 +55,7 @@ export class SearchView extends Component {
   render({ state }) {
     const { search } = this;
     const { results, question } = search;
+    const labels = this.labels(results);
     return html`<div class="search-view">
       <div class="asking">
         <${TimeRange} state=${state} question=${question} />
@@ -59,7 +63,9 @@ export class SearchView extends Component {
       </div>
       <${Pills} filters=${state.filters} />
       <div class=${`working ${search.isRunning ? '' : 'idle'}`} aria-hidden="true"></div>
+      <${Histogram} counts=${search.counts} state=${state} labels=${labels} />
       <div class="found">
+        <${Facets} counts=${search.counts} state=${state} labels=${labels} />
         <section class="messages" aria-label="Messages" aria-busy=${search.isRunning}>
           <${ResultBar} search=${search} state=${state} />
           ${this.body(results, state)}
@@ -86,6 +92,15 @@ export class SearchView extends Component {
       end=${html`<p class="end">${results.isComplete ? 'No more messages in this time.' : 'Looking for more …'}</p>`}
       label="Messages"
     />`;
+  }
+
+  /** Tags that the first messages have. */
+  labels(results) {
+    if (results !== this.labelsFor) {
+      this.labelsFor = results;
+      this.tags = results ? tagsOf(results.held.slice(0, 200)).filter((each) => each !== LEVEL) : [];
+    }
+    return this.tags;
   }
 
   /** What is marked in the texts. */
