@@ -4,7 +4,7 @@ import { html } from '../vendor/preact-htm.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
 import { called, COLUMNS, FACETS } from './labels.js';
-import { showNumber } from './result_bar.js';
+import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
 /** Tags that messages have, of which a few are looked at. */

@@ -5,7 +5,7 @@ import { called, LEVEL } from './labels.js';
 import { filterBy } from './message_detail.js';
 import { showShort, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
-import { showNumber } from './result_bar.js';
+import { showNumber } from './numbers.js';
 import { stacksOf } from './stacks.js';
 import { setRange } from './time_range.js';
 import { setState } from './url_state.js';
