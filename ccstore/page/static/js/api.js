@@ -1,6 +1,6 @@
 // Asking the daemon.
 
-import { token } from './session.js';
+import { noteOpen, token } from './session.js';
 
 /** Characters of a URL above which parameters go into the body. */
 const LONGEST = 4000;
@@ -50,6 +50,7 @@ export async function request(path, parameters = [], { signal, accept } = {}) {
     if (isAborted(error)) throw error;
     throw new ApiError('gone', 'the daemon does not answer');
   }
+  if (!token() && (answer.ok || answer.status === 401)) noteOpen(answer.ok);
   if (answer.ok) return answer;
   throw await errorOf(answer);
 }

@@ -2,17 +2,20 @@
 
 import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { Announcements } from './announcements.js';
-import { onToken, setToken, token } from './session.js';
+import { Help } from './help.js';
+import { isOpen, onToken, setToken, token } from './session.js';
 import { TokenDialog } from './token_dialog.js';
 import { useUrlState, setState, writeState, DEFAULTS } from './url_state.js';
 import { VIEWS } from './views.js';
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? '';
 
+const OPEN = 'No key is configured (jwt_public_key): whoever reaches this port may read all of it, and write.';
+
 export function App() {
   const state = useUrlState();
-  const [held, setHeld] = useState(token());
-  useEffect(() => onToken(setHeld), []);
+  const [held, setHeld] = useState([token(), isOpen]);
+  useEffect(() => onToken(() => setHeld([token(), isOpen])), []);
   const view = VIEWS.find((each) => each.name === state.view) ?? VIEWS[0];
   useEffect(() => {
     document.title = `${state.q ? `${state.q} – ` : ''}${view.title} – ccstore`;
@@ -33,7 +36,9 @@ export function App() {
           }}>${title}</a>`)}
       </nav>
       <div class="access" id="access">
-        ${held && html`<button type="button" class="plain" onClick=${() => setToken('')} title="forget the token of this session">forget token</button>`}
+        ${!held[0] && held[1] && html`<span class="open" title=${OPEN}>open, no token needed</span>`}
+        ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')} title="forget the token of this session">forget token</button>`}
+        <${Help} version=${meta('ccstore-version')} />
       </div>
     </header>
     <main id="main"><${view.component} state=${state} /></main>

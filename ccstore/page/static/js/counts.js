@@ -9,6 +9,8 @@ const TOP = 8;
 /** Values of a facet that are asked for. */
 const VALUES = 10;
 const MANY = 100;
+/** Milliseconds after a key. */
+const TYPED = 150;
 
 /** Counts of a search: `histogram` and `facets` by label; each `{answer, error, isRunning}`. */
 export class Counts {
@@ -17,6 +19,9 @@ export class Counts {
     this.facets = new Map();
     this.open = new Set(FACETS);
     this.all = new Set(); // facets of which more values are wanted
+    this.prefixes = new Map(); // how the values begin that are wanted
+    this.known = new Set(); // labels that were found by asking for all there are
+    this.isKnown = false;
     this.tell = () => {};
   }
 
@@ -26,6 +31,7 @@ export class Counts {
     this.search = search;
     this.signal = signal;
     this.tell = search.tell;
+    this.isKnown = false;
     await this.runHistogram();
     // One after the other: the next messages that somebody asks for must not wait behind all of them.
     for (const label of [...this.open]) {
@@ -71,7 +77,9 @@ export class Counts {
     // Without its own filters: so the others can be chosen as well.
     const parameters = parametersWithout(question.parameters, label);
     const limit = this.all.has(label) ? MANY : VALUES;
-    await this.ask(`v1/values/${encodeURIComponent(label)}`, [...parameters, ['limit', limit]], (found) => {
+    const prefix = this.prefixes.get(label);
+    const more = [['limit', limit], ...(prefix ? [['prefix', prefix]] : [])];
+    await this.ask(`v1/values/${encodeURIComponent(label)}`, [...parameters, ...more], (found) => {
       this.facets.set(label, { ...this.facets.get(label), ...found });
     });
   }
@@ -103,5 +111,27 @@ export class Counts {
     if (isAll) this.all.add(label);
     else this.all.delete(label);
     this.runFacet(label);
+  }
+
+  /** Only values that begin so. */
+  setPrefix(label, prefix) {
+    this.prefixes.set(label, prefix);
+    this.tell();
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.runFacet(label), TYPED);
+  }
+
+  /** Which labels there are under the question. */
+  async findLabels() {
+    const { signal } = this;
+    if (!signal) return;
+    try {
+      const { labels } = await ask('v1/labels', this.search.question.parameters, { signal });
+      this.known = new Set(labels.map((each) => each.label));
+      this.isKnown = true;
+    } catch (error) {
+      if (!isAborted(error)) this.isKnown = true;
+    }
+    this.tell();
   }
 }

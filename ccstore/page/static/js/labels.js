@@ -3,7 +3,7 @@
 /** Labels that are columns of the store; all others are tags. */
 export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 'stype', 'stype-id'];
 /** Tags that say how bad it is, the first that a message has counts. */
-const LEVELS = ['loglevel', 'level', 'severity'];
+const LEVELS = ['loglevel', 'level', 'severity', 'priority'];
 export const LEVEL = 'tag.loglevel';
 /** Those that are counted beside the messages from the beginning. */
 export const FACETS = [LEVEL, 'host', 'name', 'cluster', 'kind'];

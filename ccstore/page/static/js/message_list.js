@@ -1,19 +1,22 @@
 // The messages of a search: a virtual list, the row that is looked at, and those that are laid out.
 
 import { Component, html } from '../vendor/preact-htm.js';
-import { valueOf } from './labels.js';
+import { hits } from './marking.js';
+import { columnsFor } from './columns.js';
+import { GapRow } from './gap_row.js';
 import { MessageRow } from './message_row.js';
 import { VirtualList } from './virtual_list.js';
 
 /** Pixels: a row in one line, wrapped, and in two lines on a phone. */
 const HEIGHTS = { compact: 22, wrap: 40, phone: 44 };
-/** Messages by which the columns are made wide enough, and characters that a column has at most. */
-const SAMPLE = 300;
-const WIDEST = 28;
+
+/** Rows that are looked at for the next hit. */
+const MOST_LOOKED = 10_000;
 
 /**
  * Props: `source` (`count`, `base`, `message(number)`), `state`, `found`, `version` (of the search: rows are
- * others), `actions`, `follows`, `onEnd`, `onScrolled`, `end` (shown behind the last row), `label`.
+ * others), `actions`, `follows`, `onEnd`, `onScrolled(isAtEnd)`, `end` (shown behind the last row), `label`,
+ * `gapProps()`: what rows that are gaps are given besides.
  */
 export class MessageList extends Component {
   constructor() {
@@ -32,7 +35,10 @@ export class MessageList extends Component {
   /** Lay a message out, or not any more. */
   toggle(message, number) {
     const open = new Map(this.state.open);
-    if (!open.delete(message.id)) open.set(message.id, number);
+    if (!open.delete(message.id)) {
+      open.set(message.id, number);
+      this.props.onScrolled?.(false);
+    }
     this.setState({ open, current: number });
   }
 
@@ -46,6 +52,22 @@ export class MessageList extends Component {
     this.goTo(Math.min(last, Math.max(base, from + by)));
   }
 
+  /** Go to the next hit: the next row, but in a tail the next in which something is marked. */
+  next(by) {
+    const { source, found } = this.props;
+    const base = source.base ?? 0;
+    let number = this.state.current ?? (by > 0 ? base - 1 : base + source.count);
+    for (let looked = 0; looked < MOST_LOOKED; looked += 1) {
+      number += by;
+      if (number < base || number >= base + source.count) return;
+      const message = source.message(number);
+      if (message && !message.gap && (!found.length || hits(message.text, found).length)) {
+        this.goTo(number);
+        return;
+      }
+    }
+  }
+
   goTo(number) {
     this.props.onScrolled?.(false);
     this.setState({ current: number }, () => {
@@ -57,7 +79,13 @@ export class MessageList extends Component {
   /** The message of the row that is looked at. */
   get message() {
     const { current } = this.state;
-    return current === null ? null : this.props.source.message(current);
+    const message = current === null ? null : this.props.source.message(current);
+    return message?.gap ? null : message;
+  }
+
+  /** The messages that are here. */
+  get held() {
+    return this.props.source.held;
   }
 
   onKeyDown(event) {
@@ -69,9 +97,12 @@ export class MessageList extends Component {
   }
 
   row(number) {
-    const { source, state, found, actions } = this.props;
+    const { source, state, found, actions, gapProps } = this.props;
     const message = source.message(number);
     const { current, open } = this.state;
+    if (message?.gap) {
+      return html`<${GapRow} key=${number} gap=${message.gap} number=${number} state=${state} found=${found} ...${gapProps()} />`;
+    }
     return html`<${MessageRow}
       key=${number}
       message=${message}
@@ -84,22 +115,12 @@ export class MessageList extends Component {
     />`;
   }
 
-  /** How wide the columns are, by what some of the messages have. */
   columns() {
     const { source, state, version } = this.props;
-    const base = source.base ?? 0;
-    const key = `${version} ${state.cols} ${source.count > 0} ${base > 0}`;
-    if (key !== this.columnsFor) {
-      this.columnsFor = key;
-      const widths = state.cols.map((label) => {
-        let width = 4;
-        for (let at = 0; at < Math.min(SAMPLE, source.count); at += 1) {
-          const message = source.message(base + at);
-          if (message) width = Math.max(width, valueOf(message, label).length);
-        }
-        return `${Math.min(width, WIDEST) + 1}ch`;
-      });
-      this.template = ['1.4rem', '24ch', ...widths, 'minmax(0, 1fr)'].join(' ');
+    const key = `${version} ${state.cols} ${source.count > 0} ${source.base > 0}`;
+    if (key !== this.columnsKey) {
+      this.columnsKey = key;
+      this.template = columnsFor(source.held, state.cols);
     }
     return this.template;
   }

@@ -21,6 +21,7 @@ export class Search {
     this.isRunning = false;
     this.newest = null; // of everything, if there are no hits
     this.isGone = false; // nobody answers
+    this.moreError = null; // why there are no more of them
     this.number = 0; // of the search
     this.version = 0; // the search that the results are of
     this.watchers = new Set();
@@ -69,6 +70,7 @@ export class Search {
     if (controller !== this.controller) return;
     this.results = results;
     this.version = this.number;
+    this.moreError = null;
     this.shownAs = state;
     this.error = null;
     this.isGone = false;
@@ -83,7 +85,19 @@ export class Search {
 
   /** More messages behind those that are known. */
   more() {
-    this.results?.more().catch((error) => this.fail(error, this.shownAs, this.controller));
+    const { results } = this;
+    if (this.moreError) return;
+    results?.more().catch((error) => {
+      if (isAborted(error) || results !== this.results) return;
+      this.moreError = error;
+      this.tell();
+    });
+  }
+
+  /** The same, after that has failed. */
+  moreAgain() {
+    this.moreError = null;
+    this.more();
   }
 
   stop() {

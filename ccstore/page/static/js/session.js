@@ -2,6 +2,7 @@
 
 const KEY = 'ccstore-token';
 const watchers = new Set();
+let held = '';
 
 /** The token, an empty text if there is none. */
 export function token() {
@@ -12,7 +13,16 @@ export function token() {
   }
 }
 
-let held = '';
+
+/** Whether the daemon answers without a token; null as long as nobody knows. */
+export let isOpen = null;
+
+/** A question was answered, or refused, without a token. */
+export function noteOpen(isAnswered) {
+  if (isOpen === isAnswered) return;
+  isOpen = isAnswered;
+  for (const watcher of watchers) watcher(token(), false);
+}
 
 /** Keep another one, or none. */
 export function setToken(text) {
@@ -23,10 +33,10 @@ export function setToken(text) {
   } catch {
     // It is held as long as the page is.
   }
-  for (const watcher of watchers) watcher(held);
+  for (const watcher of watchers) watcher(held, true);
 }
 
-/** Be told of another token; gives what ends it. */
+/** Be told of another token (`isOther`), or of whether one is needed; gives what ends it. */
 export function onToken(watcher) {
   watchers.add(watcher);
   return () => watchers.delete(watcher);

@@ -19,10 +19,12 @@ export const DEFAULTS = {
   utc: false,
   tail: false,
   m: '',
+  same: 'host',
+  within: false,
 };
 /** Switches, and what they are called in the URL. */
-const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm'];
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
 
 /** The state that a query string stands for; what is not known there is kept in `others`. */

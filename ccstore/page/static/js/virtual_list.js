@@ -24,6 +24,7 @@ export class VirtualList extends Component {
     this.selected = null;
     this.noteSelection = this.noteSelection.bind(this);
     this.onScroll = this.onScroll.bind(this);
+    this.onWheel = this.onWheel.bind(this);
   }
 
   componentDidMount() {
@@ -116,6 +117,11 @@ export class VirtualList extends Component {
     if (heights.total - top < scroller.clientHeight * 3) props.onEnd?.();
   }
 
+  /** Who turns the wheel upwards reads, even if more came before the list has moved. */
+  onWheel(event) {
+    if (event.deltaY < 0 && this.props.follows) this.props.onScrolled?.(false);
+  }
+
   onScroll() {
     const { heights, scroller } = this;
     const top = scroller.scrollTop;
@@ -167,6 +173,7 @@ export class VirtualList extends Component {
       class="scroller ${props.class ?? ''}"
       ref=${(element) => (this.scroller = element)}
       onScroll=${this.onScroll}
+      onWheel=${this.onWheel}
       onKeyDown=${props.onKeyDown}
       tabindex="0"
       role="region"
