@@ -89,7 +89,7 @@ export class Plot extends Component {
   render({ title, times, series, show, isUtc }, { at, problem }) {
     const place = at === null || at >= times.length ? times.length - 1 : at;
     const said = series.map((each) => `${each.name} ${show(each.values[place])}`).join(', ');
-    return html`<figure class="plot">
+    return html`<figure class="curve">
       <figcaption><h3>${title}</h3>
         <ul>${series.map((each) => html`<li><i style=${{ background: `var(${each.colour})` }}></i>${each.name} <b>${place < 0 ? '–' : show(each.values[place])}</b></li>`)}
           <li class="when">${place < 0 ? '' : clock(times[place] * 1000, isUtc)}</li></ul>

@@ -21,7 +21,7 @@ export class StoreView extends Component {
   }
 
   componentDidMount() {
-    this.end = onToken(() => this.source.again());
+    this.end = onToken((held, isOther) => isOther && this.source.again());
     this.source.start();
   }
 
@@ -48,7 +48,7 @@ export class StoreView extends Component {
         <div role="status"><h1>${head}</h1><p>${said[0].toUpperCase() + said.slice(1)}</p></div>
         ${error
           ? html`<button type="button" onClick=${() => this.source.again()}>Ask again now</button>`
-          : html`<p class="hint asked">as of ${clock(at, state.utc)}</p>`}
+          : html`<p class="hint as-of">as of ${clock(at, state.utc)}</p>`}
       </header>
       ${store && this.details(store, history, state.utc)}
     </div>`;

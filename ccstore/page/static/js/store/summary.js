@@ -10,7 +10,7 @@ export function Summary({ store, isUtc }) {
   return html`<div class="summary">
     <${Stored} all=${totals(store.receivers)} queue=${store.queue} />
     <${NotStored} store=${store} />
-    <${Disk} disk=${store.disk} backend=${store.versions.backend} />
+    <${Disk} store=${store} />
     <${Deleted} store=${store} isUtc=${isUtc} />
   </div>`;
 }
@@ -18,7 +18,7 @@ export function Summary({ store, isUtc }) {
 function Tile({ title, value, level = '', children }) {
   return html`<section class=${`tile ${level}`} aria-label=${title}>
     <h2>${title}</h2>
-    <p class="value">${value}</p>
+    <p class="answer">${value}</p>
     ${children}
   </section>`;
 }
@@ -52,11 +52,12 @@ function NotStored({ store }) {
 /** Days below which a full disk is near. */
 const NEAR = 7 * 86_400;
 
-function Disk({ disk, backend }) {
+function Disk({ store }) {
+  const { disk, versions } = store;
   if (disk.disk_free_bytes === null) {
     return html`<${Tile} title="Disk" value=${showBytes(disk.bytes)}>
       <p>tables and indexes${growing(disk)}</p>
-      <p class="hint">${backend === 'sqlite' ? '' : 'How full its disk is, the PostgreSQL server does not say.'}</p>
+      <p class="hint">${versions.backend === 'sqlite' ? '' : 'How full its disk is, the PostgreSQL server does not say.'}</p>
     <//>`;
   }
   const free = disk.disk_free_bytes / disk.disk_bytes;
@@ -68,15 +69,23 @@ function Disk({ disk, backend }) {
       <i class="others" style=${{ flexGrow: Math.max(0, disk.disk_bytes - disk.disk_free_bytes - disk.bytes - disk.journal_bytes - disk.reserve_bytes) }}></i>
       <i class="free" style=${{ flexGrow: disk.disk_free_bytes }}></i>
     </div>
-    <p>${full(disk)}</p>
+    <p>${full(disk, isYoung(store))}</p>
     <p class="hint">database ${showBytes(disk.bytes)}${disk.free_bytes ? `, ${showBytes(disk.free_bytes)} of it free` : ''}; journal ${showBytes(disk.journal_bytes)}; reserve ${showBytes(disk.reserve_bytes)}</p>
   <//>`;
 }
 
-function full({ full_in: fullIn, growth }) {
-  if (fullIn !== null) return html`full in about <strong>${showSpan(fullIn)}</strong>, if it grows as in the last hour`;
+/** Whether no events have been kept for as long as they are to be: it stops growing by them then. */
+function isYoung({ retention, segments, time }) {
+  const oldest = segments.kinds.event?.oldest ?? null;
+  return oldest !== null && time - oldest < 0.9 * retention.seconds;
+}
+
+function full({ full_in: fullIn, growth }, isYoung) {
   if (growth === null) return 'when it is full is known after five minutes';
-  return growth > 0 ? 'not full for years, if it grows as in the last hour' : 'has not grown in the last hour';
+  if (growth <= 0) return 'does not grow';
+  const later = isYoung ? '; it grows less when the first events expire' : '';
+  const when = fullIn === null ? 'not full for years' : html`full in about <strong>${showSpan(fullIn)}</strong>`;
+  return html`${when} at the growth of the last hour${later}`;
 }
 
 function growing({ growth }) {
