@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.configuration import write_config
 from tests.support.running_daemon import Daemon
@@ -114,3 +114,20 @@ def messages(count: int, *, since: float = 3 * 3600.0) -> list[str]:
             name = ("slurmd", "kernel", "sshd")[number % 5 % 3]
         lines.append(f"{name},cluster=alex,hostname={host},{tags} {text} {moment}")
     return lines
+
+
+def search(page: Page, text: str) -> None:
+    """Type into the search line, and press Enter."""
+    line = page.get_by_role("textbox", name="Search")
+    line.fill(text)
+    line.press("Enter")
+
+
+def count_is(page: Page, count: int) -> None:
+    """So many messages are found."""
+    expect(page.locator(".how-many")).to_have_text(f"{count:,} message{'s' * (count != 1)}")
+
+
+def texts(page: Page) -> list[str]:
+    """The texts of the messages that are in the document, in their order."""
+    return page.locator(".message-list .row .text").all_inner_texts()

@@ -15,7 +15,11 @@ const OPEN = 'No key is configured (jwt_public_key): whoever reaches this port m
 export function App() {
   const state = useUrlState();
   const [held, setHeld] = useState([token(), isOpen]);
-  useEffect(() => onToken(() => setHeld([token(), isOpen])), []);
+  useEffect(() => {
+    const look = () => setHeld([token(), isOpen]);
+    look(); // there may have been an answer already
+    return onToken(look);
+  }, []);
   const view = VIEWS.find((each) => each.name === state.view) ?? VIEWS[0];
   useEffect(() => {
     document.title = `${state.q ? `${state.q} – ` : ''}${view.title} – ccstore`;

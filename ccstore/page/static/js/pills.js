@@ -46,6 +46,7 @@ function Editor({ filter, filters, onEnd }) {
   useEffect(() => input.current.select(), []);
   const before = lineOf(filter);
   const keep = () => {
+    if (!input.current) return; // Enter has taken it away
     const text = input.current.value.trim();
     onEnd();
     if (text === before) return;

@@ -15,17 +15,21 @@ export function Popup({ label, name, children, class: kind = '', isRight = false
     const onDown = (event) => {
       if (!whole.current.contains(event.target)) setOpen(false);
     };
-    document.addEventListener('pointerdown', onDown);
-    return () => document.removeEventListener('pointerdown', onDown);
-  }, [isOpen]);
-  const onKeyDown = (event) => {
-    if (event.key === 'Escape' && isOpen) {
+    // Also when what had the focus is gone.
+    const onKeyDown = (event) => {
+      if (event.key !== 'Escape') return;
       event.stopPropagation();
       close();
-    }
-  };
+    };
+    document.addEventListener('pointerdown', onDown);
+    document.addEventListener('keydown', onKeyDown, true);
+    return () => {
+      document.removeEventListener('pointerdown', onDown);
+      document.removeEventListener('keydown', onKeyDown, true);
+    };
+  }, [isOpen]);
   const render = Array.isArray(children) ? children.find((each) => typeof each === 'function') : children;
-  return html`<div class=${`popup ${kind}`} ref=${whole} onKeyDown=${onKeyDown}>
+  return html`<div class=${`popup ${kind}`} ref=${whole}>
     <button type="button" ref=${button} aria-expanded=${isOpen} aria-haspopup="dialog" aria-label=${name}
       title=${name} onClick=${() => setOpen(!isOpen)}>${label}</button>
     ${isOpen && html`<div class=${`popped ${isRight ? 'right' : ''}`} role="dialog" aria-label=${name}>${render(close)}</div>`}

@@ -39,6 +39,7 @@ export class Search {
 
   /** Search if the state asks something else than before. */
   update(state) {
+    this.state = state;
     if (keyOf(state) !== this.key) this.run(state);
     else this.counts.update(state, this);
   }
@@ -79,7 +80,7 @@ export class Search {
     if (!results.count) await this.findNewest(controller);
     this.tell();
     afterPaint(() => {
-      if (controller === this.controller) this.counts.run(state, this, controller.signal);
+      if (controller === this.controller) this.counts.run(this.state ?? state, this, controller.signal);
     });
   }
 

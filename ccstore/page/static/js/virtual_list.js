@@ -19,7 +19,7 @@ export class VirtualList extends Component {
     super(props);
     this.heights = new Heights(props.estimate);
     this.heights.clear(props.count);
-    this.base = props.base ?? 0;
+    this.lowest = props.base ?? 0; // (`base` is Preact's)
     this.anchor = null; // the row at the top of what is seen, and how far it is scrolled over
     this.selected = null;
     this.noteSelection = this.noteSelection.bind(this);
@@ -46,16 +46,16 @@ export class VirtualList extends Component {
   /** Bring the heights in line with what is to be shown now. */
   take(props) {
     const base = props.base ?? 0;
-    if (props.layout !== this.layout || props.estimate !== this.heights.estimate || base < this.base) {
+    if (props.layout !== this.layout || props.estimate !== this.heights.estimate || base < this.lowest) {
       this.layout = props.layout;
       this.heights.estimate = props.estimate;
       this.heights.clear(props.count);
-      if (base < this.base) this.anchor = null;
+      if (base < this.lowest) this.anchor = null;
     } else {
-      if (base > this.base) this.heights.dropFront(Math.min(base - this.base, this.heights.count));
+      if (base > this.lowest) this.heights.dropFront(Math.min(base - this.lowest, this.heights.count));
       this.heights.grow(props.count);
     }
-    this.base = base;
+    this.lowest = base;
   }
 
   /** The numbers, counted from the first, of the rows that are in the document: from, to (not included). */
@@ -66,7 +66,7 @@ export class VirtualList extends Component {
     let from = heights.find(Math.max(0, top - BESIDE));
     let to = Math.min(heights.count, heights.find(top + seen + BESIDE) + 1);
     if (this.selected) {
-      const [first, last] = this.selected.map((number) => number - this.base);
+      const [first, last] = this.selected.map((number) => number - this.lowest);
       if (first < from && first >= 0 && to - first < SELECTED) from = first;
       if (last >= to && last < heights.count && last - from < SELECTED) to = last + 1;
     }
@@ -77,7 +77,7 @@ export class VirtualList extends Component {
     const { heights, scroller, anchor } = this;
     const seen = scroller?.clientHeight ?? 800;
     if (this.props.follows) return Math.max(0, heights.total - seen);
-    if (anchor) return Math.max(0, heights.offset(Math.max(0, anchor.number - this.base)) + anchor.over);
+    if (anchor) return Math.max(0, heights.offset(Math.max(0, anchor.number - this.lowest)) + anchor.over);
     return scroller?.scrollTop ?? 0;
   }
 
@@ -86,7 +86,7 @@ export class VirtualList extends Component {
     const { heights, scroller, rows } = this;
     let isNews = false;
     for (const row of rows.children) {
-      const number = Number(row.dataset.row) - this.base;
+      const number = Number(row.dataset.row) - this.lowest;
       if (number >= 0 && number < heights.count && row.offsetHeight) {
         isNews = heights.set(number, row.offsetHeight) || isNews;
       }
@@ -111,8 +111,8 @@ export class VirtualList extends Component {
     const { heights, scroller, props } = this;
     const top = scroller.scrollTop;
     const isAtEnd = top + scroller.clientHeight >= heights.total - 4;
-    const first = heights.find(top) + this.base;
-    const last = heights.find(top + scroller.clientHeight) + this.base;
+    const first = heights.find(top) + this.lowest;
+    const last = heights.find(top + scroller.clientHeight) + this.lowest;
     props.onRange?.(first, last, isAtEnd);
     if (heights.total - top < scroller.clientHeight * 3) props.onEnd?.();
   }
@@ -128,7 +128,7 @@ export class VirtualList extends Component {
     const isOurs = this.expected !== undefined && Math.abs(this.expected - top) < 2;
     this.expected = undefined;
     const number = heights.find(top);
-    this.anchor = top > 0 ? { number: number + this.base, over: top - heights.offset(number) } : null;
+    this.anchor = top > 0 ? { number: number + this.lowest, over: top - heights.offset(number) } : null;
     if (!isOurs) this.props.onScrolled?.(top + scroller.clientHeight >= heights.total - 4);
     this.forceUpdate();
   }
@@ -136,7 +136,7 @@ export class VirtualList extends Component {
   /** Bring a row into sight, if it is not. */
   show(number) {
     const { heights, scroller } = this;
-    const index = number - this.base;
+    const index = number - this.lowest;
     const top = heights.offset(index);
     const bottom = heights.offset(index + 1);
     if (top < scroller.scrollTop) this.scrollTo(top);
@@ -166,9 +166,9 @@ export class VirtualList extends Component {
   render(props) {
     this.take(props);
     const [from, to] = (this.shown = this.range());
-    const { heights, base } = this;
+    const { heights, lowest } = this;
     const rows = [];
-    for (let index = from; index < to; index += 1) rows.push(props.row(index + base));
+    for (let index = from; index < to; index += 1) rows.push(props.row(index + lowest));
     return html`<div
       class="scroller ${props.class ?? ''}"
       ref=${(element) => (this.scroller = element)}
