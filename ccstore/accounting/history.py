@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 from attrs import frozen
@@ -17,6 +16,9 @@ BOOKS: Final = ("received", "stored", "rejected", "dropped")
 #: Seconds over which a rate is taken, and for which growth has to be known before anything is said of it.
 _MINUTE: Final = 60.0
 _ENOUGH: Final = 300.0
+#: The books of a receiver before it was there, and what is shown of them.
+_NONE: Final = (0,) * len(BOOKS)
+_ABSENT: Final = (None,) * len(BOOKS)
 
 
 @frozen
@@ -42,12 +44,27 @@ class Moment:
     memory: int | None = None
 
 
+@frozen
+class _Span:
+    """What came between two moments.
+
+    :ivar end: the later one.
+    :ivar books: by receiver, by how much its books have grown.
+    :ivar mean: seconds that a batch took, if there were any.
+    """
+
+    end: Moment
+    books: Mapping[str, tuple[int, ...]]
+    batches: int
+    mean: float | None
+
+
 class History:
     """Notes the figures again and again, and forgets the oldest.
 
     :param take: gives the figures of now.
     :param every: seconds between two of them.
-    :param most: that are kept, besides the one with which the first span begins.
+    :param most: spans that are kept.
     """
 
     log = Logger()
@@ -57,7 +74,9 @@ class History:
     ) -> None:
         self._take = take
         self._every = every
-        self._kept: deque[Moment] = deque(maxlen=most + 1)
+        #: With which the first span that is kept begins; None if nothing has been noted.
+        self._begin: Moment | None = None
+        self._spans: deque[_Span] = deque(maxlen=most)
         self._taking = LoopingCall(self._note)
         self._taking.clock = clock
 
@@ -72,26 +91,37 @@ class History:
 
     def _note(self) -> None:
         try:
-            self._kept.append(self._take())
+            now = self._take()
         except Exception:
             # A LoopingCall would end for ever.
             self.log.failure("the figures of the moment cannot be noted")
+            return
+        if self._begin is None:
+            self._begin = now
+            return
+        before = self._spans[-1].end if self._spans else self._begin
+        if len(self._spans) == self._spans.maxlen:
+            self._begin = self._spans[0].end
+        # Here once, and not for each one who asks.
+        self._spans.append(_span(before, now))
 
     def rates(self) -> tuple[float, Mapping[str, Sequence[float]]]:
         """The seconds that were looked at, about the last minute; by receiver, its books per second."""
         now = self._take()
-        begin = next((each for each in reversed(self._kept) if now.time - each.time >= _MINUTE), None)
-        if begin is None:
-            begin = self._kept[0] if self._kept else now
-        span = now.time - begin.time
-        return span, {
-            name: [each / span if span > 0 else 0.0 for each in _grown(begin, now, name)]
-            for name in now.books
+        begin = self._begin or now
+        for span in reversed(self._spans):
+            if now.time - span.end.time >= _MINUTE:
+                begin = span.end
+                break
+        seconds = now.time - begin.time
+        return seconds, {
+            name: [each / seconds if seconds > 0 else 0.0 for each in grown]
+            for name, grown in _span(begin, now).books.items()
         }
 
     def growth(self) -> float | None:
         """Bytes per second that the database came to need more; None if too little is known."""
-        known = [each for each in self._kept if each.used is not None]
+        known = [each for each in self._moments() if each.used is not None]
         if not known or known[-1].time - known[0].time < _ENOUGH:
             return None
         begin, end = known[0], known[-1]
@@ -101,41 +131,41 @@ class History:
 
     def as_json(self) -> dict[str, object]:
         """One value for each span: what came in it, or what was true at its end."""
-        kept = [*self._kept]
-        ends = kept[1:]
-        names = dict.fromkeys(name for each in kept for name in each.books)
-        spans = [*pairwise(kept)]
+        spans = [*self._spans]
+        ends = [each.end for each in spans]
+        names = dict.fromkeys(name for each in self._moments() for name in each.books)
         return {
             "step": self._every,
-            "begin": round(kept[0].time, 3) if kept else None,
+            "begin": None if self._begin is None else round(self._begin.time, 3),
             "times": [round(each.time, 3) for each in ends],
             "receivers": {name: _columns(spans, name) for name in names},
             "waiting": [each.waiting for each in ends],
-            "commits": [max(0, after.batches - before.batches) for before, after in spans],
-            "commit_seconds": [_mean(before, after) for before, after in spans],
+            "commits": [each.batches for each in spans],
+            "commit_seconds": [each.mean for each in spans],
             "bytes": [each.size for each in ends],
             "used_bytes": [each.used for each in ends],
             "memory_bytes": [each.memory for each in ends],
         }
 
-
-def _grown(before: Moment, after: Moment, name: str) -> Sequence[int]:
-    """By how much the books of a receiver have grown."""
-    nothing = (0,) * len(BOOKS)
-    pairs = zip(before.books.get(name, nothing), after.books[name], strict=True)
-    # A receiver may have gone, and another have its name.
-    return [max(0, later - earlier) for earlier, later in pairs]
+    def _moments(self) -> Sequence[Moment]:
+        return [] if self._begin is None else [self._begin, *(each.end for each in self._spans)]
 
 
-def _columns(spans: Sequence[tuple[Moment, Moment]], name: str) -> dict[str, list[int | None]]:
-    """The books of a receiver, span by span; None where it was not there."""
-    grown = [_grown(before, after, name) if name in after.books else None for before, after in spans]
-    return {
-        book: [None if each is None else each[place] for each in grown] for place, book in enumerate(BOOKS)
+def _span(before: Moment, after: Moment) -> _Span:
+    grown = {
+        # A receiver may have gone, and another have its name.
+        name: tuple(
+            max(0, later - earlier)
+            for later, earlier in zip(books, before.books.get(name, _NONE), strict=True)
+        )
+        for name, books in after.books.items()
     }
+    batches = max(0, after.batches - before.batches)
+    mean = round((after.seconds - before.seconds) / batches, 6) if batches else None
+    return _Span(after, grown, batches, mean)
 
 
-def _mean(before: Moment, after: Moment) -> float | None:
-    """Seconds that a batch took, of those that were committed between two moments."""
-    batches = after.batches - before.batches
-    return round((after.seconds - before.seconds) / batches, 6) if batches > 0 else None
+def _columns(spans: Sequence[_Span], name: str) -> dict[str, Sequence[int | None]]:
+    """The books of a receiver, span by span; None where it was not there."""
+    rows = [each.books.get(name, _ABSENT) for each in spans]
+    return dict(zip(BOOKS, zip(*rows, strict=True) if rows else [()] * len(BOOKS), strict=True))

@@ -52,10 +52,10 @@ class HistoryTests(Case):
             shown["receivers"],
             {
                 "tcp": {
-                    "received": [5, 0, 1],
-                    "stored": [3, 0, 1],
-                    "rejected": [1, 0, 0],
-                    "dropped": [1, 0, 0],
+                    "received": (5, 0, 1),
+                    "stored": (3, 0, 1),
+                    "rejected": (1, 0, 0),
+                    "dropped": (1, 0, 0),
                 }
             },
         )
@@ -70,7 +70,7 @@ class HistoryTests(Case):
             self.go_on(books={"tcp": (count, count, 0, 0)})
         shown: Any = self.history.as_json()
         self.assertEqual((shown["begin"], shown["times"]), (150.0, [160.0, 170.0, 180.0, 190.0]))
-        self.assertEqual(shown["receivers"]["tcp"]["received"], [1, 1, 1, 1])
+        self.assertEqual(shown["receivers"]["tcp"]["received"], (1, 1, 1, 1))
 
     def test_receivers_come_and_go(self) -> None:
         self.go_on(books={"tcp": (2, 2, 0, 0), "udp": (4, 4, 0, 0)})
@@ -79,7 +79,7 @@ class HistoryTests(Case):
             name: books["received"]
             for name, books in self.history.as_json()["receivers"].items()  # type: ignore[attr-defined]
         }
-        self.assertEqual(received, {"tcp": [2, None], "udp": [4, 0]})
+        self.assertEqual(received, {"tcp": (2, None), "udp": (4, 0)})
 
     def test_what_fails_once_is_tried_again(self) -> None:
         self.now = None  # type: ignore[assignment]
