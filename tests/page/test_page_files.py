@@ -44,7 +44,7 @@ def test_all_that_others_made_is_said_to_be() -> None:
     assert there - said == {"vendored.json", "preact-LICENSE.txt"}
 
 
-@pytest.mark.parametrize("path", sorted((STATIC / "js").glob("*.js")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((STATIC / "js").rglob("*.js")), ids=lambda path: path.name)
 def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert len(lines) <= LINES

@@ -18,6 +18,8 @@ from tests.support.running_daemon import Daemon
 
 VIEW = "?view=store"
 RECEIVERS = {kind: {"type": kind, "address": "127.0.0.1", "port": 0} for kind in ("tcp", "udp")}
+#: Milliseconds in which the page, which asks every five seconds, has asked again.
+SOON = 20_000
 #: Addresses of this machine from which lines can come.
 JSON_SENDER, METRIC_SENDER = "127.0.0.9", "127.0.0.12"
 
@@ -45,6 +47,15 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         send(daemon, JSON_SENDER, *['{"jobId": 5}'] * 3)
         send(daemon, METRIC_SENDER, *["cpu_load,cluster=alex,hostname=a0113 value=1.5"] * 7)
         yield daemon
+
+
+def serious(page: Page) -> list[tuple[str, list[str]]]:
+    """What keeps people out, and where."""
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
 
 
 def tile(page: Page, name: str) -> Any:
@@ -93,7 +104,7 @@ def test_it_goes_on_by_itself(page: Page, tmp_path: Path) -> None:
         page.goto(place(daemon, VIEW))
         expect(page.get_by_role("heading", level=1)).to_have_text("Ready")
         write(daemon, *messages(5))
-        expect(tile(page, "Stored of received")).to_contain_text("5 received = 5 stored")
+        expect(tile(page, "Stored of received")).to_contain_text("5 received = 5 stored", timeout=SOON)
 
 
 def test_what_is_deleted_next_is_said(page: Page, tmp_path: Path) -> None:
@@ -102,8 +113,31 @@ def test_what_is_deleted_next_is_said(page: Page, tmp_path: Path) -> None:
         page.goto(place(daemon, VIEW))
         # The segment is closed after a sixteenth of that time.
         said = re.compile(r"in a moment\d+ events? of ")
-        expect(tile(page, "Deleted next")).to_contain_text(said, timeout=30_000)
+        expect(tile(page, "Deleted next")).to_contain_text(said, timeout=2 * SOON)
         expect(tile(page, "What it holds").get_by_role("listitem").first).to_contain_text("of 20")
+
+
+TROUBLE: list[tuple[str, str, dict[str, Any]]] = [
+    ("Nothing can be stored", "The disk is full.", {"ready": False, "unready": "the disk is full"}),
+    ("Lines wait to be stored", "the oldest for 5 minutes", {"queue": {"waiting": 9, "oldest": 300.0}}),
+    ("Something needs attention", "what the doctor says", {"problems": ["a file is missing"]}),
+]
+
+
+@pytest.mark.parametrize(("head", "said", "change"), TROUBLE, ids=[head for head, *_ in TROUBLE])
+def test_trouble_comes_first(
+    page: Page, tmp_path: Path, head: str, said: str, change: dict[str, Any]
+) -> None:
+    def answer(route: Route) -> None:
+        store = route.fetch().json()
+        queue = {**store["queue"], **change.get("queue", {})}
+        route.fulfill(json={**store, **change, "queue": queue})
+
+    page.route("**/api/v1/store", answer)
+    with serving(tmp_path, *messages(5)) as daemon:
+        page.goto(place(daemon, VIEW))
+        expect(page.get_by_role("heading", level=1)).to_have_text(head)
+        expect(page.locator(".verdict")).to_contain_text(said)
 
 
 def test_a_daemon_that_is_gone_is_said_to_be_and_comes_back(chromium: Browser, tmp_path: Path) -> None:
@@ -112,8 +146,9 @@ def test_a_daemon_that_is_gone_is_said_to_be_and_comes_back(chromium: Browser, t
         expect(page.get_by_role("heading", level=1)).to_have_text("All is well")
         page.route("**/api/v1/store**", lambda route: route.abort())
         gone = page.get_by_role("heading", level=1, name="The daemon does not answer")
-        expect(gone).to_be_visible(timeout=20_000)  # it is asked every few seconds
+        expect(gone).to_be_visible(timeout=SOON)
         expect(tile(page, "Stored of received")).to_contain_text("5 received")  # what was known stays
+        assert serious(page) == []
         page.unroute("**/api/v1/store**")
         page.get_by_role("button", name="Ask again now").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("All is well")
@@ -136,8 +171,9 @@ def test_nothing_is_asked_while_nobody_can_see_it(page: Page, troubled: Daemon) 
             document.dispatchEvent(new Event('visibilitychange'));
         }"""
     )
+    seen = len(asked)
     page.clock.run_for(60_000)
-    assert len(asked) == 1
+    assert len(asked) == seen
     page.evaluate(
         """() => {
             Object.defineProperty(document, 'hidden', {value: false, configurable: true});
@@ -146,7 +182,7 @@ def test_nothing_is_asked_while_nobody_can_see_it(page: Page, troubled: Daemon) 
     )
     with page.expect_response("**/api/v1/store"):
         page.clock.run_for(5_000)
-    assert len(asked) > 1
+    assert len(asked) > seen
 
 
 def test_a_token_is_asked_for_once(chromium: Browser, tmp_path: Path) -> None:
@@ -223,12 +259,7 @@ def test_it_keeps_nobody_out(chromium: Browser, troubled: Daemon, scheme: Any, w
         page.route("**/api/v1/store/history", lambda route: route.fulfill(json=an_hour()))
         page.goto(place(troubled, VIEW))
         expect(tile(page, "The last hour").locator("canvas")).to_have_count(6)
-        found = [
-            each
-            for each in Axe().run(page).response["violations"]
-            if each["impact"] in ("serious", "critical")
-        ]
-        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+        assert serious(page) == []
         # Nothing sticks out.
         assert page.evaluate("document.querySelector('.store-view').scrollWidth") <= width
 

@@ -51,7 +51,7 @@ function Mistake({ mistake, now, isUtc }) {
   const { sender, host, receiver, outcome, reason, detail, text, count, last } = mistake;
   return html`<tr>
     <td data-label="when" title=${when(last, isUtc)}>${showSpan(Math.max(0, now - last))} ago</td>
-    <td data-label="sender"><span>${sender}${host && host !== sender && html`<br /><span class="hint">host ${host}</span>`}</span></td>
+    <td data-label="sender" class="from" title=${host || null}><span>${sender}${host && host !== sender && html`<br /><span class="hint">host ${host}</span>`}</span></td>
     <td data-label="receiver">${receiver}</td>
     <td data-label="why" class="why"><b class=${outcome}>${outcome}</b> ${reason.replaceAll('_', ' ')}${detail && html`: ${detail}`}
       ${text && html`<code>${text}</code>`}</td>

@@ -1,14 +1,14 @@
 // The answers to what is asked at three in the morning: stored, not stored, disk, what is deleted next.
 
 import { html } from '../../vendor/preact-htm.js';
-import { counted, showBytes, showCount, showPart, showRate, showSpan } from './figures.js';
+import { counted, showBytes, showCount, showPart, showRate, showShortly, showSpan } from './figures.js';
 import { when } from './moments_here.js';
-import { findingsOf, totals, worst } from './verdict.js';
+import { findingsOf, isStuck, totals, worst } from './verdict.js';
 
 /** Props: `store`, `isUtc`. */
 export function Summary({ store, isUtc }) {
   return html`<div class="summary">
-    <${Stored} all=${totals(store.receivers)} queue=${store.queue} />
+    <${Stored} store=${store} />
     <${NotStored} store=${store} />
     <${Disk} store=${store} />
     <${Deleted} store=${store} isUtc=${isUtc} />
@@ -25,10 +25,14 @@ function Tile({ title, value, level = '', children }) {
 
 const PARTS = ['stored', 'waiting', 'dropped', 'rejected'];
 
-function Stored({ all, queue }) {
+function Stored({ store }) {
+  const { queue, ready } = store;
+  const all = totals(store.receivers);
+  const stuck = isStuck(store);
   // What waits is neither stored nor lost, and would make it look worse than it is.
   const settled = all.received - all.waiting;
-  return html`<${Tile} title="Stored of received" value=${settled ? showPart(all.stored, settled) : 'nothing yet'}>
+  const value = stuck ? `${showShortly(all.waiting)} waiting` : settled ? showPart(all.stored, settled) : 'nothing yet';
+  return html`<${Tile} title="Stored of received" value=${value} level=${stuck ? (ready ? 'warning' : 'bad') : ''}>
     <div class="parts" aria-hidden="true">
       ${PARTS.map((name) => all[name] > 0 && html`<i class=${name} style=${{ flexGrow: all[name] }}></i>`)}
     </div>

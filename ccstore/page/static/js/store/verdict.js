@@ -40,6 +40,12 @@ export function worst(store) {
   return [...bySender.values()].sort((one, other) => other.count - one.count)[0] ?? null;
 }
 
+/** Seconds that a line waits for no good reason. */
+const LONG = 30;
+
+/** Whether what comes in is not stored as it should be. */
+export const isStuck = ({ ready, queue }) => queue.waiting > 0 && (!ready || queue.oldest >= LONG);
+
 /**
  * The one sentence: `{level, head, said}`, where the level is `bad`, `warning` or `good`.
  *
@@ -57,6 +63,10 @@ export function verdict(store, error, age) {
   const all = totals(store.receivers);
   if (!all.isBalanced) {
     return { level: 'bad', head: 'The counters do not add up', said: 'This is a mistake of ccstore: please report it.' };
+  }
+  const { oldest } = store.queue;
+  if (isStuck(store)) {
+    return { level: 'warning', head: 'Lines wait to be stored', said: `${counted(all.waiting, 'line')} wait, the oldest for ${showSpan(oldest)}: the database is slow, or away.` };
   }
   const problems = findingsOf(store).filter((each) => each.problem);
   if (problems.length) {
