@@ -102,6 +102,9 @@ TEST = [
     # Clients that write to the daemon in tests/receivers/test_influx_clients.py.
     "influxdb>=5.3.2",
     "influxdb-client>=1.50",
+    # Drives the Chromium that is on the machine; axe, which comes in the wheel, finds what keeps people out.
+    "playwright>=1.56",
+    "axe-playwright-python>=0.1.4",
     # What tests/project/test_packaging.py builds and installs with.
     "build>=1.2.2",
     "packaging>=24.1",
@@ -152,6 +155,7 @@ setup(
     package_data={
         "ccstore": ["py.typed"],
         "ccstore.api": ["static/*"],
+        "ccstore.page": ["static/**/*"],
         "ccstore.shell": ["made/*"],
         "ccstore.storage.postgres": ["schema/*.sql"],
         "ccstore.storage.spool": ["schema/*.sql"],

@@ -16,6 +16,7 @@ from ccstore.errors import CommitUnknown as CommitUnknown
 from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
+from ccstore.holdings import Holdings
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
@@ -92,6 +93,12 @@ class IAnswers(Interface):
     def known(label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
         """Values of a label of streams, of which there may be more than ``most``."""
 
+    def holdings(*, timeout: float) -> Deferred[Holdings]:
+        """What the database holds, as far as that is known without a look at its messages.
+
+        What was accepted just now may not be in it.
+        """
+
     def size() -> int:
         """Bytes of the database as it was when that was last looked at."""
 
@@ -114,9 +121,9 @@ class IMessageStore(Interface):
         """Why writes fail at the moment, or None."""
 
     def stats() -> Mapping[str, object]:
-        """``manager``, ``backend`` and ``info`` as the REST interface shows them.
+        """``manager``, ``backend``, ``storage`` and ``info`` as the REST interface shows them.
 
-        In each of the first two, ``status`` is :class:`Figures`.
+        In each of the first two, ``status`` is :class:`Figures`, and so is the third.
         """
 
 

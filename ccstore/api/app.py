@@ -13,9 +13,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ccstore.accounting.figures import Figures
+from ccstore.accounting.history import History
 from ccstore.api.auth import Access, Gate
 from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
 from ccstore.api.exchange import Exchange
@@ -24,6 +26,7 @@ from ccstore.api.home import POLICY, Home
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.api.reading_routes import ReadingRoutes
+from ccstore.api.store_answers import Insight
 from ccstore.config import ApiConfig
 from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
 from ccstore.lineprotocol import NANOSECONDS, Precision
@@ -73,6 +76,10 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
     return _authorized(handler, "write")
 
 
+def _is_browser(request: IRequest) -> bool:
+    return "text/html" in (header(request, "accept") or "")
+
+
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
@@ -84,7 +91,9 @@ class Api:
     :param clock: tells the time, for queries and tokens.
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
+    :param history: the last hour of these figures.
     :param feed: tells of what is stored.
+    :param page: what browsers get at ``/``, and its files below ``/page``.
     :param problems: gives what is the matter although messages are stored.
     :param keep_alive: see :class:`Following`.
     """
@@ -100,7 +109,9 @@ class Api:
         clock: IReactorTime,
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
+        history: History,
         feed: Feed,
+        page: IResource,
         problems: Callable[[], Sequence[str]] = lambda: (),
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
@@ -109,11 +120,14 @@ class Api:
         self._store = store
         self._figures = figures
         self._samples = samples
+        self._page = page
         self._problems = problems
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
         self._exchange = Exchange(config, service, clock, self._outgoing, intake.scheduler.turn)
-        self._reading = ReadingRoutes(self._exchange, Following(service, feed, keep_alive=keep_alive))
+        following = Following(service, feed, keep_alive=keep_alive)
+        insight = Insight(self._all_figures, samples, store.unreadiness, problems, history)
+        self._reading = ReadingRoutes(self._exchange, following, insight)
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:
@@ -128,13 +142,26 @@ class Api:
         return self._reading.figures()
 
     @app.route("/", methods=["GET"])
-    async def home(self, request: IRequest) -> bytes:
-        """What there is, for whoever opens the port in a browser."""
-        is_browser = "text/html" in (header(request, "accept") or "")
+    async def home(self, request: IRequest) -> bytes | IResource:
+        """The page, for whoever opens the port in a browser; for others, what there is."""
+        return self._page if _is_browser(request) else self._places(request, "")
+
+    @app.route("/page", methods=["GET"], branch=True)
+    def page(self, request: IRequest) -> IResource:
+        """Files of the page."""
+        return self._page
+
+    @app.route("/api", methods=["GET"])
+    @app.route("/api/", methods=["GET"])
+    async def places(self, request: IRequest) -> bytes:
+        """What there is, for everybody."""
+        return self._places(request, "../" if request.path.endswith(b"/") else "")
+
+    def _places(self, request: IRequest, root: str) -> bytes:
         config = self._config
-        page = Home(has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
-        body = answer(request, 200, page.html() if is_browser else page.text())
-        kind = b"text/html" if is_browser else b"text/plain"
+        home = Home(root, has_swagger=config.enable_swagger_ui, wants_token=config.jwt_public_key is not None)
+        body = answer(request, 200, home.html() if _is_browser(request) else home.text())
+        kind = b"text/html" if _is_browser(request) else b"text/plain"
         request.setHeader(b"content-type", kind + b"; charset=utf-8")
         request.setHeader(b"content-security-policy", POLICY.encode())
         request.setHeader(b"vary", b"Accept")
@@ -215,6 +242,9 @@ class Api:
                 await self.intake.scheduler.turn()
         return size
 
+    def _all_figures(self) -> Mapping[str, object]:
+        return {**self._store.stats(), **self._figures()}
+
     def _stream(
         self, request: IRequest, pieces: Generator[bytes, None, None], content_type: bytes = JSON
     ) -> Coroutine[Any, Any, bytes]:
@@ -225,7 +255,7 @@ class Api:
     @_authorized
     async def stats(self, request: IRequest) -> bytes:
         """Counters and figures."""
-        return await self._stream(request, json_pieces({**self._store.stats(), **self._figures()}))
+        return await self._stream(request, json_pieces(self._all_figures()))
 
     @app.route("/api/samples", methods=["GET"])
     @app.route("/api/samples/", methods=["GET"])
@@ -239,7 +269,7 @@ class Api:
     @_authorized
     async def metrics(self, request: IRequest) -> bytes:
         """The counters for Prometheus."""
-        lines = render({**self._store.stats(), **self._figures()})
+        lines = render(self._all_figures())
         return await self._stream(request, text_pieces(lines), CONTENT_TYPE.encode())
 
     @app.route("/health", methods=["GET"])

@@ -1,4 +1,4 @@
-"""What is at ``/``: a short page of what there is."""
+"""What is at ``/api/``, and at ``/`` for others than browsers: a short page of what there is."""
 
 from __future__ import annotations
 
@@ -32,18 +32,21 @@ _NO_SWAGGER: Final = "A page to try it out is at /swagger/ with enable_swagger_u
 class Home:
     """The page, for browsers and for others.
 
+    :param root: where ``/`` is for links of the page, which are relative: a proxy may put all below a path.
     :param has_swagger: the Swagger UI is switched on.
     :param wants_token: requests need a token.
     """
 
-    def __init__(self, *, has_swagger: bool, wants_token: bool) -> None:
+    def __init__(self, root: str, *, has_swagger: bool, wants_token: bool) -> None:
+        self._root = root
         self._places: Sequence[tuple[str, str]] = (*_PLACES, *((_SWAGGER,) if has_swagger else ()))
         self._notes = [*([] if has_swagger else [_NO_SWAGGER]), *([_TOKEN] if wants_token else [])]
 
     def html(self) -> bytes:
         """The page for a browser."""
         items = "".join(
-            f'<li><a href="{place}">/{place}</a>: {escape(what)}</li>\n' for place, what in self._places
+            f'<li><a href="{self._root}{place}">/{place}</a>: {escape(what)}</li>\n'
+            for place, what in self._places
         )
         notes = "".join(f"<p>{escape(note)}</p>\n" for note in self._notes)
         page = (

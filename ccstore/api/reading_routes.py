@@ -11,6 +11,7 @@ from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
 from ccstore.config import ApiConfig
 from ccstore.message import STORED_KINDS
@@ -21,12 +22,15 @@ _BOTH = ["GET", "POST"]
 
 
 class ReadingRoutes:
-    """Which answer belongs to which path, each with and without the last slash."""
+    """Which answer belongs to which path, each with and without the last slash.
+
+    Klein calls a method for each of them: it has as many as there are paths, and is better read whole.
+    """
 
     app = Klein()
     log = Logger()
 
-    def __init__(self, exchange: Exchange, following: Following) -> None:
+    def __init__(self, exchange: Exchange, following: Following, insight: Insight) -> None:
         config = exchange.config
         self._exports, self._tailing = (
             Places(config.max_exports, "exports"),
@@ -35,6 +39,7 @@ class ReadingRoutes:
         self._messages = MessageAnswers(exchange, self._exports)
         self._counts = CountAnswers(exchange)
         self._tails = TailAnswers(exchange, following, self._tailing)
+        self._store = StoreAnswers(exchange, insight)
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
@@ -113,6 +118,18 @@ class ReadingRoutes:
     async def clusters(self, request: IRequest) -> bytes:
         """Clusters."""
         return await self._counts.clusters(request)
+
+    @app.route("/store", methods=["GET"])
+    @app.route("/store/", methods=["GET"])
+    async def store(self, request: IRequest) -> bytes:
+        """The store itself."""
+        return await self._store.store(request)
+
+    @app.route("/store/history", methods=["GET"])
+    @app.route("/store/history/", methods=["GET"])
+    async def store_history(self, request: IRequest) -> bytes:
+        """The last hour of the store."""
+        return await self._store.history(request)
 
 
 answer_failures(ReadingRoutes.app)

@@ -17,8 +17,8 @@ from ccstore.client.table import table
 from ccstore.client.terminal import clean
 from ccstore.commands.description import NUMBER, Value
 from ccstore.commands.options import parse
-from ccstore.commands.times import show_span
 from ccstore.instants import parse_moment
+from ccstore.times import show_span
 from ccstore.timing import SECOND, nanoseconds
 
 #: Values that are asked for if nobody says how many: as many as the daemon gives.

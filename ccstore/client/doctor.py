@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ccstore.client.diagnosis import Finding, diagnose
+from ccstore.accounting.diagnosis import Finding, diagnose
 from ccstore.client.server import ServerOptions, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.terminal import clean

@@ -34,6 +34,7 @@ from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
 from ccstore.lineprotocol import SeriesCache
 from ccstore.network.open_files import OpenFiles
+from ccstore.page.page_resource import PageResource
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
 from ccstore.pipeline.scheduler import Scheduler
@@ -200,7 +201,9 @@ class _Parts:
             self._reactor,
             shown.figures,
             shown.samples,
+            shown.history,
             self._feed,
+            PageResource(),
             self.files.problems,
             self._keep_alive,
         )

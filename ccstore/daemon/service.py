@@ -83,7 +83,7 @@ class EventStoreService(MultiService):
         self._log_observer = log_observer
         self._reloader: Reloader | None = None
         self.roster = Roster(self, reactor)
-        self.statistics = Statistics(self.roster, files, reactor, instance)
+        self.statistics = Statistics(self.roster, files, reactor, instance, storage.stats)
         storage.setName("storage")
         storage.setServiceParent(self)
 
@@ -132,6 +132,7 @@ class EventStoreService(MultiService):
             super().startService()
         except StoreError as error:
             self._give_up([f"{error.key or self._database.key}: {error}"])
+        self.statistics.history.start()
         self._say([*self._lines.settings, f"at most {self._files.limit:,} files may be open"])
         too_few = self._files.too_few_for(self._connections)
         if too_few is not None:
@@ -159,6 +160,7 @@ class EventStoreService(MultiService):
         if self._reloader is not None:
             await self._reloader.stop()
         await self.roster.stop()
+        self.statistics.history.stop()
         await self._storage.stop()
         for account in [*self.roster.accounts, *self.roster.former_accounts]:
             if account.received:

@@ -1,15 +1,21 @@
-"""What the daemon shows of itself: ``/api/stats`` and ``/api/samples``, but for the storage's own."""
+"""What the daemon shows of itself: ``/api/stats``, ``/api/samples`` and the last hour."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore import __version__
 from ccstore.accounting.figures import Figures, gauge, text
+from ccstore.accounting.history import History, Moment
 from ccstore.daemon.roster import Roster
 from ccstore.network.open_files import OpenFiles
+
+#: Where Linux has the memory of this process: its second number is that of the pages that are in memory.
+_MEMORY: Final = "/proc/self/statm"
 
 
 class Statistics:
@@ -17,14 +23,25 @@ class Statistics:
 
     :param files: that may be open.
     :param instance: tells this daemon from others that share its database.
+    :param stored: gives the storage's own figures, see :meth:`ccstore.interfaces.IMessageStore.stats`.
+    :ivar history: the last hour.
     """
 
-    def __init__(self, roster: Roster, files: OpenFiles, reactor: IReactorTime, instance: str) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        files: OpenFiles,
+        reactor: IReactorTime,
+        instance: str,
+        stored: Callable[[], Mapping[str, Any]],
+    ) -> None:
         self._roster = roster
         self._files = files
         self._reactor = reactor
         self._instance = instance
+        self._stored = stored
         self._started_at = 0.0
+        self.history = History(reactor, self._moment)
 
     def start(self) -> None:
         """The daemon runs from now on."""
@@ -53,6 +70,38 @@ class Statistics:
                     "Time since the start.",
                     metric="uptime_seconds",
                 ),
+                memory_bytes=gauge(
+                    _memory(),
+                    "Memory of the daemon, without the processes that write and read a file for it.",
+                    metric="memory_bytes",
+                ),
                 open_files_limit=gauge(self._files.limit, "Open files that the process may have."),
             ),
         }
+
+    def _moment(self) -> Moment:
+        stored = self._stored()
+        manager, database = stored["manager"]["status"], stored["backend"]["status"]
+        size = database.get("bytes")
+        return Moment(
+            self._reactor.seconds(),
+            {
+                each.name: (each.received, each.stored, each.rejected.total(), each.dropped.total())
+                for each in self._roster.accounts
+            },
+            manager["waiting"],
+            manager["write_batch"],
+            stored["storage"]["write_seconds"],
+            size,
+            None if size is None else size - database.get("free_bytes", 0),
+            _memory(),
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of this process that are in memory, if the system tells."""
+    try:
+        with open(_MEMORY, "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None

@@ -15,7 +15,6 @@ from twisted.python.usage import UsageError
 
 from ccstore.commands.description import FILE, NAME, Value, choice
 from ccstore.commands.options import CommandOptions, parse
-from ccstore.commands.times import show_moment
 from ccstore.config import Config, ConfigError, SqliteConfig, load_config, missing_folder
 from ccstore.importing.display import Progress
 from ccstore.importing.go_database import open_database
@@ -28,6 +27,7 @@ from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.message import is_cluster
 from ccstore.storage.dbfile.lock import InUse
 from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.times import show_moment
 from ccstore.timing import nanoseconds, seconds
 
 #: Exit statuses; Options.statuses has what they mean.

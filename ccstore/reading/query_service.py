@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
+from ccstore.holdings import Holdings
 from ccstore.interfaces import IAnswers
 from ccstore.message import INT64_MAX
 from ccstore.query import (
@@ -122,6 +123,10 @@ class QueryService:
     async def arrivals(self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int) -> Page:
         """See :meth:`IAnswers.arrivals`."""
         return await self._store.arrivals(selection, after, upto, max_rows=max_rows, timeout=self.timeout)
+
+    async def holdings(self, *, timeout: float) -> Holdings:
+        """See :meth:`IAnswers.holdings`; it is waited for no longer than for any other answer."""
+        return await self._store.holdings(timeout=min(timeout, self.timeout))
 
     def size(self) -> int:
         """Bytes of the store, as far as that is known."""

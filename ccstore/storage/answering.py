@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from ccstore.holdings import Holdings
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
@@ -19,6 +20,7 @@ from ccstore.storage.queue import Queue
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.retention import Retention
 
@@ -113,6 +115,11 @@ class Answering:
         """See :meth:`ccstore.interfaces.IAnswers.known`."""
         return self._asked(KnownValues(label, most), timeout)
 
+    def holdings(self, *, timeout: float) -> Deferred[Holdings]:
+        """See :meth:`ccstore.interfaces.IAnswers.holdings`."""
+        # Nothing is written sooner for it.
+        return Deferred.fromCoroutine(self._read(Inventory(), timeout))
+
     def size(self) -> int:
         """See :meth:`ccstore.interfaces.IAnswers.size`."""
         return int(self._backend.status().get("bytes", 0))
@@ -123,6 +130,9 @@ class Answering:
     async def _ask(self, question: Question[_T], timeout: float) -> _T:
         self.queries += question.count
         await self._catch_up()
+        return await self._read(question, timeout)
+
+    async def _read(self, question: Question[_T], timeout: float) -> _T:
         committer = self._committer
         try:
             answer: _T = await self._backend.read(question, timeout=timeout)

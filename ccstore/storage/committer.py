@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -55,6 +55,15 @@ def unpublished(messages: Batch, lasts: Mapping[str, int]) -> None:
     """Nobody wants to know."""
 
 
+@define
+class Committed:
+    """Messages that were committed, in how many batches, and how long these took together."""
+
+    messages: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+
+
 class Committer:
     """Commits batches.
 
@@ -64,7 +73,7 @@ class Committer:
     :param retry: how soon a failed attempt is followed by another one.
     :ivar failure: why the backend does not take writes, as far as is known, or None.
     :ivar is_stopping: nothing is tried again for long.
-    :ivar flushed: messages that were committed, in ``batches``.
+    :ivar committed: what was committed.
     """
 
     log = Logger()
@@ -81,11 +90,11 @@ class Committer:
     ) -> None:
         self.failure: str | None = None
         self.is_stopping = False
-        self.flushed = 0
-        self.batches = 0
+        self.committed = Committed()
         self.errors: dict[str, int] = {}
         self.warnings = RateLimit(clock, _WARN_EVERY)
         self._backend = backend
+        self._now = clock.seconds
         self._published = published
         self._waiting = waiting
         self._spooled = spooled
@@ -94,6 +103,7 @@ class Committer:
 
     async def commit(self, messages: Batch, batch_id: int | None = None) -> None:
         """See :meth:`IBackend.write`; whatever else goes wrong is a :class:`StoreError`, too."""
+        begun = self._now()
         try:
             lasts = await self._backend.write(messages, batch_id)
         except StoreError:
@@ -101,8 +111,10 @@ class Committer:
         except Exception as error:
             self.log.failure("a batch cannot be written")
             raise StoreError(f"internal error: {error!r}") from error
-        self.flushed += len(messages)
-        self.batches += 1
+        committed = self.committed
+        committed.messages += len(messages)
+        committed.batches += 1
+        committed.seconds += self._now() - begun
         self._published(messages, lasts)
 
     async def attempt(self, messages: Batch) -> StoreError | None:

@@ -63,6 +63,12 @@ class Schedule:
             if call.running:
                 call.stop()
 
+    @property
+    def next_expiry(self) -> float:
+        """When expired events are looked for again, in seconds since the epoch."""
+        call = self._expiring.call
+        return self._clock.seconds() if call is None else call.getTime()
+
     async def ended(self) -> None:
         """Wait for what was begun."""
         for end in self._ends:

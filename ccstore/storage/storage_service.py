@@ -23,6 +23,7 @@ from ccstore.storage.queue import Bounds, Queue
 from ccstore.storage.retention import Retention
 from ccstore.storage.schedule import Schedule
 from ccstore.storage.spool import Spool
+from ccstore.storage.waiting_time import WaitingTime
 
 
 @implementer(IMessageStore)
@@ -62,6 +63,7 @@ class StorageService(Service):
             spooled=None if spool is None else lambda: spool.messages,
             published=published,
         )
+        self._waiting_time = WaitingTime(queue, clock)
         self._retention = Retention(clock, retention)
         self._forwarder: Forwarder | None = None
         if spool is not None:
@@ -94,6 +96,7 @@ class StorageService(Service):
         if self._forwarder is not None:
             self._forwarder.start()
         self._schedule.start()
+        self._waiting_time.start()
         self.log.info("storing in {where}", where=self._backend.describe())
 
     async def reconfigure(
@@ -124,6 +127,7 @@ class StorageService(Service):
         committer = self._committer
         committer.is_stopping = True
         self._schedule.stop()
+        self._waiting_time.stop()
         if committer.failure is not None and self._queue.waiting.messages:
             # One last try, without waiting for the cause to pass.
             committer.retry_now()
@@ -199,6 +203,22 @@ class StorageService(Service):
                 "status": self._backend.status()
                 | Figures(expired=counter(schedule.expired, "Events that expired.")),
             },
+            "storage": Figures(
+                write_seconds=counter(
+                    round(committer.committed.seconds, 6),
+                    "Time that batches took to be committed.",
+                ),
+                waiting_limit=gauge(
+                    self._queue.waiting.bounds.waiting, "Messages that may wait to be committed."
+                ),
+                oldest_waiting_seconds=gauge(
+                    self._waiting_time.seconds(), "Time that the oldest of those that wait has waited."
+                ),
+                retention_seconds=gauge(self._retention.seconds, "Time after which events expire."),
+                next_expiry=gauge(
+                    round(schedule.next_expiry, 3), "Unix time at which events are looked for that expired."
+                ),
+            ),
             "info": {
                 "backend_type": self._backend.name,
                 "flush_time": show_duration(self._linger.seconds),
@@ -207,11 +227,11 @@ class StorageService(Service):
         }
 
     def _status(self) -> Figures:
-        answering, committer = self.answers, self._committer
+        answering, committed = self.answers, self._committer.committed
         status = Figures(
             processed=counter(self._processed, "Messages that were taken in, to be written."),
-            flushed=counter(committer.flushed, "Messages that were committed."),
-            write_batch=counter(committer.batches, "Batches that were committed."),
+            flushed=counter(committed.messages, "Messages that were committed."),
+            write_batch=counter(committed.batches, "Batches that were committed."),
             timer_flushes=counter(self._linger.times, "Times when flush_time was over, and all was written."),
             query_flushes=counter(answering.waits, "Times when a query had to wait for a commit."),
             queries=counter(answering.queries, "Queries that were asked."),

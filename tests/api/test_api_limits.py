@@ -109,7 +109,7 @@ class ErrorTests(ApiTestCase):
 
     async def test_whatever_the_answer_it_is_json(self) -> None:
         asked = {
-            ("GET", "/api"): 404,
+            ("GET", "/api/x"): 404,
             ("POST", "/api/write/x"): 404,
             ("GET", "/api//stats"): 404,
             ("GET", "/api/%ff"): 400,

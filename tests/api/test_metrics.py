@@ -20,6 +20,7 @@ from tests.support.metric_names import (
     RECEIVERS,
     SPOOL,
     SQLITE,
+    STORAGE,
 )
 from tests.support.nats_server import Server
 from tests.support.postgres_server import PASSWORD, USER, server
@@ -36,6 +37,7 @@ STATS: dict[str, Any] = {
         "errors": {"write_unavailable": 2},
         "status": Figures(writes=counter(1, "Batches."), bytes=gauge(4096, "Bytes.")),
     },
+    "storage": Figures(waiting_limit=gauge(9, "Waiting at most.")),
     "info": {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "86400s"},
     "receivers": {
         'a "b"\\\n': Figures(
@@ -158,7 +160,7 @@ class ServerTests(ApiTestCase):
         while not (await self.stats())["receivers"]["nats"]["acknowledged"]:
             pass  # it connects in its own time
         books = {name: kind for one in RECEIVERS.values() for name, kind in one.items()}
-        await self.metrics(FIRST, BOOKS, books, MANAGER, BACKEND, SQLITE)
+        await self.metrics(FIRST, BOOKS, books, MANAGER, STORAGE, BACKEND, SQLITE)
         body = (await self.ask("GET", "/metrics")).body
         for name, labels in (
             (name, dict(labels)) for name, f in families(body).items() for labels in f.values
@@ -182,7 +184,7 @@ class ServerTests(ApiTestCase):
         while "bytes" not in (await self.stats())["backend"]["status"]:
             pass  # the first look at the partitions takes its time
         receivers = RECEIVERS["api"], RECEIVERS["tcp"]
-        await self.metrics(FIRST, BOOKS, *receivers, MANAGER, SPOOL, BACKEND, POSTGRES)
+        await self.metrics(FIRST, BOOKS, *receivers, MANAGER, STORAGE, SPOOL, BACKEND, POSTGRES)
 
     async def test_the_books_balance_in_the_metrics_too(self) -> None:
         self.start()

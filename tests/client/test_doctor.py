@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ccstore.client.diagnosis import Finding, diagnose
+from ccstore.accounting.diagnosis import Finding, diagnose
 from tests.support.client_commands import Done, Site, nothing_listens
 from tests.support.configuration import write_config
 from tests.support.loopback import NOW

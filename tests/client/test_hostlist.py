@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccstore.client.table import table
-from ccstore.commands.times import show_span
 from ccstore.hostlist import MOST, expand
 from ccstore.instants import parse_moment
+from ccstore.times import show_span
 
 NOW = 1_700_000_000 * 10**9
 

@@ -81,8 +81,8 @@ def test_every_metric_is_listed() -> None:
     """Those of the program are held to the same list by tests/api/test_metrics.py."""
     parts: list[Mapping[str, str]] = [
         *metric_names.RECEIVERS.values(),
-        *(metric_names.FIRST, metric_names.BOOKS, metric_names.MANAGER, metric_names.SPOOL),
-        *(metric_names.BACKEND, metric_names.SQLITE, metric_names.POSTGRES),
+        *(metric_names.FIRST, metric_names.BOOKS, metric_names.MANAGER, metric_names.STORAGE),
+        *(metric_names.SPOOL, metric_names.BACKEND, metric_names.SQLITE, metric_names.POSTGRES),
         {
             "ccstore_backend_errors_total": "counter",
             "ccstore_receiver_certificate_expires": "gauge",

@@ -349,6 +349,13 @@ class StatsTests(ServiceCase):
                     },
                 },
                 "backend": {"errors": {}, "status": {"writes": 0, "expired": 0}},
+                "storage": {
+                    "write_seconds": 0.0,
+                    "waiting_limit": 1000,
+                    "oldest_waiting_seconds": 0.0,
+                    "retention_seconds": RETENTION,
+                    "next_expiry": START + 60.0,
+                },
                 "info": {"backend_type": "scripted", "flush_time": "1s", "retention_time": "53m20s"},
             },
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 FIRST = {
     "ccstore_info": "gauge",
     "ccstore_uptime_seconds": "gauge",
+    "ccstore_memory_bytes": "gauge",
     "ccstore_open_files_limit": "gauge",
     "ccstore_ready": "gauge",
 }
@@ -73,6 +74,13 @@ MANAGER = {
     "ccstore_manager_queries_total": "counter",
     "ccstore_manager_waiting": "gauge",
 }
+STORAGE = {
+    "ccstore_storage_write_seconds_total": "counter",
+    "ccstore_storage_waiting_limit": "gauge",
+    "ccstore_storage_oldest_waiting_seconds": "gauge",
+    "ccstore_storage_retention_seconds": "gauge",
+    "ccstore_storage_next_expiry": "gauge",
+}
 SPOOL = {
     "ccstore_manager_spool_messages": "gauge",
     "ccstore_manager_spool_bytes": "gauge",
@@ -91,5 +99,12 @@ BACKEND = {
     "ccstore_backend_expired_total": "counter",
     "ccstore_backend_bytes": "gauge",
 }
-SQLITE = {"ccstore_backend_segments": "gauge", "ccstore_backend_free_bytes": "gauge"}
+SQLITE = {
+    "ccstore_backend_segments": "gauge",
+    "ccstore_backend_free_bytes": "gauge",
+    "ccstore_backend_journal_bytes": "gauge",
+    "ccstore_backend_reserve_bytes": "gauge",
+    "ccstore_backend_disk_bytes": "gauge",
+    "ccstore_backend_disk_free_bytes": "gauge",
+}
 POSTGRES = {"ccstore_backend_settled": "counter", "ccstore_backend_partitions": "gauge"}

@@ -21,6 +21,7 @@ from ccstore.query import (
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
+from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from tests.support.stores import NOW, MemoryBackend, message
 
@@ -155,6 +156,21 @@ class ReadingContract:
                 page = await self.backend.read(question, timeout=60)
                 ids = [*range(lasts[kind] - number + 1, lasts[kind] + 1)]
                 self.assertEqual([row.id for row in page.rows], ids)  # type: ignore[attr-defined]
+
+    # -- what there is
+
+    async def test_tells_what_it_holds(self) -> None:
+        held = await self.backend.read(Inventory(), timeout=60)
+        self.assertEqual([each.kind for each in held.kinds], ["event", "log"])  # type: ignore[attr-defined]
+        self.assertEqual([each.rows for each in held.kinds], [0, 0])  # type: ignore[attr-defined]
+        self.assertEqual(held.leaving, [])  # type: ignore[attr-defined]
+        await self._filled(4)
+        held = await self.backend.read(Inventory(), timeout=60)
+        for kind in held.kinds:
+            # A server counts in its own time.
+            self.assertNotEqual(kind.rows, 0)  # type: ignore[attr-defined]
+            self.assertLessEqual(kind.oldest, NOW + 10)  # type: ignore[attr-defined]
+            self.assertGreaterEqual(kind.newest, NOW)  # type: ignore[attr-defined]
 
     async def _filled(self, seed: int) -> MemoryBackend:
         """Write the same to this backend and to one in memory, which is given back."""

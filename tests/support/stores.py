@@ -14,8 +14,9 @@ from zope.interface import implementer
 
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
+from ccstore.holdings import Holdings, Segment, holdings_of
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
-from ccstore.message import Message, Series, StreamKey
+from ccstore.message import STORED_KINDS, Message, Series, StreamKey
 from ccstore.query import (
     ALL_TAGS,
     STREAM_LABELS,
@@ -31,6 +32,7 @@ from ccstore.storage.queue import Bounds
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
+from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.storage_service import StorageService
 
@@ -153,9 +155,19 @@ class MemoryBackend:
         if isinstance(question, KnownValues):
             place = STREAM_LABELS.index(question.label)
             return succeed([*{stream[place] for stream in self._all_streams() if stream[place] is not None}])
+        if isinstance(question, Inventory):
+            return succeed(self._inventory(question))
         if isinstance(question, LastArrival):
             return succeed(Arrival(self._ids["event"], self._ids["log"]))
         return succeed(self._arrivals(question))
+
+    def _inventory(self, question: Inventory) -> Holdings:
+        segments = [
+            Segment(f"{kind}s", kind, False, len(times), min(times, default=None), max(times, default=None))
+            for kind in STORED_KINDS
+            for times in [[each.time for _, each in self._stored[kind]]]
+        ]
+        return holdings_of("memory", 0, segments, leaving=question.leaving)
 
     def _all_streams(self) -> list[StreamKey]:
         return [each.series.stream for stored in self._stored.values() for _, each in stored]

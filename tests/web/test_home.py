@@ -38,20 +38,24 @@ class HomeTests(ApiTestCase):
     async def test_a_browser_is_shown_what_there_is(self) -> None:
         for has_swagger in (True, False):
             self.start(enable_swagger_ui=has_swagger)
-            page = await self.ask("GET", "/", accept=BROWSER)
-            self.assertEqual((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"))
-            links = _Links(page.body.decode()).found
-            self.assertEqual("swagger/" in links, has_swagger)
-            self.assertLessEqual({"health", "ready", "api/stats/", "metrics", "api/openapi.json"}, set(links))
-            for link in links:
-                self.assertEqual(urlsplit(link)[:2], ("", ""), "it would lead away")
-                self.assertFalse(link.startswith("/"), "it would lead away from a proxy's path")
-                answer = await self.ask("GET", urljoin("/", link))
-                self.assertEqual(answer.status, 200, link)
+            for place, root in (("/api/", "../"), ("/api", "")):
+                page = await self.ask("GET", place, accept=BROWSER)
+                self.assertEqual(
+                    (page.status, page.header("content-type")), (200, "text/html; charset=utf-8")
+                )
+                links = _Links(page.body.decode()).found
+                self.assertEqual(f"{root}swagger/" in links, has_swagger)
+                known = {"health", "ready", "api/stats/", "metrics", "api/openapi.json"}
+                self.assertLessEqual({root + each for each in known}, set(links))
+                for link in links:
+                    self.assertEqual(urlsplit(link)[:2], ("", ""), "it would lead away")
+                    self.assertFalse(link.startswith("/"), "it would lead away from a proxy's path")
+                    answer = await self.ask("GET", urljoin(place, link))
+                    self.assertEqual(answer.status, 200, link)
 
     async def test_it_may_do_nothing(self) -> None:
         self.start()
-        policy = str((await self.ask("GET", "/", accept=BROWSER)).header("content-security-policy"))
+        policy = str((await self.ask("GET", "/api/", accept=BROWSER)).header("content-security-policy"))
         self.assertEqual(
             dict(part.split() for part in policy.split("; ")),
             dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"),
@@ -71,7 +75,7 @@ class HomeTests(ApiTestCase):
     async def test_only_the_head(self) -> None:
         self.start()
         for accept in (BROWSER, "*/*"):
-            whole = await self.ask("GET", "/", accept=accept)
+            whole = await self.ask("GET", "/api/", accept=accept)
             head = await self.ask_head(accept)
             self.assertEqual(head.code, 200)
             self.assertEqual(await head.content(), b"")
@@ -80,7 +84,9 @@ class HomeTests(ApiTestCase):
 
     async def ask_head(self, accept: str) -> treq.response._Response:
         return await self.http.request(
-            "HEAD", f"http://127.0.0.1:{self.ports['REST']}/", headers={"accept": accept}
+            "HEAD",
+            f"http://127.0.0.1:{self.ports['REST']}/api/",
+            headers={"accept": accept},
         )
 
     async def test_other_methods_and_other_places(self) -> None:
@@ -92,10 +98,10 @@ class HomeTests(ApiTestCase):
 
     async def test_a_token_is_not_wanted_but_spoken_of(self) -> None:
         self.start()
-        self.assertNotIn("token", (await self.ask("GET", "/", accept=BROWSER)).body.decode())
+        self.assertNotIn("token", (await self.ask("GET", "/api/", accept=BROWSER)).body.decode())
         self.start(jwt_public_key="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
         for accept in (BROWSER, "*/*"):
-            page = await self.ask("GET", "/", accept=accept)
+            page = await self.ask("GET", "/api/", accept=accept)
             self.assertEqual(page.status, 200)
             self.assertIn("want a token", page.body.decode())
 

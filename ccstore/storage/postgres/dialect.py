@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import Final
 
+from ccstore.holdings import Segment
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
@@ -100,6 +101,38 @@ class PostgresDialect(Dialect):
         """All partitions at once."""
         yield from ()
         return [([f"ccstore_{kind}"], INT64_MAX)]
+
+    def versions(self) -> Reading[tuple[str, int]]:
+        ((version, schema),) = yield Statement(
+            "SELECT current_setting('server_version') AS version, max(version) AS number FROM ccstore_schema",
+            (),
+            ("version", "number"),
+        )
+        # A distribution puts its own name behind it.
+        return f"PostgreSQL {version.split()[0]}", schema
+
+    def segments(self) -> Reading[Sequence[Segment]]:
+        """Partitions; how many rows they have is what the server's statistics say."""
+        columns = ("kind", "id", "begins_at", "ends_at", "blocks", "rows", "size")
+        found = yield Statement(
+            "SELECT p.kind, p.id, p.begins_at, p.ends_at, pg_relation_size(c.oid) AS blocks,"
+            " greatest(c.reltuples::bigint, pg_stat_get_live_tuples(c.oid)) AS rows,"
+            " pg_total_relation_size(c.oid) AS size"
+            " FROM (SELECT kind, id, begins_at, ends_at FROM ccstore_partition UNION ALL"
+            " SELECT kind, NULL, NULL, NULL FROM (VALUES ('event'), ('log')) v (kind)) p JOIN pg_class c"
+            " ON c.oid = to_regclass('ccstore_' || p.kind || '_' || coalesce(p.id::text, 'default'))"
+            " ORDER BY p.kind, p.begins_at",
+            (),
+            columns,
+        )
+        segments = []
+        for kind, number, begins_at, ends_at, blocks, rows, size in found:
+            name = f"ccstore_{kind}_{'default' if number is None else number}"
+            last = None if ends_at is None else ends_at - 1
+            known = 0 if not blocks else (rows or None)
+            goes_by = last if kind == "event" else None
+            segments.append(Segment(name, kind, False, known, begins_at, last, size, goes_by))
+        return segments
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

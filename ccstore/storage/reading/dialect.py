@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
+from ccstore.holdings import Segment
 from ccstore.message import Kind
 from ccstore.storage.reading.statement import Reading, Values
 
@@ -102,6 +103,12 @@ class Dialect(Protocol):
 
         Each is some tables, and the id up to which they are to be read before the next.
         """
+
+    def versions(self) -> Reading[tuple[str, int]]:
+        """That of the database's program, for people, and that of our tables."""
+
+    def segments(self) -> Reading[Sequence[Segment]]:
+        """All segments or partitions, as far as they are known without a look at their rows."""
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """A condition that is true for a few streams, which an index is probed for."""

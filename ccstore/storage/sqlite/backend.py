@@ -34,11 +34,15 @@ from ccstore.storage.sqlite.writer_start import WriterStart
 from ccstore.storage.sqlite.writer_thread import WriterThread
 from ccstore.timing import nanoseconds
 
-#: What :meth:`Housekeeping.figures` has.
+#: What :meth:`Housekeeping.figures` and :meth:`Tending.disk` have.
 _OF_THE_FILE: Final = {
     "segments": "Segments in the database.",
     "bytes": "Bytes of the database file.",
     "free_bytes": "Bytes of the file that are free for new messages.",
+    "journal_bytes": "Bytes of the write-ahead log beside the file.",
+    "reserve_bytes": "Bytes beside it that are kept for getting out of a full disk.",
+    "disk_bytes": "Bytes of the file system that has the file.",
+    "disk_free_bytes": "Bytes of it that are free for the daemon.",
 }
 _Result = TypeVar("_Result")
 
@@ -130,7 +134,7 @@ class SqliteBackend:
             self._file.prepare(connection)
         writer = self._start.writer()
         try:
-            self._tending.figures = writer.housekeeping.figures()
+            self._tending.figures = {**writer.housekeeping.figures(), **self._tending.disk()}
         except BaseException:
             writer.close()
             raise

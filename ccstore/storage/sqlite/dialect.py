@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any, Final
 
+from ccstore.holdings import Segment
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
@@ -157,6 +158,42 @@ class SqliteDialect(Dialect):
             following = in_order[start + self._segments : start + self._segments + 1]
             groups.append((tables + late, following[0][0] if following else INT64_MAX))
         return groups
+
+    def versions(self) -> Reading[tuple[str, int]]:
+        ((version, schema),) = yield Statement(
+            "SELECT sqlite_version() AS version, (SELECT user_version FROM pragma_user_version) AS number",
+            (),
+            ("version", "number"),
+        )
+        return f"SQLite {version}", schema
+
+    def segments(self) -> Reading[Sequence[Segment]]:
+        """Of an open segment, the rows at its ends are looked at."""
+        columns = ("kind", "id", "first_id", "row_count", "min_time", "max_time", "sealed_at")
+        found = yield Statement(f"SELECT {', '.join(columns)} FROM segment ORDER BY id", (), columns)
+        segments = []
+        for kind, number, first_id, rows, oldest, newest, sealed_at in found:
+            name = f"{kind}_{number}"
+            if sealed_at is None:
+                segments.append((yield from self._open_segment(kind, name, first_id)))
+                continue
+            # A wrong clock keeps none for ever: it goes by the time of its sealing as well.
+            goes_by = min(newest, sealed_at) if kind == "event" else None
+            segments.append(Segment(name, kind, True, rows, oldest, newest, None, goes_by))
+        return segments
+
+    def _open_segment(self, kind: Kind, table: str, first_id: int) -> Reading[Segment]:
+        ((last_id, oldest, newest),) = yield Statement(
+            f"SELECT (SELECT max(id) FROM {table}) AS last, "
+            f"(SELECT time FROM {table} ORDER BY id LIMIT 1) AS oldest, "
+            f"(SELECT time FROM {table} ORDER BY id DESC LIMIT 1) AS newest",
+            (),
+            ("last", "oldest", "newest"),
+        )
+        rows = 0 if last_id is None else last_id - first_id
+        if rows:
+            oldest, newest = min(oldest, newest), max(oldest, newest)
+        return Segment(table, kind, False, rows, oldest, newest)
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

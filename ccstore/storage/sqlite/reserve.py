@@ -27,6 +27,11 @@ class Reserve:
         self._path = database.with_name(database.name + ".reserve")
         self.is_kept = False
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return _SIZE if self.is_kept else 0
+
     def keep(self) -> None:
         """Take the space, if that is not done yet; raises as SQLite does if there is not enough."""
         if self.is_kept:

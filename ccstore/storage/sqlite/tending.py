@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -73,7 +74,7 @@ class Tending:
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):
                 await do(housekeeping.checkpoint)
-        self.figures = await do(housekeeping.figures)
+        self.figures = {**await do(housekeeping.figures), **await self._thread.run(self.disk)}
 
     @property
     def _is_idle(self) -> bool:
@@ -86,6 +87,16 @@ class Tending:
         except InUse as error:
             watch.condemn(f"{error}, which was started while the lock was removed: stop one of them")
             watch.check_content()
+
+    def disk(self) -> dict[str, int]:
+        """What else is on the disk, and how much is free there; asks the file system."""
+        space = os.statvfs(self._file.path.parent)
+        return {
+            "journal_bytes": self._log_size(),
+            "reserve_bytes": self._reserve.size,
+            "disk_bytes": space.f_blocks * space.f_frsize,
+            "disk_free_bytes": space.f_bavail * space.f_frsize,
+        }
 
     def _log_size(self) -> int:
         """Bytes of the write-ahead log."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ccstore.commands.times import show_moment, show_span
+from ccstore.times import show_moment, show_span
 
 #: Senders that are named for one problem.
 _NAMED: Final = 5

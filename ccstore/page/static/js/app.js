@@ -1,0 +1,52 @@
+// The frame: the name, the links to the views, who may read, and the view itself.
+
+import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { Announcements } from './announcements.js';
+import { Help } from './help.js';
+import { isOpen, onToken, setToken, token } from './session.js';
+import { TokenDialog } from './token_dialog.js';
+import { useUrlState, setState, writeState, DEFAULTS } from './url_state.js';
+import { VIEWS } from './views.js';
+
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? '';
+
+const OPEN = 'No key is configured (jwt_public_key): whoever reaches this port may read all of it, and write.';
+
+export function App() {
+  const state = useUrlState();
+  const [held, setHeld] = useState([token(), isOpen]);
+  useEffect(() => {
+    const look = () => setHeld([token(), isOpen]);
+    look(); // there may have been an answer already
+    return onToken(look);
+  }, []);
+  const view = VIEWS.find((each) => each.name === state.view) ?? VIEWS[0];
+  useEffect(() => {
+    document.title = `${state.q ? `${state.q} – ` : ''}${view.title} – ccstore`;
+  }, [state.q, view]);
+  return html`
+    <header class="top">
+      <a class="brand" href=${location.pathname} title=${`ccstore ${meta('ccstore-version')}`}>
+        <img src=${`${meta('ccstore-files')}/icon.svg`} alt="" width="20" height="20" /> <span>ccstore</span>
+      </a>
+      <nav aria-label="Views">
+        ${VIEWS.map(({ name, title }) => html`<a
+          href=${writeState({ ...DEFAULTS, view: name }) || location.pathname}
+          aria-current=${name === view.name ? 'page' : null}
+          onClick=${(event) => {
+            if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+            event.preventDefault();
+            setState({ view: name });
+          }}>${title}</a>`)}
+      </nav>
+      <div class="access" id="access">
+        ${!held[0] && held[1] && html`<span class="open" title=${OPEN}>open, no token needed</span>`}
+        ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')} title="forget the token of this session">forget token</button>`}
+        <${Help} version=${meta('ccstore-version')} />
+      </div>
+    </header>
+    <main id="main"><${view.component} state=${state} /></main>
+    <${TokenDialog} />
+    <${Announcements} />
+  `;
+}

@@ -1,0 +1,57 @@
+// The question of the page as commands for a shell.
+
+import { address } from './api.js';
+import { COLUMNS } from './labels.js';
+import { token } from './session.js';
+
+/** Quoted for a shell, where it has to be. */
+export const quoted = (text) => (/^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** `curl` for the same messages. */
+export function curlCommand(parameters, order) {
+  const all = [...parameters, ...(order === 'oldest' ? [['order', order]] : [])];
+  const url = address('v1/messages').href;
+  const secret = token() ? ' -H "Authorization: Bearer $TOKEN"' : '';
+  const given = all.map(([name, value]) => ` \\\n  --data-urlencode ${quoted(`${name}=${value}`)}`).join('');
+  return `curl -sG${secret} ${quoted(url)}${given}`;
+}
+
+const OPTIONS = {
+  cluster: '--cluster',
+  kind: '--kind',
+  name: '--name',
+  host: '--host',
+  type: '--type',
+  'type-id': '--type-ids',
+  stype: '--subtype',
+  'stype-id': '--subtype-ids',
+  text: '--grep',
+  'text!': '--not-grep',
+  regex: '--regex',
+  'regex!': '--not-regex',
+  from: '--from',
+  to: '--to',
+};
+
+/** `ccstore query` for the same messages; what it has no option for is said behind it. */
+export function queryCommand(parameters, order, state) {
+  const words = ['ccstore', 'query', '--url', root()];
+  const left = [];
+  for (const [name, value] of parameters) {
+    const bare = name.replace(/!$/, '');
+    if (name === 'from') words.push('--from', state.from || '1970-01-02');
+    else if (name === 'to') words.push('--to', state.to);
+    else if (bare.startsWith('tag.')) words.push('--tag', `${bare.slice(4)}${bare === name ? '' : '!'}=${value}`);
+    else if (OPTIONS[name] && (value || !COLUMNS.includes(name))) words.push(OPTIONS[name], value);
+    else left.push(`${name}=${value}`);
+  }
+  if (order === 'newest') words.push('--reverse');
+  if (state.utc) words.push('--utc');
+  const command = words.map(quoted).join(' ');
+  // Options whose value begins with a dash need the sign between them.
+  const joined = command.replace(/(--[a-z-]+) (?=-|'-)/g, '$1=');
+  return left.length ? `${joined}  # but for ${left.join(' and ')}, for which it has no option` : joined;
+}
+
+/** Where the daemon is, as clients are told. */
+const root = () => address('').href.replace(/\/api\/$/, '');

@@ -1,0 +1,185 @@
+// The histogram: how many messages by time; drag over it for a part of the time.
+
+import { Component, html } from '../vendor/preact-htm.js';
+import { called, LEVEL } from './labels.js';
+import { filterBy } from './message_detail.js';
+import { showShort, toState } from './moments.js';
+import { colour, loadPlot, onScheme } from './plotting.js';
+import { showNumber } from './numbers.js';
+import { stacksOf } from './stacks.js';
+import { setRange } from './time_range.js';
+import { setState } from './url_state.js';
+
+const HEIGHT = 112;
+const CHOICES = [LEVEL, 'name', 'host', 'cluster', 'kind', ''];
+/** Pixels: what is less was a click. */
+const DRAGGED = 4;
+
+/** Props: `counts` (of the search), `state`, `labels`: more that the messages can be divided by. */
+export class Histogram extends Component {
+  constructor() {
+    super();
+    this.state = { at: null, problem: '' };
+  }
+
+  componentDidMount() {
+    this.watch = new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: HEIGHT }));
+    this.watch.observe(this.place);
+    this.end = onScheme(() => this.draw(true));
+    this.draw();
+  }
+
+  componentDidUpdate(before) {
+    this.draw(before.state.utc !== this.props.state.utc);
+  }
+
+  componentWillUnmount() {
+    this.watch.disconnect();
+    this.end();
+    this.plot?.destroy();
+  }
+
+  async draw(isForced = false) {
+    const { histogram } = this.props.counts;
+    if (!histogram.answer || (histogram.answer === this.drawn && !isForced)) return;
+    this.drawn = histogram.answer;
+    const { begin, end } = histogram.question;
+    const isOpen = end === null || end > Date.now();
+    const last = isOpen ? Date.now() : end;
+    this.stacks = stacksOf(histogram.answer, histogram.by, begin === null ? null : begin / 1000, last / 1000);
+    this.bounds = [begin === null ? this.stacks.times[0] : begin / 1000, last / 1000];
+    let Plot;
+    try {
+      Plot = await loadPlot();
+    } catch (error) {
+      this.setState({ problem: error.message });
+      return;
+    }
+    if (histogram.answer !== this.drawn || !this.place) return;
+    this.plot?.destroy();
+    this.plot = null;
+    this.place.replaceChildren();
+    if (this.stacks.times.length) this.plot = new Plot(this.options(Plot), this.data(), this.place);
+    this.setState({ at: null });
+  }
+
+  /** The highest stack first, so that those below are drawn over it. */
+  data() {
+    return [this.stacks.times, ...[...this.stacks.series].reverse().map((each) => each.tops)];
+  }
+
+  options(Plot) {
+    const { state } = this.props;
+    const bars = Plot.paths.bars({ align: 1, size: [1, 100], gap: 1 });
+    const axis = { stroke: colour('--faint'), font: '11px system-ui, sans-serif', ticks: { stroke: colour('--line') } };
+    const { step, times } = this.stacks;
+    const last = Math.max(this.bounds[1], times[times.length - 1] + step);
+    const range = [Math.min(this.bounds[0], times[0] + (times.length > 1 ? step : 0)), last];
+    return {
+      width: this.place.clientWidth,
+      height: HEIGHT,
+      padding: [6, 8, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAGGED } },
+      tzDate: state.utc ? (at) => Plot.tzDate(new Date(at * 1000), 'Etc/UTC') : (at) => new Date(at * 1000),
+      scales: { x: { time: true, range: () => range }, y: { range: (plot, low, high) => [0, Math.max(1, high * 1.05)] } },
+      axes: [
+        { ...axis, grid: { show: false }, size: 26, values: (plot, splits, at, space, increment) => splits.map((each) => tick(each, increment, state.utc)) },
+        { ...axis, size: 52, grid: { stroke: colour('--line'), width: 1 }, splits: undefined, incrs: [1, 2, 5, 10, 20, 50].flatMap((each) => [1, 100, 1e4, 1e6].map((by) => each * by)).sort((one, other) => one - other), values: (plot, splits) => splits.map(short), space: 28 },
+      ],
+      series: [{}, ...[...this.stacks.series].reverse().map((each) => ({ fill: colour(each.colour), width: 0, paths: bars, points: { show: false } }))],
+      hooks: {
+        setCursor: [(plot) => this.point(plot)],
+        setSelect: [(plot) => this.brush(plot)],
+        ready: [(plot) => this.listen(plot)],
+      },
+    };
+  }
+
+  /** A click, which is no drag, is for the step below it. */
+  listen(plot) {
+    let down = null;
+    plot.over.addEventListener('mousedown', (event) => (down = event.clientX));
+    plot.over.addEventListener('click', (event) => {
+      if (down === null || Math.abs(event.clientX - down) >= DRAGGED) return;
+      const at = this.placeAt(plot);
+      if (at !== null) this.zoom(this.stacks.times[at], this.stacks.times[at] + this.stacks.step);
+    });
+  }
+
+  placeAt(plot) {
+    if (plot.cursor.left < 0) return null;
+    const { times, step } = this.stacks;
+    const at = Math.floor((plot.posToVal(plot.cursor.left, 'x') - times[0]) / step);
+    return at >= 0 && at < times.length ? at : null;
+  }
+
+  point(plot) {
+    const at = this.placeAt(plot);
+    if (at !== this.state.at) this.setState({ at });
+  }
+
+  brush(plot) {
+    const { left, width } = plot.select;
+    if (width < DRAGGED) return;
+    this.zoom(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+  }
+
+  zoom(first, last) {
+    setRange(toState(first * 1000), toState(Math.max(last * 1000, first * 1000 + 1)));
+  }
+
+  render({ counts, state, labels }) {
+    const { histogram } = counts;
+    const said = histogram.error?.message ?? this.state.problem;
+    return html`<section class="histogram" aria-label="Messages by time">
+      <div class="legend">
+        <label class="by">by
+          <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
+            ${[...new Set([...CHOICES, ...labels, state.by])].map((label) => html`<option value=${label}>${label ? called(label) : 'nothing'}</option>`)}
+          </select>
+        </label>
+        ${this.legend(state)}
+      </div>
+      <div class=${`plot ${histogram.isRunning ? 'old' : ''}`} role="img" aria-label=${this.said(histogram)}
+        ref=${(element) => (this.place = element)}></div>
+      ${said && html`<p class="problem">The histogram: ${said}</p>`}
+    </section>`;
+  }
+
+  said({ answer, by }) {
+    if (!answer) return 'Histogram';
+    return `Histogram of ${answer.total} messages${by ? ` by ${called(by)}` : ''}; the time range says the same`;
+  }
+
+  legend(state) {
+    if (!this.stacks?.series.length || !this.drawn) return null;
+    const { at } = this.state;
+    const { times, series, step } = this.stacks;
+    const { by } = this.props.counts.histogram;
+    return html`<ul>
+      ${at !== null && html`<li class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
+      ${series.map((each) => {
+        const count = showNumber(at === null ? each.total : each.counts[at]);
+        const inner = html`<i style=${{ background: `var(${each.colour})` }}></i>${each.name} <b>${count}</b>`;
+        return html`<li>${each.value === null
+          ? html`<span>${inner}</span>`
+          : html`<button type="button" class="plain" title="only these" aria-label=${`Only ${called(by)} ${each.name}, ${count} messages`}
+              onClick=${() => filterBy(by, each.value, false)}>${inner}</button>`}</li>`;
+      })}
+    </ul>`;
+  }
+}
+
+function short(value) {
+  if (value >= 1e6) return `${value / 1e6}M`;
+  return value >= 1000 ? `${value / 1000}k` : String(value);
+}
+
+/** A mark on the axis: the date where days count, else the time of the day. */
+function tick(at, increment, isUtc) {
+  const text = showShort(at * 1000, isUtc);
+  if (increment >= 86_400 || text.endsWith(' 00:00')) return text.slice(5, 10);
+  return increment < 1 ? text.slice(11) : text.slice(11, increment < 60 ? 19 : 16);
+}

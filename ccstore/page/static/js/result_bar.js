@@ -1,0 +1,35 @@
+// Above the messages: how many there are, and how they are shown.
+
+import { html } from '../vendor/preact-htm.js';
+import { ColumnsMenu, CopyMenu, ExportMenu } from './menus.js';
+import { showNumber } from './numbers.js';
+import { setState } from './url_state.js';
+
+/** Props: `search`, `state`, `labels`, `held()`, `facets` (`{isOpen, flip}`: the values beside, on a phone). */
+export function ResultBar({ search, state, labels, held, facets }) {
+  const { results, question } = search;
+  return html`<div class="result-bar">
+    <p class="how-many" role="status">${state.tail ? 'Live tail' : results && howMany(search)}</p>
+    <div class="tools">
+      <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)} onClick=${facets.flip}>values</button>
+      ${!state.tail && html`<button type="button" onClick=${() => setState({ order: state.order === 'newest' ? 'oldest' : 'newest' })}>
+        ${state.order === 'newest' ? 'newest first' : 'oldest first'}</button>`}
+      <button type="button" aria-pressed=${state.tail} title="what comes, as it comes (t)"
+        onClick=${() => setState({ tail: !state.tail })}>tail</button>
+      <button type="button" aria-pressed=${state.wrap} onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
+      <button type="button" aria-pressed=${state.utc} onClick=${() => setState({ utc: !state.utc }, { replace: true })}>UTC</button>
+      <${ColumnsMenu} state=${state} labels=${labels} />
+      ${question && html`<${CopyMenu} state=${state} question=${question} held=${held} />
+      <${ExportMenu} state=${state} question=${question} />`}
+    </div>
+  </div>`;
+}
+
+function howMany({ results, question, counts }) {
+  const { histogram } = counts;
+  if (results.isComplete) return messages(results.count);
+  if (histogram.question === question && histogram.answer) return messages(histogram.answer.total);
+  return histogram.error ? `more than ${messages(results.count)}` : 'counting …';
+}
+
+const messages = (count) => `${showNumber(count)} message${count === 1 ? '' : 's'}`;

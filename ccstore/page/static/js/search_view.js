@@ -1,0 +1,148 @@
+// The screen on which messages are searched for.
+
+import { Component, html } from '../vendor/preact-htm.js';
+import { ContextPanel } from './context_panel.js';
+import { Counts } from './counts.js';
+import { Facets, tagsOf } from './facets.js';
+import { Histogram } from './histogram.js';
+import { useKeys } from './keys.js';
+import { LEVEL } from './labels.js';
+import { finders } from './marking.js';
+import { messageActions } from './message_actions.js';
+import { MessageList } from './message_list.js';
+import { Pills } from './pills.js';
+import { ResultBar } from './result_bar.js';
+import { Search } from './search.js';
+import { SearchLine } from './search_line.js';
+import { Failed, NoMessages } from './sentences.js';
+import { onToken } from './session.js';
+import { TailView } from './tail_view.js';
+import { TimeRange } from './time_range.js';
+import { askForToken } from './token_dialog.js';
+import { setState } from './url_state.js';
+
+function Keys({ actions }) {
+  useKeys(actions);
+  return null;
+}
+
+export class SearchView extends Component {
+  constructor(props) {
+    super(props);
+    this.search = new Search(new Counts());
+    this.again = this.again.bind(this);
+    this.keys = {
+      '/': () => document.getElementById('search').select(),
+      n: () => (this.panel ?? this.list)?.next(1),
+      N: () => (this.panel ?? this.list)?.next(-1),
+      t: () => setState({ tail: !this.props.state.tail }),
+      w: () => setState({ wrap: !this.props.state.wrap }, { replace: true }),
+    };
+    this.keepList = (list) => (this.list = list);
+    this.actions = messageActions(() => this.search.question);
+  }
+
+  componentDidMount() {
+    this.ends = [this.search.watch(() => this.changed()), onToken((held, isOther) => isOther && this.again())];
+    this.search.update(this.props.state);
+  }
+
+  componentDidUpdate(before) {
+    if (before.state !== this.props.state) this.search.update(this.props.state);
+  }
+
+  componentWillUnmount() {
+    for (const end of this.ends) end();
+    this.search.stop();
+  }
+
+  again() {
+    this.search.run(this.props.state);
+  }
+
+  changed() {
+    const { error } = this.search;
+    if (error?.kind === 'token' && error !== this.toldOf) {
+      this.toldOf = error;
+      askForToken(error.message);
+    }
+    this.forceUpdate();
+  }
+
+  render({ state }) {
+    const { search } = this;
+    const { results, question } = search;
+    const labels = this.labels(results);
+    return html`<div class="search-view">
+      <${Keys} actions=${this.keys} />
+      <div class="asking">
+        <${TimeRange} state=${state} question=${question} />
+        <${SearchLine} state=${state} onAgain=${this.again} />
+      </div>
+      <${Pills} filters=${state.filters} />
+      <div class=${`working ${search.isRunning ? '' : 'idle'}`} aria-hidden="true"></div>
+      <${Histogram} counts=${search.counts} state=${state} labels=${labels} />
+      ${search.error && results && ['gone', 'busy'].includes(search.error.kind) && html`<p class="banner" role="alert">
+        ${search.isGone ? 'The daemon does not answer. What you see is from before; it is asked again every few seconds.' : search.error.message}
+        <button type="button" onClick=${this.again}>Try now</button></p>`}
+      <div class=${`found ${this.state.hasFacets ? 'with-facets' : ''}`}>
+        <${Facets} counts=${search.counts} state=${state} labels=${labels} />
+        <section class="messages" aria-label="Messages" aria-busy=${search.isRunning}>
+          <${ResultBar} search=${search} state=${state} labels=${labels} held=${() => this.list?.held ?? []}
+            facets=${{ isOpen: this.state.hasFacets, flip: () => this.setState({ hasFacets: !this.state.hasFacets }) }} />
+          ${state.tail
+            ? html`<${TailView} listRef=${this.keepList} state=${state} found=${this.found()} actions=${this.actions} />`
+            : this.body(results, state)}
+        </section>
+        ${state.m && html`<${ContextPanel} ref=${(panel) => (this.panel = panel)} state=${state} found=${this.found()} actions=${this.actions} />`}
+      </div>
+    </div>`;
+  }
+
+  body(results, state) {
+    const { search } = this;
+    if (search.error && !(results && ['gone', 'busy'].includes(search.error.kind))) {
+      return html`<${Failed} error=${search.error} state=${state} onAgain=${this.again} />`;
+    }
+    if (!results) return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
+    if (!results.count) return html`<${NoMessages} search=${search} state=${state} />`;
+    return html`<${MessageList}
+      ref=${this.keepList}
+      source=${results}
+      version=${search.version}
+      state=${state}
+      found=${this.found()}
+      actions=${this.actions}
+      onEnd=${() => search.more()}
+      end=${html`<p class="end">${this.end()}</p>`}
+      label="Messages"
+    />`;
+  }
+
+  /** Tags that the first messages have. */
+  labels(results) {
+    if (results !== this.labelsFor) {
+      this.labelsFor = results;
+      this.tags = results ? tagsOf(results.held.slice(0, 200)).filter((each) => each !== LEVEL) : [];
+    }
+    return this.tags;
+  }
+
+  end() {
+    const { results, moreError } = this.search;
+    if (moreError) {
+      return html`${moreError.message} <button type="button" onClick=${() => this.search.moreAgain()}>Try again</button>`;
+    }
+    return results.isComplete ? 'No more messages in this time.' : 'Looking for more …';
+  }
+
+  /** What is marked in the texts. */
+  found() {
+    const { question } = this.search;
+    if (question !== this.foundFor || !this.finders) {
+      this.foundFor = question;
+      this.finders = question ? finders(question.texts) : [];
+    }
+    return this.finders;
+  }
+}

@@ -1,0 +1,105 @@
+// All that the page shows follows from one state, and that stands in the URL.
+
+import { useEffect, useState } from '../vendor/preact-htm.js';
+import { withValue } from './filters.js';
+import { COLUMNS } from './labels.js';
+
+export const DEFAULTS = {
+  view: 'search',
+  from: '-24h',
+  to: '',
+  q: '',
+  regex: false,
+  case: false,
+  filters: [],
+  by: 'tag.loglevel',
+  order: 'newest',
+  cols: ['host', 'name'],
+  wrap: false,
+  utc: false,
+  tail: false,
+  m: '',
+  same: 'host',
+  within: false,
+};
+/** Switches, and what they are called in the URL. */
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same'];
+const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
+
+/** The state that a query string stands for; what is not known there is kept in `others`. */
+export function readState(search) {
+  const state = { ...DEFAULTS, others: [] };
+  for (const [name, value] of new URLSearchParams(search)) {
+    const bare = name.replace(/!$/, '');
+    const flag = Object.keys(FLAGS).find((each) => FLAGS[each] === name);
+    if (flag) state[flag] = value === '1';
+    else if (WORDS.includes(name)) state[name] = value;
+    else if (name === 'cols') state.cols = value.split(',').filter(isLabel);
+    else if (isLabel(bare)) state.filters = withValue(state.filters, bare, value, bare !== name);
+    else if (name === 'off') {
+      const found = /^(.+?)(!?)=(.*)$/s.exec(value);
+      if (found && isLabel(found[1])) {
+        state.filters = withValue(state.filters, found[1], found[3], found[2] === '!', true);
+      }
+    } else state.others.push([name, value]);
+  }
+  return state;
+}
+
+/** The query string of a state: only what is not as it is by itself. */
+export function writeState(state) {
+  const parts = new URLSearchParams();
+  for (const name of WORDS) if (state[name] !== DEFAULTS[name]) parts.append(name, state[name]);
+  for (const { label, negated, values, off } of state.filters) {
+    for (const value of values) {
+      if (off) parts.append('off', `${label}${negated ? '!' : ''}=${value}`);
+      else parts.append(label + (negated ? '!' : ''), value);
+    }
+  }
+  for (const [flag, name] of Object.entries(FLAGS)) if (state[flag]) parts.append(name, '1');
+  if (state.cols.join() !== DEFAULTS.cols.join()) parts.append('cols', state.cols.join());
+  for (const [name, value] of state.others ?? []) parts.append(name, value);
+  const text = parts.toString().replaceAll('%2C', ',').replaceAll('%3A', ':').replaceAll('%5B', '[')
+    .replaceAll('%5D', ']').replaceAll('%21', '!');
+  return text ? `?${text}` : '';
+}
+
+/** The link to a state, for others. */
+export const linkTo = (state) => new URL(writeState(state) || '?', location.href.split(/[?#]/)[0]).href;
+
+const watchers = new Set();
+let current = readState(location.search);
+addEventListener('popstate', () => told(readState(location.search)));
+
+function told(state) {
+  current = state;
+  for (const watcher of watchers) watcher(state);
+}
+
+/** The state at this moment. */
+export const getState = () => current;
+
+/**
+ * Change some of it. A change is a step that the browser's back button undoes, unless `replace` says that it
+ * belongs to the one before.
+ */
+export function setState(change, { replace = false } = {}) {
+  const next = { ...current, ...change };
+  const search = writeState(next);
+  if (search !== writeState(current)) {
+    history[replace ? 'replaceState' : 'pushState'](null, '', search || location.pathname);
+  }
+  told(next);
+}
+
+/** The state, for a component. */
+export function useUrlState() {
+  const [state, set] = useState(current);
+  useEffect(() => {
+    watchers.add(set);
+    set(current);
+    return () => watchers.delete(set);
+  }, []);
+  return state;
+}

@@ -1,0 +1,124 @@
+"""Without a mouse, without light, without a large screen, without sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.page.conftest import COUNT
+from tests.support.browsing import count_is, opened, place
+from tests.support.running_daemon import Daemon
+
+PHONE = {"width": 390, "height": 800}
+SIZES: list[Any] = [{"width": 1440, "height": 900}, {"width": 900, "height": 800}, PHONE]
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps people out."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size["width"]))
+def test_axe_finds_nothing_serious(chromium: Browser, store: Daemon, size: Any, scheme: str) -> None:
+    with opened(chromium, viewport=size, color_scheme=scheme) as page:
+        page.goto(place(store, "?q=memory&host!=a0101&off=name!%3Dx"))
+        count_is(page, COUNT // 20 - COUNT // 60)
+        expect(page.locator(".plot canvas")).to_be_visible()
+        page.locator(".fold").first.click()
+        assert serious(page) == []
+        page.get_by_role("button", name="Around it").click()
+        expect(page.locator(".asked")).to_be_visible()
+        assert serious(page) == []
+        page.keyboard.press("?")
+        expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        page.goto(place(store, "?tail=1"))
+        expect(page.locator(".tail .row").first).to_be_visible()
+        assert serious(page) == []
+        for menu in ("Columns", "Copy", "Export"):
+            page.get_by_role("button", name=menu, exact=True).click()
+            assert serious(page) == []
+            page.keyboard.press("Escape")
+        page.goto(place(store, "?q=nowhere"))
+        expect(page.get_by_text("No messages match")).to_be_visible()
+        assert serious(page) == []
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, viewport=PHONE, has_touch=True) as page:
+        page.goto(place(store, "?kind=log"))
+        count_is(page, COUNT - COUNT // 3)
+        row = page.locator(".row").first.bounding_box()
+        assert row is not None
+        assert row["width"] <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        values = page.get_by_role("complementary", name="Values")
+        expect(values).to_be_hidden()
+        page.get_by_role("button", name="values", exact=True).tap()
+        page.get_by_role("button", name="Only host a0103", exact=True).tap()
+        page.get_by_role("button", name="values", exact=True).tap()
+        expect(values).to_be_hidden()
+        expect(page.get_by_role("list", name="Filters")).to_contain_text("a0103")
+        page.locator(".row .line").first.tap()
+        page.get_by_role("button", name="Around it").tap()
+        box = page.locator(".context").bounding_box()
+        assert box is not None
+        assert box["width"] == PHONE["width"]
+
+
+def test_the_system_decides_between_dark_and_light(page: Page, store: Daemon) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto(place(store))
+    count_is(page, COUNT)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(colour) == "rgb(255, 255, 255)"
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(colour) == "rgb(18, 22, 29)"
+
+
+def test_all_can_be_done_with_keys(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    page.keyboard.press("/")
+    expect(page.get_by_role("textbox", name="Search")).to_be_focused()
+    page.keyboard.type("memory tw?n")  # what is typed is no command
+    expect(page.get_by_role("textbox", name="Search")).to_have_value("memory tw?n")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("memory")
+    page.keyboard.press("Enter")
+    count_is(page, COUNT // 20 - COUNT // 60)
+    # By Tab alone to the first message.
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('fold')"):
+            break
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator('.row.open[data-row="2"]')).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Around it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".asked")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".context")).to_be_hidden()
+    page.keyboard.press("w")
+    expect(page.get_by_role("button", name="wrap")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("t")
+    expect(page.get_by_text("Live tail", exact=True)).to_be_visible()
+    page.keyboard.press("t")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="How to find something")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="How to find something")).to_be_hidden()

@@ -1,0 +1,159 @@
+"""Searching: the line, the time range, and what of it stands in the URL."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import COUNT
+from tests.support.browsing import count_is, place, search
+from tests.support.running_daemon import Daemon
+
+OOM = COUNT // 20 - COUNT // 60  # each twentieth, but for those that are events
+
+
+def test_the_newest_messages_are_there_at_once(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    rows = page.get_by_role("listitem").filter(has=page.locator("time"))
+    expect(rows.first).to_contain_text(f"message {COUNT - 1} of a0110")
+    expect(rows.nth(1)).to_contain_text(f"message {COUNT - 2} of a0109")
+
+
+def test_a_search_is_in_the_url_and_the_back_button_undoes_it(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    search(page, '"out of memory" host=a[0109-0110]')
+    count_is(page, OOM)
+    expect(page.locator("mark").first).to_have_text("Out of memory")
+    expect(page.get_by_role("list", name="Filters")).to_contain_text("a[0109-0110]")
+    expect(page).to_have_url(re.compile(r"q=%22out\+of\+memory%22&host=a\[0109-0110\]$"))
+    page.go_back()
+    count_is(page, COUNT)
+    expect(page.get_by_role("textbox", name="Search")).to_have_value("")
+    page.go_forward()
+    count_is(page, OOM)
+    page.reload()
+    count_is(page, OOM)
+
+
+def test_a_time_range_is_chosen_typed_and_undone(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    page.get_by_role("button", name=re.compile("^Time range")).click()
+    page.get_by_role("button", name="last hour").click()
+    expect(page.locator(".how-many")).to_have_text(re.compile("^4[0-9][0-9] messages$"))
+    page.get_by_role("button", name=re.compile("^Time range")).click()
+    page.get_by_role("textbox", name="from").fill("-90m")
+    page.get_by_role("textbox", name="to").fill("nonsense")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("alert")).to_contain_text("is no time")
+    page.get_by_role("textbox", name="to").fill("-30m")
+    page.get_by_role("button", name="Show").click()
+    expect(page).to_have_url(re.compile(r"from=-90m&to=-30m"))
+    page.get_by_role("button", name="Undo:").click()
+    expect(page).to_have_url(re.compile(r"from=-1h$"))
+
+
+def test_words_phrases_and_expressions(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    for line, count in (
+        ("killed memory", OOM),
+        ("Memory killed -process", 0),
+        ("/process \\d+9$/ KILLED", OOM),
+        ("/PROCESS/i memory", OOM),
+        ("/PROCESS/", 0),
+        ('-"out of memory" -message', COUNT // 3),
+        ("name=job", COUNT // 3),
+        ("kind!=event", COUNT - COUNT // 3),
+    ):
+        search(page, line)
+        count_is(page, count) if count else expect(page.get_by_text("No messages match")).to_be_visible()
+        if "=" in line:
+            page.get_by_role("button", name="Remove:").click()
+    page.get_by_role("button", name="Regular expression").click()
+    search(page, "message [0-9]0 of")
+    expect(page.get_by_text(re.compile("^[0-9]+ messages$"))).to_be_visible()
+    expect(page.locator("mark").first).to_have_text(re.compile("^message [0-9]0 of$"))
+    page.get_by_role("button", name="Regular expression").click()
+    page.get_by_role("button", name="Upper and lower case differ").click()
+    search(page, "Message")
+    expect(page.get_by_text("No messages match")).to_be_visible()
+
+
+def test_pills_are_turned_switched_edited_and_removed(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?host=a0101&host=a0102"))
+    count_is(page, COUNT // 5)
+    pills = page.get_by_role("list", name="Filters")
+    expect(pills).to_contain_text("a[0101-0102]")
+    page.get_by_role("button", name="Turn round:").click()
+    count_is(page, COUNT - COUNT // 5)
+    page.get_by_role("button", name="In use:").click()
+    count_is(page, COUNT)
+    expect(page).to_have_url(re.compile(r"\?off=host!%3Da0101&off=host!%3Da0102$"))
+    page.reload()
+    count_is(page, COUNT)
+    page.get_by_role("button", name="In use:").click()
+    page.get_by_role("button", name="Edit:").click()
+    page.get_by_role("textbox", name="Edit the filter").fill("host=a[0103-0105]")
+    page.keyboard.press("Enter")
+    count_is(page, 3 * COUNT // 10)
+    page.get_by_role("button", name="Remove:").click()
+    count_is(page, COUNT)
+    expect(pills).to_be_hidden()
+
+
+def test_values_beside_the_messages_choose_and_exclude(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    values = page.get_by_role("complementary", name="Values")
+    expect(values.locator(".value", has_text="a0103").locator(".count")).to_have_text(str(COUNT // 10))
+    page.get_by_role("button", name="Only host a0103", exact=True).click()
+    count_is(page, COUNT // 10)
+    # The others of the same label can still be chosen.
+    page.get_by_role("button", name="Only host a0104", exact=True).click()
+    count_is(page, COUNT // 5)
+    expect(page.get_by_role("list", name="Filters")).to_contain_text("a[0103-0104]")
+    # Counts of other labels follow.
+    expect(values.locator(".value", has_text="event").locator(".count")).to_have_text(str(COUNT // 15))
+    page.get_by_role("button", name="Without kind event", exact=True).click()
+    count_is(page, COUNT // 5 - COUNT // 15)
+    expect(page).to_have_url(re.compile("kind!=event"))
+    page.get_by_role("button", name="Without kind event", exact=True).click()
+    count_is(page, COUNT // 5)
+    page.get_by_role("button", name="more labels").click()
+    page.get_by_role("button", name="function", exact=True).click()
+    expect(values.locator(".value", has_text="stop_job").locator(".count")).to_have_text(str(COUNT // 15))
+
+
+def test_the_histogram_is_brushed_and_clicked(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?from=-3h"))
+    over = page.locator(".plot .u-over")
+    expect(over).to_be_visible()
+    box = over.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
+    expect(page.locator(".how-many")).not_to_have_text(f"{COUNT:,} messages")
+    expect(page.locator(".how-many")).to_have_text(re.compile("messages$"))
+    found = int(page.locator(".how-many").inner_text().split()[0].replace(",", ""))
+    assert abs(found - COUNT / 4) < COUNT / 20
+    page.get_by_role("button", name="Undo:").click()
+    expect(page).to_have_url(re.compile(r"from=-3h$"))
+    expect(page.locator(".how-many")).to_have_text(re.compile(r"^1,4\d\d messages"))
+    expect(over).to_be_visible()
+    box = over.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 0.5, middle)
+    expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
+    page.go_back()
+    page.get_by_role("combobox", name="by").select_option("host")
+    expect(
+        page.get_by_role("button", name=re.compile("^Only host a010[1-5], 1[45][0-9] messages")).first
+    ).to_be_visible()
+    expect(page).to_have_url(re.compile("by=host"))

@@ -1,0 +1,133 @@
+"""The live tail: nobody who reads is moved, and nothing is missing without a word."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browsing import opened, place, serving, texts, write
+from tests.support.running_daemon import Daemon
+
+
+def log(number: int, host: str = "a0101") -> str:
+    return f'syslog,cluster=alex,hostname={host},loglevel=info log="line {number}" {time.time_ns()}'
+
+
+def test_what_comes_appears_at_the_end_in_the_order_in_which_it_came(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, *map(log, range(3))) as daemon:
+        page.goto(place(daemon, "?tail=1"))
+        expect(page.locator(".tail .row .text")).to_have_text(["line 0", "line 1", "line 2"])
+        write(daemon, log(3), log(4))
+        # A moment of the past is behind them all the same, as it came later.
+        write(daemon, 'syslog,cluster=alex,hostname=a0101 log="late" 1700000000000000000')
+        expect(page.locator(".tail .row .text")).to_have_text(
+            [*(f"line {each}" for each in range(5)), "late"]
+        )
+        page.keyboard.press("t")
+        expect(page).not_to_have_url(re.compile("tail"))
+
+
+def test_who_reads_is_not_moved(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, *map(log, range(100))) as daemon:
+        page.goto(place(daemon, "?tail=1"))
+        expect(page.get_by_text("line 99", exact=True)).to_be_in_viewport()
+        page.locator(".tail .scroller").hover()
+        page.mouse.wheel(0, -700)
+        expect(page.get_by_text("Paused while you read")).to_be_visible()
+        page.wait_for_function(
+            "() => document.querySelector('.row[data-row=\"50\"]').getBoundingClientRect().y > 400"
+        )
+        row = page.locator(".tail .row").nth(20)
+        number, box = row.get_attribute("data-row"), row.bounding_box()
+        write(daemon, *map(log, range(100, 400)))
+        expect(page.get_by_role("button", name="300 new")).to_be_visible()
+        assert page.locator(f'.row[data-row="{number}"]').bounding_box() == box
+        page.get_by_role("button", name="300 new").click()
+        expect(page.get_by_text("line 399", exact=True)).to_be_in_viewport()
+        expect(page.get_by_text(re.compile("^Following"))).to_be_visible()
+        write(daemon, log(400))
+        expect(page.get_by_text("line 400", exact=True)).to_be_in_viewport()
+
+
+def test_a_filter_holds_and_marks(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, log(0)) as daemon:
+        page.goto(place(daemon, "?tail=1&q=line&host=a0102"))
+        expect(page.get_by_text(re.compile("^Following"))).to_be_visible()
+        write(daemon, log(1), log(2, "a0102"), log(3))
+        expect(page.locator(".tail .row .text")).to_have_text(["line 2"])
+        expect(page.locator(".tail mark")).to_have_text(["line"])
+
+
+def test_it_goes_on_when_the_daemon_was_away(chromium: Browser, tmp_path: Path) -> None:
+    with opened(chromium, may_fail=True) as page:
+        with serving(tmp_path, log(0)) as daemon:
+            page.goto(place(daemon, "?tail=1"))
+            expect(page.locator(".tail .row .text")).to_have_text(["line 0"])
+            port = daemon.ports["REST"]
+            daemon.stop(signal.SIGTERM)
+        expect(page.get_by_text("Not connected")).to_be_visible()
+        with serving(tmp_path, log(1), log(2), api={"port": port}):
+            expect(page.get_by_text(re.compile("^Following"))).to_be_visible()
+            expect(page.locator(".tail .row .text")).to_have_text(["line 0", "line 1", "line 2"])
+
+
+def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, log(0)) as daemon:
+        page.goto(place(daemon, "?tail=1"))
+        expect(page.get_by_text("line 0")).to_be_visible()
+        page.locator(".tail .fold").click()  # so somebody reads, and no more than 10,000 are held
+        expect(page.get_by_text("Paused while you read")).to_be_visible()
+        for start in range(1, 12_001, 2000):
+            write(daemon, *map(log, range(start, start + 2000)))
+        expect(page.get_by_role("button", name="12,000 new")).to_be_visible()
+        page.get_by_role("button", name="12,000 new").click()
+        gap = page.locator(".row.gap")
+        expect(gap).to_contain_text("2,001 messages are not shown here")
+        gap.get_by_role("button", name="Fetch them").click()
+        expect(gap.locator(".text").first).to_have_text("line 10000")
+        write(daemon, log(0, "a0109"))
+        expect(page.locator(".tail .row .text").last).to_have_text("line 0")
+
+
+@pytest.mark.parametrize("seconds", [4])
+def test_hundreds_a_second_do_not_make_it_stutter(page: Page, tmp_path: Path, seconds: int) -> None:
+    with serving(tmp_path, log(0)) as daemon:
+        page.goto(place(daemon, "?tail=1"))
+        expect(page.get_by_text("line 0")).to_be_visible()
+        page.evaluate(
+            """() => {
+              let last = performance.now();
+              window.longest = 0;
+              const step = (now) => {
+                window.longest = Math.max(window.longest, now - last);
+                last = now;
+                requestAnimationFrame(step);
+              };
+              requestAnimationFrame(step);
+            }"""
+        )
+        sender = threading.Thread(target=send, args=(daemon, 300, seconds))
+        sender.start()
+        sender.join()
+        expect(page.get_by_text(f"line {300 * seconds}", exact=True)).to_be_in_viewport()
+        assert texts(page) == sorted(texts(page), key=lambda text: int(text.split()[1]))
+        assert page.locator(".row").count() < 150
+        # Half a second, on a machine on which others test as well.
+        assert page.evaluate("window.longest") < 500
+
+
+def send(daemon: Daemon, rate: int, seconds: int) -> None:
+    """So many lines a second."""
+    begun = time.monotonic()
+    number = 0
+    while number < rate * seconds:
+        due = min(rate * seconds, int((time.monotonic() - begun) * rate))
+        if due > number:
+            write(daemon, *map(log, range(number + 1, due + 1)))
+            number = due
