@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
 from itertools import islice
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, cast
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ccstore.accounting.figures import Figures
@@ -25,7 +26,7 @@ from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.api.reading_routes import ReadingRoutes
 from ccstore.config import ApiConfig
-from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
+from ccstore.interfaces import IMessageStore
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.network.listening import address_of
 from ccstore.pieces import text_pieces
@@ -39,6 +40,7 @@ from ccstore.web import (
     Outgoing,
     WebError,
     answer,
+    answered,
     argument,
     body_of,
     bytes_pieces,
@@ -73,6 +75,16 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
     return _authorized(handler, "write")
 
 
+class Branch(Protocol):
+    """Routes of another room, below a path of their own."""
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+
+    def resource(self) -> IResource:
+        """Serves the routes."""
+
+
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
@@ -85,6 +97,7 @@ class Api:
     :param figures: gives what ``/api/stats`` has besides the store's own.
     :param samples: gives what ``/api/samples`` has.
     :param feed: tells of what is stored.
+    :param loki: what is below ``/loki`` and ``/prometheus``.
     :param problems: gives what is the matter although messages are stored.
     """
 
@@ -100,6 +113,7 @@ class Api:
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
         feed: Feed,
+        loki: Branch,
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
@@ -107,6 +121,7 @@ class Api:
         self._store = store
         self._figures = figures
         self._samples = samples
+        self._loki = loki
         self._problems = problems
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
@@ -120,6 +135,7 @@ class Api:
         self._config = config
         self._exchange.reconfigure(config)
         self._reading.reconfigure(config)
+        self._loki.reconfigure(config)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -181,17 +197,10 @@ class Api:
         config = self._config
         with body_of(request, config.max_body) as body:
             asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
-        try:
-            pages = await self._store.answers.pages(
-                asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
-            )
-        except QueryTimeout:
-            raise WebError(
-                503,
-                f"the query took longer than {config.query_timeout:g} s: ask for less time or fewer hosts",
-            ) from None
-        except StoreError as error:
-            raise later(f"the query failed: {error}") from None
+        question = self._store.answers.pages(
+            asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
+        )
+        pages = await answered(question, config.query_timeout)
         with self._outgoing.hold(await self._size_of(pages)):
             return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
 
@@ -202,6 +211,13 @@ class Api:
             return answer(request, 204, b"")
         self.gate.check(request, "read")
         return KleinResource(self._reading.app)
+
+    @app.route("/loki", branch=True)
+    @app.route("/prometheus", branch=True)
+    def loki(self, request: IRequest) -> IResource:
+        """What clients of Loki ask; they send their token as a password, too."""
+        self.gate.check(request, "read", allows_password=True)
+        return self._loki.resource()
 
     async def _size_of(self, pages: Sequence[Page]) -> int:
         """Characters of their texts."""

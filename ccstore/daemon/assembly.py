@@ -33,6 +33,7 @@ from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, Limits
 from ccstore.lineprotocol import SeriesCache
+from ccstore.loki.loki_routes import LokiRoutes
 from ccstore.network.open_files import OpenFiles
 from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
@@ -192,6 +193,7 @@ class _Parts:
             shown.figures,
             shown.samples,
             self._feed,
+            LokiRoutes(config, self.storage.answers, self._reactor, self._scheduler.turn),
             self.files.problems,
         )
         return ApiService(
