@@ -273,7 +273,7 @@ def _expanded(replacement: str, hit: re.Match[bytes]) -> str:
         if name is None:
             return "$"
         try:
-            found = hit.group(int(name) if name.isdigit() else name)
+            found = hit.group(int(name) if name.isdigit() else name.encode())
         except (IndexError, KeyError):
             return ""
         return (found or b"").decode(errors="replace")
