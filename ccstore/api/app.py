@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import wraps
 from itertools import islice
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, cast
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -28,7 +28,7 @@ from ccstore.api.queries import parse_request
 from ccstore.api.reading_routes import ReadingRoutes
 from ccstore.api.store_answers import Insight
 from ccstore.config import ApiConfig
-from ccstore.interfaces import IMessageStore, QueryTimeout, StoreError
+from ccstore.interfaces import IMessageStore
 from ccstore.lineprotocol import NANOSECONDS, Precision
 from ccstore.network.listening import address_of
 from ccstore.pieces import text_pieces
@@ -42,6 +42,7 @@ from ccstore.web import (
     Outgoing,
     WebError,
     answer,
+    answered,
     argument,
     body_of,
     bytes_pieces,
@@ -80,6 +81,16 @@ def _is_browser(request: IRequest) -> bool:
     return "text/html" in (header(request, "accept") or "")
 
 
+class Branch(Protocol):
+    """Routes of another room, below a path of their own."""
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+
+    def resource(self) -> IResource:
+        """Serves the routes."""
+
+
 class Api:
     """The REST interface; :class:`ApiResource` serves it.
 
@@ -94,6 +105,7 @@ class Api:
     :param history: the last hour of these figures.
     :param feed: tells of what is stored.
     :param page: what browsers get at ``/``, and its files below ``/page``.
+    :param loki: what is below ``/loki`` and ``/prometheus``.
     :param problems: gives what is the matter although messages are stored.
     :param keep_alive: see :class:`Following`.
     """
@@ -112,6 +124,7 @@ class Api:
         history: History,
         feed: Feed,
         page: IResource,
+        loki: Branch,
         problems: Callable[[], Sequence[str]] = lambda: (),
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
@@ -121,6 +134,7 @@ class Api:
         self._figures = figures
         self._samples = samples
         self._page = page
+        self._loki = loki
         self._problems = problems
         self._outgoing = Outgoing()
         service = QueryService(store.answers, timeout=config.query_timeout)
@@ -136,6 +150,7 @@ class Api:
         self._config = config
         self._exchange.reconfigure(config)
         self._reading.reconfigure(config)
+        self._loki.reconfigure(config)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -210,17 +225,10 @@ class Api:
         config = self._config
         with body_of(request, config.max_body) as body:
             asked = parse_request(body, max_queries=config.max_queries, now=int(self._clock.seconds()))
-        try:
-            pages = await self._store.answers.pages(
-                asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
-            )
-        except QueryTimeout:
-            raise WebError(
-                503,
-                f"the query took longer than {config.query_timeout:g} s: ask for less time or fewer hosts",
-            ) from None
-        except StoreError as error:
-            raise later(f"the query failed: {error}") from None
+        question = self._store.answers.pages(
+            asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
+        )
+        pages = await answered(question, config.query_timeout)
         with self._outgoing.hold(await self._size_of(pages)):
             return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
 
@@ -231,6 +239,13 @@ class Api:
             return answer(request, 204, b"")
         self.gate.check(request, "read")
         return KleinResource(self._reading.app)
+
+    @app.route("/loki", branch=True)
+    @app.route("/prometheus", branch=True)
+    def loki(self, request: IRequest) -> IResource:
+        """What clients of Loki ask; they send their token as a password, too."""
+        self.gate.check(request, "read", allows_password=True)
+        return self._loki.resource()
 
     async def _size_of(self, pages: Sequence[Page]) -> int:
         """Characters of their texts."""

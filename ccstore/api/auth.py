@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Final, Literal
@@ -64,11 +65,15 @@ class Gate:
         self._leeway = leeway
         self._key = None if public_key is None else Ed25519PublicKey.from_public_bytes(public_key)
 
-    def check(self, request: IRequest, access: Access) -> None:
-        """Raises :class:`WebError` 401 if the request has no valid token, 403 if that may not do this."""
+    def check(self, request: IRequest, access: Access, *, allows_password: bool = False) -> None:
+        """Raises :class:`WebError` 401 if the request has no valid token, 403 if that may not do this.
+
+        :param allows_password: the token may be the password of basic authentication, whoever the user is.
+        """
         if self._key is None:
             return
-        claims = self._claims(_token(request), self._key)
+        token = (_password(request) if allows_password else None) or _token(request)
+        claims = self._claims(token, self._key)
         self._check_times(claims)
         if self._require_roles:
             _check_roles(claims.get("roles"), access)
@@ -160,6 +165,17 @@ def _check_roles(roles: object, access: Access) -> None:
     else:
         has = f"its roles are {json.dumps(roles, ensure_ascii=False)[:80]}"
     raise WebError(403, f"the token may not {access}: {has}, and {needed} is needed")
+
+
+def _password(request: IRequest) -> str | None:
+    """The password of basic authentication; None if there is none."""
+    scheme, given = _scheme_and_rest(header(request, "authorization") or "")
+    if scheme != "basic":
+        return None
+    try:
+        return b64decode(given).decode().partition(":")[2].strip() or None
+    except ValueError:
+        return None
 
 
 def _token(request: IRequest) -> str:

@@ -13,11 +13,10 @@ from twisted.web.iweb import IRequest
 
 from ccstore.api.parameters import Parameters, given_in
 from ccstore.config import ApiConfig
-from ccstore.interfaces import QueryTimeout, StoreError
 from ccstore.pieces import text_pieces
 from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
-from ccstore.web import Outgoing, WebError, body_of, later, stream
+from ccstore.web import Outgoing, answered, body_of, stream
 
 _T = TypeVar("_T")
 
@@ -66,14 +65,7 @@ class Exchange:
 
     async def asked(self, question: Awaitable[_T]) -> _T:
         """The answer of the store, whose errors become those of the request."""
-        try:
-            return await question
-        except QueryTimeout:
-            most = self.config.query_timeout
-            text = f"the query took longer than {most:g} s: ask for less time or fewer hosts"
-            raise WebError(503, text) from None
-        except StoreError as error:
-            raise later(f"the query failed: {error}") from None
+        return await answered(question, self.config.query_timeout)
 
     async def in_turns(self, values: Iterable[_T]) -> AsyncGenerator[_T, None]:
         """The same values, with time for others between some of them."""

@@ -33,6 +33,7 @@ from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
 from ccstore.lineprotocol import SeriesCache
+from ccstore.loki.loki_routes import LokiRoutes
 from ccstore.network.open_files import OpenFiles
 from ccstore.page.page_resource import PageResource
 from ccstore.pipeline.intake import Intake
@@ -204,6 +205,7 @@ class _Parts:
             shown.history,
             self._feed,
             PageResource(),
+            LokiRoutes(config, self.storage.answers, self._reactor, self._scheduler.turn),
             self.files.problems,
             self._keep_alive,
         )

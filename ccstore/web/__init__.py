@@ -4,7 +4,8 @@ Where what is: `site` has what belongs to a port, `port` puts it where it listen
 refuses; `channel` has what belongs to a connection, `patience` how long it is waited for, `eviction` how
 many there may be and which has to go; `request` has what belongs to a request, `target` and `callers` are
 about its head, `room` and `gzipping` about its body; `answers` has JSON and errors, `streaming` what is
-too large to be answered at once, `accesslog` the lines of the access log.
+too large to be answered at once, `store_errors` what is told of the store's, `accesslog` the lines of the
+access log.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .port import HttpPort
 from .request import LimitedRequest, argument, body_of, header
 from .room import Room
 from .site import LimitedSite, SiteSettings
+from .store_errors import answered
 from .streaming import Outgoing, bytes_pieces, json_pieces, stream
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "SiteSettings",
     "WebError",
     "answer",
+    "answered",
     "argument",
     "body_of",
     "bytes_pieces",

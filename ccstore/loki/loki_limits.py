@@ -1,0 +1,84 @@
+"""How much one question of the Loki API may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+
+
+@frozen
+class LokiLimits:
+    """Bounds of a question.
+
+    :ivar rows: of the store that are looked at, one by one.
+    :ivar points: of a series.
+    :ivar samples: of all series, as they are put together.
+    :ivar bins: pieces of time in which the store counts.
+    :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
+    :ivar sampled: lines that are looked at where some stand for all.
+    """
+
+    rows: int = 2_000_000
+    points: int = 11_000
+    samples: int = 2_000_000
+    bins: int = 20_000
+    tied: int = 4
+    sampled: int = 1000
+
+
+class Budget:
+    """What a question has left, and what has to be said of its answer.
+
+    :param seconds: that it may take.
+    :param turn: fires when there is time to go on, see :meth:`Scheduler.turn`.
+    :ivar warnings: what was cut.
+    :ivar looked_at: rows, and ``characters`` of their texts.
+    """
+
+    def __init__(
+        self, limits: LokiLimits, seconds: float, clock: IReactorTime, turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.limits = limits
+        self.warnings: list[str] = []
+        self.looked_at = 0
+        self.characters = 0
+        self._seconds = seconds
+        self._clock = clock
+        self._begin = clock.seconds()
+        self._turn = turn
+        self._work = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return self._clock.seconds() - self._begin
+
+    def warn(self, text: str) -> None:
+        """Note what was cut; the same is said once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def is_spent(self) -> bool:
+        """Nothing more may be looked at, of which a warning tells."""
+        if self.looked_at >= self.limits.rows:
+            self.warn(
+                f"the answer is cut: only {self.looked_at} lines were looked at, ask for less time or"
+                " choose fewer lines"
+            )
+        elif self.elapsed > self._seconds:
+            self.warn(
+                f"the answer is cut: it took longer than {self._seconds:g} s, ask for less time or choose"
+                " fewer lines"
+            )
+        else:
+            return False
+        return True
+
+    async def work(self, steps: int, most: int = 5000) -> None:
+        """Let others have their turn after so many steps of some tenths of a microsecond each."""
+        self._work += steps
+        if self._work >= most:
+            self._work = 0
+            await self._turn()

@@ -1,0 +1,131 @@
+"""Answers about how much there is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from attrs import evolve
+from twisted.web.iweb import IRequest
+
+from ccstore.loki.answering_loki import LokiDesk
+from ccstore.loki.asked_times import Given, Span
+from ccstore.loki.label_answers import counted_groups
+from ccstore.loki.label_names import INDEXED, Labels
+from ccstore.loki.loki_limits import Budget
+from ccstore.loki.metric_parser import parse_selector
+from ccstore.loki.metric_series import Grid, Vector
+from ccstore.loki.planning import Plan, plan_of
+from ccstore.loki.range_counts import Window, can_be_counted, counted
+from ccstore.loki.result_shapes import matrix, result, vector
+from ccstore.loki.syntax import LogQuery
+from ccstore.web import WebError
+
+_LIMIT: Final = 100
+_MOST: Final = 10_000
+
+
+class VolumeAnswers:
+    """How many streams, lines and bytes there are.
+
+    The store counts lines. Their bytes are those of a sample, taken as many times as there are lines.
+    """
+
+    def __init__(self, desk: LokiDesk) -> None:
+        self._desk = desk
+
+    async def stats(self, request: IRequest) -> bytes:
+        """Streams, lines and bytes of a selector."""
+        given = self._desk.given(request)
+        plan = self._plan(given)[1]
+        span = given.span()
+        streams: set[Labels] = set()
+        entries = 0
+        async for labels, number in counted_groups(self._desk, plan, span, [*INDEXED], self._desk.budget()):
+            streams.add(labels)
+            entries += number
+        size = int(entries * await self._line_size(plan, span)) if entries else 0
+        answer = {"streams": len(streams), "chunks": len(streams), "bytes": size, "entries": entries}
+        return await self._desk.answer(request, answer)
+
+    async def volume(self, request: IRequest) -> bytes:
+        """Bytes by labels."""
+        given = self._desk.given(request)
+        span = given.span()
+        grid = Grid(span.end, 1, 1)
+        budget = self._desk.budget()
+        found = await self._volumes(given, span, grid, max(span.end - span.begin, 1), budget)
+        return await self._desk.answer(request, result("vector", vector(found, grid), budget, len(found)))
+
+    async def volume_range(self, request: IRequest) -> bytes:
+        """The same by time."""
+        given = self._desk.given(request)
+        span = given.span()
+        step = given.step(span)
+        count = (span.end - span.begin) // step + 1
+        most = self._desk.limits.points
+        if count > most:
+            raise WebError(400, f"step: expected at most {most} points, got {count}: take a longer one")
+        grid = Grid(span.begin, step, count)
+        budget = self._desk.budget()
+        found = await self._volumes(given, span, grid, step, budget)
+        return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, len(found)))
+
+    async def _volumes(self, given: Given, span: Span, grid: Grid, length: int, budget: Budget) -> Vector:
+        query, plan = self._plan(given)
+        limit = given.number("limit", _LIMIT, _MOST)
+        by_names = _aggregates_names(given)
+        wanted = _labels_of(given, query)
+        window = Window(length)
+        if not can_be_counted(plan, grid, window, budget):
+            raise WebError(400, "query: expected a selector, and a step that is not so short")
+        found = await counted(self._desk.counts, plan, grid, window, wanted, budget)
+        if by_names:
+            found = _by_name(found, grid)
+        size = await self._line_size(plan, span) if found else 0.0
+        totals = Counter({labels: sum(each or 0 for each in values) for labels, values in found.items()})
+        ranked = sorted(totals, key=lambda labels: (-totals[labels], labels))
+        if len(ranked) > limit:
+            budget.warn(f"the answer is cut: there are {len(ranked)} series, and the limit is {limit}")
+        return {
+            labels: [None if each is None else int(each * size) for each in found[labels]]
+            for labels in ranked[:limit]
+        }
+
+    def _plan(self, given: Given) -> tuple[LogQuery, Plan]:
+        query = parse_selector(given.text("query") or "{}")
+        return query, plan_of(query, may_be_empty=True)
+
+    async def _line_size(self, plan: Plan, span: Span) -> float:
+        """About how many bytes a line has."""
+        selection = evolve(plan.selection, begin=span.begin, end=span.end)
+        rows = (await self._desk.page(selection, self._desk.limits.sampled)).rows
+        return sum(len(row.text.encode()) for row in rows) / max(len(rows), 1)
+
+
+def _aggregates_names(given: Given) -> bool:
+    how = given.text("aggregateBy") or "series"
+    if how not in ("series", "labels"):
+        raise WebError(400, f"aggregateBy: expected series or labels, got {how[:40]!r}")
+    return how == "labels"
+
+
+def _labels_of(given: Given, query: LogQuery) -> Sequence[str]:
+    """The labels by which the volume is told apart: those given, or those of the selector."""
+    targets = [name.strip() for name in (given.text("targetLabels") or "").split(",") if name.strip()]
+    if targets:
+        return targets
+    return [*dict.fromkeys(matcher.label for matcher in query.matchers)] or [*INDEXED]
+
+
+def _by_name(found: Mapping[Labels, Sequence[float | None]], grid: Grid) -> Vector:
+    """What the lines with each label have, whatever its value."""
+    sums: dict[Labels, list[float | None]] = {}
+    for labels, values in found.items():
+        for label, _ in labels:
+            known = sums.setdefault(((label, ""),), [None] * grid.count)
+            for index, value in enumerate(values):
+                if value is not None:
+                    known[index] = (known[index] or 0) + value
+    return sums
