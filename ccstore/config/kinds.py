@@ -40,6 +40,8 @@ _FACTORS = {
 }
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[^:/@\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_USUAL_PORTS = {"http": "80", "https": "443"}
 _ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*:.*", re.DOTALL)
 
 
@@ -235,17 +237,16 @@ def origins(value: object) -> frozenset[str]:
     """A list of origins of web pages, as browsers write them, in lower case; ``*`` is any."""
     found = []
     for origin in value if isinstance(value, list) else [value]:
-        bare = origin.lower() if isinstance(origin, str) else ""
-        scheme, _, place = bare.partition("://")
-        name, _, number = place.partition(":")
-        if bare != "*" and not (
-            scheme in ("http", "https") and _is_host(name) and (not number or number.isdecimal())
-        ):
+        bare = origin.lower().removesuffix("/") if isinstance(origin, str) else ""
+        parts = _ORIGIN.fullmatch(bare)
+        if bare != "*" and not (parts and (_is_ip(parts["host"].strip("[]")) or _is_host(parts["host"]))):
             raise Unfit(
                 'a list of origins of web pages, such as [https://grafana.example.org], or "*" for any',
                 origin,
             )
-        found.append(bare)
+        # A browser does not name the port that goes without saying.
+        is_usual = parts is not None and parts["port"] == _USUAL_PORTS[parts["scheme"]]
+        found.append(bare.rpartition(":")[0] if is_usual else bare)
     return frozenset(found)
 
 

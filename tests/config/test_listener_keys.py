@@ -189,3 +189,26 @@ def test_api_wants_the_port_of_a_receiver(load: Load) -> None:
     assert problem(load, complete(receivers={"a": {"type": "http", "port": 8088}}, api={})) == (
         "api.port: got 8088, expected another port: receivers.a listens on *:8088 too"
     )
+
+
+def test_origins(load: Load) -> None:
+    """As browsers name them: with addresses as well, and without the port that goes without saying."""
+    given = ["https://Grafana.example.org:443/", "http://10.0.0.5:3000", "http://[fd00::1]", "*"]
+    assert load(complete(api={"cors_origins": given})).api.limits.cors_origins == {
+        "https://grafana.example.org",
+        "http://10.0.0.5:3000",
+        "http://[fd00::1]",
+        "*",
+    }
+    for wrong in (
+        "grafana.example.org",
+        "http://10.0.0",
+        "http://a/b",
+        "http://u@a",
+        "ftp://a",
+        "http://a:b",
+        7,
+    ):
+        assert f"api.cors_origins: got {wrong!r}, expected a list of origins" in problem(
+            load, complete(api={"cors_origins": [wrong]})
+        )
