@@ -72,10 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--samples", type=int, default=1000, help="requests for each figure")
 
     command = add("read", "how fast the reading side answers, over a month of messages")
-    command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
+    command.add_argument("--rows", type=int, help="rows held: 10 million, or 1 million with PostgreSQL")
     command.add_argument("--keep", type=Path, metavar="DIR", help="keep the database there, for other runs")
     command.add_argument("--use", type=Path, metavar="DIR", help="a database that was kept, of as many rows")
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
+    command.add_argument("--text-index", action="store_true", help="with PostgreSQL, which has text_index")
 
     command = add("rules", "what ten rules of process_messages cost")
     command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
@@ -119,7 +120,11 @@ def main() -> None:
         rows, problems = latency.run(given.rows, given.samples)
     elif given.command == "read":
         rows, problems = read_month.run(
-            given.rows, keep=given.keep, use=given.use, is_postgres=given.postgres
+            given.rows,
+            keep=given.keep,
+            use=given.use,
+            is_postgres=given.postgres or given.text_index,
+            text_index=given.text_index,
         )
     elif given.command == "rules":
         rows = rule_costs.run(given.lines)

@@ -87,6 +87,45 @@ def _run(server: Server, count: int, rows: int, samples: int) -> tuple[list[dict
     return figures, times.wrong
 
 
+class Held:
+    """A database of a server of its own, that is there while the block runs, and is filled by one daemon.
+
+    :param text_index: words are found by an index.
+    """
+
+    def __init__(self, *, text_index: bool) -> None:
+        self._server = Server(newest(), SETTINGS)
+        self._text_index = text_index
+        self._database = ""
+
+    def __enter__(self) -> Held:
+        self._server.start()
+        self._database = self._server.new_database()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self._server.remove()
+
+    @property
+    def backend(self) -> dict[str, object]:
+        """The daemon's configuration."""
+        return {**backend(self._server, self._database), "text_index": self._text_index}
+
+    def settle(self, daemon: Daemon) -> None:
+        """Do what the server does by itself in a while."""
+        progress("vacuum")
+        self._server.sql("VACUUM ANALYZE", database=self._database)
+
+    def size(self, daemon: Daemon) -> float:
+        """MB of the tables with messages, and of their indexes."""
+        ((size,),) = self._server.sql(
+            "SELECT sum(pg_total_relation_size(inhrelid))::float8 FROM pg_inherits "
+            "WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)",
+            database=self._database,
+        )
+        return float(size) / 1e6
+
+
 def backend(server: Server, database: str) -> dict[str, object]:
     """The daemon's configuration for a database of this server."""
     parameters = server.parameters(database)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from benchmarks.asker import Asker, beside, median_and_p99
 from benchmarks.daemon import Daemon
@@ -24,6 +24,10 @@ from benchmarks.report import percentile, progress
 _STORAGE: Final = {"retention_time": "10000h"}
 #: What takes longer than it should still has a figure.
 _API: Final = {"query_timeout": "600s"}
+_ROWS: Final = 10_000_000
+_ROWS_IN_POSTGRES: Final = 1_000_000
+#: Of a month with fewer, many hosts have nothing on a day.
+_ROWS_OF_ALL_DAYS: Final = 1_000_000
 _QUICK_SAMPLES: Final = 300
 _SLOW_SAMPLES: Final = 5
 _EXPORTED: Final = 1_000_000
@@ -38,27 +42,44 @@ _PIECE: Final = 1000
 Row = dict[str, object]
 
 
+class _Store(Protocol):
+    """Where the month is."""
+
+    def settle(self, daemon: Daemon) -> None:
+        """Wait until it is in the order in which it stays."""
+
+    def size(self, daemon: Daemon) -> float:
+        """MB that it takes."""
+
+
 def run(
-    rows: int, *, keep: Path | None = None, use: Path | None = None, is_postgres: bool = False
+    rows: int | None,
+    *,
+    keep: Path | None = None,
+    use: Path | None = None,
+    is_postgres: bool = False,
+    text_index: bool = False,
 ) -> tuple[list[Row], list[str]]:
     """Figures, and what is wrong.
 
+    :param rows: if None, 10 million, or a tenth of that in PostgreSQL, which takes longer to read them all.
     :param keep: a directory that gets the database, for other runs.
     :param use: such a directory.
+    :param text_index: of PostgreSQL, see the configuration.
     """
+    if rows is None:
+        rows = _ROWS_IN_POSTGRES if is_postgres else _ROWS
     month = Month(rows, (int(time.time()) // DAY - 30) * DAY)
+    store: _Store = _File()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccstore-month-")))
         storage: dict[str, object] = dict(_STORAGE)
         if is_postgres:
             # It takes packages that the others can do without.
-            from benchmarks import into_postgres
-            from tests.support.postgres_server import Server, newest
+            from benchmarks.into_postgres import Held
 
-            server = Server(newest(), into_postgres.SETTINGS)
-            stack.callback(server.remove)
-            server.start()
-            storage["backend"] = into_postgres.backend(server, server.new_database())
+            store = held = stack.enter_context(Held(text_index=text_index))
+            storage["backend"] = held.backend
         elif use is not None:
             month = Month(rows, int((use / "begin").read_text()))
             progress(f"copying {use}")
@@ -67,7 +88,7 @@ def run(
         figures: list[Row] = []
         if use is None:
             with Daemon(storage, directory) as daemon:
-                figures.append(_fill(daemon, month))
+                figures.append(_fill(daemon, month, store))
             if keep is not None and not is_postgres:
                 keep.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(directory / "ccstore.db", keep / "ccstore.db")
@@ -86,8 +107,8 @@ def run(
     return figures, measured.wrong
 
 
-def _fill(daemon: Daemon, month: Month) -> Row:
-    """Send all over TCP until it is stored, and wait until the file is in order."""
+def _fill(daemon: Daemon, month: Month, store: _Store) -> Row:
+    """Send all over TCP until it is stored, and wait until the store is in order."""
     begun = time.perf_counter()
     with sending(daemon.ports["tcp"], month):
         stored = 0
@@ -99,24 +120,31 @@ def _fill(daemon: Daemon, month: Month) -> Row:
                 raise SystemExit(f"{lost} lines were rejected or dropped:\n{daemon.log()[-2000:]}")
     seconds = time.perf_counter() - begun
     memory = daemon.memory()
-    _settle(daemon)
+    store.settle(daemon)
     return {
         "what": f"filling, {month.rows:,} rows",
         "figure": month.rows / seconds,
         "unit": "rows/s",
-        "more": f"{daemon.file_size() * 1e6 / month.rows:.0f} bytes a row, {memory:.0f} MB of memory",
+        "more": f"{store.size(daemon) * 1e6 / month.rows:.0f} bytes a row, {memory:.0f} MB of memory",
     }
 
 
-def _settle(daemon: Daemon) -> None:
-    """Wait until no segments are merged any more; each merge takes a while."""
-    segments, since = -1, time.monotonic()
-    while time.monotonic() - since < _MERGE_TIME:
-        found = daemon.stats()["backend"]["status"].get("segments")
-        if found != segments:
-            segments, since = found, time.monotonic()
-            progress(f"merging: {segments} segments")
-        time.sleep(0.5)
+class _File:
+    """A file of SQLite."""
+
+    def settle(self, daemon: Daemon) -> None:
+        """Wait until no segments are merged any more; each merge takes a while."""
+        segments, since = -1, time.monotonic()
+        while time.monotonic() - since < _MERGE_TIME:
+            found = daemon.stats()["backend"]["status"].get("segments")
+            if found != segments:
+                segments, since = found, time.monotonic()
+                progress(f"merging: {segments} segments")
+            time.sleep(0.5)
+
+    def size(self, daemon: Daemon) -> float:
+        """MB, without its write-ahead log."""
+        return daemon.file_size()
 
 
 class _Measured:
@@ -146,7 +174,8 @@ class _Measured:
 
         def day(_: int) -> float:
             begin = self._month.begin + self._chance.randrange(29) * DAY
-            return self._rows(limit=1000, host=self._host(), **{"from": begin, "to": begin + DAY})
+            asked = {"limit": 1000, "host": self._host(), "from": begin, "to": begin + DAY}
+            return self._rows(is_there=self._month.rows >= _ROWS_OF_ALL_DAYS, **asked)
 
         def common(_: int) -> float:
             return self._rows(limit=100, text=COMMON)
@@ -297,9 +326,9 @@ class _Measured:
     def _host(self) -> str:
         return host_name(self._chance.randrange(self._month.hosts))
 
-    def _rows(self, **parameters: object) -> float:
+    def _rows(self, *, is_there: bool = True, **parameters: object) -> float:
         answer = self._asker.ask("messages", **parameters)
-        if not answer.json["messages"]:
+        if is_there and not answer.json["messages"]:
             self.wrong.append(f"nothing is found with {parameters}")
         return answer.seconds
 

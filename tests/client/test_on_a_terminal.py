@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.client_commands import Site, start
 from tests.support.configuration import write_config
+from tests.support.postgres_server import server
 from tests.support.pty_commands import COLUMNS, Terminal
 from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
@@ -27,16 +30,54 @@ COUNT = 30_000
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("site")
     with Daemon(directory, "--config", write_config(directory)) as daemon:
-        now = time.time_ns()
-        lines = b"\n".join(
-            b'n,cluster=alex,hostname=a%d,loglevel=%s log="text %d" %d'
-            % (number % 3, (b"info", b"err")[number % 2], number, now - (COUNT - number) * 10**6)
-            for number in range(COUNT)
-        )
-        assert daemon.ask("POST", "/api/write", lines)[0] == 200
-        evil = b'evil,cluster=fritz,hostname=b1 log="\x1b[2J\xc2\x9b2J" %d' % now
-        assert daemon.ask("POST", "/api/write", evil)[0] == 200
-        yield Site(daemon)
+        yield filled(daemon)
+
+
+@pytest.fixture(scope="module")
+def postgres_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("postgres")
+    with (
+        postgres_storage() as storage,
+        Daemon(directory, "--config", write_config(directory, storage=storage)) as daemon,
+    ):
+        yield filled(daemon)
+
+
+def filled(daemon: Daemon) -> Site:
+    now = time.time_ns()
+    lines = b"\n".join(
+        b'n,cluster=alex,hostname=a%d,loglevel=%s log="text %d" %d'
+        % (number % 3, (b"info", b"err")[number % 2], number, now - (COUNT - number) * 10**6)
+        for number in range(COUNT)
+    )
+    assert daemon.ask("POST", "/api/write", lines)[0] == 200
+    evil = b'evil,cluster=fritz,hostname=b1 log="\x1b[2J\xc2\x9b2J" %d' % now
+    assert daemon.ask("POST", "/api/write", evil)[0] == 200
+    return Site(daemon)
+
+
+@contextmanager
+def postgres_storage() -> Iterator[dict[str, Any]]:
+    """What a configuration has of a database that is there for the block."""
+    name = server().new_database()
+    try:
+        yield {"backend": server().backend(name)}
+    finally:
+        server().drop_database(name)
+
+
+@pytest.fixture(params=["site", "postgres_site"])
+def each_site(request: pytest.FixtureRequest) -> Site:
+    """On SQLite, and on PostgreSQL."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storage(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """What a configuration has of each of them."""
+    with postgres_storage() if request.param == "postgres" else nullcontext({}) as found:
+        yield found
 
 
 def terminal(site: Site, *words: str, **environ: str) -> Terminal:
@@ -102,41 +143,43 @@ def test_following_ends_by_its_signal_without_a_word_of_the_connection(site: Sit
     assert "broke off" not in shown.shown
 
 
-def test_everything_comes_page_by_page(site: Site) -> None:
-    done = site.run("query", "-c", "alex", "-o", "ndjson")
+def test_everything_comes_page_by_page(each_site: Site) -> None:
+    done = each_site.run("query", "-c", "alex", "-o", "ndjson")
     assert [json.loads(line)["text"] for line in done.out.splitlines()] == [f"text {n}" for n in range(COUNT)]
-    done = site.run("query", "-c", "alex", "-n", "4321", "-o", "ndjson")
+    done = each_site.run("query", "-c", "alex", "-n", "4321", "-o", "ndjson")
     texts = [json.loads(line)["text"] for line in done.out.splitlines()]
     assert texts == [f"text {number}" for number in range(COUNT - 4321, COUNT)]
-    done = site.run("query", "-c", "alex", "-r", "-n", "3", "--fields", "text", "--no-header", "-H", "a0")
+    done = each_site.run(
+        "query", "-c", "alex", "-r", "-n", "3", "--fields", "text", "--no-header", "-H", "a0"
+    )
     assert done.out == "text 29997\ntext 29994\ntext 29991\n"
-    assert "\x1b" not in site.run("query", "-n", "5").out
+    assert "\x1b" not in each_site.run("query", "-n", "5").out
 
 
-def test_formats_can_be_sent_in_again(site: Site) -> None:
-    lines = site.run("query", "-c", "fritz", "-o", "lp").out
-    done = site.run("send", "--json", stdin=lines.replace("fritz", "copied").encode())
+def test_formats_can_be_sent_in_again(each_site: Site) -> None:
+    lines = each_site.run("query", "-c", "fritz", "-o", "lp").out
+    done = each_site.run("send", "--json", stdin=lines.replace("fritz", "copied").encode())
     assert done.json["accepted"] == 1
-    (row,) = site.run("query", "-c", "copied", "--json").json["rows"]
+    (row,) = each_site.run("query", "-c", "copied", "--json").json["rows"]
     assert (row["log"], row["host"]) == ("\x1b[2J\x9b2J", "b1")
 
 
-def test_what_there_is(site: Site) -> None:
-    shown = [line.split() for line in site.run("clusters").out.splitlines()]
+def test_what_there_is(each_site: Site) -> None:
+    shown = [line.split() for line in each_site.run("clusters").out.splitlines()]
     assert ["alex", "0", f"{COUNT}"] in [line[:3] for line in shown]
-    hosts = site.run("hosts", "-c", "alex", "--json").json["hosts"]
+    hosts = each_site.run("hosts", "-c", "alex", "--json").json["hosts"]
     assert [(one["host"], one["count"]) for one in hosts] == [(f"a{n}", COUNT // 3) for n in range(3)]
-    assert "ago" in site.run("hosts").out
-    found = site.run("values", "tag.loglevel", "-c", "alex", "-H", "a0", "--json").json
+    assert "ago" in each_site.run("hosts").out
+    found = each_site.run("values", "tag.loglevel", "-c", "alex", "-H", "a0", "--json").json
     assert {one["value"]: one["count"] for one in found["values"]} == {"err": 5000, "info": 5000}
-    done = site.run("values", "nope")
+    done = each_site.run("values", "nope")
     assert (done.status, done.out) == (2, "")
     assert "there is no label 'nope'" in done.err
-    assert site.run("histogram", "-c", "alex", "--json").json["total"] == COUNT
-    done = site.run("histogram", "-c", "axel")
+    assert each_site.run("histogram", "-c", "alex", "--json").json["total"] == COUNT
+    done = each_site.run("histogram", "-c", "axel")
     assert (done.status, done.out) == (1, "")
     assert "there is no cluster 'axel', the nearest is 'alex'" in done.err
-    done = site.run("values", "name", "-n", "1")
+    done = each_site.run("values", "name", "-n", "1")
     assert (done.status, len(done.out.splitlines()), done.err) == (0, 2, "")
 
 
@@ -160,11 +203,11 @@ def test_a_reader_who_has_enough_ends_it(site: Site) -> None:
         assert (out.splitlines()[-1], err) == ("0", "")
 
 
-def test_following_over_a_restart(tmp_path: Path) -> None:
+def test_following_over_a_restart(tmp_path: Path, storage: dict[str, Any]) -> None:
     port = {"address": "127.0.0.1", "port": 0}
-    config = write_config(tmp_path, api=port)
+    config = write_config(tmp_path, storage=storage, api=port)
     with Daemon(tmp_path, "--config", config) as daemon:
-        config = write_config(tmp_path, api={**port, "port": daemon.ports["REST"]})
+        config = write_config(tmp_path, storage=storage, api={**port, "port": daemon.ports["REST"]})
         site = Site(daemon)
         assert daemon.ask("POST", "/api/write", b"\n".join(event(f"old {n}") for n in range(20)))[0] == 200
         process = start(tmp_path, "query", "-f", "-n", "3", "--fields", "text", CCSTORE_URL=site.url)
@@ -188,7 +231,9 @@ def test_following_over_a_restart(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"ccstore query: interrupted\n")
 
 
-def test_nothing_is_missed_or_twice_though_the_daemon_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_missed_or_twice_though_the_daemon_is_killed(
+    tmp_path: Path, storage: dict[str, Any]
+) -> None:
     port = {"address": "127.0.0.1", "port": 0}
     parts, lines = 30, 50
 
@@ -197,8 +242,8 @@ def test_nothing_is_missed_or_twice_though_the_daemon_is_killed(tmp_path: Path) 
             body = b"\n".join(event(f"{part} {number}") for number in range(lines))
             assert daemon.ask("POST", "/api/write", body)[0] == 200
 
-    with Daemon(tmp_path, "--config", write_config(tmp_path, api=port)) as daemon:
-        config = write_config(tmp_path, api={**port, "port": daemon.ports["REST"]})
+    with Daemon(tmp_path, "--config", write_config(tmp_path, storage=storage, api=port)) as daemon:
+        config = write_config(tmp_path, storage=storage, api={**port, "port": daemon.ports["REST"]})
         daemon.ask("POST", "/api/write", event("before"))
         words = ["query", "-f", "--fields", "text", "--no-header"]
         process = start(tmp_path, *words, CCSTORE_URL=Site(daemon).url)

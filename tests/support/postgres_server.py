@@ -229,6 +229,11 @@ class Server:
     def drop_database(self, name: str) -> None:
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def backend(self, database: str, **keys: Any) -> dict[str, Any]:
+        """The part of a daemon's configuration, over TCP and with a password."""
+        here = {"server": "127.0.0.1", "port": str(self.port), "database_path": database}
+        return {"type": "postgres", **here, "username": USER, "password": PASSWORD, **keys}
+
     def parameters(self, database: str, *, tcp: bool = False) -> dict[str, str]:
         """What libpq needs to know, over the socket or over TCP with a password."""
         here = {"dbname": database, "user": USER, "port": str(self.port)}

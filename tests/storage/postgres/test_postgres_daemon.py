@@ -31,11 +31,6 @@ def database() -> Iterator[str]:
     server().drop_database(name)
 
 
-def backend(on: Server, name: str, **keys: Any) -> dict[str, Any]:
-    here = {"server": "127.0.0.1", "port": str(on.port), "database_path": name}
-    return {"type": "postgres", **here, "username": USER, "password": PASSWORD, **keys}
-
-
 @contextmanager
 def daemon_on(directory: Path, keys: dict[str, Any], **storage: Any) -> Iterator[WatchedDaemon]:
     directory.mkdir(exist_ok=True)
@@ -55,7 +50,7 @@ def counts(on: Server, name: str, host: str) -> Counter[str]:
 
 def test_a_password_from_a_file_and_an_orderly_stop(tmp_path: Path, database: str) -> None:
     (tmp_path / "password").write_text(PASSWORD + "\n")
-    keys = backend(server(), database, password_file=str(tmp_path / "password"))
+    keys = server().backend(database, password_file=str(tmp_path / "password"))
     del keys["password"]
     with daemon_on(tmp_path, keys) as daemon:
         assert write(daemon, line("one"))[0] == 200
@@ -76,7 +71,7 @@ def test_events_may_be_kept_for_a_hundred_years_and_then_for_an_hour(tmp_path: P
     ages = {"new": 0, "of today": 7200, "old": 50 * 365 * 86400}
     hour, most = "1h", "876000h"
     for retention, shown in ((most, [*ages]), (hour, ["new"]), (most, ["new"])):
-        with daemon_on(tmp_path, backend(server(), database), retention_time=retention) as daemon:
+        with daemon_on(tmp_path, server().backend(database), retention_time=retention) as daemon:
             if retention == most and ages:
                 lines = [
                     f'job,cluster=alex,hostname=a event="{text}" {now - age}' for text, age in ages.items()
@@ -119,7 +114,7 @@ def test_a_dsn_and_pgpass(tmp_path: Path, database: str) -> None:
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, keys: dict[str, Any], said: str) -> None:
-    content = backend(server(), "nowhere-near", **keys)
+    content = server().backend("nowhere-near", **keys)
     config = write_config(tmp_path, receivers=SOCKETS, storage={"backend": content})
     status, text = run(tmp_path, "--config", config)
     assert status == 1
@@ -165,7 +160,7 @@ def test_without_the_extra_everything_else_works(tmp_path: Path) -> None:
 
 def test_a_server_that_crashes_under_load(tmp_path: Path, own: Server) -> None:
     name = own.new_database()
-    with daemon_on(tmp_path, backend(own, name), max_waiting=8000, spool={"max_size": 0}) as daemon:
+    with daemon_on(tmp_path, own.backend(name), max_waiting=8000, spool={"max_size": 0}) as daemon:
         with Stream(daemon) as stream, Honest(daemon, every=0.005) as honest:
             for _ in range(3):
                 stored = daemon.account("tcp")["stored"]
@@ -192,7 +187,7 @@ def test_a_server_that_crashes_under_load(tmp_path: Path, own: Server) -> None:
 
 
 def test_a_stop_while_the_server_is_away_comes_to_an_end(tmp_path: Path, own: Server) -> None:
-    with daemon_on(tmp_path, backend(own, own.new_database())) as daemon:
+    with daemon_on(tmp_path, own.backend(own.new_database())) as daemon:
         assert write(daemon, line("one"))[0] == 200
         own.stop()
         assert write(daemon, line("two"))[0] == 503
@@ -208,7 +203,7 @@ def test_a_stop_while_the_server_is_away_comes_to_an_end(tmp_path: Path, own: Se
 
 def test_words_are_found_by_an_index_once_it_is_made(tmp_path: Path, database: str) -> None:
     """And the check of the configuration says how they are found; without a server it says that."""
-    keys = backend(server(), database, text_index=True)
+    keys = server().backend(database, text_index=True)
     config = write_config(tmp_path, receivers=SOCKETS, storage={"backend": keys})
     check = ("-m", "ccstore", "check")
     good = f"{config}: the configuration is good\n"
@@ -216,8 +211,8 @@ def test_words_are_found_by_an_index_once_it_is_made(tmp_path: Path, database: s
     assert run(tmp_path, "--config", config, command=check) == (0, good + later)
     with daemon_on(tmp_path, keys) as daemon:
         assert write(daemon, line("one"))[0] == 200
-        while "the texts of logs are indexed" not in daemon.text:
-            assert write(daemon, line("Two"))[0] == 200
+        daemon.wait_for("the texts of logs are indexed")
+        assert write(daemon, line("Two"))[0] == 200
         status, body = daemon.ask("GET", "/api/v1/messages?text=tw&limit=1")
         assert (status, json.loads(body)["messages"][0]["text"]) == (200, "Two")
         daemon.stop()
@@ -240,8 +235,8 @@ def test_words_are_found_by_an_index_once_it_is_made(tmp_path: Path, database: s
 def test_two_daemons_and_one_is_killed(tmp_path: Path, own: Server) -> None:
     name = own.new_database()
     with (
-        daemon_on(tmp_path / "1", backend(own, name), retention_time="1h") as one,
-        daemon_on(tmp_path / "2", backend(own, name), retention_time="1h") as two,
+        daemon_on(tmp_path / "1", own.backend(name), retention_time="1h") as one,
+        daemon_on(tmp_path / "2", own.backend(name), retention_time="1h") as two,
     ):
         assert one.stats()["ccstore"]["instance"] != two.stats()["ccstore"]["instance"]
         assert write(one, line("from one", "h"))[0] == 200
@@ -276,8 +271,8 @@ def test_two_daemons_and_a_client_follows_one(tmp_path: Path, own: Server) -> No
     """It is told what both write, and goes on at the other one."""
     name = own.new_database()
     with (
-        daemon_on(tmp_path / "1", backend(own, name)) as one,
-        daemon_on(tmp_path / "2", backend(own, name)) as two,
+        daemon_on(tmp_path / "1", own.backend(name)) as one,
+        daemon_on(tmp_path / "2", own.backend(name)) as two,
     ):
         with _followed(one) as told:
             for number in range(4):

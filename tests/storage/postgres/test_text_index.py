@@ -187,7 +187,7 @@ class MakingTests(Indexed, TestCase):
     async def test_without_the_extension_it_is_said_and_all_is_found(self) -> None:
         self.sql("DO $$ BEGIN CREATE ROLE bound LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
         self.sql("GRANT ALL ON SCHEMA public TO bound")
-        self.assertIn("may not be made by this user", self.means(user="bound"))
+        self.assertIn("this user may not make the extension pg_trgm", self.means(user="bound"))
         with capturedLogs() as logs:
             backend = self.open(user="bound")
             await self.make_index(user="bound")
@@ -199,9 +199,12 @@ class MakingTests(Indexed, TestCase):
         self.assertEqual(self.value(_COMPLETE), None)
 
     async def test_how_words_are_found(self) -> None:
-        self.assertEqual(self.means(is_wanted=False), "for a word, each text is read: text_index is false")
         self.assertEqual(
-            self.means(), "for a word, each text is read until the daemon has made an index of the texts"
+            self.means(is_wanted=False), "words are found by reading each text: text_index is false"
+        )
+        self.assertEqual(
+            self.means(),
+            "words are found by reading each text: until the daemon has made an index of the texts",
         )
         await self.open().close()
         await self.make_index()

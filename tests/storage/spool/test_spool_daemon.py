@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.storage.postgres.test_postgres_daemon import SOCKETS, backend, counts, daemon_on
+from tests.storage.postgres.test_postgres_daemon import SOCKETS, counts, daemon_on
 from tests.support.configuration import write_config
 from tests.support.faulty_daemon import Stream, WatchedDaemon, line, write
 from tests.support.postgres_server import Server
@@ -33,7 +33,7 @@ def in_order(on: Server, name: str, host: str) -> list[str]:
 
 def test_a_stream_goes_on_while_the_server_is_away(tmp_path: Path, own: Server) -> None:
     name = own.new_database()
-    with daemon_on(tmp_path, backend(own, name), flush_time="100ms") as daemon:
+    with daemon_on(tmp_path, own.backend(name), flush_time="100ms") as daemon:
         with Stream(daemon) as stream:
             for mode in ("immediate", "fast"):
                 before = daemon.account("tcp")["stored"]
@@ -64,7 +64,7 @@ def test_what_is_spooled_survives_a_kill(tmp_path: Path, own: Server) -> None:
     keys = {"flush_time": "50ms", "batch_size": 500}
     stored = {}
     for host in ("one", "two"):
-        with daemon_on(tmp_path, backend(own, name), **keys) as daemon:
+        with daemon_on(tmp_path, own.backend(name), **keys) as daemon:
             until_sent(daemon)
             own.stop()
             with Stream(daemon, host=host):
@@ -73,11 +73,11 @@ def test_what_is_spooled_survives_a_kill(tmp_path: Path, own: Server) -> None:
             daemon.send_signal(signal.SIGKILL)
             daemon.wait()
         own.start()
-        with daemon_on(tmp_path, backend(own, name), **keys) as daemon:
+        with daemon_on(tmp_path, own.backend(name), **keys) as daemon:
             daemon.until(lambda stats: spool_of(stats)["sent"] > 0)
             daemon.send_signal(signal.SIGKILL)
             daemon.wait()
-    with daemon_on(tmp_path, backend(own, name), **keys) as daemon:
+    with daemon_on(tmp_path, own.backend(name), **keys) as daemon:
         until_sent(daemon)
         daemon.stop()
     for host, count in stored.items():
@@ -88,7 +88,7 @@ def test_what_is_spooled_survives_a_kill(tmp_path: Path, own: Server) -> None:
 
 def test_a_stop_while_the_server_is_away_keeps_what_is_spooled(tmp_path: Path, own: Server) -> None:
     name = own.new_database()
-    with daemon_on(tmp_path, backend(own, name)) as daemon:
+    with daemon_on(tmp_path, own.backend(name)) as daemon:
         own.stop()
         with Stream(daemon) as stream:
             daemon.until(lambda stats: spool_of(stats)["added"] > 1000)
@@ -97,7 +97,7 @@ def test_a_stop_while_the_server_is_away_keeps_what_is_spooled(tmp_path: Path, o
         assert daemon.closing_books()["tcp"] == (stream.sent, stream.sent, 0, 0)
         assert "Traceback" not in daemon.text
     own.start()
-    with daemon_on(tmp_path, backend(own, name)) as daemon:
+    with daemon_on(tmp_path, own.backend(name)) as daemon:
         until_sent(daemon)
     assert set(counts(own, name, "a0101").values()) == {1}
     assert len(counts(own, name, "a0101")) == stream.sent
@@ -107,7 +107,7 @@ def test_a_spool_that_is_none_is_one_clear_line(tmp_path: Path, own: Server) -> 
     spool = tmp_path / "precious.db"
     with closing(sqlite3.connect(spool)) as connection:
         connection.execute("CREATE TABLE precious (x)")
-    content = {"backend": backend(own, own.new_database()), "spool": {"path": "precious.db"}}
+    content = {"backend": own.backend(own.new_database()), "spool": {"path": "precious.db"}}
     status, text = run(tmp_path, "--config", write_config(tmp_path, receivers=SOCKETS, storage=content))
     (problem,) = [each for each in text.splitlines() if "cannot start: " in each]
     assert status == 1
