@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from ccstore.batch import Batch
@@ -10,6 +11,7 @@ from ccstore.message import Message
 from ccstore.query import (
     ALL_TAGS,
     Arrival,
+    Count,
     Counting,
     Counts,
     Matcher,
@@ -83,7 +85,9 @@ class ReadingContract:
         for _ in range(150):
             selection = some_selection(pick)
             by = tuple(pick.sample(labels, pick.choice((0, 1, 1, 2))))
-            counting = Counting(selection, by, pick.choice((None, 1, 3, 5)), pick.choice((0, 1, NOW)))
+            step, origin = pick.choice((None, 1, 3, 5)), pick.choice((0, 1, NOW))
+            top, with_times = pick.choice((None, None, 0, 1, 3)), pick.random() < 0.5
+            counting = Counting(selection, by, step, origin, top, with_times)
             question = CountsQuestion(counting, NOW + pick.randrange(-3, 9))
             found = await self.backend.read(question, timeout=60)
             expected = await memory.read(question, timeout=60)
@@ -186,7 +190,10 @@ class ReadingContract:
 
 
 def _counted(counts: Counts) -> Any:
-    return sorted(counts.counts, key=lambda count: (count.by, count.start or 0)), counts.is_cut
+    def in_order(found: Sequence[Count]) -> list[Count]:
+        return sorted(found, key=lambda count: (count.by, count.start or 0))
+
+    return in_order(counts.counts), counts.is_cut, in_order(counts.rest), counts.others
 
 
 def _shown(page: Page) -> Any:

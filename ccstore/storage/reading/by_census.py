@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import add
 from typing import Final, NamedTuple
 
@@ -16,6 +16,8 @@ from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.pages import Expired
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
+#: Of so many messages one is found by an index in the time in which a census tells of all of them.
+_MANY: Final = 200
 #: Labels of what is counted in short steps.
 _OF_NAMES: Final = {"cluster", "kind", "name"}
 #: First and last time (ns) of what is left to be looked at.
@@ -64,7 +66,7 @@ class StreamGroups:
         self._columns = ("id", *(LABEL_COLUMNS[label] for label in by))
         self._dialect = dialect
         self._chosen = streams
-        self._wanted = None if streams.condition or streams.numbers is None else {*streams.numbers}
+        self._wanted = None if streams.numbers is None else {*streams.numbers}
         self._places: dict[int, int | None] = {}
         self._by_labels: dict[tuple[str, ...], int] = {}
         # Many parts have the same streams.
@@ -86,12 +88,13 @@ class StreamGroups:
     def _find(self, unknown: list[int]) -> Reading[None]:
         dialect = self._dialect
         self._places |= dict.fromkeys(unknown)
-        if self._wanted is not None:
-            unknown = [stream for stream in unknown if stream in self._wanted]
         values = Values(dialect.placeholder)
-        where = dialect.streams_are_among("id", unknown, values)
-        if self._chosen.condition is not None:
-            where += f" AND {self._chosen.condition(values)}"
+        if self._wanted is not None:
+            where = dialect.streams_are_among("id", [*self._wanted.intersection(unknown)], values)
+        else:
+            where = dialect.streams_are_among("id", unknown, values)
+            if self._chosen.condition is not None:
+                where += f" AND {self._chosen.condition(values)}"
         sql = f"SELECT {', '.join(self._columns)} FROM {dialect.streams} WHERE {where}"
         for stream, *labels in (yield Statement(sql, values.given, self._columns)):
             group = tuple([label or "" for label in labels])
@@ -144,6 +147,20 @@ class CensusCounting:
         if end < part.newest and (last + 1) * grid <= end:
             left.append(((last + 1) * grid, end))
         return left
+
+    def are_many(self, parts: Sequence[Part], streams: Collection[int]) -> Reading[bool]:
+        """Whether a few streams have so many messages that a census tells it sooner than an index.
+
+        :param parts: the newest first.
+        """
+        for part in parts:
+            found = None
+            if part.oldest is not None:
+                found = yield from self._dialect.census(part, ("streams", "totals"))
+            if found is not None:
+                counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
+                return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
+        return False
 
     def _is_marked(self, part: Part) -> bool:
         """Perhaps some of its events have expired, and others of the same time have not."""

@@ -179,10 +179,13 @@ class _CountReading:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
-        is_scan = census is not None or not streams.are_probed(self._dialect)
-        parts = yield from self._dialect.parts(
-            kind, begin, end, is_newest_first=True, is_scan=is_scan, is_whole=True, most=None
-        )
+        parts = yield from self._parts(kind, begin, end, is_scan=True)
+        if streams.are_probed(self._dialect):
+            assert streams.numbers is not None
+            if census is not None and not (yield from census.are_many(parts, streams.numbers)):
+                census = None
+            if census is None:
+                parts = yield from self._parts(kind, begin, end, is_scan=False)
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:
@@ -190,6 +193,13 @@ class _CountReading:
             for span in spans:
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
+
+    def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
+        return (
+            yield from self._dialect.parts(
+                kind, begin, end, is_newest_first=True, is_scan=is_scan, is_whole=True, most=None
+            )
+        )
 
     def _take(self, found: Rows) -> None:
         self._is_cut |= len(found) > _MOST_GROUPS
