@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--use", type=Path, metavar="DIR", help="a database that was kept, of as many rows")
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
 
+    command = add("page", "how fast the page is, in a Chromium")
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
+    command.add_argument("--use", type=Path, metavar="DIR", help="a database that read --keep left")
+
+    add("pictures", "take the pictures of docs/page.md")
+
     command = add("rules", "what ten rules of process_messages cost")
     command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
 
@@ -116,6 +122,17 @@ def main() -> None:
         rows, problems = read_month.run(
             given.rows, keep=given.keep, use=given.use, is_postgres=given.postgres
         )
+    elif given.command == "page":
+        # It takes packages that the others can do without.
+        from benchmarks import page_speed
+
+        rows, problems = page_speed.run(given.rows, given.use)
+    elif given.command == "pictures":
+        from benchmarks import pictures
+
+        rows = [
+            {"what": path.name, "figure": path.stat().st_size, "unit": "bytes"} for path in pictures.take()
+        ]
     elif given.command == "rules":
         rows = rule_costs.run(given.lines)
     elif given.command == "postgres":

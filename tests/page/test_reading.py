@@ -226,3 +226,26 @@ def test_a_list_of_any_length_is_scrolled_and_few_rows_are_in_the_document(page:
     expect(page.get_by_text("No more messages in this time.")).to_be_visible()
     search(page, '"message 1 of"')
     expect(page.locator(".row .text").last).to_have_text("message 1 of a0102")
+
+
+def test_pages_far_away_are_let_go_and_had_again(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    told = page.evaluate(
+        """async () => {
+          const files = document.querySelector('meta[name="ccstore-files"]').content;
+          const { Results } = await import(`${location.origin}/${files}/js/results.js`);
+          const waiting = [];
+          const told = () => waiting.splice(0).forEach((each) => each());
+          const results = new Results([], 'newest', new AbortController().signal, told, told,
+            { first: 10, more: 50, held: 3 });
+          await results.begin();
+          const first = results.message(0).id;
+          while (!results.isComplete) await results.more();
+          const held = results.held.length;
+          const gone = results.message(0);
+          await new Promise((resolve) => waiting.push(resolve));
+          return { count: results.count, held, gone, isSame: results.message(0).id === first };
+        }"""
+    )
+    assert told == {"count": COUNT, "held": 140, "gone": None, "isSame": True}

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browsing import opened, place, serving, texts, write
-from tests.support.running_daemon import Daemon
+from tests.support.running_daemon import Daemon, eventually
 
 
 def log(number: int, host: str = "a0101") -> str:
@@ -40,9 +40,7 @@ def test_who_reads_is_not_moved(page: Page, tmp_path: Path) -> None:
         page.locator(".tail .scroller").hover()
         page.mouse.wheel(0, -700)
         expect(page.get_by_text("Paused while you read")).to_be_visible()
-        page.wait_for_function(
-            "() => document.querySelector('.row[data-row=\"50\"]').getBoundingClientRect().y > 400"
-        )
+        eventually(lambda: page.locator(".tail .scroller").evaluate("each => each.scrollTop < 1200"))
         row = page.locator(".tail .row").nth(20)
         number, box = row.get_attribute("data-row"), row.bounding_box()
         write(daemon, *map(log, range(100, 400)))

@@ -40,7 +40,7 @@ export function App() {
           }}>${title}</a>`)}
       </nav>
       <div class="access" id="access">
-        ${!held[0] && held[1] && html`<span class="open" title=${OPEN}>open, no token needed</span>`}
+        ${!held[0] && held[1] && html`<span class="unguarded" title=${OPEN}>open, no token needed</span>`}
         ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')} title="forget the token of this session">forget token</button>`}
         <${Help} version=${meta('ccstore-version')} />
       </div>

@@ -24,7 +24,7 @@ export class ContextPanel extends Component {
 
   componentDidMount() {
     this.load();
-    this.heading.focus();
+    this.heading.focus({ preventScroll: true });
   }
 
   componentDidUpdate(before) {
@@ -68,9 +68,12 @@ export class ContextPanel extends Component {
     const found = await this.ask(this.props.state.m, AROUND, AROUND);
     if (!found) return;
     const { messages, place, is_first: isFirst, is_last: isLast } = found;
-    this.setState({ messages, isFirst, isLast, isLoading: false, open: messages[place].id, said: messages[place] }, () =>
-      this.scroller.querySelector('.asked')?.scrollIntoView({ block: 'center' }),
-    );
+    const said = messages[place];
+    this.setState({ messages, isFirst, isLast, isLoading: false, open: said.id, said }, () => {
+      // (scrollIntoView would move what is around the panel as well.)
+      const asked = this.scroller?.querySelector('.asked');
+      if (asked) this.scroller.scrollTop = asked.offsetTop - this.scroller.clientHeight / 3;
+    });
   }
 
   async earlier() {
@@ -96,8 +99,12 @@ export class ContextPanel extends Component {
     const rows = [...this.scroller.querySelectorAll('.row')].filter((row) => row.querySelector('.line mark') || row.closest('.asked'));
     const at = rows.findIndex((row) => row.contains(document.activeElement));
     const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : (at + by + rows.length) % rows.length];
-    next?.querySelector('.fold').focus();
-    next?.scrollIntoView({ block: 'nearest' });
+    if (!next) return;
+    const { scroller } = this;
+    const top = next.offsetTop;
+    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    else scroller.scrollTop = Math.max(scroller.scrollTop, top + next.offsetHeight - scroller.clientHeight);
+    next.querySelector('.fold').focus({ preventScroll: true });
   }
 
   close() {

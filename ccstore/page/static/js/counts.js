@@ -5,6 +5,7 @@ import { FACETS } from './labels.js';
 import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
+const FEW = 50;
 const TOP = 8;
 /** Values of a facet that are asked for. */
 const VALUES = 10;
@@ -32,12 +33,12 @@ export class Counts {
     this.signal = signal;
     this.tell = search.tell;
     this.isKnown = false;
-    await this.runHistogram();
-    // One after the other: the next messages that somebody asks for must not wait behind all of them.
-    for (const label of [...this.open]) {
-      if (signal.aborted) return;
-      await this.runFacet(label);
-    }
+    // Two at a time: the next messages that somebody asks for must not wait behind all of them.
+    const left = [...this.open];
+    const some = async () => {
+      while (left.length && !signal.aborted) await this.runFacet(left.shift());
+    };
+    await Promise.all([this.runHistogram().then(some), some()]);
   }
 
   /** The same question, but shown otherwise. */
@@ -59,7 +60,7 @@ export class Counts {
     await this.ask('v1/histogram', [
       ...question.parameters.filter(([name]) => name !== 'from'),
       ['from', this.begin()],
-      ['buckets', BUCKETS],
+      ['buckets', matchMedia('(max-width: 640px)').matches ? FEW : BUCKETS],
       ...(by ? [['by', by], ['top', TOP]] : []),
     ], (found) => {
       this.histogram = { ...this.histogram, by, question, ...found };

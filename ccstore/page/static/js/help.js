@@ -16,7 +16,12 @@ const LINE = [
 /** Props: `version`. Opened by its button and by `?`. */
 export function Help({ version }) {
   const dialog = useRef();
-  const open = () => dialog.current.open || dialog.current.showModal();
+  const close = useRef();
+  const open = () => {
+    if (dialog.current.open) return;
+    dialog.current.showModal();
+    close.current.focus();
+  };
   useKeys({ '?': open });
   useEffect(() => {
     const onClick = (event) => event.target === dialog.current && dialog.current.close();
@@ -36,6 +41,6 @@ export function Help({ version }) {
         ${KEYS.map(([key, what]) => html`<tr><th scope="row"><kbd>${key}</kbd></th><td>${what}</td></tr>`)}
       </tbody></table>
       <p class="hint">ccstore ${version} · <a href="api/">what programs can ask</a></p>
-      <button type="button" class="primary" onClick=${() => dialog.current.close()}>Close</button>
+      <button type="button" class="primary" ref=${close} onClick=${() => dialog.current.close()}>Close</button>
     </dialog>`;
 }

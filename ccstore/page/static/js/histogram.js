@@ -10,7 +10,10 @@ import { stacksOf } from './stacks.js';
 import { setRange } from './time_range.js';
 import { setState } from './url_state.js';
 
+/** Pixels, on a phone as well. */
 const HEIGHT = 112;
+const LOW = 84;
+const height = () => (matchMedia('(max-width: 640px)').matches ? LOW : HEIGHT);
 const CHOICES = [LEVEL, 'name', 'host', 'cluster', 'kind', ''];
 /** Pixels: what is less was a click. */
 const DRAGGED = 4;
@@ -23,7 +26,7 @@ export class Histogram extends Component {
   }
 
   componentDidMount() {
-    this.watch = new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: HEIGHT }));
+    this.watch = new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: height() }));
     this.watch.observe(this.place);
     this.end = onScheme(() => this.draw(true));
     this.draw();
@@ -77,7 +80,7 @@ export class Histogram extends Component {
     const range = [Math.min(this.bounds[0], times[0] + (times.length > 1 ? step : 0)), last];
     return {
       width: this.place.clientWidth,
-      height: HEIGHT,
+      height: height(),
       padding: [6, 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAGGED } },

@@ -31,7 +31,7 @@ export function ColumnsMenu({ state, labels }) {
           ${at >= 0 && at < state.cols.length - 1 && html`<button type="button" class="plain" aria-label=${`${called(label)} further right`} onClick=${() => move(label, 1)}>↓</button>`}
         </li>`;
       })}
-      <li><button type="button" class="plain" onClick=${() => put(DEFAULTS.cols)}>as they are by themselves</button></li>
+      <li><button type="button" class="plain" onClick=${() => put(DEFAULTS.cols)}>the usual ones</button></li>
     </ul>`}
   <//>`;
 }

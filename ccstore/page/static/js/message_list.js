@@ -42,13 +42,13 @@ export class MessageList extends Component {
     this.setState({ open, current: number });
   }
 
-  /** Go to the next row, or another one. */
+  /** Go to the next row, or another one; that which can have the focus is the first if none was chosen. */
   step(by) {
     const { source } = this.props;
     const base = source.base ?? 0;
     const last = base + source.count - 1;
     if (last < base) return;
-    const from = this.state.current ?? (by > 0 ? base - 1 : base);
+    const from = this.state.current ?? base;
     this.goTo(Math.min(last, Math.max(base, from + by)));
   }
 

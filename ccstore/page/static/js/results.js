@@ -2,17 +2,16 @@
 
 import { ask } from './api.js';
 
-const FIRST = 100;
-const MORE = 500;
-/** Pages that are held: about 20,000 messages. */
-const HELD = 40;
+/** Messages of the first page and of those behind it; pages that are held, about 20,000 messages. */
+export const LIMITS = { first: 100, more: 500, held: 40 };
 
 /**
  * Messages in the order of the question. `count` are known so far, `message(number)` is one, or null while it
  * is fetched (again); `isComplete` tells whether there are no more.
  */
 export class Results {
-  constructor(parameters, order, signal, onChange, onError) {
+  constructor(parameters, order, signal, onChange, onError, limits = LIMITS) {
+    this.limits = limits;
     this.parameters = [...parameters, ['order', order]];
     this.signal = signal;
     this.onChange = onChange;
@@ -28,11 +27,11 @@ export class Results {
 
   /** The first page. */
   async begin() {
-    await this.more(FIRST);
+    await this.more(this.limits.first);
   }
 
   /** The next page, if there is one and nobody is fetching it. */
-  async more(limit = MORE) {
+  async more(limit = this.limits.more) {
     if (this.isLoading || this.isComplete) return;
     this.isLoading = true;
     try {
@@ -110,8 +109,9 @@ export class Results {
   /** Let go of the pages that were not looked at for longest. */
   release() {
     const held = this.pages.filter((page) => page.messages);
-    if (held.length <= HELD) return;
+    const gone = held.length - this.limits.held;
+    if (gone <= 0) return;
     held.sort((one, other) => one.used - other.used);
-    for (const page of held.slice(0, held.length - HELD)) page.messages = null;
+    for (const page of held.slice(0, gone)) page.messages = null;
   }
 }

@@ -25,7 +25,7 @@ export function TokenDialog() {
     setWhy('');
     setToken(given);
   };
-  return html`<dialog ref=${dialog} class="token" aria-labelledby="token-title" onClose=${() => setWhy('')}>
+  return html`<dialog ref=${dialog} class="token" aria-labelledby="token-title" onCancel=${() => setWhy('')}>
     <form onSubmit=${submit}>
       <h2 id="token-title">A token, please</h2>
       <p>${why && `${why[0].toUpperCase()}${why.slice(1)}.`}</p>

@@ -124,6 +124,7 @@ export class VirtualList extends Component {
 
   onScroll() {
     const { heights, scroller } = this;
+    if (!scroller) return; // it is gone, and the browser tells of what was before
     const top = scroller.scrollTop;
     const isOurs = this.expected !== undefined && Math.abs(this.expected - top) < 2;
     this.expected = undefined;
