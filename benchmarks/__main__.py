@@ -78,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
     command.add_argument("--text-index", action="store_true", help="with PostgreSQL, which has text_index")
 
+    command = add("page", "how fast the page is, in a Chromium")
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
+    command.add_argument("--use", type=Path, metavar="DIR", help="a database that read --keep left")
+
+    add("pictures", "take the pictures of docs/page.md")
+
     command = add("rules", "what ten rules of process_messages cost")
     command.add_argument("--lines", type=int, default=1_000_000, help="lines for each figure")
 
@@ -126,6 +132,17 @@ def main() -> None:
             is_postgres=given.postgres or given.text_index,
             text_index=given.text_index,
         )
+    elif given.command == "page":
+        # It takes packages that the others can do without.
+        from benchmarks import page_speed
+
+        rows, problems = page_speed.run(given.rows, given.use)
+    elif given.command == "pictures":
+        from benchmarks import pictures
+
+        rows = [
+            {"what": path.name, "figure": path.stat().st_size, "unit": "bytes"} for path in pictures.take()
+        ]
     elif given.command == "rules":
         rows = rule_costs.run(given.lines)
     elif given.command == "tags":

@@ -7,11 +7,12 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import COUNT
-from tests.support.browsing import count_is, opened, place, search, texts
+from tests.support.browsing import count_is, opened, place, search, serving, texts
 from tests.support.running_daemon import Daemon, environment
 
 CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
@@ -168,9 +169,10 @@ def test_text_is_selected_and_copied_as_on_any_page(chromium: Browser, store: Da
         page.mouse.move(end["x"] + end["width"] - 5, end["y"] + 8, steps=5)
         page.mouse.up()
         page.keyboard.press("Control+c")
-        text = str(page.evaluate("navigator.clipboard.readText()"))
-        assert text.startswith(wanted[0])
-        assert text.rstrip().endswith(wanted[1])
+        time = page.locator(".row time").nth(1).inner_text()
+        host, name = page.locator(".row").nth(1).locator("span.cell").all_inner_texts()
+        copy = str(page.evaluate("navigator.clipboard.readText()"))
+        assert copy.splitlines() == [wanted[0], f"{time} {host} {name} {wanted[1]}"]
         expect(page.locator(".detail")).to_have_count(0)
 
 
@@ -240,12 +242,28 @@ def test_pages_far_away_are_let_go_and_had_again(page: Page, store: Daemon) -> N
           const results = new Results([], 'newest', new AbortController().signal, told, told,
             { first: 10, more: 50, held: 3 });
           await results.begin();
-          const first = results.message(0).id;
+          await results.more();
+          const first = results.message(20).id;
           while (!results.isComplete) await results.more();
           const held = results.held.length;
-          const gone = results.message(0);
+          const gone = results.message(20);
           await new Promise((resolve) => waiting.push(resolve));
-          return { count: results.count, held, gone, isSame: results.message(0).id === first };
+          return { count: results.count, held, gone, isSame: results.message(20).id === first };
         }"""
     )
-    assert told == {"count": COUNT, "held": 140, "gone": None, "isSame": True}
+    assert told == {"count": COUNT, "held": 150, "gone": None, "isSame": True}
+
+
+def test_the_level_is_what_the_messages_have_as_such(page: Page, tmp_path: Path) -> None:
+    lines = (
+        f'syslog,cluster=alex,hostname=a0101,severity={level} log="line"'
+        for level in ("crit", "info", "info")
+    )
+    with serving(tmp_path, *lines) as daemon:
+        page.goto(place(daemon))
+        count_is(page, 3)
+        expect(page.locator(".row.level-error")).to_have_count(1)
+        expect(page.get_by_role("button", name="Only level crit, 1 message")).to_be_visible()
+        page.get_by_role("button", name="Only level info", exact=True).click()
+        count_is(page, 2)
+        expect(page).to_have_url(re.compile(r"\?tag.severity=info$"))

@@ -19,7 +19,9 @@ from tests.support.running_daemon import Daemon
 #: With this in the environment a machine without a browser fails, and does not skip.
 REQUIRED = "CCSTORE_TESTS_NEED_CHROMIUM"
 _PROGRAMS = ("chromium", "chromium-browser")
+#: Milliseconds that nothing here takes, unless it hangs.
 _PATIENCE = 20_000
+expect.set_options(timeout=_PATIENCE)
 
 
 def program() -> str:

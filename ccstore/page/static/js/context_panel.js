@@ -7,6 +7,7 @@ import { called } from './labels.js';
 import { MessageRow } from './message_row.js';
 import { showTime, toMilliseconds } from './moments.js';
 import { questionOf } from './question.js';
+import { copyRows } from './selection.js';
 import { setState } from './url_state.js';
 
 const AROUND = 20;
@@ -126,7 +127,7 @@ export class ContextPanel extends Component {
         <label><input type="checkbox" checked=${state.within} onChange=${(event) => setState({ within: event.target.checked }, { replace: true })} /> only what search and filters find</label>
       </header>
       ${error && html`<p class="sentence problem" role="alert">${error.kind === 'missing' ? 'This message is not, or no longer, in the store. It may have expired.' : error.message}</p>`}
-      <div class="scroller" tabindex="0" role="region" aria-label="Messages around it" ref=${(element) => (this.scroller = element)}
+      <div class="scroller" tabindex="0" role="region" aria-label="Messages around it" onCopy=${copyRows} ref=${(element) => (this.scroller = element)}
         style=${{ '--columns': columnsFor(messages ?? [], state.cols) }}>
         ${messages && html`
           <p class="end">${isFirst ? 'Nothing before.' : html`<button type="button" disabled=${isLoading} onClick=${() => this.earlier()}>earlier</button>`}</p>

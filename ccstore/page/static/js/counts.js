@@ -1,7 +1,7 @@
 // The histogram and the facets of a search: asked for when the messages are there, given up with them.
 
 import { ask, isAborted } from './api.js';
-import { FACETS } from './labels.js';
+import { facetLabels, LEVEL, meant } from './labels.js';
 import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
@@ -18,7 +18,8 @@ export class Counts {
   constructor() {
     this.histogram = { answer: null };
     this.facets = new Map();
-    this.open = new Set(FACETS);
+    this.open = new Set(facetLabels());
+    this.level = LEVEL;
     this.all = new Set(); // facets of which more values are wanted
     this.prefixes = new Map(); // how the values begin that are wanted
     this.known = new Set(); // labels that were found by asking for all there are
@@ -33,6 +34,8 @@ export class Counts {
     this.signal = signal;
     this.tell = search.tell;
     this.isKnown = false;
+    if (this.level !== LEVEL && this.open.delete(this.level)) this.open = new Set([LEVEL, ...this.open]);
+    this.level = LEVEL;
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
     const left = [...this.open];
     const some = async () => {
@@ -56,7 +59,7 @@ export class Counts {
 
   async runHistogram() {
     const { question } = this.search;
-    const by = this.state.by;
+    const by = meant(this.state.by);
     await this.ask('v1/histogram', [
       ...question.parameters.filter(([name]) => name !== 'from'),
       ['from', this.begin()],

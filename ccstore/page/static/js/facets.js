@@ -3,7 +3,7 @@
 import { html } from '../vendor/preact-htm.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
-import { called, COLUMNS, FACETS } from './labels.js';
+import { called, COLUMNS, facetLabels } from './labels.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
@@ -16,7 +16,7 @@ export function tagsOf(messages) {
 
 /** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones). */
 export function Facets({ counts, state, labels }) {
-  const shown = [...new Set([...FACETS, ...labels, ...COLUMNS.filter((label) => counts.known.has(label)), ...counts.known])];
+  const shown = [...new Set([...facetLabels(), ...labels, ...COLUMNS.filter((label) => counts.known.has(label)), ...counts.known])];
   return html`<aside class="facets" aria-label="Values">
     ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters} />`)}
     ${!counts.isKnown && html`<button type="button" class="plain" onClick=${() => counts.findLabels()}>more labels …</button>`}

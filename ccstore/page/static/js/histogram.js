@@ -14,7 +14,7 @@ import { setState } from './url_state.js';
 const HEIGHT = 112;
 const LOW = 84;
 const height = () => (matchMedia('(max-width: 640px)').matches ? LOW : HEIGHT);
-const CHOICES = [LEVEL, 'name', 'host', 'cluster', 'kind', ''];
+const CHOICES = ['level', 'name', 'host', 'cluster', 'kind', ''];
 /** Pixels: what is less was a click. */
 const DRAGGED = 4;
 
@@ -140,7 +140,7 @@ export class Histogram extends Component {
       <div class="legend">
         <label class="by">by
           <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
-            ${[...new Set([...CHOICES, ...labels, state.by])].map((label) => html`<option value=${label}>${label ? called(label) : 'nothing'}</option>`)}
+            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? called(label) : 'nothing'}</option>`)}
           </select>
         </label>
         ${this.legend(state)}

@@ -4,14 +4,25 @@
 export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 'stype', 'stype-id'];
 /** Tags that say how bad it is, the first that a message has counts. */
 const LEVELS = ['loglevel', 'level', 'severity', 'priority'];
-export const LEVEL = 'tag.loglevel';
-/** Those that are counted beside the messages from the beginning. */
-export const FACETS = [LEVEL, 'host', 'name', 'cluster', 'kind'];
+/** The label of the level: that of the tag which the messages have, as far as some were seen. */
+export let LEVEL = 'tag.loglevel';
 
-const CALLED = { [LEVEL]: 'level' };
+/** Look at messages for the tag that says the level; true if it is another one than was thought. */
+export function learnLevel(messages) {
+  const tag = LEVELS.find((each) => messages.some((message) => message.tags?.[each]));
+  if (!tag || LEVEL === `tag.${tag}`) return false;
+  LEVEL = `tag.${tag}`;
+  return true;
+}
+
+/** The labels that are counted beside the messages from the beginning. */
+export const facetLabels = () => [LEVEL, 'host', 'name', 'cluster', 'kind'];
+
+/** The label that is meant by one of the state, where `level` is whatever tag says it. */
+export const meant = (label) => (label === 'level' ? LEVEL : label);
 
 /** How a label is called on the page. */
-export const called = (label) => CALLED[label] ?? label.replace(/^tag\./, '');
+export const called = (label) => (label === LEVEL || label === 'level' ? 'level' : label.replace(/^tag\./, ''));
 
 /** The label that somebody means by a word; words that are none are tags. */
 export function labelOf(word) {

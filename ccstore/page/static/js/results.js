@@ -108,7 +108,8 @@ export class Results {
 
   /** Let go of the pages that were not looked at for longest. */
   release() {
-    const held = this.pages.filter((page) => page.messages);
+    // The first one has no cursor by which it would be the same again.
+    const held = this.pages.slice(1).filter((page) => page.messages);
     const gone = held.length - this.limits.held;
     if (gone <= 0) return;
     held.sort((one, other) => one.used - other.used);

@@ -1,6 +1,7 @@
 // One search after the other: what is asked, and what is known of the answer.
 
 import { ApiError, ask, isAborted } from './api.js';
+import { learnLevel } from './labels.js';
 import { keyOf, questionOf } from './question.js';
 import { Results } from './results.js';
 
@@ -69,6 +70,7 @@ export class Search {
       return;
     }
     if (controller !== this.controller) return;
+    learnLevel(results.held);
     this.results = results;
     this.version = this.number;
     this.moreError = null;

@@ -12,7 +12,7 @@ export const DEFAULTS = {
   regex: false,
   case: false,
   filters: [],
-  by: 'tag.loglevel',
+  by: 'level',
   order: 'newest',
   cols: ['host', 'name'],
   wrap: false,

@@ -2,6 +2,7 @@
 
 import { Component, html } from '../vendor/preact-htm.js';
 import { Heights } from './heights.js';
+import { copyRows } from './selection.js';
 
 /** Pixels beside what is seen that have rows, too. */
 const BESIDE = 400;
@@ -175,6 +176,7 @@ export class VirtualList extends Component {
       ref=${(element) => (this.scroller = element)}
       onScroll=${this.onScroll}
       onWheel=${this.onWheel}
+      onCopy=${copyRows}
       onKeyDown=${props.onKeyDown}
       tabindex="0"
       role="region"
