@@ -81,14 +81,20 @@ def _is_browser(request: IRequest) -> bool:
     return "text/html" in (header(request, "accept") or "")
 
 
-class Branch(Protocol):
-    """Routes of another room, below a path of their own."""
+class Loki(Protocol):
+    """The room that answers clients of Loki."""
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
 
+    def figures(self) -> Figures:
+        """Figures for the statistics."""
+
     def resource(self) -> IResource:
-        """Serves the routes."""
+        """Serves all that is read."""
+
+    async def push(self, request: IRequest) -> bytes:
+        """Store what a client pushes."""
 
 
 class Api:
@@ -124,7 +130,7 @@ class Api:
         history: History,
         feed: Feed,
         page: IResource,
-        loki: Branch,
+        loki: Loki,
         problems: Callable[[], Sequence[str]] = lambda: (),
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
@@ -154,7 +160,7 @@ class Api:
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
-        return self._reading.figures()
+        return self._reading.figures() | self._loki.figures()
 
     @app.route("/", methods=["GET"])
     async def home(self, request: IRequest) -> bytes | IResource:
@@ -239,6 +245,12 @@ class Api:
             return answer(request, 204, b"")
         self.gate.check(request, "read")
         return KleinResource(self._reading.app)
+
+    @app.route("/loki/api/v1/push", methods=["POST"])
+    async def push(self, request: IRequest) -> bytes:
+        """Take lines as Loki does."""
+        self.gate.check(request, "write", allows_password=True)
+        return await self._loki.push(request)
 
     @app.route("/loki", branch=True)
     @app.route("/prometheus", branch=True)

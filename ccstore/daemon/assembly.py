@@ -205,7 +205,7 @@ class _Parts:
             shown.history,
             self._feed,
             PageResource(),
-            LokiRoutes(config, self.storage.answers, self._reactor, self._scheduler.turn),
+            LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed),
             self.files.problems,
             self._keep_alive,
         )

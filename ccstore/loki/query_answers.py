@@ -38,16 +38,10 @@ class QueryAnswers:
         expression = parse_query(given.needed("query"))
         if isinstance(expression, LogQuery):
             return await self._lines(request, given, expression)
-        span = given.span()
-        step = given.step(span)
-        count = (span.end - span.begin) // step + 1
-        most = self._desk.limits.points
-        if count > most:
-            raise WebError(400, f"step: expected at most {most} points, got {count}: take a longer one")
-        grid = Grid(span.begin, step, count)
+        grid = given.grid(given.span(), self._desk.limits.points)
         budget = self._desk.budget()
         found = await self._evaluate(expression, grid, budget)
-        return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, count))
+        return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, grid.count))
 
     async def instant(self, request: IRequest) -> bytes:
         """A query at a moment."""
@@ -80,8 +74,7 @@ class QueryAnswers:
         direction = (given.text("direction") or "backward").lower()
         if direction not in ("backward", "forward"):
             raise WebError(400, f"direction: expected backward or forward, got {direction[:40]!r}")
-        flags = [each.strip() for each in (header(request, _FLAGS) or "").split(",")]
-        is_categorized = CATEGORIZE in flags
+        is_apart = is_categorized(request)
         budget = self._desk.budget()
         lines = await newest_lines(
             self._desk.page,
@@ -92,6 +85,11 @@ class QueryAnswers:
             budget,
             is_newest_first=direction == "backward",
         )
-        found = streams(lines, is_categorized=is_categorized)
-        answer = result("streams", found, budget, len(lines), flags=[CATEGORIZE] if is_categorized else [])
+        found = streams(lines, is_categorized=is_apart)
+        answer = result("streams", found, budget, len(lines), flags=[CATEGORIZE] if is_apart else [])
         return await self._desk.answer(request, answer, size=sum(len(line.text) for line in lines))
+
+
+def is_categorized(request: IRequest) -> bool:
+    """Whether the labels of a line are to stand beside it, apart from those of its stream."""
+    return CATEGORIZE in [each.strip() for each in (header(request, _FLAGS) or "").split(",")]
