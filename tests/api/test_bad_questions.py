@@ -196,6 +196,15 @@ class OthersDoNotWaitTests(MessagesTestCase):
             count._replace(by=(json.dumps({"x": name}),)) for count, name in zip(wide, names, strict=False)
         ]
 
+        shown = {}
+        for top in (1, 1000):
+            steps = [
+                count._replace(by=(names[place % top],), start=(BASE // 10**9 + place // top) * 10**9)
+                for place, count in enumerate(wide[: 10_000 * top])
+            ]
+            rest = [count._replace(by=()) for count in steps[::top]]
+            shown[top] = Counts(steps, rest=rest, others=100_000 - top)
+
         def answer(question: Any, timeout: float) -> Deferred[Any]:
             if isinstance(question, KnownValues):
                 return succeed(names)
@@ -204,13 +213,7 @@ class OthersDoNotWaitTests(MessagesTestCase):
                 return succeed(Counts([]))
             width, top = len(question.counting.by), question.counting.top
             if top is not None:
-                number = min(10_000 * top, len(wide))
-                steps = [
-                    count._replace(by=(names[place % top],), start=(BASE // 10**9 + place // top) * 10**9)
-                    for place, count in enumerate(wide[:number])
-                ]
-                rest = [count._replace(by=()) for count in steps[::top]]
-                return succeed(Counts(steps, rest=rest, others=100_000 - top))
+                return succeed(shown[top])
             return succeed(
                 Counts(tags if question.counting.by == (ALL_TAGS,) else narrow if width == 1 else wide)
             )
