@@ -151,14 +151,10 @@ class OthersDoNotWaitTests(MessagesTestCase):
         await self.write(*[log(f"{place}", BASE + place, hostname=f"a{place}") for place in range(50)])
         many = [f"b{place}x" for place in range(1000)]
         for what, given in {
-            "a long host list": {"host": "a[0-9999]"},
-            "a host list of single numbers": {"host": f"a[{','.join(map(str, range(10_000)))}]"},
-            "a host list that is too long": {"host": "a[0-99999]"},
-            "a host list that repeats itself": {"host": f"a[{','.join(['0-9999'] * 1000)}]"},
-            "many host lists": {"host": [f"a[0-{9_000 + place}]" for place in range(1000)]},
-            "the same host list": {"host": ["a[0-9998]"] * 1000},
-            "a host list and a pattern": {"host": ["a[0-9998]", "b*"]},
-            "many wrong host lists": {"host": [f"a[{place}" for place in range(10_000)]},
+            "a long host list": {"host": "a[0-99999]"},
+            "many host lists": {"host": [f"a[0-{99_000 + place}]" for place in range(1000)]},
+            "the same host list": {"host": ["a[0-99998]"] * 1000},
+            "a host list and a pattern": {"host": ["a[0-99998]", "b*"]},
             "many patterns": {"host": [f"{each}*" for each in many]},
             "many values": {"tag.x": many},
             "many expressions": {"regex": [f"({each}|x{{50}})+" for each in many]},
@@ -166,7 +162,7 @@ class OthersDoNotWaitTests(MessagesTestCase):
             "many expressions that take much": {"regex": [f"{each}(x{{900}})" for each in many]},
             "unknown names": {f"{each}": "1" for each in many},
             "a long name": {"hots" * 200_000: "1"},
-            "a tail of many hosts": {"host": "a[0-9999]", "limit": "x"},
+            "a tail of many hosts": {"host": "a[0-99999]", "limit": "x"},
             "a long text": {"text": "x" * 900_000},
             "a long pattern": {"host": "x*" * 400_000},
             "a long number": {"limit": "9" * 900_000},
@@ -200,14 +196,14 @@ class OthersDoNotWaitTests(MessagesTestCase):
             count._replace(by=(json.dumps({"x": name}),)) for count, name in zip(wide, names, strict=False)
         ]
 
-        in_steps = {}
+        shown = {}
         for top in (1, 1000):
             steps = [
                 count._replace(by=(names[place % top],), start=(BASE // 10**9 + place // top) * 10**9)
                 for place, count in enumerate(wide[: 10_000 * top])
             ]
             rest = [count._replace(by=()) for count in steps[::top]]
-            in_steps[top] = Counts(steps, rest=rest, others=100_000 - top)
+            shown[top] = Counts(steps, rest=rest, others=100_000 - top)
 
         def answer(question: Any, timeout: float) -> Deferred[Any]:
             if isinstance(question, KnownValues):
@@ -217,7 +213,7 @@ class OthersDoNotWaitTests(MessagesTestCase):
                 return succeed(Counts([]))
             width, top = len(question.counting.by), question.counting.top
             if top is not None:
-                return succeed(in_steps[top])
+                return succeed(shown[top])
             return succeed(
                 Counts(tags if question.counting.by == (ALL_TAGS,) else narrow if width == 1 else wide)
             )
