@@ -66,6 +66,8 @@ async function errorOf(answer) {
   } catch (error) {
     if (isAborted(error)) throw error;
   }
+  // How a header has to look is for those who write one.
+  text = text.replace(/, as 'Authorization: .*$/, '');
   let kind = KINDS[answer.status] ?? 'failed';
   if (/took longer than/.test(text)) kind = 'slow';
   // A proxy before the daemon answers for it.

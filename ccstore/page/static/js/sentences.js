@@ -93,7 +93,7 @@ export function Failed({ error, state, onAgain }) {
         onClick=${() => setRange('-1h', '')}>Only the last hour</button>`}
       ${error.kind === 'slow' && state.from !== '-24h' && html`<button type="button"
         onClick=${() => setRange('-24h', '')}>Only the last 24 hours</button>`}
-      <button type="button" onClick=${onAgain}>Try again</button>
+      <button type="button" onClick=${onAgain}>${error.kind === 'token' ? 'Give a token' : 'Try again'}</button>
     </p>
   </div>`;
 }
