@@ -50,8 +50,9 @@ export class SearchView extends Component {
     this.search.update(this.props.state);
   }
 
-  componentDidUpdate(before) {
-    if (before.state !== this.props.state) this.search.update(this.props.state);
+  componentWillReceiveProps(next) {
+    // Asked before all of it is drawn again: the answer is under way meanwhile.
+    if (next.state !== this.props.state) this.search.update(next.state);
   }
 
   componentWillUnmount() {
