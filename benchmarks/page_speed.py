@@ -80,7 +80,7 @@ def run(rows: int, use: Path | None = None) -> tuple[list[dict[str, object]], li
         if use is None:
             fill(daemon, month)
         chromium = stack.enter_context(browser())
-        page = stack.enter_context(opened(chromium, viewport={"width": 1440, "height": 900}))
+        page = stack.enter_context(opened(chromium, may_fail=True, viewport={"width": 1440, "height": 900}))
         page.add_init_script(_WATCH)
         place = f"http://127.0.0.1:{daemon.ports['api']}/?from={month.begin}"
         return [*_loads(page, place), *_clicks(page, place), *_tail(page, place, daemon)], []

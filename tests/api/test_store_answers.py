@@ -37,6 +37,10 @@ class Case(ApiTestCase):
             self.assertEqual(each["received"], became, each["name"])
         (api,) = [each for each in store["receivers"] if each["name"] == "api"]
         self.assertEqual((api["received"], api["stored"]), (4, 2))
+        rates = [
+            api["rates"][name] * store["rates_over"] for name in ("received", "stored", "rejected", "dropped")
+        ]
+        self.assertEqual([*map(round, rates)], [4, 2, 1, 1])
         self.assertEqual({each["reason"] for each in api["errors"]}, {"malformed", "metric"})
         self.assertEqual({each["sender"] for each in api["errors"]}, {"127.0.0.1"})
         said = [each["says"] for each in store["findings"] if each["receiver"] == "api"]
@@ -117,6 +121,7 @@ class SqliteTests(Case):
         self.start()
         history = await self.store("/api/v1/store/history")
         self.assertEqual((history["step"], history["times"]), (10.0, []))
+        self.assertLess(history["begin"], (await self.store())["time"])
         self.assertEqual(set(history["receivers"]), {"api", "tcp", "udp", "http"})
 
     async def test_a_token_is_needed_where_one_is(self) -> None:

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SkipTest
 
 from ccstore.api.documents import openapi_document
 from tests.support.api_case import ApiTestCase
+from tests.support.browsing import REQUIRED
 from tests.support.scratch import scratch
 
 
@@ -87,6 +88,7 @@ class SwaggerTests(ApiTestCase):
     async def test_a_real_browser_shows_the_operations(self) -> None:
         chromium = shutil.which("chromium")
         if chromium is None:
+            self.assertNotIn(REQUIRED, os.environ, "there is no chromium on the PATH")
             raise SkipTest("there is no chromium on the PATH")
         home = scratch(self)
         options = [

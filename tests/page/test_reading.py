@@ -267,3 +267,17 @@ def test_the_level_is_what_the_messages_have_as_such(page: Page, tmp_path: Path)
         page.get_by_role("button", name="Only level info", exact=True).click()
         count_is(page, 2)
         expect(page).to_have_url(re.compile(r"\?tag.severity=info$"))
+
+
+def test_what_stands_in_a_message_is_text(page: Page, tmp_path: Path) -> None:
+    text = "<img src=x onerror=alert(1)> <b>bold</b> &amp; javascript:alert(1)"
+    line = f'syslog,cluster=alex,hostname=<i>a</i>,loglevel=<b>err</b> log="{text}"'
+    with serving(tmp_path, line) as daemon:
+        page.goto(place(daemon, "?q=bold"))
+        count_is(page, 1)
+        expect(page.locator(".row .text")).to_have_text(text)
+        page.locator(".fold").click()
+        expect(page.locator(".detail .whole")).to_have_text(text)
+        expect(page.locator(".detail")).to_contain_text("<i>a</i>")
+        expect(page.get_by_role("complementary", name="Values")).to_contain_text("<b>err</b>")
+        assert page.locator("main img, main .row b, .facets b").count() == 0

@@ -127,6 +127,15 @@ def test_values_beside_the_messages_choose_and_exclude(page: Page, store: Daemon
     expect(values.locator(".value", has_text="stop_job").locator(".count")).to_have_text(str(COUNT // 15))
 
 
+def test_everything_is_counted_from_the_oldest_message(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?from="))
+    count_is(page, COUNT)
+    expect(page.locator(".plot canvas")).to_be_visible()
+    # Three hours are in many steps, though the range begins with the epoch.
+    page.locator(".plot .u-over").hover()
+    expect(page.locator(".legend .when")).to_have_text(re.compile(r"^20\d\d-.*:\d\d . \d\d:\d\d"))
+
+
 def test_the_histogram_is_brushed_and_clicked(page: Page, store: Daemon) -> None:
     page.goto(place(store, "?from=-3h"))
     over = page.locator(".plot .u-over")

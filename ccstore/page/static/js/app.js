@@ -10,7 +10,8 @@ import { VIEWS } from './views.js';
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? '';
 
-const OPEN = 'No key is configured (jwt_public_key): whoever reaches this port may read all of it, and write.';
+const OPEN =
+  'No key is configured (jwt_public_key): whoever reaches this port may read all of it, and write.';
 
 export function App() {
   const state = useUrlState();
@@ -30,18 +31,21 @@ export function App() {
         <img src=${`${meta('ccstore-files')}/icon.svg`} alt="" width="20" height="20" /> <span>ccstore</span>
       </a>
       <nav aria-label="Views">
-        ${VIEWS.map(({ name, title }) => html`<a
+        ${VIEWS.map(
+          ({ name, title }) => html`<a
           href=${writeState({ ...DEFAULTS, view: name }) || location.pathname}
           aria-current=${name === view.name ? 'page' : null}
           onClick=${(event) => {
             if (event.ctrlKey || event.metaKey || event.shiftKey) return;
             event.preventDefault();
             setState({ view: name });
-          }}>${title}</a>`)}
+          }}>${title}</a>`,
+        )}
       </nav>
       <div class="access" id="access">
         ${!held[0] && held[1] && html`<span class="unguarded" title=${OPEN}>open, no token needed</span>`}
-        ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')} title="forget the token of this session">forget token</button>`}
+        ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')}
+          title="forget the token of this session">forget token</button>`}
         <${Help} version=${meta('ccstore-version')} />
       </div>
     </header>

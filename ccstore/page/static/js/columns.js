@@ -14,5 +14,10 @@ export function columnsFor(messages, labels) {
     if (!message || message.gap) continue;
     labels.forEach((label, at) => (widths[at] = Math.max(widths[at], valueOf(message, label).length)));
   }
-  return ['1.4rem', '24ch', ...widths.map((width) => `${Math.min(width, WIDEST) + 1}ch`), 'minmax(0, 1fr)'].join(' ');
+  return [
+    '1.4rem',
+    '24ch',
+    ...widths.map((width) => `${Math.min(width, WIDEST) + 1}ch`),
+    'minmax(0, 1fr)',
+  ].join(' ');
 }

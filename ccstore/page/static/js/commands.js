@@ -41,7 +41,8 @@ export function queryCommand(parameters, order, state) {
     const bare = name.replace(/!$/, '');
     if (name === 'from') words.push('--from', state.from || '1970-01-02');
     else if (name === 'to') words.push('--to', state.to);
-    else if (bare.startsWith('tag.')) words.push('--tag', `${bare.slice(4)}${bare === name ? '' : '!'}=${value}`);
+    else if (bare.startsWith('tag.'))
+      words.push('--tag', `${bare.slice(4)}${bare === name ? '' : '!'}=${value}`);
     else if (OPTIONS[name] && (value || !COLUMNS.includes(name))) words.push(OPTIONS[name], value);
     else left.push(`${name}=${value}`);
   }

@@ -14,7 +14,12 @@ const AROUND = 20;
 const MORE = 50;
 /** Labels in which what is shown is like the message. */
 const CHOICES = ['host', 'host,name', 'cluster', ''];
-const SAID = { host: 'of the same host', 'host,name': 'of the same host and name', cluster: 'of the same cluster', '': 'of everything' };
+const SAID = {
+  host: 'of the same host',
+  'host,name': 'of the same host and name',
+  cluster: 'of the same cluster',
+  '': 'of everything',
+};
 
 /** Props: `state`, `found`, `actions`. */
 export class ContextPanel extends Component {
@@ -92,12 +97,18 @@ export class ContextPanel extends Component {
     const { messages } = this.state;
     const found = await this.ask(messages[messages.length - 1].id, 0, MORE);
     if (!found) return;
-    this.setState({ messages: [...messages, ...found.messages.slice(found.place + 1)], isLast: found.is_last, isLoading: false });
+    this.setState({
+      messages: [...messages, ...found.messages.slice(found.place + 1)],
+      isLast: found.is_last,
+      isLoading: false,
+    });
   }
 
   /** Go to the next row in which something is marked, or that which was asked for. */
   next(by) {
-    const rows = [...this.scroller.querySelectorAll('.row')].filter((row) => row.querySelector('.line mark') || row.closest('.asked'));
+    const rows = [...this.scroller.querySelectorAll('.row')].filter(
+      (row) => row.querySelector('.line mark') || row.closest('.asked'),
+    );
     const at = rows.findIndex((row) => row.contains(document.activeElement));
     const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : (at + by + rows.length) % rows.length];
     if (!next) return;
@@ -116,26 +127,40 @@ export class ContextPanel extends Component {
   render({ state, found, actions }, { messages, error, open, isFirst, isLast, isLoading, said }) {
     const toggle = (message) => this.setState({ open: open === message.id ? null : message.id });
     return html`<section aria-labelledby="context-title" aria-busy=${isLoading}
-      onKeyDown=${(event) => event.key === 'Escape' && this.close()} class=${state.wrap ? 'context wrapped' : 'context'}>
+      onKeyDown=${(event) => event.key === 'Escape' && this.close()}
+        class=${state.wrap ? 'context wrapped' : 'context'}>
       <header>
         <h2 id="context-title" tabindex="-1" ref=${(element) => (this.heading = element)}>
           ${said ? `Around ${showTime(toMilliseconds(said.time_ns), state.utc)}` : 'A message and what is around it'}</h2>
         <button type="button" class="plain" aria-label="Close" onClick=${() => this.close()}>×</button>
-        <label>show <select value=${state.same} onChange=${(event) => setState({ same: event.target.value }, { replace: true })}>
-          ${[...new Set([...CHOICES, state.same])].map((each) => html`<option value=${each}>${SAID[each] ?? each.split(',').map(called).join(', ')}</option>`)}
+        <label>show <select value=${state.same}
+          onChange=${(event) => setState({ same: event.target.value }, { replace: true })}>
+          ${[...new Set([...CHOICES, state.same])].map((each) => html`<option
+            value=${each}>${SAID[each] ?? each.split(',').map(called).join(', ')}</option>`)}
         </select></label>
-        <label><input type="checkbox" checked=${state.within} onChange=${(event) => setState({ within: event.target.checked }, { replace: true })} /> only what search and filters find</label>
+        <label><input type="checkbox" checked=${state.within}
+          onChange=${(event) => setState({ within: event.target.checked }, { replace: true })} /> only what search and filters find</label>
       </header>
-      ${error && html`<p class="sentence problem" role="alert">${error.kind === 'missing' ? 'This message is not, or no longer, in the store. It may have expired.' : error.message}</p>`}
-      <div class="scroller" tabindex="0" role="region" aria-label="Messages around it" onCopy=${copyRows} ref=${(element) => (this.scroller = element)}
+      ${error && html`<p class="sentence problem"
+        role="alert">${error.kind === 'missing' ? 'This message is not, or no longer, in the store. It may have expired.' : error.message}</p>`}
+      <div class="scroller" tabindex="0" role="region" aria-label="Messages around it" onCopy=${copyRows}
+        ref=${(element) => (this.scroller = element)}
         style=${{ '--columns': columnsFor(messages ?? [], state.cols) }}>
-        ${messages && html`
-          <p class="end">${isFirst ? 'Nothing before.' : html`<button type="button" disabled=${isLoading} onClick=${() => this.earlier()}>earlier</button>`}</p>
-          <div role="list">${messages.map((message, number) => html`<div key=${message.id} role="presentation"
+        ${
+          messages &&
+          html`
+          <p class="end">${isFirst ? 'Nothing before.' : html`<button type="button" disabled=${isLoading}
+            onClick=${() => this.earlier()}>earlier</button>`}</p>
+          <div role="list">${messages.map(
+            (message, number) => html`<div key=${message.id} role="presentation"
             class=${message.id === said?.id ? 'asked' : ''}>
-            <${MessageRow} message=${message} number=${number} state=${state} found=${found} isOpen=${open === message.id}
-              isCurrent=${true} actions=${{ ...actions, toggle }} /></div>`)}</div>
-          <p class="end">${isLast ? 'Nothing behind.' : html`<button type="button" disabled=${isLoading} onClick=${() => this.later()}>later</button>`}</p>`}
+            <${MessageRow} message=${message} number=${number} state=${state} found=${found}
+              isOpen=${open === message.id}
+              isCurrent=${true} actions=${{ ...actions, toggle }} /></div>`,
+          )}</div>
+          <p class="end">${isLast ? 'Nothing behind.' : html`<button type="button" disabled=${isLoading}
+            onClick=${() => this.later()}>later</button>`}</p>`
+        }
       </div>
     </section>`;
   }

@@ -6,6 +6,8 @@ import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
 const FEW = 50;
+/** Milliseconds that a divided histogram is waited for, before one that is not. */
+const GRACE = 500;
 const TOP = 8;
 /** Values of a facet that are asked for. */
 const VALUES = 10;
@@ -37,7 +39,7 @@ export class Counts {
     if (this.level !== LEVEL && this.open.delete(this.level)) this.open = new Set([LEVEL, ...this.open]);
     this.level = LEVEL;
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
-    const left = [...this.open];
+    const left = [...this.open].sort((one, other) => one.startsWith('tag.') - other.startsWith('tag.'));
     const some = async () => {
       while (left.length && !signal.aborted) await this.runFacet(left.shift());
     };
@@ -57,23 +59,55 @@ export class Counts {
     this.histogram = { ...this.histogram, isRunning: false };
   }
 
+  /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
   async runHistogram() {
-    const { question } = this.search;
     const by = meant(this.state.by);
-    await this.ask('v1/histogram', [
+    const from = await this.begin(this.search.question, this.signal);
+    const divided = this.askHistogram(by, from);
+    if (!by.startsWith('tag.')) return divided;
+    const isThere = await Promise.race([
+      divided.then(() => true),
+      new Promise((done) => setTimeout(done, GRACE)),
+    ]);
+    return isThere || this.askHistogram('', from, true);
+  }
+
+  /** `isMeanwhile`: only as long as there is no better one. */
+  askHistogram(by, from, isMeanwhile = false) {
+    const { question } = this.search;
+    const parameters = [
       ...question.parameters.filter(([name]) => name !== 'from'),
-      ['from', this.begin()],
+      ['from', from],
       ['buckets', matchMedia('(max-width: 640px)').matches ? FEW : BUCKETS],
-      ...(by ? [['by', by], ['top', TOP]] : []),
-    ], (found) => {
-      this.histogram = { ...this.histogram, by, question, ...found };
+      ...(by
+        ? [
+            ['by', by],
+            ['top', TOP],
+          ]
+        : []),
+    ];
+    const hasBetter = () => isMeanwhile && this.histogram.question === question && this.histogram.by;
+    return this.ask('v1/histogram', parameters, (found) => {
+      if (found.answer && !hasBetter()) {
+        const { error, isRunning } = this.histogram;
+        this.histogram = isMeanwhile ? { error, isRunning } : {};
+        Object.assign(this.histogram, { by, question, answer: found.answer });
+      } else if (!isMeanwhile) {
+        this.histogram = { ...this.histogram, ...found };
+      }
     });
   }
 
-  /** Since when is counted: from the oldest message that there is, where nothing else is said. */
-  begin() {
-    const { question } = this.search;
-    return question.begin === null ? '0' : question.parameters.find(([name]) => name === 'from')[1];
+  /** Since when is counted: since the oldest message that is found, where nothing else is said. */
+  async begin(question, signal) {
+    if (question.begin !== null) return question.parameters.find(([name]) => name === 'from')[1];
+    try {
+      const oldest = [...question.parameters, ['order', 'oldest'], ['limit', 1]];
+      const { messages } = await ask('v1/messages', oldest, { signal });
+      return messages.length ? messages[0].time : '0';
+    } catch {
+      return '0'; // in long steps, then
+    }
   }
 
   async runFacet(label) {
@@ -97,7 +131,7 @@ export class Counts {
       keep({ answer, isRunning: false });
     } catch (error) {
       if (isAborted(error)) return;
-      keep({ answer: null, error, isRunning: false });
+      keep({ error, isRunning: false });
     }
     if (signal === this.signal) this.tell();
   }

@@ -30,9 +30,9 @@ async function* eventsOf(answer) {
 }
 
 /**
- * Follow a path, and go on behind the last event when the connection is lost. `onEvent` is given each event
- * (what is of the past has no id), `onState` true when it is connected and the {@link ApiError} when it is not. Ends with the signal, or with
- * an error that does not pass by itself.
+ * Follow a path, and go on behind the last event when the connection is lost. `onEvent` is given each event (what
+ * is of the past has no id), `onState` true when it is connected and the {@link ApiError} when it is not. Ends
+ * with the signal, or with an error that does not pass by itself.
  */
 export async function follow(path, parameters, { signal, onEvent, onState }) {
   let last = null;

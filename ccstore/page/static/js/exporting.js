@@ -13,13 +13,19 @@ export const FORMATS = [
 const TYPES = { ndjson: 'application/x-ndjson', csv: 'text/csv', txt: 'text/plain' };
 
 const asked = (format) =>
-  format === 'sheet' ? [['format', 'csv'], ['spreadsheet', 'true']] : [['format', format]];
+  format === 'sheet'
+    ? [
+        ['format', 'csv'],
+        ['spreadsheet', 'true'],
+      ]
+    : [['format', format]];
 
 /** Whether the browser can do it by itself. */
 export const isPlain = () => !token();
 
 /** The name of the file. */
-export const fileName = (ending) => `ccstore-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${ending}`;
+export const fileName = (ending) =>
+  `ccstore-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${ending}`;
 
 /** The address of an export, for a link. */
 export const exportAddress = (parameters, order, format) =>
@@ -32,7 +38,9 @@ export const exportAddress = (parameters, order, format) =>
 export async function fetchExport(parameters, order, [format, , ending], { signal, onProgress }) {
   const name = fileName(ending);
   const file = await picked(name, ending);
-  const answer = await request('v1/messages', [...parameters, ['order', order], ...asked(format)], { signal });
+  const answer = await request('v1/messages', [...parameters, ['order', order], ...asked(format)], {
+    signal,
+  });
   let bytes = 0;
   const counted = answer.body.pipeThrough(
     new TransformStream({

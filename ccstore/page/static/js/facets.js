@@ -16,10 +16,18 @@ export function tagsOf(messages) {
 
 /** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones). */
 export function Facets({ counts, state, labels }) {
-  const shown = [...new Set([...facetLabels(), ...labels, ...COLUMNS.filter((label) => counts.known.has(label)), ...counts.known])];
+  const shown = [
+    ...new Set([
+      ...facetLabels(),
+      ...labels,
+      ...COLUMNS.filter((label) => counts.known.has(label)),
+      ...counts.known,
+    ]),
+  ];
   return html`<aside class="facets" aria-label="Values">
     ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters} />`)}
-    ${!counts.isKnown && html`<button type="button" class="plain" onClick=${() => counts.findLabels()}>more labels …</button>`}
+    ${!counts.isKnown && html`<button type="button" class="plain"
+      onClick=${() => counts.findLabels()}>more labels …</button>`}
   </aside>`;
 }
 
@@ -29,10 +37,12 @@ function Facet({ label, counts, filters }) {
   const name = called(label);
   const hasFilter = filters.some((each) => each.label === label && !each.off);
   return html`<section class=${`facet ${isRunning ? 'old' : ''}`}>
-    <h3><button type="button" class="plain" aria-expanded=${isOpen} onClick=${() => counts.toggle(label, !isOpen)}>${name}</button>
+    <h3><button type="button" class="plain" aria-expanded=${isOpen}
+      onClick=${() => counts.toggle(label, !isOpen)}>${name}</button>
       ${hasFilter && html`<span class="dot" title="there is a filter on it">●</span>`}</h3>
-    ${isOpen && error && html`<p class="problem">${error.message}</p>`}
-    ${isOpen && answer && html`<${Values} label=${label} answer=${answer} filters=${filters} counts=${counts} />`}
+    ${isOpen && error && html`<p class="problem">Not counted: ${error.message}</p>`}
+    ${isOpen && answer && !error && html`<${Values} label=${label} answer=${answer} filters=${filters}
+      counts=${counts} />`}
   </section>`;
 }
 
@@ -43,17 +53,24 @@ function Values({ label, answer, filters, counts }) {
   const starts = counts.prefixes.get(label) ?? '';
   const hasMore = answer.cut || isAll || starts;
   return html`
-    ${hasMore && html`<input class="starts" type="text" aria-label=${`${called(label)} begins with`} placeholder="begins with …"
+    ${
+      hasMore &&
+      html`<input class="starts" type="text" aria-label=${`${called(label)} begins with`} placeholder="begins with …"
       value=${starts} spellcheck="false" autocomplete="off" autocapitalize="none"
-      onInput=${(event) => counts.setPrefix(label, event.target.value)} />`}
+      onInput=${(event) => counts.setPrefix(label, event.target.value)} />`
+    }
     <ul>
-      ${found.map(({ value, count }) => html`<${Value} key=${value} label=${label} value=${value} count=${count} most=${most} filters=${filters} />`)}
-      ${answer.without > 0 && !starts && html`<${Value} key="" label=${label} value="" count=${answer.without} most=${most} filters=${filters} />`}
+      ${found.map(({ value, count }) => html`<${Value} key=${value} label=${label} value=${value}
+        count=${count} most=${most} filters=${filters} />`)}
+      ${answer.without > 0 && !starts && html`<${Value} key="" label=${label} value="" count=${answer.without}
+        most=${most} filters=${filters} />`}
     </ul>
     ${!found.length && !answer.without && html`<p class="hint">none</p>`}
-    ${answer.cut && !isAll && html`<button type="button" class="plain more" onClick=${() => counts.showAll(label, true)}>more …</button>`}
+    ${answer.cut && !isAll && html`<button type="button" class="plain more"
+      onClick=${() => counts.showAll(label, true)}>more …</button>`}
     ${answer.cut && isAll && html`<p class="hint">${answer.cut}, these are the most frequent</p>`}
-    ${isAll && html`<button type="button" class="plain more" onClick=${() => counts.showAll(label, false)}>fewer</button>`}
+    ${isAll && html`<button type="button" class="plain more"
+      onClick=${() => counts.showAll(label, false)}>fewer</button>`}
   `;
 }
 
@@ -61,7 +78,9 @@ function Values({ label, answer, filters, counts }) {
 function stance(filters, label, value) {
   const plain = stanceOn(filters, label, value);
   if (plain || label !== 'host') return plain;
-  const found = filters.find((each) => !each.off && each.label === label && each.values.some((one) => holds(one, value)));
+  const found = filters.find(
+    (each) => !each.off && each.label === label && each.values.some((one) => holds(one, value)),
+  );
   return found ? (found.negated ? '-' : '+') : '';
 }
 
@@ -71,16 +90,22 @@ function Value({ label, value, count, most, filters }) {
   const name = `${called(label)} ${shown}`;
   const put = (sign) => {
     const negated = sign === '-';
-    const change = chosen === sign ? withoutValue(filters, label, value, negated) : withValue(filters, label, value, negated);
+    const change =
+      chosen === sign
+        ? withoutValue(filters, label, value, negated)
+        : withValue(filters, label, value, negated);
     setState({ filters: change });
   };
   return html`<li class=${`value ${chosen === '+' ? 'chosen' : ''} ${chosen === '-' ? 'excluded' : ''}`}>
     <i class="share" style=${{ width: `${(100 * count) / most}%` }}></i>
-    <button type="button" class="name plain" title=${shown} aria-pressed=${chosen === '+'} onClick=${() => put('+')}>${shown}</button>
+    <button type="button" class="name plain" title=${shown} aria-pressed=${chosen === '+'}
+      onClick=${() => put('+')}>${shown}</button>
     <span class="count">${showNumber(count)}</span>
-    <button type="button" class="sign" title=${chosen === '+' ? 'not only these' : 'only these'} aria-label=${`Only ${name}`}
+    <button type="button" class="sign" title=${chosen === '+' ? 'not only these' : 'only these'}
+      aria-label=${`Only ${name}`}
       aria-pressed=${chosen === '+'} onClick=${() => put('+')}>+</button>
-    <button type="button" class="sign" title=${chosen === '-' ? 'these as well' : 'none of these'} aria-label=${`Without ${name}`}
+    <button type="button" class="sign" title=${chosen === '-' ? 'these as well' : 'none of these'}
+      aria-label=${`Without ${name}`}
       aria-pressed=${chosen === '-'} onClick=${() => put('-')}>−</button>
   </li>`;
 }

@@ -16,24 +16,40 @@ export function GapRow({ gap, number, state, found, parameters, isShown }) {
     set((now) => ({ ...now, isLoading: true, error: null }));
     try {
       // Up to the last moment, included: what is shown already is left out by its id.
-      const range = [['from', gap.from], ['to', behind(gap.to)], ['order', 'oldest'], ['limit', PAGE]];
-      const answer = await ask('v1/messages', [...parameters, ...range, ...(cursor ? [['cursor', cursor]] : [])]);
+      const range = [
+        ['from', gap.from],
+        ['to', behind(gap.to)],
+        ['order', 'oldest'],
+        ['limit', PAGE],
+      ];
+      const answer = await ask('v1/messages', [
+        ...parameters,
+        ...range,
+        ...(cursor ? [['cursor', cursor]] : []),
+      ]);
       const others = answer.messages.filter((message) => !isShown(message.id));
-      set((now) => ({ messages: [...now.messages, ...others], cursor: answer.cursor, isDone: !answer.cursor }));
+      set((now) => ({
+        messages: [...now.messages, ...others],
+        cursor: answer.cursor,
+        isDone: !answer.cursor,
+      }));
     } catch (failure) {
       set((now) => ({ ...now, isLoading: false, error: failure.message }));
     }
   };
   return html`<div class="row gap" role="listitem" data-row=${number}>
     <p>${showNumber(gap.messages)} messages are not shown here: ${gap.reason}.
-      ${!isDone && html`<button type="button" disabled=${isLoading} onClick=${more}>${messages.length ? 'Fetch more' : 'Fetch them'}</button>`}
+      ${!isDone && html`<button type="button" disabled=${isLoading}
+        onClick=${more}>${messages.length ? 'Fetch more' : 'Fetch them'}</button>`}
       ${error && html`<span class="problem">${error}</span>`}</p>
-    ${messages.map((message) => html`<div class="line" key=${message.id}>
+    ${messages.map(
+      (message) => html`<div class="line" key=${message.id}>
       <span></span>
       <time class="cell" datetime=${message.time}>${showTime(toMilliseconds(message.time_ns), state.utc)}</time>${' '}
       ${state.cols.map((label) => html`<span class="cell">${valueOf(message, label)}</span> `)}
       <span class="text">${marked(message.text, found)}</span>
-    </div>`)}
+    </div>`,
+    )}
     ${isDone && html`<p class="hint">That is all of them.</p>`}
   </div>`;
 }

@@ -1,7 +1,7 @@
 // The histogram: how many messages by time; drag over it for a part of the time.
 
 import { Component, html } from '../vendor/preact-htm.js';
-import { called, LEVEL } from './labels.js';
+import { called, LEVEL, meant } from './labels.js';
 import { filterBy } from './message_detail.js';
 import { showShort, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
@@ -26,7 +26,9 @@ export class Histogram extends Component {
   }
 
   componentDidMount() {
-    this.watch = new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: height() }));
+    this.watch = new ResizeObserver(() =>
+      this.plot?.setSize({ width: this.place.clientWidth, height: height() }),
+    );
     this.watch.observe(this.place);
     this.end = onScheme(() => this.draw(true));
     this.draw();
@@ -74,7 +76,11 @@ export class Histogram extends Component {
   options(Plot) {
     const { state } = this.props;
     const bars = Plot.paths.bars({ align: 1, size: [1, 100], gap: 1 });
-    const axis = { stroke: colour('--faint'), font: '11px system-ui, sans-serif', ticks: { stroke: colour('--line') } };
+    const axis = {
+      stroke: colour('--faint'),
+      font: '11px system-ui, sans-serif',
+      ticks: { stroke: colour('--line') },
+    };
     const { step, times } = this.stacks;
     const last = Math.max(this.bounds[1], times[times.length - 1] + step);
     const range = [Math.min(this.bounds[0], times[0] + (times.length > 1 ? step : 0)), last];
@@ -83,14 +89,42 @@ export class Histogram extends Component {
       height: height(),
       padding: [6, 8, 0, 0],
       legend: { show: false },
-      cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: DRAGGED } },
+      cursor: {
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false, dist: DRAGGED },
+      },
       tzDate: state.utc ? (at) => Plot.tzDate(new Date(at * 1000), 'Etc/UTC') : (at) => new Date(at * 1000),
-      scales: { x: { time: true, range: () => range }, y: { range: (plot, low, high) => [0, Math.max(1, high * 1.05)] } },
+      scales: {
+        x: { time: true, range: () => range },
+        y: { range: (plot, low, high) => [0, Math.max(1, high * 1.05)] },
+      },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, values: (plot, splits, at, space, increment) => splits.map((each) => tick(each, increment, state.utc)) },
-        { ...axis, size: 52, grid: { stroke: colour('--line'), width: 1 }, splits: undefined, incrs: [1, 2, 5, 10, 20, 50].flatMap((each) => [1, 100, 1e4, 1e6].map((by) => each * by)).sort((one, other) => one - other), values: (plot, splits) => splits.map(short), space: 28 },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 26,
+          values: (plot, splits, at, space, increment) =>
+            splits.map((each) => tick(each, increment, state.utc)),
+        },
+        {
+          ...axis,
+          size: 52,
+          grid: { stroke: colour('--line'), width: 1 },
+          splits: undefined,
+          incrs: [1, 2, 5, 10, 20, 50]
+            .flatMap((each) => [1, 100, 1e4, 1e6].map((by) => each * by))
+            .sort((one, other) => one - other),
+          values: (plot, splits) => splits.map(short),
+          space: 28,
+        },
       ],
-      series: [{}, ...[...this.stacks.series].reverse().map((each) => ({ fill: colour(each.colour), width: 0, paths: bars, points: { show: false } }))],
+      series: [
+        {},
+        ...[...this.stacks.series]
+          .reverse()
+          .map((each) => ({ fill: colour(each.colour), width: 0, paths: bars, points: { show: false } })),
+      ],
       hooks: {
         setCursor: [(plot) => this.point(plot)],
         setSelect: [(plot) => this.brush(plot)],
@@ -135,7 +169,10 @@ export class Histogram extends Component {
 
   render({ counts, state, labels }) {
     const { histogram } = counts;
-    const said = histogram.error?.message ?? this.state.problem;
+    const isPlain = histogram.error && histogram.answer && !histogram.by;
+    const said = isPlain
+      ? `not by ${called(meant(state.by))}, ${histogram.error.message}`
+      : (histogram.error?.message ?? this.state.problem);
     return html`<section class="histogram" aria-label="Messages by time">
       <div class="legend">
         <label class="by">by
@@ -162,14 +199,18 @@ export class Histogram extends Component {
     const { times, series, step } = this.stacks;
     const { by } = this.props.counts.histogram;
     return html`<ul>
-      ${at !== null && html`<li class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
+      ${at !== null && html`<li
+        class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
       ${series.map((each) => {
         const count = showNumber(at === null ? each.total : each.counts[at]);
         const inner = html`<i style=${{ background: `var(${each.colour})` }}></i>${each.name} <b>${count}</b>`;
-        return html`<li>${each.value === null
-          ? html`<span>${inner}</span>`
-          : html`<button type="button" class="plain" title="only these" aria-label=${`Only ${called(by)} ${each.name}, ${count} messages`}
-              onClick=${() => filterBy(by, each.value, false)}>${inner}</button>`}</li>`;
+        return html`<li>${
+          each.value === null
+            ? html`<span>${inner}</span>`
+            : html`<button type="button" class="plain" title="only these"
+              aria-label=${`Only ${called(by)} ${each.name}, ${count} messages`}
+              onClick=${() => filterBy(by, each.value, false)}>${inner}</button>`
+        }</li>`;
       })}
     </ul>`;
   }

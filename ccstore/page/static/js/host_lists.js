@@ -30,7 +30,9 @@ function folded({ before, after, width, numbers }) {
     else ranges.push([number, number]);
   }
   if (ranges.length === 1 && ranges[0][0] === ranges[0][1]) return before + show(ranges[0][0]) + after;
-  const inner = ranges.map(([first, last]) => (first === last ? show(first) : `${show(first)}-${show(last)}`));
+  const inner = ranges.map(([first, last]) =>
+    first === last ? show(first) : `${show(first)}-${show(last)}`,
+  );
   return `${before}[${inner.join(',')}]${after}`;
 }
 

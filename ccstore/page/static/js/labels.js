@@ -22,7 +22,8 @@ export const facetLabels = () => [LEVEL, 'host', 'name', 'cluster', 'kind'];
 export const meant = (label) => (label === 'level' ? LEVEL : label);
 
 /** How a label is called on the page. */
-export const called = (label) => (label === LEVEL || label === 'level' ? 'level' : label.replace(/^tag\./, ''));
+export const called = (label) =>
+  label === LEVEL || label === 'level' ? 'level' : label.replace(/^tag\./, '');
 
 /** The label that somebody means by a word; words that are none are tags. */
 export function labelOf(word) {

@@ -24,7 +24,7 @@ export function hits(text, found) {
   const ranges = [];
   for (const finder of found) {
     finder.lastIndex = 0;
-    for (let hit; ranges.length < MOST && (hit = finder.exec(text)); ) {
+    for (let hit; ranges.length < MOST && (hit = finder.exec(text));) {
       if (hit[0]) ranges.push([hit.index, hit.index + hit[0].length]);
       else finder.lastIndex += 1;
     }

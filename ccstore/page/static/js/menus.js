@@ -26,9 +26,12 @@ export function ColumnsMenu({ state, labels }) {
       ${all.map((label) => {
         const at = state.cols.indexOf(label);
         return html`<li key=${label}>
-          <label><input type="checkbox" checked=${at >= 0} onChange=${() => put(at >= 0 ? state.cols.filter((each) => each !== label) : [...state.cols, label])} /> ${called(label)}</label>
-          ${at > 0 && html`<button type="button" class="plain" aria-label=${`${called(label)} further left`} onClick=${() => move(label, -1)}>↑</button>`}
-          ${at >= 0 && at < state.cols.length - 1 && html`<button type="button" class="plain" aria-label=${`${called(label)} further right`} onClick=${() => move(label, 1)}>↓</button>`}
+          <label><input type="checkbox" checked=${at >= 0}
+            onChange=${() => put(at >= 0 ? state.cols.filter((each) => each !== label) : [...state.cols, label])} /> ${called(label)}</label>
+          ${at > 0 && html`<button type="button" class="plain" aria-label=${`${called(label)} further left`}
+            onClick=${() => move(label, -1)}>↑</button>`}
+          ${at >= 0 && at < state.cols.length - 1 && html`<button type="button" class="plain"
+            aria-label=${`${called(label)} further right`} onClick=${() => move(label, 1)}>↓</button>`}
         </li>`;
       })}
       <li><button type="button" class="plain" onClick=${() => put(DEFAULTS.cols)}>the usual ones</button></li>
@@ -38,7 +41,10 @@ export function ColumnsMenu({ state, labels }) {
 
 /** A message as a line of text, with the columns that are shown. */
 export function asLine(message, state) {
-  const parts = [showTime(toMilliseconds(message.time_ns), state.utc), ...state.cols.map((label) => valueOf(message, label))];
+  const parts = [
+    showTime(toMilliseconds(message.time_ns), state.utc),
+    ...state.cols.map((label) => valueOf(message, label)),
+  ];
   return [...parts.filter(Boolean), message.text].join(' ');
 }
 
@@ -48,10 +54,11 @@ export function CopyMenu({ state, question, held }) {
     const messages = held();
     const many = `${showNumber(messages.length)} messages`;
     const fixed = settled(state, question);
-    const item = (name, text, what) => html`<li><button type="button" class="plain" onClick=${() => {
-      copy(text(), what);
-      close();
-    }}>${name}</button></li>`;
+    const item = (name, text, what) =>
+      html`<li><button type="button" class="plain" onClick=${() => {
+        copy(text(), what);
+        close();
+      }}>${name}</button></li>`;
     return html`<ul class="choices">
       ${item('a link to this search', () => linkTo(state), 'a link')}
       ${item('a link to just this time', () => linkTo(fixed), 'a link')}
@@ -74,22 +81,36 @@ export function ExportMenu({ state, question }) {
     set({ bytes: 0 });
     try {
       const onProgress = (now) => set({ bytes: now });
-      await fetchExport(question.parameters, state.order, format, { signal: controller.current.signal, onProgress });
+      await fetchExport(question.parameters, state.order, format, {
+        signal: controller.current.signal,
+        onProgress,
+      });
       set({});
     } catch (failure) {
       set(isAborted(failure) ? {} : { error: failure.message });
     }
   };
-  return html`<${Popup} label=${bytes === undefined ? 'export' : `${(bytes / 1e6).toFixed(1)} MB`} name="Export" isRight=${true}>
+  return html`<${Popup} label=${bytes === undefined ? 'export' : `${(bytes / 1e6).toFixed(1)} MB`}
+    name="Export" isRight=${true}>
     ${(close) => html`<ul class="choices">
-      ${bytes !== undefined && html`<li><button type="button" onClick=${() => controller.current.abort()}>stop the export</button></li>`}
-      ${FORMATS.map((format) => html`<li>${isPlain()
-        ? html`<a href=${exportAddress(question.parameters, state.order, format[0])} download=${fileName(format[2])} onClick=${() => setTimeout(close)}>${format[1]}</a>`
-        : html`<button type="button" class="plain" disabled=${bytes !== undefined} onClick=${() => start(format)}>${format[1]}</button>`}</li>`)}
+      ${bytes !== undefined && html`<li><button type="button"
+        onClick=${() => controller.current.abort()}>stop the export</button></li>`}
+      ${FORMATS.map(
+        (format) =>
+          html`<li>${
+            isPlain()
+              ? html`<a href=${exportAddress(question.parameters, state.order, format[0])}
+                download=${fileName(format[2])} onClick=${() => setTimeout(close)}>${format[1]}</a>`
+              : html`<button type="button" class="plain" disabled=${bytes !== undefined}
+                onClick=${() => start(format)}>${format[1]}</button>`
+          }</li>`,
+      )}
       ${error && html`<li class="problem" role="alert">It broke off: ${error}</li>`}
-      <li class="hint">All messages that are found, however many.${!isPlain() && !window.showSaveFilePicker
-        ? ' With a token this browser keeps the file in memory until it is complete: for gigabytes take curl.'
-        : ''}</li>
+      <li class="hint">All messages that are found, however many.${
+        !isPlain() && !window.showSaveFilePicker
+          ? ' With a token this browser keeps the file in memory until it is complete: for gigabytes take curl.'
+          : ''
+      }</li>
     </ul>`}
   <//>`;
 }

@@ -8,7 +8,8 @@ import { getState, linkTo, setState } from './url_state.js';
 export function messageActions(question) {
   return {
     context: (message) => setState({ m: message.id }),
-    copyLink: (message) => copy(linkTo({ ...settled(getState(), question()), m: message.id }), 'a link to the message'),
+    copyLink: (message) =>
+      copy(linkTo({ ...settled(getState(), question()), m: message.id }), 'a link to the message'),
     copyText: (message) => copy(message.text, 'the text'),
     copyJson: (message) => copy(JSON.stringify(message, null, 2), 'the message as JSON'),
   };

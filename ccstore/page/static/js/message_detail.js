@@ -31,9 +31,11 @@ export function MessageDetail({ message, state, found, actions }) {
       <button type="button" onClick=${() => actions.copyText(message)}>Copy text</button>
       <button type="button" onClick=${() => actions.copyJson(message)}>Copy JSON</button>
     </div>
-    ${payload === undefined
-      ? html`<pre class="whole">${marked(message.text, found)}</pre>`
-      : html`<${Payload} value=${payload} found=${found} />`}
+    ${
+      payload === undefined
+        ? html`<pre class="whole">${marked(message.text, found)}</pre>`
+        : html`<${Payload} value=${payload} found=${found} />`
+    }
     <table class="labels">
       <caption class="unseen">Labels of the message</caption>
       <tbody>

@@ -101,7 +101,8 @@ export class MessageList extends Component {
     const message = source.message(number);
     const { current, open } = this.state;
     if (message?.gap) {
-      return html`<${GapRow} key=${number} gap=${message.gap} number=${number} state=${state} found=${found} ...${gapProps()} />`;
+      return html`<${GapRow} key=${number} gap=${message.gap} number=${number} state=${state} found=${found}
+        ...${gapProps()} />`;
     }
     return html`<${MessageRow}
       key=${number}
@@ -128,7 +129,8 @@ export class MessageList extends Component {
   render({ source, state, version, follows, onEnd, onScrolled, onRange, end, label }) {
     const isPhone = matchMedia('(max-width: 640px)').matches;
     const mode = isPhone ? 'phone' : state.wrap ? 'wrap' : 'compact';
-    return html`<div class=${`message-list ${mode} ${state.wrap ? 'wrapped' : ''}`} style=${{ '--columns': this.columns() }}>
+    return html`<div class=${`message-list ${mode} ${state.wrap ? 'wrapped' : ''}`}
+      style=${{ '--columns': this.columns() }}>
       <${VirtualList}
         ref=${(list) => (this.list = list)}
         key=${version}
@@ -148,4 +150,3 @@ export class MessageList extends Component {
     </div>`;
   }
 }
-

@@ -12,7 +12,8 @@ const LONG = 20_000;
 
 /** Props: `message` (null while it is fetched), `number`, `state`, `found`, `isOpen`, `isCurrent`, `actions`. */
 export function MessageRow({ message, number, state, found, isOpen, isCurrent, actions }) {
-  if (!message) return html`<div class="row waiting" role="listitem" data-row=${number}><div class="line">…</div></div>`;
+  if (!message)
+    return html`<div class="row waiting" role="listitem" data-row=${number}><div class="line">…</div></div>`;
   const time = showTime(toMilliseconds(message.time_ns), state.utc);
   const level = levelOf(message);
   const names = ['row', level && `level-${level}`, isOpen && 'open', isCurrent && 'current'];

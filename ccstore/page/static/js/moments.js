@@ -25,7 +25,9 @@ export function readMoment(text, now, isUtc) {
   if (span !== null && ago) return at(now - span);
   const found = named(word.toLowerCase(), now, isUtc) ?? calendar(word, now, isUtc) ?? number(word);
   if (!found) {
-    throw new Error(`“${word.slice(0, 40)}” is no time: try -2h, today, 09:00, 2026-01-31 or 2026-01-31 12:00`);
+    throw new Error(
+      `“${word.slice(0, 40)}” is no time: try -2h, today, 09:00, 2026-01-31 or 2026-01-31 12:00`,
+    );
   }
   return found;
 }
@@ -74,7 +76,12 @@ function calendar(word, now, isUtc) {
 function number(word) {
   if (!/^\d{9,19}$/.test(word)) return null;
   const value = Number(word);
-  const unit = [[1e11, 1000], [1e14, 1], [1e17, 1e-3]].find(([most]) => value < most)?.[1] ?? 1e-6;
+  const unit =
+    [
+      [1e11, 1000],
+      [1e14, 1],
+      [1e17, 1e-3],
+    ].find(([most]) => value < most)?.[1] ?? 1e-6;
   return at(value * unit, word);
 }
 
@@ -95,7 +102,10 @@ export function showTime(ms, isUtc) {
 }
 
 /** The same without what is nought: for ends of ranges. */
-export const showShort = (ms, isUtc) => showTime(ms, isUtc).replace(/\.000$/, '').replace(/:00$/, '');
+export const showShort = (ms, isUtc) =>
+  showTime(ms, isUtc)
+    .replace(/\.000$/, '')
+    .replace(/:00$/, '');
 
 /** What the state and the URL have for a moment that was pointed at. */
 export const toState = (ms) => new Date(Math.round(ms)).toISOString();
@@ -107,7 +117,12 @@ export function zoneName(isUtc) {
 
 /** How long ago, in a word. */
 export function showAge(ms) {
-  const steps = [[86_400_000, 'day'], [3_600_000, 'hour'], [60_000, 'minute'], [1000, 'second']];
+  const steps = [
+    [86_400_000, 'day'],
+    [3_600_000, 'hour'],
+    [60_000, 'minute'],
+    [1000, 'second'],
+  ];
   const [unit, name] = steps.find(([size]) => ms >= size) ?? [1000, 'second'];
   const count = Math.max(0, Math.floor(ms / unit));
   return `${count} ${name}${count === 1 ? '' : 's'}`;

@@ -26,7 +26,8 @@ export function Payload({ value, found }) {
 }
 
 function laidOut(value, found, depth) {
-  if (value === null || typeof value !== 'object') return html`<span class=${kindOf(value)}>${shown(value, found)}</span>`;
+  if (value === null || typeof value !== 'object')
+    return html`<span class=${kindOf(value)}>${shown(value, found)}</span>`;
   if (typeof value.digits === 'string' && Object.keys(value).length === 1) {
     return html`<span class="number">${value.digits}</span>`;
   }
@@ -34,7 +35,8 @@ function laidOut(value, found, depth) {
   if (!entries.length) return html`<span class="empty">${Array.isArray(value) ? '[ ]' : '{ }'}</span>`;
   const isFlat = Array.isArray(value) && value.every((each) => each === null || typeof each !== 'object');
   if (isFlat) {
-    return html`<span class="flat">${value.map((each, at) => [at ? ', ' : '', laidOut(each, found, depth + 1)])}</span>`;
+    return html`<span
+      class="flat">${value.map((each, at) => [at ? ', ' : '', laidOut(each, found, depth + 1)])}</span>`;
   }
   return html`<dl class="members">
     ${entries.map(([key, each]) => html`<div><dt>${key}</dt><dd>${laidOut(each, found, depth + 1)}</dd></div>`)}

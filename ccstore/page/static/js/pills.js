@@ -17,7 +17,8 @@ export function Pills({ filters }) {
   if (!filters.length) return null;
   return html`<ul class="pills" aria-label="Filters">
     ${filters.map((filter) => html`<${Pill} key=${key(filter)} filter=${filter} filters=${filters} />`)}
-    ${filters.length > 1 && html`<li><button type="button" class="plain" onClick=${() => setState({ filters: [] })}>remove all</button></li>`}
+    ${filters.length > 1 && html`<li><button type="button" class="plain"
+      onClick=${() => setState({ filters: [] })}>remove all</button></li>`}
   </ul>`;
 }
 
@@ -27,7 +28,8 @@ function Pill({ filter, filters }) {
   const [isEdited, setEdited] = useState(false);
   const { name, sign, text } = written(filter);
   const put = (change) => setState({ filters: changed(filters, filter, change) });
-  if (isEdited) return html`<${Editor} filter=${filter} filters=${filters} onEnd=${() => setEdited(false)} />`;
+  if (isEdited)
+    return html`<${Editor} filter=${filter} filters=${filters} onEnd=${() => setEdited(false)} />`;
   const whole = `${name} ${sign} ${text || '(none)'}`;
   return html`<li class=${`pill ${filter.negated ? 'not' : ''} ${filter.off ? 'off' : ''}`}>
     <button type="button" class="turn" title="turn round" aria-label=${`Turn round: ${whole}`}

@@ -32,6 +32,7 @@ export function Popup({ label, name, children, class: kind = '', isRight = false
   return html`<div class=${`popup ${kind}`} ref=${whole}>
     <button type="button" ref=${button} aria-expanded=${isOpen} aria-haspopup="dialog" aria-label=${name}
       title=${name} onClick=${() => setOpen(!isOpen)}>${label}</button>
-    ${isOpen && html`<div class=${`popped ${isRight ? 'right' : ''}`} role="dialog" aria-label=${name}>${render(close)}</div>`}
+    ${isOpen && html`<div class=${`popped ${isRight ? 'right' : ''}`} role="dialog"
+      aria-label=${name}>${render(close)}</div>`}
   </div>`;
 }

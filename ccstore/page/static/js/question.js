@@ -29,7 +29,16 @@ export function keyOf(state) {
   const { from, to, q, regex, case: isCaseSensitive, filters, order } = state;
   // The zone decides what a clock time means.
   const zone = isRelative(from) && isRelative(to || 'now') ? state.utc && /day/.test(from + to) : false;
-  return JSON.stringify([from, to, q, regex, isCaseSensitive, filters.filter((each) => !each.off), order, zone]);
+  return JSON.stringify([
+    from,
+    to,
+    q,
+    regex,
+    isCaseSensitive,
+    filters.filter((each) => !each.off),
+    order,
+    zone,
+  ]);
 }
 
 /** The same state with a range that stays what it is, for a link. */

@@ -11,16 +11,25 @@ export function ResultBar({ search, state, labels, held, facets }) {
   return html`<div class="result-bar">
     <p class="how-many" role="status">${state.tail ? 'Live tail' : results && howMany(search)}</p>
     <div class="tools">
-      <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)} onClick=${facets.flip}>values</button>
-      ${!state.tail && html`<button type="button" onClick=${() => setState({ order: state.order === 'newest' ? 'oldest' : 'newest' })}>
-        ${state.order === 'newest' ? 'newest first' : 'oldest first'}</button>`}
+      <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)}
+        onClick=${facets.flip}>values</button>
+      ${
+        !state.tail &&
+        html`<button type="button" onClick=${() => setState({ order: state.order === 'newest' ? 'oldest' : 'newest' })}>
+        ${state.order === 'newest' ? 'newest first' : 'oldest first'}</button>`
+      }
       <button type="button" aria-pressed=${state.tail} title="what comes, as it comes (t)"
         onClick=${() => setState({ tail: !state.tail })}>tail</button>
-      <button type="button" aria-pressed=${state.wrap} onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
-      <button type="button" aria-pressed=${state.utc} onClick=${() => setState({ utc: !state.utc }, { replace: true })}>UTC</button>
+      <button type="button" aria-pressed=${state.wrap}
+        onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
+      <button type="button" aria-pressed=${state.utc}
+        onClick=${() => setState({ utc: !state.utc }, { replace: true })}>UTC</button>
       <${ColumnsMenu} state=${state} labels=${labels} />
-      ${question && html`<${CopyMenu} state=${state} question=${question} held=${held} />
-      <${ExportMenu} state=${state} question=${question} />`}
+      ${
+        question &&
+        html`<${CopyMenu} state=${state} question=${question} held=${held} />
+      <${ExportMenu} state=${state} question=${question} />`
+      }
     </div>
   </div>`;
 }

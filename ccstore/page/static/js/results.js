@@ -39,7 +39,14 @@ export class Results {
       const answer = await this.fetch(cursor, limit);
       const { messages } = answer;
       if (messages.length) {
-        this.pages.push({ start: this.count, count: messages.length, limit, cursor, messages, used: this.tick() });
+        this.pages.push({
+          start: this.count,
+          count: messages.length,
+          limit,
+          cursor,
+          messages,
+          used: this.tick(),
+        });
       }
       this.count += messages.length;
       this.next = answer.cursor;

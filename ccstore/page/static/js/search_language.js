@@ -37,7 +37,8 @@ export function readLine(line, { isRegex = false, isCaseSensitive = false } = {}
 export const quote = (text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
 /** A text as one word of the line. */
-export const asWord = (text) => (/^[^\s"/!-][^\s"=]*$/.test(text) ? text : `"${text.replace(/["\\]/g, '\\$&')}"`);
+export const asWord = (text) =>
+  /^[^\s"/!-][^\s"=]*$/.test(text) ? text : `"${text.replace(/["\\]/g, '\\$&')}"`;
 
 function* words(line) {
   let at = 0;

@@ -38,13 +38,15 @@ export function SearchLine({ state, onAgain }) {
       value=${text}
       onInput=${(event) => setText(event.target.value)}
     />
-    ${text &&
-    html`<button type="button" class="clear plain" title="empty" aria-label="Empty the search line"
+    ${
+      text &&
+      html`<button type="button" class="clear plain" title="empty" aria-label="Empty the search line"
       onClick=${() => {
         setText('');
         if (state.q) setState({ q: '' });
         input.current.focus();
-      }}>×</button>`}
+      }}>×</button>`
+    }
     <button type="button" class="toggle" aria-pressed=${state.case} title="upper and lower case differ"
       aria-label="Upper and lower case differ" onClick=${() => flip('case')}>Aa</button>
     <button type="button" class="toggle" aria-pressed=${state.regex} title="all of it is a regular expression"

@@ -43,12 +43,16 @@ export class SearchView extends Component {
   }
 
   componentDidMount() {
-    this.ends = [this.search.watch(() => this.changed()), onToken((held, isOther) => isOther && this.again())];
+    this.ends = [
+      this.search.watch(() => this.changed()),
+      onToken((held, isOther) => isOther && this.again()),
+    ];
     this.search.update(this.props.state);
   }
 
-  componentDidUpdate(before) {
-    if (before.state !== this.props.state) this.search.update(this.props.state);
+  componentWillReceiveProps(next) {
+    // Asked before all of it is drawn again: the answer is under way meanwhile.
+    if (next.state !== this.props.state) this.search.update(next.state);
   }
 
   componentWillUnmount() {
@@ -82,19 +86,28 @@ export class SearchView extends Component {
       <${Pills} filters=${state.filters} />
       <div class=${`working ${search.isRunning ? '' : 'idle'}`} aria-hidden="true"></div>
       <${Histogram} counts=${search.counts} state=${state} labels=${labels} />
-      ${search.error && results && ['gone', 'busy'].includes(search.error.kind) && html`<p class="banner" role="alert">
+      ${
+        search.error &&
+        results &&
+        ['gone', 'busy'].includes(search.error.kind) &&
+        html`<p class="banner" role="alert">
         ${search.isGone ? 'The daemon does not answer. What you see is from before; it is asked again every few seconds.' : search.error.message}
-        <button type="button" onClick=${this.again}>Try now</button></p>`}
+        <button type="button" onClick=${this.again}>Try now</button></p>`
+      }
       <div class=${`found ${this.state.hasFacets ? 'with-facets' : ''}`}>
         <${Facets} counts=${search.counts} state=${state} labels=${labels} />
         <section class="messages" aria-label="Messages" aria-busy=${search.isRunning}>
           <${ResultBar} search=${search} state=${state} labels=${labels} held=${() => this.list?.held ?? []}
             facets=${{ isOpen: this.state.hasFacets, flip: () => this.setState({ hasFacets: !this.state.hasFacets }) }} />
-          ${state.tail
-            ? html`<${TailView} listRef=${this.keepList} state=${state} found=${this.found()} actions=${this.actions} />`
-            : this.body(results, state)}
+          ${
+            state.tail
+              ? html`<${TailView} listRef=${this.keepList} state=${state} found=${this.found()}
+                actions=${this.actions} />`
+              : this.body(results, state)
+          }
         </section>
-        ${state.m && html`<${ContextPanel} ref=${(panel) => (this.panel = panel)} state=${state} found=${this.found()} actions=${this.actions} />`}
+        ${state.m && html`<${ContextPanel} ref=${(panel) => (this.panel = panel)} state=${state}
+          found=${this.found()} actions=${this.actions} />`}
       </div>
     </div>`;
   }
@@ -104,7 +117,8 @@ export class SearchView extends Component {
     if (search.error && !(results && ['gone', 'busy'].includes(search.error.kind))) {
       return html`<${Failed} error=${search.error} state=${state} onAgain=${this.again} />`;
     }
-    if (!results) return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
+    if (!results)
+      return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
     if (!results.count) return html`<${NoMessages} search=${search} state=${state} />`;
     return html`<${MessageList}
       ref=${this.keepList}
@@ -131,7 +145,8 @@ export class SearchView extends Component {
   end() {
     const { results, moreError } = this.search;
     if (moreError) {
-      return html`${moreError.message} <button type="button" onClick=${() => this.search.moreAgain()}>Try again</button>`;
+      return html`${moreError.message} <button type="button"
+        onClick=${() => this.search.moreAgain()}>Try again</button>`;
     }
     return results.isComplete ? 'No more messages in this time.' : 'Looking for more …';
   }

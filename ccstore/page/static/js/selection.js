@@ -6,7 +6,11 @@ export function copyRows(event) {
   if (!selection || selection.isCollapsed) return;
   const range = selection.getRangeAt(0);
   const rows = [...event.currentTarget.querySelectorAll('.row')].filter((row) => range.intersectsNode(row));
-  if (!rows.length || rows.some((row) => [...row.querySelectorAll('.detail')].some((each) => range.intersectsNode(each)))) return;
+  if (
+    !rows.length ||
+    rows.some((row) => [...row.querySelectorAll('.detail')].some((each) => range.intersectsNode(each)))
+  )
+    return;
   const lines = rows.map((row) =>
     [...row.querySelectorAll('.line > :not(.fold)')]
       .map((cell) => textWithin(cell, range))
@@ -22,7 +26,9 @@ function textWithin(element, range) {
   if (!range.intersectsNode(element)) return '';
   const part = document.createRange();
   part.selectNodeContents(element);
-  if (range.compareBoundaryPoints(Range.START_TO_START, part) > 0) part.setStart(range.startContainer, range.startOffset);
-  if (range.compareBoundaryPoints(Range.END_TO_END, part) < 0) part.setEnd(range.endContainer, range.endOffset);
+  if (range.compareBoundaryPoints(Range.START_TO_START, part) > 0)
+    part.setStart(range.startContainer, range.startOffset);
+  if (range.compareBoundaryPoints(Range.END_TO_END, part) < 0)
+    part.setEnd(range.endContainer, range.endOffset);
   return part.toString();
 }

@@ -25,32 +25,50 @@ export function NoMessages({ search, state }) {
   const { newest, results } = search;
   const ms = newest && toMilliseconds(newest.time_ns);
   const hasConditions = state.q || state.filters.some((each) => !each.off);
-  const mistaken = state.filters.filter((each) => each.label.startsWith('tag.') && !each.off && !each.negated);
+  const mistaken = state.filters.filter(
+    (each) => each.label.startsWith('tag.') && !each.off && !each.negated,
+  );
   return html`<div class="sentence" role="status">
     <h2>No messages${hasConditions ? ' match' : ' in this time'}</h2>
     ${results?.notice && html`<p>${capital(results.notice)}.</p>`}
-    ${newest && html`<p>The newest message that is stored is of ${showTime(ms, state.utc).slice(0, 19)}, ${showAge(Date.now() - ms)} ago.</p>`}
+    ${newest &&
+      html`<p>The newest message that is stored is of ${showTime(ms, state.utc).slice(0, 19)}, ${showAge(Date.now() - ms)} ago.</p>`}
     <p class="ways">
       ${state.from && html`<button type="button" onClick=${() => setRange('', '')}>Look at all times</button>`}
-      ${newest && html`<button type="button" onClick=${() => setRange(toState(ms - 3_600_000), toState(ms + 1000))}>Show the hour before the newest</button>`}
-      ${hasConditions && html`<button type="button" onClick=${() => setState({ q: '', filters: [] })}>Without search and filters</button>`}
-      ${numbers(state).map((word) => html`<button type="button" onClick=${() => asJob(state, word)}>Look for the tag jobid=${word}</button>`)}
-      ${mistaken.map((each) => html`<button type="button" onClick=${() => asText(state, each)}>Look for “${each.label.slice(4)}=${each.values[0]}” in the text</button>`)}
+      ${newest && html`<button type="button"
+        onClick=${() => setRange(toState(ms - 3_600_000), toState(ms + 1000))}>Show the hour before the newest</button>`}
+      ${hasConditions && html`<button type="button"
+        onClick=${() => setState({ q: '', filters: [] })}>Without search and filters</button>`}
+      ${numbers(state).map((word) => html`<button type="button"
+        onClick=${() => asJob(state, word)}>Look for the tag jobid=${word}</button>`)}
+      ${mistaken.map((each) => html`<button type="button"
+        onClick=${() => asText(state, each)}>Look for “${each.label.slice(4)}=${each.values[0]}” in the text</button>`)}
     </p>
   </div>`;
 }
 
 /** Words that may be the number of a job, of which only tags tell. */
-const numbers = (state) => (state.regex ? [] : readLine(state.q).texts.filter(({ op, value }) => op === 'text' && /^\d+$/.test(value)).map(({ value }) => value));
+const numbers = (state) =>
+  state.regex
+    ? []
+    : readLine(state.q)
+        .texts.filter(({ op, value }) => op === 'text' && /^\d+$/.test(value))
+        .map(({ value }) => value);
 
 function asJob(state, word) {
-  const q = state.q.split(/\s+/).filter((each) => each !== word).join(' ');
+  const q = state.q
+    .split(/\s+/)
+    .filter((each) => each !== word)
+    .join(' ');
   setState({ q, filters: withValue(state.filters, 'tag.jobid', word) });
 }
 
 function asText(state, filter) {
   const words = filter.values.map((value) => asWord(`${filter.label.slice(4)}=${value}`));
-  setState({ q: [state.q, ...words].filter(Boolean).join(' '), filters: state.filters.filter((each) => each !== filter) });
+  setState({
+    q: [state.q, ...words].filter(Boolean).join(' '),
+    filters: state.filters.filter((each) => each !== filter),
+  });
 }
 
 function EmptyStore() {
@@ -71,18 +89,26 @@ export function Failed({ error, state, onAgain }) {
     <p>${capital(error.message)}.</p>
     ${said && html`<p>${said}</p>`}
     <p class="ways">
-      ${error.kind === 'slow' && html`<button type="button" onClick=${() => setRange('-1h', '')}>Only the last hour</button>`}
-      ${error.kind === 'slow' && state.from !== '-24h' && html`<button type="button" onClick=${() => setRange('-24h', '')}>Only the last 24 hours</button>`}
-      <button type="button" onClick=${onAgain}>Try again</button>
+      ${error.kind === 'slow' && html`<button type="button"
+        onClick=${() => setRange('-1h', '')}>Only the last hour</button>`}
+      ${error.kind === 'slow' && state.from !== '-24h' && html`<button type="button"
+        onClick=${() => setRange('-24h', '')}>Only the last 24 hours</button>`}
+      <button type="button" onClick=${onAgain}>${error.kind === 'token' ? 'Give a token' : 'Try again'}</button>
     </p>
   </div>`;
 }
 
 const SAID = {
-  gone: ['The daemon does not answer', 'It is asked again every few seconds, and the page goes on when it is back.'],
+  gone: [
+    'The daemon does not answer',
+    'It is asked again every few seconds, and the page goes on when it is back.',
+  ],
   token: ['A token is needed', ''],
   forbidden: ['The token does not allow this', 'Ask for one whose roles include “read”.'],
-  slow: ['This took too long', 'A shorter time, one host, or a word that is in the text make it quick; a regular expression has to look at each text.'],
+  slow: [
+    'This took too long',
+    'A shorter time, one host, or a word that is in the text make it quick; a regular expression has to look at each text.',
+  ],
   busy: ['The daemon is busy', 'It has other questions to answer first: try again in a few seconds.'],
   wrong: ['This cannot be searched for', ''],
   missing: ['It is not there', ''],
@@ -90,4 +116,3 @@ const SAID = {
 };
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1).replace(/\.$/, '');
-

@@ -13,7 +13,6 @@ export function token() {
   }
 }
 
-
 /** Whether the daemon answers without a token; null as long as nobody knows. */
 export let isOpen = null;
 

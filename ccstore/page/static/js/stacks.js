@@ -48,8 +48,7 @@ export function stacksOf(answer, by, begin, end) {
       // Two levels may be equally bad, such as info and notice.
       each.colour = `--${each.kind}${taken.has(each.kind) ? '-also' : ''}`;
       taken.add(each.kind);
-    }
-    else if (each.value === null || each.name === 'none') each.colour = by ? '--plot-rest' : '--plot-0';
+    } else if (each.value === null || each.name === 'none') each.colour = by ? '--plot-rest' : '--plot-0';
     else each.colour = `--plot-${place++ % 8}`;
     each.tops = each.counts.map((count, at) => (sums[at] += count));
   }

@@ -55,7 +55,10 @@ export class Tail {
     this.stop();
     this.clear();
     const controller = (this.controller = new AbortController());
-    const own = (act) => (...given) => controller === this.controller && act(...given);
+    const own =
+      (act) =>
+      (...given) =>
+        controller === this.controller && act(...given);
     follow('v1/tail', [...parameters, ['limit', PAST]], {
       signal: controller.signal,
       onEvent: own((event, data, id) => this.take(event, data, id)),

@@ -72,8 +72,11 @@ export class TailView extends Component {
     return html`<div class="tail">
       <div class="tail-bar">
         <p role="status">${this.said()}</p>
-        ${tail.isReading && html`<button type="button" class="primary" onClick=${() => this.toEnd()}>
-          ${tail.unseen ? `${showNumber(tail.unseen)} new ↓` : 'to the newest ↓'}</button>`}
+        ${
+          tail.isReading &&
+          html`<button type="button" class="primary" onClick=${() => this.toEnd()}>
+          ${tail.unseen ? `${showNumber(tail.unseen)} new ↓` : 'to the newest ↓'}</button>`
+        }
         <button type="button" onClick=${() => setState({ tail: false })}>stop</button>
       </div>
       <${MessageList}

@@ -55,7 +55,8 @@ function endName(text, isUtc) {
 /** Props: `state`, `question` (with the bounds that are shown at the moment). */
 export function TimeRange({ state, question }) {
   return html`<div class="time-range">
-    <${Popup} label=${html`<span class="clock" aria-hidden="true">◷</span> ${rangeName(state)}`} name=${`Time range: ${rangeName(state)}`} class="range-button">
+    <${Popup} label=${html`<span class="clock" aria-hidden="true">◷</span> ${rangeName(state)}`}
+      name=${`Time range: ${rangeName(state)}`} class="range-button">
       ${(close) => html`<${Choice} state=${state} question=${question} close=${close} />`}
     <//>
     <button type="button" class="icon" title="the range before" aria-label="Undo: the time range before"
@@ -79,14 +80,17 @@ function Choice({ state, question, close }) {
   const [from, to] = [useRef(), useRef()];
   useEffect(() => from.current.focus(), []);
   const typed = (text, bound) =>
-    isRelative(text) || !text ? text : showShort(bound ?? readMoment(text, Date.now(), state.utc).ms, state.utc);
+    isRelative(text) || !text
+      ? text
+      : showShort(bound ?? readMoment(text, Date.now(), state.utc).ms, state.utc);
   const submit = (event) => {
     event.preventDefault();
     try {
       const ends = [from, to].map((input) => fixed(input.current.value, state.utc));
       const now = Date.now();
       const [begin, end] = ends.map((text) => readMoment(text, now, state.utc)?.ms);
-      if (begin !== undefined && end !== undefined && begin >= end) throw new Error('it ends before it begins');
+      if (begin !== undefined && end !== undefined && begin >= end)
+        throw new Error('it ends before it begins');
       setRange(...ends);
       close();
     } catch (error) {
@@ -106,8 +110,10 @@ function Choice({ state, question, close }) {
       )}
     </ul>
     <form class="typed" onSubmit=${submit}>
-      <label>from <input ref=${from} defaultValue=${typed(state.from, question?.begin)} placeholder="the beginning" spellcheck="false" autocomplete="off" /></label>
-      <label>to <input ref=${to} defaultValue=${typed(state.to, question?.end)} placeholder="now" spellcheck="false" autocomplete="off" /></label>
+      <label>from <input ref=${from} defaultValue=${typed(state.from, question?.begin)}
+        placeholder="the beginning" spellcheck="false" autocomplete="off" /></label>
+      <label>to <input ref=${to} defaultValue=${typed(state.to, question?.end)} placeholder="now"
+        spellcheck="false" autocomplete="off" /></label>
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <p class="hint"><code>-2h</code>, <code>today</code>, <code>09:00</code>, <code>2026-01-31 12:00</code>; times are ${zoneName(state.utc)}</p>
       <button type="submit" class="primary">Show</button>

@@ -60,8 +60,13 @@ export function writeState(state) {
   for (const [flag, name] of Object.entries(FLAGS)) if (state[flag]) parts.append(name, '1');
   if (state.cols.join() !== DEFAULTS.cols.join()) parts.append('cols', state.cols.join());
   for (const [name, value] of state.others ?? []) parts.append(name, value);
-  const text = parts.toString().replaceAll('%2C', ',').replaceAll('%3A', ':').replaceAll('%5B', '[')
-    .replaceAll('%5D', ']').replaceAll('%21', '!');
+  const text = parts
+    .toString()
+    .replaceAll('%2C', ',')
+    .replaceAll('%3A', ':')
+    .replaceAll('%5B', '[')
+    .replaceAll('%5D', ']')
+    .replaceAll('%21', '!');
   return text ? `?${text}` : '';
 }
 

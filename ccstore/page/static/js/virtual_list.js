@@ -142,7 +142,8 @@ export class VirtualList extends Component {
     const top = heights.offset(index);
     const bottom = heights.offset(index + 1);
     if (top < scroller.scrollTop) this.scrollTo(top);
-    else if (bottom > scroller.scrollTop + scroller.clientHeight) this.scrollTo(bottom - scroller.clientHeight);
+    else if (bottom > scroller.scrollTop + scroller.clientHeight)
+      this.scrollTo(bottom - scroller.clientHeight);
   }
 
   scrollTo(top) {

@@ -25,8 +25,9 @@ export function Receivers({ receivers }) {
 function Receiver({ receiver }) {
   const { name, type, rates, connections } = receiver;
   const books = totals([receiver]);
+  const called = type === 'api' ? 'the REST interface' : type;
   return html`<tr class=${books.isBalanced ? '' : 'unbalanced'}>
-    <th scope="row">${name}${type !== name && html` <span class="hint">${type}</span>`}</th>
+    <th scope="row">${name}${called !== name && html` <span class="hint">${called}</span>`}</th>
     ${COLUMNS.map((column) => html`<td class=${`number ${column} ${books[column] ? '' : 'nought'}`} data-label=${column}
       title=${reasons(receiver[column])}>${showCount(books[column])}</td>`)}
     <td class=${`number ${rates.received ? '' : 'nought'}`} data-label="coming in">${showRate(rates.received)}</td>
