@@ -228,7 +228,8 @@ def _by_expression(pattern: str) -> Extractor:
         found = search(line.encode(errors="replace"))
         if found is None:
             return Extracted({})
-        groups: Mapping[str, bytes | None] = found.groupdict()
-        return Extracted({name: (value or b"").decode(errors="replace") for name, value in groups.items()})
+        groups: Mapping[bytes, bytes | None] = found.groupdict()
+        values = {name.decode(): (value or b"").decode(errors="replace") for name, value in groups.items()}
+        return Extracted(values)
 
     return extract

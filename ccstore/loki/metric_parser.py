@@ -84,7 +84,7 @@ class _Parser:
         while self._words.behind(ahead).value == "(" and self._words.behind(ahead).kind == "op":
             ahead += 1
         if ahead > _DEEPEST:
-            self._words.wrong(f"there are more than {_DEEPEST} parentheses within each other")
+            self._words.wrong(f"the query is nested more than {_DEEPEST} deep")
         is_log = self._words.behind(ahead).value == "{" and self._words.behind(ahead).kind == "op"
         found: Expression = self._lines.query() if is_log else self._metric()
         self._words.expect("end")
@@ -95,7 +95,7 @@ class _Parser:
     def _metric(self, least: int = 1) -> MetricExpression:
         self._depth += 1
         if self._depth > _DEEPEST:
-            self._words.wrong(f"there are more than {_DEEPEST} parentheses within each other")
+            self._words.wrong(f"the query is nested more than {_DEEPEST} deep")
         left = self._single()
         while (closeness := _CLOSENESS.get(self._sign(), 0)) >= least:
             token = self._words.take()

@@ -53,3 +53,8 @@ def names_of(grouping: Grouping | None) -> Sequence[str] | None:
     if grouping is None:
         return ()
     return None if grouping.is_without else grouping.labels
+
+
+def not_empty(vector: Vector) -> Vector:
+    """The series that have a value at any point."""
+    return {labels: values for labels, values in vector.items() if any(each is not None for each in values)}

@@ -21,7 +21,7 @@ from ccstore.loki.label_names import (
     stream_labels,
 )
 from ccstore.loki.loki_limits import Budget
-from ccstore.loki.metric_series import Grid, Values, Vector, ordered
+from ccstore.loki.metric_series import Grid, Values, Vector, not_empty, ordered
 from ccstore.loki.pipeline import Line, passes, steps_of
 from ccstore.loki.planning import Plan
 from ccstore.message import INT64_MAX, INT64_MIN
@@ -141,7 +141,7 @@ async def counted(
     for key, each in bins.items():
         await budget.work(number + grid.count)
         found[key] = _windows(each, grid, size, window)
-    return found
+    return not_empty(found)
 
 
 def _windows(bins: Sequence[int], grid: Grid, size: int, window: Window) -> Values:

@@ -11,7 +11,7 @@ from ccstore.loki.label_conditions import READ, Unreadable, condition_test
 from ccstore.loki.label_names import Labels
 from ccstore.loki.line_reading import Ask, lines_of
 from ccstore.loki.loki_limits import Budget
-from ccstore.loki.metric_series import Grid, Values, Vector, grouped, ordered
+from ccstore.loki.metric_series import Grid, Values, Vector, grouped, not_empty, ordered
 from ccstore.loki.pipeline import ERROR, Line
 from ccstore.loki.planning import Plan
 from ccstore.loki.range_counts import Window
@@ -63,7 +63,9 @@ async def measured(
             if len(samples) * grid.count > budget.limits.samples:
                 budget.warn(f"the answer is cut: there are more than {len(samples)} series, aggregate them")
                 break
-    return {key: await _windows(series, expression, grid, window, budget) for key, series in samples.items()}
+    return not_empty(
+        {key: await _windows(series, expression, grid, window, budget) for key, series in samples.items()}
+    )
 
 
 def _key(line: Line, expression: RangeAggregation, wanted: Sequence[str] | None) -> Labels:

@@ -6,12 +6,12 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from ccstore.loki.label_names import Labels
 from ccstore.loki.loki_limits import Budget
 from ccstore.loki.metric_parser import COMPARISONS
-from ccstore.loki.metric_series import Values, Vector, grouped, ordered
+from ccstore.loki.metric_series import Values, Vector, grouped, not_empty, ordered
 from ccstore.loki.syntax import (
     BinaryOperation,
     Grouping,
@@ -163,7 +163,7 @@ async def combined(expression: BinaryOperation, left: Operand, right: Operand, b
             _applied(expression, one, other, one) for one, other in zip(values, partner, strict=True)
         ]
         await budget.work(3 * len(values))
-    return _not_empty(found)
+    return not_empty(found)
 
 
 def _key(labels: Labels, matching: Matching | None) -> Labels:
@@ -177,10 +177,6 @@ _result = _key
 
 def _shown(labels: Labels) -> str:
     return "{" + ", ".join(f'{name}="{value[:40]}"' for name, value in labels) + "}"
-
-
-def _not_empty(vector: Vector) -> Vector:
-    return {labels: values for labels, values in vector.items() if any(each is not None for each in values)}
 
 
 def _applied(
@@ -207,7 +203,7 @@ async def _with_number(expression: BinaryOperation, left: Operand, right: Operan
         for labels, values in right.items():
             found[labels] = [_applied(expression, left, each, each) for each in values]
             await budget.work(3 * len(values))
-    return _not_empty(found)
+    return not_empty(found)
 
 
 async def _as_sets(expression: BinaryOperation, left: Vector, right: Vector, budget: Budget) -> Vector:
@@ -234,7 +230,7 @@ async def _as_sets(expression: BinaryOperation, left: Vector, right: Vector, bud
                 one if one is not None else other for one, other in zip(known, more, strict=True)
             ]
             await budget.work(4 * len(values))
-    return _not_empty(found)
+    return not_empty(found)
 
 
 async def _presence(expression: BinaryOperation, vector: Vector, budget: Budget) -> dict[Labels, list[bool]]:
@@ -265,7 +261,7 @@ async def replaced(expression: LabelReplace, inner: Vector, budget: Budget) -> V
     return found
 
 
-def _expanded(replacement: str, hit: re.Match[bytes]) -> str:
+def _expanded(replacement: str, hit: Any) -> str:
     """A text in which ``$1`` and ``${name}`` stand for groups."""
 
     def group(reference: re.Match[str]) -> str:
@@ -273,7 +269,7 @@ def _expanded(replacement: str, hit: re.Match[bytes]) -> str:
         if name is None:
             return "$"
         try:
-            found = hit.group(int(name) if name.isdigit() else name)
+            found: bytes | None = hit.group(int(name) if name.isdigit() else name.encode())
         except (IndexError, KeyError):
             return ""
         return (found or b"").decode(errors="replace")
