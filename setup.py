@@ -75,6 +75,8 @@ INSTALL = [
     # 2.12 is the first to refuse a token with a critical header it does not understand (CVE-2026-32597), and
     # 2.12.1 the first to name all that it needs on Python 3.10.
     "PyJWT[crypto]>=2.12.1",
+    # The one that Twisted's own WebSockets are made with, in the release that was tried.
+    "wsproto>=1.3",
     # Brings the files of a current Swagger UI, so that the browser needs no other host.
     "swagger-ui-py>=25.7",
 ]

@@ -81,6 +81,9 @@ class Branch(Protocol):
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
 
+    def figures(self) -> Figures:
+        """Figures for the statistics."""
+
     def resource(self) -> IResource:
         """Serves the routes."""
 
@@ -139,7 +142,7 @@ class Api:
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
-        return self._reading.figures()
+        return self._reading.figures() | self._loki.figures()
 
     @app.route("/", methods=["GET"])
     async def home(self, request: IRequest) -> bytes:

@@ -64,6 +64,10 @@ class LokiDesk:
         """What a question may take from now on."""
         return Budget(self.limits, self.config.query_timeout, self._clock, self._turn)
 
+    async def breathe(self) -> None:
+        """Let others have their turn."""
+        await self._turn()
+
     async def page(self, selection: Selection, max_rows: int) -> Page:
         """The first page of a selection; raises :class:`WebError`."""
         question = self._service.page(selection, max_rows=max_rows)

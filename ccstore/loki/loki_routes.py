@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from klein import Klein
@@ -15,29 +15,35 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
+from ccstore.accounting.figures import Figures, gauge
 from ccstore.config import ApiConfig
 from ccstore.interfaces import IAnswers
 from ccstore.loki.answering_loki import LokiDesk
 from ccstore.loki.field_answers import FieldAnswers
 from ccstore.loki.fixed_answers import BUILD, NO_ALERTS, NO_PATTERNS, NO_RULES, drilldown_limits
 from ccstore.loki.label_answers import LabelAnswers
+from ccstore.loki.live_answers import LiveAnswers
 from ccstore.loki.loki_limits import LokiLimits
 from ccstore.loki.query_answers import QueryAnswers
 from ccstore.loki.syntax import LogQLError
 from ccstore.loki.volume_answers import VolumeAnswers
+from ccstore.reading.feed import Feed
+from ccstore.reading.following import Following
 from ccstore.reading.query_service import QueryService
 from ccstore.web import WebError, answer, internal_error
+from ccstore.web.places import Places
 
 _BOTH = ["GET", "POST"]
+_Call = Callable[[IRequest], Awaitable[bytes]]
+_CallOfName = Callable[[IRequest, str], Awaitable[bytes]]
 
 
 class LokiRoutes:
     """Which answer belongs to which path.
 
-    Klein calls a method for each route, so that it has as many as the interface has.
-
     :param answers: the store, for those who ask.
     :param turn: fires when there is time to make a piece of an answer, see :meth:`Scheduler.turn`.
+    :param feed: tells of what is stored.
     """
 
     app = Klein()
@@ -49,89 +55,57 @@ class LokiRoutes:
         answers: IAnswers,
         clock: IReactorTime,
         turn: Callable[[], Deferred[None]],
+        feed: Feed,
         limits: LokiLimits | None = None,
     ) -> None:
         service = QueryService(answers, timeout=config.query_timeout)
         self._desk = LokiDesk(config, service, clock, turn, limits or LokiLimits())
-        self._queries = QueryAnswers(self._desk)
-        self._labels = LabelAnswers(self._desk)
-        self._volumes = VolumeAnswers(self._desk)
-        self._fields = FieldAnswers(self._desk)
+        self._tailing = Places(config.max_tails, "tails")
+        self._live = LiveAnswers(self._desk, Following(service, feed), self._tailing)
+        queries, labels = QueryAnswers(self._desk), LabelAnswers(self._desk)
+        volumes, fields = VolumeAnswers(self._desk), FieldAnswers(self._desk)
+        self._calls: Mapping[str, _Call] = {
+            "query_range": queries.range,
+            "query": queries.instant,
+            "format_query": queries.formatted,
+            "labels": labels.labels,
+            "label": labels.labels,
+            "series": labels.series,
+            "detected_labels": labels.detected,
+            "detected_fields": fields.fields,
+            "index/stats": volumes.stats,
+            "index/volume": volumes.volume,
+            "index/volume_range": volumes.volume_range,
+        }
+        self._values: Mapping[str, _CallOfName] = {"label": labels.values, "detected_field": fields.values}
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
         self._desk.reconfigure(config)
+        self._tailing.most = config.max_tails
+
+    def figures(self) -> Figures:
+        """Figures for the statistics."""
+        return Figures(loki_tails=gauge(self._tailing.taken, "Clients of Loki that follow what is stored."))
 
     def resource(self) -> IResource:
         """Serves the routes."""
         made: IResource = KleinResource(self.app)
         return made
 
-    @app.route("/api/v1/query_range", methods=_BOTH)
-    async def query_range(self, request: IRequest) -> bytes:
-        """A query over a time."""
-        return await self._queries.range(request)
+    @app.route("/api/v1/tail", methods=["GET"])
+    async def tail(self, request: IRequest) -> bytes:
+        """Lines as they come, over a WebSocket."""
+        return await self._live.tail(request)
 
-    @app.route("/api/v1/query", methods=_BOTH)
-    async def query(self, request: IRequest) -> bytes:
-        """A query at a moment."""
-        return await self._queries.instant(request)
-
-    @app.route("/api/v1/format_query", methods=_BOTH)
-    async def format_query(self, request: IRequest) -> bytes:
-        """A query as it is best written."""
-        return await self._queries.formatted(request)
-
-    @app.route("/api/v1/labels", methods=_BOTH)
-    @app.route("/api/v1/label", methods=_BOTH)
-    async def labels(self, request: IRequest) -> bytes:
-        """Labels of streams."""
-        return await self._labels.labels(request)
-
-    @app.route("/api/v1/label/<name>/values", methods=_BOTH)
-    async def values(self, request: IRequest, name: str) -> bytes:
-        """Values of a label."""
-        return await self._labels.values(request, name)
-
-    @app.route("/api/v1/series", methods=_BOTH)
-    async def series(self, request: IRequest) -> bytes:
-        """Streams."""
-        return await self._labels.series(request)
-
-    @app.route("/api/v1/detected_labels", methods=_BOTH)
-    async def detected_labels(self, request: IRequest) -> bytes:
-        """Labels of streams, with the number of their values."""
-        return await self._labels.detected(request)
-
-    @app.route("/api/v1/detected_fields", methods=_BOTH)
-    async def detected_fields(self, request: IRequest) -> bytes:
-        """Fields of lines."""
-        return await self._fields.fields(request)
-
-    @app.route("/api/v1/detected_field/<name>/values", methods=_BOTH)
-    async def detected_values(self, request: IRequest, name: str) -> bytes:
-        """Values of a field."""
-        return await self._fields.values(request, name)
-
-    @app.route("/api/v1/index/<what>", methods=_BOTH)
-    async def index(self, request: IRequest, what: str) -> bytes:
-        """How much there is."""
-        calls = {
-            "stats": self._volumes.stats,
-            "volume": self._volumes.volume,
-            "volume_range": self._volumes.volume_range,
-        }
-        if what not in calls:
-            raise WebError(404, f"nothing here, there are index/{', index/'.join(calls)}")
-        return await calls[what](request)
-
-    @app.route("/api/v1/<what>", methods=_BOTH)
-    @app.route("/api/v1/status/<what>", methods=_BOTH)
-    async def fixed(self, request: IRequest, what: str) -> bytes:
-        """What is answered alike to everybody."""
+    @app.route("/api/v1/<path:what>", methods=_BOTH)
+    async def call(self, request: IRequest, what: str) -> bytes:
+        """What is asked by a name alone."""
+        if what in self._calls:
+            return await self._calls[what](request)
         self._desk.given(request)
         fixed = {
-            "buildinfo": BUILD,
+            "status/buildinfo": BUILD,
             "drilldown-limits": drilldown_limits(self._desk.config, self._desk.limits),
             "patterns": NO_PATTERNS,
             "rules": NO_RULES,
@@ -140,6 +114,13 @@ class LokiRoutes:
         if what not in fixed:
             raise WebError(404, f"{what[:40]!r} is not there: docs/loki.md tells what is")
         return await self._desk.answer(request, fixed[what])
+
+    @app.route("/api/v1/<what>/<name>/values", methods=_BOTH)
+    async def values(self, request: IRequest, what: str, name: str) -> bytes:
+        """Values of a label or of a field."""
+        if what not in self._values:
+            raise WebError(404, f"values of {what[:40]!r} are not there: docs/loki.md tells what is")
+        return await self._values[what](request, name)
 
 
 def _plain(request: IRequest, error: WebError) -> bytes:

@@ -80,8 +80,7 @@ class QueryAnswers:
         direction = (given.text("direction") or "backward").lower()
         if direction not in ("backward", "forward"):
             raise WebError(400, f"direction: expected backward or forward, got {direction[:40]!r}")
-        flags = [each.strip() for each in (header(request, _FLAGS) or "").split(",")]
-        is_categorized = CATEGORIZE in flags
+        is_apart = is_categorized(request)
         budget = self._desk.budget()
         lines = await newest_lines(
             self._desk.page,
@@ -92,6 +91,11 @@ class QueryAnswers:
             budget,
             is_newest_first=direction == "backward",
         )
-        found = streams(lines, is_categorized=is_categorized)
-        answer = result("streams", found, budget, len(lines), flags=[CATEGORIZE] if is_categorized else [])
+        found = streams(lines, is_categorized=is_apart)
+        answer = result("streams", found, budget, len(lines), flags=[CATEGORIZE] if is_apart else [])
         return await self._desk.answer(request, answer, size=sum(len(line.text) for line in lines))
+
+
+def is_categorized(request: IRequest) -> bool:
+    """Whether the labels of a line are to stand beside it, apart from those of its stream."""
+    return CATEGORIZE in [each.strip() for each in (header(request, _FLAGS) or "").split(",")]

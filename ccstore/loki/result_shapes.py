@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
 
 from ccstore.loki.label_names import Labels
 from ccstore.loki.loki_limits import Budget
@@ -10,6 +11,13 @@ from ccstore.loki.metric_series import Grid, Values, Vector, ordered
 from ccstore.loki.pipeline import Line
 from ccstore.loki.sample_text import number_text, seconds_of
 from ccstore.loki.vectors import Operand
+
+
+class StreamOfLines(TypedDict):
+    """A stream with its lines."""
+
+    stream: Mapping[str, str]
+    values: Iterator[list[object]]
 
 
 def result(
@@ -46,7 +54,7 @@ def _summary(budget: Budget, count: int) -> dict[str, float]:
     }
 
 
-def streams(lines: Sequence[Line], *, is_categorized: bool) -> Iterator[dict[str, object]]:
+def streams(lines: Sequence[Line], *, is_categorized: bool) -> Iterator[StreamOfLines]:
     """Lines by their streams, in their order.
 
     :param is_categorized: each line has its own labels beside it, and only those of the stream are the

@@ -149,7 +149,7 @@ class LineTests(LokiTestCase):
             ("query_range?query=1&start=1&end=20000&step=1", 400, "step: expected at most 11000 points"),
             ('query?query={a="b"}', 400, "a query for lines has no single moment"),
             ("nothing", 404, "'nothing' is not there"),
-            ("x/y/z", 404, "nothing here"),
+            ("x/y/z", 404, "'x/y/z' is not there"),
             ("query_range?query=%FF", 400, "UTF-8"),
         ):
             answer = await self.ask("GET", "/loki/api/v1/" + quote(call, safe="/?&=%"))

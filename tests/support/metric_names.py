@@ -62,7 +62,12 @@ RECEIVERS = {
         "ccstore_receiver_redelivered_total": "counter",
         "ccstore_receiver_pending": "gauge",
     },
-    "api": {**HTTP, "ccstore_receiver_exports": "gauge", "ccstore_receiver_tails": "gauge"},
+    "api": {
+        **HTTP,
+        "ccstore_receiver_exports": "gauge",
+        "ccstore_receiver_loki_tails": "gauge",
+        "ccstore_receiver_tails": "gauge",
+    },
 }
 MANAGER = {
     "ccstore_manager_processed_total": "counter",
