@@ -75,8 +75,8 @@ def _authorized_to_write(handler: _Handler[_P]) -> _Handler[_P]:
     return _authorized(handler, "write")
 
 
-class Branch(Protocol):
-    """Routes of another room, below a path of their own."""
+class Loki(Protocol):
+    """The room that answers clients of Loki."""
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
@@ -85,7 +85,10 @@ class Branch(Protocol):
         """Figures for the statistics."""
 
     def resource(self) -> IResource:
-        """Serves the routes."""
+        """Serves all that is read."""
+
+    async def push(self, request: IRequest) -> bytes:
+        """Store what a client pushes."""
 
 
 class Api:
@@ -116,7 +119,7 @@ class Api:
         figures: Callable[[], Mapping[str, object]],
         samples: Callable[[], Mapping[str, object]],
         feed: Feed,
-        loki: Branch,
+        loki: Loki,
         problems: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._clock = clock
@@ -214,6 +217,12 @@ class Api:
             return answer(request, 204, b"")
         self.gate.check(request, "read")
         return KleinResource(self._reading.app)
+
+    @app.route("/loki/api/v1/push", methods=["POST"])
+    async def push(self, request: IRequest) -> bytes:
+        """Take lines as Loki does."""
+        self.gate.check(request, "write", allows_password=True)
+        return await self._loki.push(request)
 
     @app.route("/loki", branch=True)
     @app.route("/prometheus", branch=True)

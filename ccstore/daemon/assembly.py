@@ -193,7 +193,7 @@ class _Parts:
             shown.figures,
             shown.samples,
             self._feed,
-            LokiRoutes(config, self.storage.answers, self._reactor, self._scheduler.turn, self._feed),
+            LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed),
             self.files.problems,
         )
         return ApiService(

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from klein import Klein
 from klein.resource import KleinResource
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,9 +23,11 @@ from ccstore.loki.fixed_answers import BUILD, NO_ALERTS, NO_PATTERNS, NO_RULES, 
 from ccstore.loki.label_answers import LabelAnswers
 from ccstore.loki.live_answers import LiveAnswers
 from ccstore.loki.loki_limits import LokiLimits
+from ccstore.loki.push_answers import PushAnswers
 from ccstore.loki.query_answers import QueryAnswers
 from ccstore.loki.syntax import LogQLError
 from ccstore.loki.volume_answers import VolumeAnswers
+from ccstore.pipeline.intake import Intake
 from ccstore.reading.feed import Feed
 from ccstore.reading.following import Following
 from ccstore.reading.query_service import QueryService
@@ -42,7 +43,7 @@ class LokiRoutes:
     """Which answer belongs to which path.
 
     :param answers: the store, for those who ask.
-    :param turn: fires when there is time to make a piece of an answer, see :meth:`Scheduler.turn`.
+    :param intake: takes the lines that are pushed.
     :param feed: tells of what is stored.
     """
 
@@ -54,12 +55,13 @@ class LokiRoutes:
         config: ApiConfig,
         answers: IAnswers,
         clock: IReactorTime,
-        turn: Callable[[], Deferred[None]],
+        intake: Intake,
         feed: Feed,
         limits: LokiLimits | None = None,
     ) -> None:
         service = QueryService(answers, timeout=config.query_timeout)
-        self._desk = LokiDesk(config, service, clock, turn, limits or LokiLimits())
+        self._desk = LokiDesk(config, service, clock, intake.scheduler.turn, limits or LokiLimits())
+        self._push = PushAnswers(intake, 2 * config.max_body)
         self._tailing = Places(config.max_tails, "tails")
         self._live = LiveAnswers(self._desk, Following(service, feed), self._tailing)
         queries, labels = QueryAnswers(self._desk), LabelAnswers(self._desk)
@@ -82,6 +84,7 @@ class LokiRoutes:
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
         self._desk.reconfigure(config)
+        self._push.max_body = 2 * config.max_body
         self._tailing.most = config.max_tails
 
     def figures(self) -> Figures:
@@ -89,9 +92,16 @@ class LokiRoutes:
         return Figures(loki_tails=gauge(self._tailing.taken, "Clients of Loki that follow what is stored."))
 
     def resource(self) -> IResource:
-        """Serves the routes."""
+        """Serves all that is read."""
         made: IResource = KleinResource(self.app)
         return made
+
+    async def push(self, request: IRequest) -> bytes:
+        """Store what a client pushes."""
+        try:
+            return await self._push.push(request)
+        except WebError as error:
+            return _plain(request, error)
 
     @app.route("/api/v1/tail", methods=["GET"])
     async def tail(self, request: IRequest) -> bytes:
