@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ccstore.instants import parse_moment
 from ccstore.loki.lexer import duration_of
+from ccstore.loki.metric_series import Grid
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.timing import SECOND
 from ccstore.web import WebError
@@ -106,6 +107,17 @@ class Given:
         """``step`` in ns; raises :class:`WebError`."""
         seconds = max((span.end - span.begin) // SECOND // _STEPS, 1)
         return self.duration("step", seconds * SECOND)
+
+    def grid(self, span: Span, most: int) -> Grid:
+        """The points of a time by ``step``; raises :class:`WebError`.
+
+        :param most: points that there may be.
+        """
+        step = self.step(span)
+        count = (span.end - span.begin) // step + 1
+        if count > most:
+            raise WebError(400, f"step: expected at most {most} points, got {count}: take a longer one")
+        return Grid(span.begin, step, count)
 
 
 def _is_number(text: str) -> bool:

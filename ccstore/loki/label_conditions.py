@@ -20,7 +20,7 @@ from ccstore.loki.syntax import (
 )
 from ccstore.regex import compile_regex
 
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
     ">": operator.gt,
@@ -76,7 +76,7 @@ def condition_test(condition: LabelCondition) -> Test:
 
 
 def _number_test(condition: NumberCondition) -> Test:
-    compare, read, label = _COMPARE[condition.op], READ[condition.unit], condition.label
+    compare, read, label = COMPARE[condition.op], READ[condition.unit], condition.label
 
     def test(get: Callable[[str], str]) -> bool:
         value = get(label)

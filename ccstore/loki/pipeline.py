@@ -112,10 +112,8 @@ def _step(stage: Stage) -> Step:
         return lambda line: test(line.text)
     if isinstance(stage, LabelFilter):
         return _filter(stage)
-    if isinstance(stage, DropStage):
-        return _drop(stage)
-    if isinstance(stage, KeepStage):
-        return _keep(stage)
+    if isinstance(stage, (DropStage, KeepStage)):
+        return _select(stage)
     if isinstance(stage, LineFormatStage):
         return _line_format(stage)
     if isinstance(stage, LabelFormatStage):
@@ -174,24 +172,13 @@ def _selected(given: Sequence[str | LabelMatcher]) -> Callable[[str, str], bool]
     return lambda label, value: label in names or any(label == name and test(value) for name, test in tests)
 
 
-def _drop(stage: DropStage) -> Step:
-    is_selected = _selected(stage.labels)
+def _select(stage: DropStage | KeepStage) -> Step:
+    is_selected, is_kept = _selected(stage.labels), isinstance(stage, KeepStage)
 
     def step(line: Line) -> bool:
         for label, value in line.labels().items():
-            if is_selected(label, value):
-                line.drop(label)
-        return True
-
-    return step
-
-
-def _keep(stage: KeepStage) -> Step:
-    is_selected = _selected(stage.labels)
-
-    def step(line: Line) -> bool:
-        for label, value in line.labels().items():
-            if label not in (ERROR, DETAILS) and not is_selected(label, value):
+            # What went wrong with a line stays, unless it is named.
+            if is_selected(label, value) is not is_kept and not (is_kept and label in (ERROR, DETAILS)):
                 line.drop(label)
         return True
 

@@ -38,16 +38,10 @@ class QueryAnswers:
         expression = parse_query(given.needed("query"))
         if isinstance(expression, LogQuery):
             return await self._lines(request, given, expression)
-        span = given.span()
-        step = given.step(span)
-        count = (span.end - span.begin) // step + 1
-        most = self._desk.limits.points
-        if count > most:
-            raise WebError(400, f"step: expected at most {most} points, got {count}: take a longer one")
-        grid = Grid(span.begin, step, count)
+        grid = given.grid(given.span(), self._desk.limits.points)
         budget = self._desk.budget()
         found = await self._evaluate(expression, grid, budget)
-        return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, count))
+        return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, grid.count))
 
     async def instant(self, request: IRequest) -> bytes:
         """A query at a moment."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from ccstore.loki.label_conditions import COMPARE
 from ccstore.loki.label_names import Labels
 from ccstore.loki.loki_limits import Budget
 from ccstore.loki.metric_parser import COMPARISONS
@@ -118,12 +119,7 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], float]]] = {
     "/": _divided,
     "%": lambda one, other: math.fmod(one, other) if other and math.isfinite(one) else math.nan,
     "^": _power,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
+    **COMPARE,
 }
 
 #: A number, or series.

@@ -62,14 +62,9 @@ class VolumeAnswers:
         """The same by time."""
         given = self._desk.given(request)
         span = given.span()
-        step = given.step(span)
-        count = (span.end - span.begin) // step + 1
-        most = self._desk.limits.points
-        if count > most:
-            raise WebError(400, f"step: expected at most {most} points, got {count}: take a longer one")
-        grid = Grid(span.begin, step, count)
+        grid = given.grid(span, self._desk.limits.points)
         budget = self._desk.budget()
-        found = await self._volumes(given, span, grid, step, budget)
+        found = await self._volumes(given, span, grid, grid.step, budget)
         return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, len(found)))
 
     async def _volumes(self, given: Given, span: Span, grid: Grid, length: int, budget: Budget) -> Vector:

@@ -10,14 +10,13 @@ from json.encoder import encode_basestring
 from typing import Any, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
-from zope.interface import implementer
 
 from ccstore.pieces import PIECE, text_pieces
 
 from .answers import JSON, answer, later
+from .pacing import Pacing
 
 #: What a value counts that is no text.
 _EACH: Final = 8
@@ -91,7 +90,6 @@ async def _asynchronous(pieces: Generator[bytes, None, None]) -> AsyncGenerator[
             yield piece
 
 
-@implementer(IPushProducer)
 class _Flow:
     """Pieces on their way to a client."""
 
@@ -100,13 +98,12 @@ class _Flow:
     def __init__(self, request: IRequest, turn: Callable[[], Deferred[None]]) -> None:
         self._request: Any = request
         self._turn = turn
-        self._resumed: Deferred[None] | None = None  # while the client takes nothing
-        self._is_gone = False
+        self._pacing = Pacing()
 
     async def send(self, first: list[bytes], pieces: AsyncIterator[bytes]) -> None:
         request = self._request
-        request.notifyFinish().addErrback(self._leave)
-        request.registerProducer(self, True)
+        request.notifyFinish().addErrback(self._pacing.leave)
+        request.registerProducer(self._pacing, True)
         try:
             for piece in first:
                 await self._write(piece)
@@ -125,31 +122,9 @@ class _Flow:
 
     async def _write(self, piece: bytes) -> None:
         self._request.write(piece)
-        if self._resumed is not None:
-            await self._resumed
+        await self._pacing.taken()
         await self._turn()
-        if self._is_gone:
-            raise CancelledError
-
-    def _leave(self, reason: object) -> None:
-        self._is_gone = True
-        self.resumeProducing()
-
-    # -- IPushProducer
-
-    def pauseProducing(self) -> None:
-        """The client has not taken enough of what was written."""
-        if self._resumed is None:
-            self._resumed = Deferred()
-
-    def resumeProducing(self) -> None:
-        """The client has taken it."""
-        if self._resumed is not None:
-            resumed, self._resumed = self._resumed, None
-            resumed.callback(None)
-
-    def stopProducing(self) -> None:
-        """The client has gone, of which the request tells as well, and others."""
+        self._pacing.check()
 
 
 def json_pieces(value: object) -> Generator[bytes, None, None]:

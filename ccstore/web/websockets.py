@@ -6,22 +6,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.web.iweb import IRequest
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, TextMessage
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
-from zope.interface import implementer
 
 from .answers import WebError
+from .pacing import Pacing
 
 #: Codes of RFC 6455, 7.4.1, with which a connection is closed.
 GOING_AWAY: Final = 1001
 _WRONG: Final = 1002
 
 
-@implementer(IPushProducer)
 class WebSocket:
     """A connection on which a request has asked for a WebSocket.
 
@@ -32,8 +30,7 @@ class WebSocket:
     def __init__(self, request: IRequest) -> None:
         self._request = cast(Any, request)
         self._transport = self._request.channel.transport
-        self._resumed: Deferred[None] | None = None  # while the client takes nothing
-        self._is_gone = False
+        self._pacing = Pacing()
         self._connection = self._open()
 
     def _open(self) -> Connection:
@@ -53,8 +50,8 @@ class WebSocket:
         # From now on, what comes are frames and no requests.
         channel.dataReceived = self._received
         channel.readConnectionLost = self._transport.loseConnection
-        request.notifyFinish().addErrback(self._leave)
-        request.registerProducer(self, True)
+        request.notifyFinish().addErrback(self._pacing.leave)
+        request.registerProducer(self._pacing, True)
         self._transport.write(reply)
         return connection
 
@@ -79,9 +76,7 @@ class WebSocket:
         """Send a message when the client has taken those before; :class:`CancelledError` if it has gone."""
         self._check()
         self._write(TextMessage(text))
-        if self._resumed is not None:
-            await self._resumed
-            self._check()
+        await self._pacing.taken()
 
     def ping(self) -> None:
         """Ask for a sign of life, which also tells whoever is between that the connection is used."""
@@ -89,7 +84,8 @@ class WebSocket:
         self._write(Ping())
 
     def _check(self) -> None:
-        if self._is_gone or self._connection.state is not ConnectionState.OPEN:
+        self._pacing.check()
+        if self._connection.state is not ConnectionState.OPEN:
             raise CancelledError
 
     def _write(self, event: Event) -> None:
@@ -112,23 +108,3 @@ class WebSocket:
         if self._connection.state is ConnectionState.OPEN:
             self._write(CloseConnection(code, reason))
         self._transport.loseConnection()
-
-    def _leave(self, reason: object) -> None:
-        self._is_gone = True
-        self.resumeProducing()
-
-    # -- IPushProducer
-
-    def pauseProducing(self) -> None:
-        """The client has not taken enough of what was written."""
-        if self._resumed is None:
-            self._resumed = Deferred()
-
-    def resumeProducing(self) -> None:
-        """The client has taken it."""
-        if self._resumed is not None:
-            resumed, self._resumed = self._resumed, None
-            resumed.callback(None)
-
-    def stopProducing(self) -> None:
-        """The client has gone, of which the request tells as well."""
