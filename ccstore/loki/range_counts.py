@@ -117,7 +117,8 @@ async def counted(
     if begin >= end:
         return {}
     size, number = _bins(grid, window)
-    selection = evolve(plan.selection, begin=begin, end=end)
+    given = plan.selection
+    selection = evolve(given, begin=max(begin, given.begin), end=min(end, given.end))
     step = size if number > 1 else None
     counts = await ask(Counting(selection, groups.by, step, begin))
     if counts.is_cut:

@@ -53,29 +53,33 @@ class VolumeAnswers:
         """Bytes by labels."""
         given = self._desk.given(request)
         span = given.span()
-        grid = Grid(span.end, 1, 1)
         budget = self._desk.budget()
-        found = await self._volumes(given, span, grid, max(span.end - span.begin, 1), budget)
+        found = await self._volumes(given, span, max(span.end - span.begin, 1), budget)
+        grid = Grid(span.end)
         return await self._desk.answer(request, result("vector", vector(found, grid), budget, len(found)))
 
     async def volume_range(self, request: IRequest) -> bytes:
-        """The same by time."""
+        """The same by time: at each point, that which comes from then on up to the next."""
         given = self._desk.given(request)
         span = given.span()
         grid = given.grid(span, self._desk.limits.points)
         budget = self._desk.budget()
-        found = await self._volumes(given, span, grid, grid.step, budget)
+        found = await self._volumes(given, span, grid.step, budget)
         return await self._desk.answer(request, result("matrix", matrix(found, grid), budget, len(found)))
 
-    async def _volumes(self, given: Given, span: Span, grid: Grid, length: int, budget: Budget) -> Vector:
+    async def _volumes(self, given: Given, span: Span, length: int, budget: Budget) -> Vector:
+        """Bytes of each piece of a time, which are so long (ns)."""
         query, plan = self._plan(given)
         limit = given.number("limit", _LIMIT, _MOST)
         by_names = _aggregates_names(given)
         wanted = _labels_of(given, query)
+        within = evolve(plan.selection, begin=span.begin, end=span.end)
+        # A window ends with the last nanosecond before the next piece.
+        grid = Grid(span.begin + length - 1, length, max(-(-(span.end - span.begin) // length), 1))
         window = Window(length)
         if not can_be_counted(plan, grid, window, budget):
             raise WebError(400, "query: expected a selector, and a step that is not so short")
-        found = await counted(self._desk.counts, plan, grid, window, wanted, budget)
+        found = await counted(self._desk.counts, evolve(plan, selection=within), grid, window, wanted, budget)
         if by_names:
             found = _by_name(found, grid)
         size = await self._line_size(plan, span) if found else 0.0

@@ -4,8 +4,8 @@ Where what is: `site` has what belongs to a port, `port` puts it where it listen
 refuses; `channel` has what belongs to a connection, `patience` how long it is waited for, `eviction` how
 many there may be and which has to go; `request` has what belongs to a request, `target` and `callers` are
 about its head, `room` and `gzipping` about its body; `answers` has JSON and errors, `streaming` what is
-too large to be answered at once, `websockets` what goes on, `pacing` how fast both are written, `store_errors`
-what is told of the store's, `accesslog` the lines of the access log.
+too large to be answered at once, `websockets` what goes on, `pacing` how fast both are written;
+`store_errors` what is told of the store's, `accesslog` the lines of the access log.
 """
 
 from __future__ import annotations

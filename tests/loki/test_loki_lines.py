@@ -232,6 +232,11 @@ class LabelTests(LokiTestCase):
         self.assertEqual(
             [[at - BASE // SECOND, size] for at, size in data["result"][0]["values"]], [[0, "3"], [1, "3"]]
         )
+        # What comes behind the end does not belong to it, whatever the step is.
+        data = await self.data(
+            "index/volume_range", query='{cluster="alex"}', start=BASE, end=BASE + SECOND, step="5s"
+        )
+        self.assertEqual(data["result"][0]["values"], [[BASE // SECOND, "3"]])
 
     async def test_what_is_detected(self) -> None:
         await self.some()
