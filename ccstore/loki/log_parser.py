@@ -63,6 +63,7 @@ class LogParser:
     def query(self) -> LogQuery:
         """A selector with its stages, perhaps in parentheses."""
         if self._words.take_op("("):
+            self._words.nest(4)
             query = self.query()
             self._words.expect_op(")")
             return query
@@ -72,6 +73,7 @@ class LogParser:
         """All stages up to what is none, or to ``| unwrap``."""
         found: list[Stage] = []
         while self._words.is_op("|", *LINE_OPS) and not self.is_at_unwrap():
+            self._words.nest(2)
             found.append(self._line_filter() if not self._words.take_op("|") else self._stage())
         return tuple(found)
 

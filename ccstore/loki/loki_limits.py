@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
+
+#: Points that a series counts as at least: its labels take room as well.
+_LEAST: Final = 100
 
 
 @frozen
@@ -26,6 +30,10 @@ class LokiLimits:
     bins: int = 20_000
     tied: int = 4
     sampled: int = 1000
+
+    def has_room(self, series: int, points: int) -> bool:
+        """Whether so many series with so many points are few enough; each counts as a hundred at least."""
+        return series * max(points, _LEAST) <= self.samples
 
 
 class Budget:

@@ -246,7 +246,7 @@ def test_series_that_do_not_fit_together_are_refused() -> None:
 
 def test_too_much_is_cut_and_that_is_said() -> None:
     many = [message("x", NOW - index, "log", hostname=f"a{index}") for index in range(3000)]
-    asked = Asked(many, samples=10)
+    asked = Asked(many, samples=1000)
     assert len(asked.at('count_over_time({cluster="alex"}[10s])')) == 11
     assert "more than 11 series, aggregate them" in asked.budget.warnings[0]
     asked = Asked(many, rows=600)
