@@ -77,13 +77,24 @@ def tokens_of(query: str) -> Iterator[Token]:
             raise LogQLError(_complaint(query, position), place_of(query, position))
         kind: TokenKind | Literal["space"] = found.lastgroup  # type: ignore[assignment]
         if kind == "string":
-            yield Token("string", _unquoted(query, found), position)
+            text = _unquoted(query, found)
+            if "\0" in text or (not text.isprintable() and not _is_unicode(text)):
+                raise LogQLError("a string has NUL or half a character in it", place_of(query, position))
+            yield Token("string", text, position)
         elif kind == "range":
             yield Token("range", found[0][1:-1], position)
         elif kind != "space":
             yield Token(kind, found[0], position)
         position = found.end()
     yield Token("end", "", position)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def place_of(query: str, position: int) -> tuple[int, int]:

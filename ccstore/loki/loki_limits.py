@@ -35,6 +35,11 @@ class LokiLimits:
         """Whether so many series with so many points are few enough; each counts as a hundred at least."""
         return series * max(points, _LEAST) <= self.samples
 
+    @property
+    def series(self) -> int:
+        """How many there may be at most."""
+        return self.samples // _LEAST
+
 
 class Budget:
     """What a question has left, and what has to be said of its answer.
