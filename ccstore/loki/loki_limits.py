@@ -21,6 +21,7 @@ class LokiLimits:
     :ivar samples: of all series, as they are put together.
     :ivar bins: pieces of time in which the store counts.
     :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
+    :ivar together: lines of one microsecond that are given times in one go.
     :ivar sampled: lines that are looked at where some stand for all.
     """
 
@@ -29,6 +30,7 @@ class LokiLimits:
     samples: int = 2_000_000
     bins: int = 20_000
     tied: int = 4
+    together: int = 100_000
     sampled: int = 1000
 
     def has_room(self, series: int, points: int) -> bool:
