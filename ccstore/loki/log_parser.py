@@ -100,7 +100,7 @@ class LogParser:
     def _line_match(self) -> LineMatch:
         if self._words.is_name("ip"):
             return LineMatch(self.labels.ip(), is_ip=True)
-        return LineMatch(self._words.string())
+        return LineMatch(self._words.expect("string").value)
 
     # -- stages
 
@@ -121,7 +121,7 @@ class LogParser:
         fields: list[Extraction] = []
         while words.is_name() and not words.is_name("offset"):
             token = words.take()
-            expression = words.string() if words.take_op("=") else token.value
+            expression = words.expect("string").value if words.take_op("=") else token.value
             fields.append(Extraction(token.value, expression))
             try:
                 check_fields(fields[-1:])

@@ -81,10 +81,6 @@ class Words:
             self.fail(*(_CALLED.get(kind, kind) for kind in kinds))
         return self.take()
 
-    def string(self) -> str:
-        """Read a string."""
-        return self.expect("string").value
-
     def label(self) -> str:
         """Read the name of a label."""
         return self.expect("name").value
