@@ -274,6 +274,19 @@ def test_too_much_is_cut_and_that_is_said() -> None:
     ]
 
 
+def test_time_is_cut_and_that_is_said() -> None:
+    clock = Clock()
+    budget = Budget(LokiLimits(), 5, clock, lambda: succeed(None))
+    clock.advance(5)
+    assert not budget.is_spent()
+    clock.advance(1)
+    assert budget.is_spent()
+    assert budget.is_spent()
+    assert budget.warnings == [
+        "the answer is cut: it took longer than 5 s, ask for less time or choose fewer lines"
+    ]
+
+
 def test_lines_of_one_moment_are_so_many_at_most() -> None:
     asked = Asked([message(str(number), NOW, "log") for number in range(1000)], together=300)
     for is_newest_first in (True, False):
