@@ -9,7 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from ccstore.instants import parse_moment
-from ccstore.loki.lexer import duration_of
+from ccstore.loki.lexer import LONGEST_DURATION, duration_of
 from ccstore.loki.metric_series import Grid
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.timing import SECOND
@@ -88,7 +88,7 @@ class Given:
             found = int(float(given) * SECOND) if _is_number(given) else duration_of(given)
         except (ValueError, OverflowError):
             found = 0
-        if not 0 < found <= INT64_MAX:
+        if not 0 < found <= LONGEST_DURATION:
             raise WebError(400, f"{name}: expected seconds or a duration such as 1m, got {given[:40]!r}")
         return found
 

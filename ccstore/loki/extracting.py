@@ -13,7 +13,9 @@ from ccstore.regex import compile_regex, quote
 
 _STEP: Final = re.compile(r'\.?([^.\[\]"\s]+)|\[([0-9]+)\]|\["((?:[^"\\]|\\.)*)"\]')
 _CAPTURE: Final = re.compile(r"<(_|[a-zA-Z_]\w*)>")
-_PAIR: Final = re.compile(r'\s*([^\s="]+)(?:(=)(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?')
+_PAIR: Final = re.compile(r'([^\s="]+)(?:(=)(?:"((?:[^"\\]|\\.)*)"|([^\s"]*)))?')
+_NO_SPACE: Final = re.compile(r"\s*")
+_NO_WORD: Final = re.compile(r"\S*")
 _NAMED: Final = re.compile(r"\(\?P?<([a-zA-Z_]\w*)>")
 #: Objects within each other that are looked at.
 _DEEPEST: Final = 30
@@ -157,15 +159,14 @@ def logfmt_extractor(
 
     def extract(line: str) -> Extracted:
         found: dict[str, str] = {}
-        position = 0
-        while position < len(line.rstrip()):
+        position, end = 0, len(line)
+        while (position := _NO_SPACE.match(line, position).end()) < end:  # type: ignore[union-attr]
             pair = _PAIR.match(line, position)
-            if pair is None or pair.end() == position:
+            if pair is None:
                 if is_strict:
                     return Extracted(found, error="LogfmtParserErr", details=f"at character {position + 1}")
                 # On to the next word.
-                gap = line.find(" ", position + 1)
-                position = len(line) if gap < 0 else gap + 1
+                position = _NO_WORD.match(line, position).end()  # type: ignore[union-attr]
                 continue
             position = pair.end()
             value = pair[4] or "" if pair[3] is None else _unescaped(pair[3])

@@ -21,6 +21,8 @@ BUILD: Final[Mapping[str, str]] = {
     "buildDate": "",
     "goVersion": "",
 }
+#: Rules as Loki has them, by their namespaces; and as Prometheus has them.
+NO_NAMESPACES: Final[Mapping[str, object]] = {}
 NO_RULES: Final[Mapping[str, object]] = {"status": "success", "data": {"groups": []}}
 NO_ALERTS: Final[Mapping[str, object]] = {"status": "success", "data": {"alerts": []}}
 #: Lines are not put into patterns here.
@@ -40,7 +42,7 @@ def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, obje
             "max_query_length": "0s",
             "max_query_lookback": "0s",
             "max_query_range": "0s",
-            "max_query_series": limits.samples,
+            "max_query_series": limits.series,
             "metric_aggregation_enabled": False,
             "pattern_persistence_enabled": False,
             "query_timeout": f"{config.query_timeout:g}s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from attrs import evolve
@@ -35,19 +35,19 @@ class LabelAnswers:
 
     async def labels(self, request: IRequest) -> bytes:
         """The names of labels of streams."""
-        given = self._desk.given(request)
+        given, budget = self._desk.given(request), self._desk.budget()
         found: dict[str, None] = {}
-        async for labels, _ in self.groups(given, [*INDEXED], self._desk.budget()):
+        async for labels, _ in self.groups(given, [*INDEXED], budget):
             found |= dict.fromkeys(label for label, _ in labels)
-        return await self._desk.answer(request, {"status": "success", "data": sorted(found)})
+        return await self._desk.answer(request, _listed(sorted(found), budget))
 
     async def values(self, request: IRequest, label: str) -> bytes:
         """The values of a label."""
-        given = self._desk.given(request)
+        given, budget = self._desk.given(request), self._desk.budget()
         found: dict[str, None] = {}
-        async for labels, _ in self.groups(given, [label], self._desk.budget()):
+        async for labels, _ in self.groups(given, [label], budget):
             found |= dict.fromkeys(value for name, value in labels if name == label)
-        return await self._desk.answer(request, {"status": "success", "data": sorted(found)})
+        return await self._desk.answer(request, _listed(sorted(found), budget))
 
     async def series(self, request: IRequest) -> bytes:
         """The streams that meet any of some selectors."""
@@ -59,7 +59,7 @@ class LabelAnswers:
             plan = plan_of(parse_selector(query), may_be_empty=True)
             async for labels, _ in counted_groups(self._desk, plan, span, [*INDEXED], budget):
                 found[labels] = None
-        answer = {"status": "success", "data": (dict(labels) for labels in sorted(found))}
+        answer = _listed((dict(labels) for labels in sorted(found)), budget)
         return await self._desk.answer(request, answer)
 
     async def detected(self, request: IRequest) -> bytes:
@@ -80,6 +80,12 @@ class LabelAnswers:
         plan = plan_of(EVERYTHING if query is None else parse_selector(query), may_be_empty=True)
         async for group in counted_groups(self._desk, plan, given.span(_SINCE), wanted, budget):
             yield group
+
+
+def _listed(data: object, budget: Budget) -> Mapping[str, object]:
+    """An answer, with what was cut of it."""
+    warnings = {"warnings": budget.warnings} if budget.warnings else {}
+    return {"status": "success", **warnings, "data": data}
 
 
 async def counted_groups(

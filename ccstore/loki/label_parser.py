@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, cast
 
 from ccstore.loki.ip_addresses import addresses
@@ -90,7 +91,9 @@ class LabelParser:
 
     def _single(self) -> LabelCondition:
         words = self._words
+        words.nest(2)
         if words.take_op("("):
+            words.nest(2)
             inner = self.condition()
             words.expect_op(")")
             return inner
@@ -118,5 +121,8 @@ class LabelParser:
 
 
 def number_of(text: str) -> float:
-    """What a number in a query is."""
-    return float(int(text, 16)) if "x" in text.lower() else float(text)
+    """What a number in a query is; one that is too large is infinite."""
+    try:
+        return float(int(text, 16)) if "x" in text.lower() else float(text)
+    except (OverflowError, ValueError):
+        return math.inf

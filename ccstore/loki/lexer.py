@@ -46,8 +46,12 @@ _UNITS: Final[Mapping[str, int]] = {
 _UNIT: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w|y)")
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
 _POWERS: Final = " kmgtp"
+#: Of a number in a duration or a size.
+_DIGITS: Final = 30
+#: So long (ns) that a step and a range can still be counted by, whatever is added to them.
+LONGEST_DURATION: Final = 10_000 * 86400 * _SECOND
 #: Characters of a query.
-LONGEST: Final = 128 * 1024
+LONGEST: Final = 32 * 1024
 
 
 class Token(NamedTuple):
@@ -73,13 +77,24 @@ def tokens_of(query: str) -> Iterator[Token]:
             raise LogQLError(_complaint(query, position), place_of(query, position))
         kind: TokenKind | Literal["space"] = found.lastgroup  # type: ignore[assignment]
         if kind == "string":
-            yield Token("string", _unquoted(query, found), position)
+            text = _unquoted(query, found)
+            if "\0" in text or (not text.isprintable() and not _is_unicode(text)):
+                raise LogQLError("a string has NUL or half a character in it", place_of(query, position))
+            yield Token("string", text, position)
         elif kind == "range":
             yield Token("range", found[0][1:-1], position)
         elif kind != "space":
             yield Token(kind, found[0], position)
         position = found.end()
     yield Token("end", "", position)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def place_of(query: str, position: int) -> tuple[int, int]:
@@ -132,23 +147,26 @@ def duration_of(text: str) -> int:
     """A duration such as ``1h30m`` or ``-5s`` in nanoseconds; raises :class:`ValueError`."""
     bare = text.strip()
     sign = -1 if bare.startswith("-") else 1
-    bare = bare.lstrip("+-") if bare[:1] in "+-" else bare
+    bare = bare[1:] if bare[:1] in ("+", "-") else bare
     total, position = 0.0, 0
     for part in _UNIT.finditer(bare):
-        if part.start() != position:
+        if part.start() != position or len(part[0]) > _DIGITS:
             break
+        # Whole numbers stay whole, which is exact for years of nanoseconds, too.
         number: float = int(part[1]) if part[1].isdigit() else float(part[1])
         total = total + number * _UNITS[part[2]] if total else number * _UNITS[part[2]]
         position = part.end()
     if not bare or (position != len(bare) and bare != "0"):
         raise ValueError(f"expected a duration such as 5m, got {text[:40]!r}")
+    if total > LONGEST_DURATION:
+        raise ValueError(f"expected a duration of at most 10,000 days, got {text[:40]!r}")
     return sign * int(total)
 
 
 def bytes_of(text: str) -> float:
     """A size such as ``10KB`` or ``1.5 MiB`` in bytes; raises :class:`ValueError`."""
     found = _SIZE.fullmatch(text.strip())
-    if found is None:
+    if found is None or len(found[1]) > _DIGITS:
         raise ValueError(f"expected a size such as 10KB, got {text[:40]!r}")
     base = 1024 if found[3] else 1000
     return int(float(found[1]) * base ** _POWERS.index((found[2] or " ").lower()))

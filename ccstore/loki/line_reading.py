@@ -94,5 +94,11 @@ async def newest_lines(
                     if len(found) >= limit:
                         return found[:limit]
                 bucket.append(line)
+            if len(bucket) > budget.limits.together:
+                budget.warn(
+                    f"the answer is cut: more than {budget.limits.together} lines are of one microsecond,"
+                    " choose fewer"
+                )
+                break
     take()
     return found[:limit]

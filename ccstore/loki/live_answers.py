@@ -16,7 +16,7 @@ from ccstore.loki.metric_parser import parse_selector
 from ccstore.loki.pipeline import Line, passes, steps_of
 from ccstore.loki.planning import Plan, plan_of
 from ccstore.loki.query_answers import CATEGORIZE, is_categorized
-from ccstore.loki.result_shapes import streams
+from ccstore.loki.result_shapes import Groups, group, streams
 from ccstore.message import INT64_MAX
 from ccstore.reading.feed import Arrived, Gap
 from ccstore.reading.following import Followed, Following, Past
@@ -80,9 +80,11 @@ def _line(arrived: Arrived) -> Line:
 
 
 def _message(lines: Sequence[Line], gap: Gap | None, flags: Sequence[str]) -> str:
+    groups: Groups = {}
+    group(lines, groups, is_categorized=bool(flags))
     found = [
         {"stream": each["stream"], "values": [*each["values"]]}
-        for each in streams(lines, is_categorized=bool(flags))
+        for each in streams(groups, is_categorized=bool(flags))
     ]
     told: dict[str, object] = {"streams": found}
     if gap is not None:

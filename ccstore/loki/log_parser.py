@@ -63,6 +63,7 @@ class LogParser:
     def query(self) -> LogQuery:
         """A selector with its stages, perhaps in parentheses."""
         if self._words.take_op("("):
+            self._words.nest(4)
             query = self.query()
             self._words.expect_op(")")
             return query
@@ -72,6 +73,7 @@ class LogParser:
         """All stages up to what is none, or to ``| unwrap``."""
         found: list[Stage] = []
         while self._words.is_op("|", *LINE_OPS) and not self.is_at_unwrap():
+            self._words.nest(2)
             found.append(self._line_filter() if not self._words.take_op("|") else self._stage())
         return tuple(found)
 
@@ -98,7 +100,7 @@ class LogParser:
     def _line_match(self) -> LineMatch:
         if self._words.is_name("ip"):
             return LineMatch(self.labels.ip(), is_ip=True)
-        return LineMatch(self._words.string())
+        return LineMatch(self._words.expect("string").value)
 
     # -- stages
 
@@ -119,7 +121,7 @@ class LogParser:
         fields: list[Extraction] = []
         while words.is_name() and not words.is_name("offset"):
             token = words.take()
-            expression = words.string() if words.take_op("=") else token.value
+            expression = words.expect("string").value if words.take_op("=") else token.value
             fields.append(Extraction(token.value, expression))
             try:
                 check_fields(fields[-1:])

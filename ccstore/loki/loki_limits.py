@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
+
+#: Points that a series counts as at least: its labels take room as well.
+_LEAST: Final = 100
 
 
 @frozen
@@ -17,6 +21,7 @@ class LokiLimits:
     :ivar samples: of all series, as they are put together.
     :ivar bins: pieces of time in which the store counts.
     :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
+    :ivar together: lines of one microsecond that are given times in one go.
     :ivar sampled: lines that are looked at where some stand for all.
     """
 
@@ -25,7 +30,17 @@ class LokiLimits:
     samples: int = 2_000_000
     bins: int = 20_000
     tied: int = 4
+    together: int = 100_000
     sampled: int = 1000
+
+    def has_room(self, series: int, points: int) -> bool:
+        """Whether so many series with so many points are few enough; each counts as a hundred at least."""
+        return series * max(points, _LEAST) <= self.samples
+
+    @property
+    def series(self) -> int:
+        """How many there may be at most."""
+        return self.samples // _LEAST
 
 
 class Budget:

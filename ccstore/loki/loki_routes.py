@@ -19,7 +19,14 @@ from ccstore.config import ApiConfig
 from ccstore.interfaces import IAnswers
 from ccstore.loki.answering_loki import LokiDesk
 from ccstore.loki.field_answers import FieldAnswers
-from ccstore.loki.fixed_answers import BUILD, NO_ALERTS, NO_PATTERNS, NO_RULES, drilldown_limits
+from ccstore.loki.fixed_answers import (
+    BUILD,
+    NO_ALERTS,
+    NO_NAMESPACES,
+    NO_PATTERNS,
+    NO_RULES,
+    drilldown_limits,
+)
 from ccstore.loki.label_answers import LabelAnswers
 from ccstore.loki.live_answers import LiveAnswers
 from ccstore.loki.loki_limits import LokiLimits
@@ -118,7 +125,7 @@ class LokiRoutes:
             "status/buildinfo": BUILD,
             "drilldown-limits": drilldown_limits(self._desk.config, self._desk.limits),
             "patterns": NO_PATTERNS,
-            "rules": NO_RULES,
+            "rules": NO_RULES if request.path.startswith(b"/prometheus") else NO_NAMESPACES,
             "alerts": NO_ALERTS,
         }
         if what not in fixed:

@@ -55,8 +55,6 @@ _CLOSENESS: Final = {
 }
 SETS: Final = ("or", "and", "unless")
 COMPARISONS: Final = ("==", "!=", ">", ">=", "<", "<=")
-#: Parentheses within each other, which are read by as many calls.
-_DEEPEST: Final = 100
 
 
 def parse_query(query: str) -> Expression:
@@ -77,14 +75,11 @@ class _Parser:
         self._words = words
         self._lines = LogParser(words)
         self._ranges = RangeParser(words, self._lines)
-        self._depth = 0
 
     def whole(self) -> Expression:
         ahead = 0
         while self._words.behind(ahead).value == "(" and self._words.behind(ahead).kind == "op":
             ahead += 1
-        if ahead > _DEEPEST:
-            self._words.wrong(f"the query is nested more than {_DEEPEST} deep")
         is_log = self._words.behind(ahead).value == "{" and self._words.behind(ahead).kind == "op"
         found: Expression = self._lines.query() if is_log else self._metric()
         self._words.expect("end")
@@ -93,11 +88,9 @@ class _Parser:
     # -- operators
 
     def _metric(self, least: int = 1) -> MetricExpression:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            self._words.wrong(f"the query is nested more than {_DEEPEST} deep")
         left = self._single()
         while (closeness := _CLOSENESS.get(self._sign(), 0)) >= least:
+            self._words.nest(2)
             token = self._words.take()
             op = token.value.lower()
             is_bool, matching = self._modifiers(op)
@@ -106,7 +99,6 @@ class _Parser:
             if op in SETS and (isinstance(left, NumberLiteral) or isinstance(right, NumberLiteral)):
                 self._words.wrong(f"{op!r} needs series on both sides, and there is a number", token)
             left = BinaryOperation(op, left, right, is_bool, matching)
-        self._depth -= 1
         return left
 
     def _sign(self) -> str:
@@ -142,6 +134,7 @@ class _Parser:
     def _single(self) -> MetricExpression:
         words = self._words
         if words.take_op("("):
+            words.nest(4)
             inner = self._metric()
             words.expect_op(")")
             return inner
@@ -160,6 +153,7 @@ class _Parser:
         return self._function(name)
 
     def _function(self, name: str) -> MetricExpression:
+        self._words.nest(4)
         if name in AGGREGATIONS:
             return self._aggregation(name)
         self._words.take()
@@ -182,7 +176,7 @@ class _Parser:
         if name in ("topk", "bottomk"):
             number = words.expect("number")
             parameter = number_of(number.value)
-            if parameter < 1 or parameter != int(parameter):
+            if parameter < 1 or not parameter.is_integer():
                 words.wrong(f"{name} needs a whole number of at least 1", number)
             words.expect_op(",")
         inner = self._metric()

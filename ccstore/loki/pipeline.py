@@ -33,7 +33,7 @@ from ccstore.loki.syntax import (
     Stage,
     UnpackStage,
 )
-from ccstore.loki.templates import compile_template
+from ccstore.loki.templates import TextTooLong, compile_template
 
 ERROR: Final = "__error__"
 DETAILS: Final = "__error_details__"
@@ -189,7 +189,10 @@ def _line_format(stage: LineFormatStage) -> Step:
     template = compile_template(stage.template)
 
     def step(line: Line) -> bool:
-        line.text = template((line.labels(), line.text, line.time))
+        try:
+            line.text = template((line.labels(), line.text, line.time))
+        except TextTooLong as error:
+            line.fail("TemplateFormatErr", str(error))
         return True
 
     return step
@@ -204,7 +207,10 @@ def _label_format(stage: LabelFormatStage) -> Step:
     def step(line: Line) -> bool:
         for label, template, source in made:
             if template is not None:
-                line.set(label, template((line.labels(), line.text, line.time)))
+                try:
+                    line.set(label, template((line.labels(), line.text, line.time)))
+                except TextTooLong as error:
+                    line.fail("TemplateFormatErr", str(error))
             elif value := line.get(source):
                 line.set(label, value)
                 line.drop(source)

@@ -15,13 +15,15 @@ from ccstore.loki.metric_parser import parse_query
 from ccstore.loki.metric_series import Grid
 from ccstore.loki.planning import plan_of
 from ccstore.loki.printing import printed
-from ccstore.loki.result_shapes import matrix, result, scalar, streams, vector
+from ccstore.loki.result_shapes import Groups, group, matrix, result, scalar, streams, vector
 from ccstore.loki.syntax import LogQuery, MetricExpression
 from ccstore.loki.vectors import Operand
 from ccstore.web import WebError, header
 
 #: Lines of an answer if nobody says how many.
 _LIMIT: Final = 100
+#: Lines that are put with those of their streams in one go.
+_AT_A_TIME: Final = 500
 CATEGORIZE: Final = "categorize-labels"
 _FLAGS: Final = "x-loki-response-encoding-flags"
 
@@ -85,7 +87,11 @@ class QueryAnswers:
             budget,
             is_newest_first=direction == "backward",
         )
-        found = streams(lines, is_categorized=is_apart)
+        groups: Groups = {}
+        for start in range(0, len(lines), _AT_A_TIME):
+            group(lines[start : start + _AT_A_TIME], groups, is_categorized=is_apart)
+            await self._desk.breathe()
+        found = streams(groups, is_categorized=is_apart)
         answer = result("streams", found, budget, len(lines), flags=[CATEGORIZE] if is_apart else [])
         return await self._desk.answer(request, answer, size=sum(len(line.text) for line in lines))
 

@@ -135,7 +135,7 @@ async def counted(
             labels = {label: labels.get(label, "") for label in wanted}
         series = bins.setdefault(ordered(labels), [0] * number)
         series[0 if count.start is None else (count.start - begin) // size] += count.messages
-        if len(bins) * number > budget.limits.samples:
+        if not budget.limits.has_room(len(bins), max(number, grid.count)):
             budget.warn(f"the answer is cut: there are more than {len(bins)} series, aggregate them")
             break
     found: Vector = {}

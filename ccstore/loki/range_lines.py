@@ -60,7 +60,7 @@ async def measured(
                     series = samples[key] = Samples()
                 series.times.append(line.time)
                 series.values.append(value)
-            if len(samples) * grid.count > budget.limits.samples:
+            if not budget.limits.has_room(len(samples), grid.count):
                 budget.warn(f"the answer is cut: there are more than {len(samples)} series, aggregate them")
                 break
     return not_empty(

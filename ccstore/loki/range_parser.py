@@ -45,6 +45,7 @@ class RangeParser:
     def _log_range(self) -> _Range:
         words = self._words
         if words.take_op("("):
+            words.nest(4)
             found = self._log_range()
             words.expect_op(")")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from ccstore.loki.lexer import Token, TokenKind, duration_of, place_of, tokens_of
 from ccstore.loki.syntax import LogQLError
@@ -17,6 +17,8 @@ _CALLED = {
     "duration": "a duration such as 5m",
     "end": "the end of the query",
 }
+#: Calls within each other that a query may take, of about a thousand that Python allows.
+_MOST_CALLS: Final = 600
 
 
 class Words:
@@ -26,6 +28,7 @@ class Words:
         self._query = query
         self._tokens = [*tokens_of(query)]
         self._index = 0
+        self._calls = 0
 
     @property
     def next(self) -> Token:
@@ -35,6 +38,15 @@ class Words:
     def behind(self, number: int = 1) -> Token:
         """One that comes later."""
         return self._tokens[min(self._index + number, len(self._tokens) - 1)]
+
+    def nest(self, calls: int) -> None:
+        """Something takes so many calls within each other; raises :class:`LogQLError` if all are too many.
+
+        What is done with the query later takes about as many as to read it.
+        """
+        self._calls += calls
+        if self._calls > _MOST_CALLS:
+            self.wrong("the query has too many operators, conditions and parentheses")
 
     def is_op(self, *ops: str) -> bool:
         """What comes is one of these signs."""
@@ -68,10 +80,6 @@ class Words:
         if self.next.kind not in kinds:
             self.fail(*(_CALLED.get(kind, kind) for kind in kinds))
         return self.take()
-
-    def string(self) -> str:
-        """Read a string."""
-        return self.expect("string").value
 
     def label(self) -> str:
         """Read the name of a label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from ccstore.loki.label_names import Labels
@@ -54,16 +54,23 @@ def _summary(budget: Budget, count: int) -> dict[str, float]:
     }
 
 
-def streams(lines: Sequence[Line], *, is_categorized: bool) -> Iterator[StreamOfLines]:
-    """Lines by their streams, in their order.
+#: Lines by the labels of their streams.
+Groups = dict[Labels, list[Line]]
+
+
+def group(lines: Iterable[Line], groups: Groups, *, is_categorized: bool) -> None:
+    """Put lines with those of their streams, in their order.
 
     :param is_categorized: each line has its own labels beside it, and only those of the stream are the
         stream's. If not, all labels are.
     """
-    groups: dict[Labels, list[Line]] = {}
     for line in lines:
         key = line.stream if is_categorized else ordered(line.labels())
         groups.setdefault(key, []).append(line)
+
+
+def streams(groups: Groups, *, is_categorized: bool) -> Iterator[StreamOfLines]:
+    """Streams with their lines; see :func:`group`."""
     for labels, members in groups.items():
         yield {"stream": dict(labels), "values": (_value(line, is_categorized) for line in members)}
 

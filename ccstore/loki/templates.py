@@ -22,15 +22,31 @@ _Value = str | float | bool
 _Expression = Callable[[Scope], _Value]
 
 _ACTION: Final = re.compile(
-    r"(?P<trim>\s*)\{\{(?P<left>-(?=\s))?\s*(?P<inner>(?:\"(?:\\.|[^\"])*\"|`[^`]*`|[^}`\"]|\}(?!\}))*?)\s*(?P<right>(?<=\s)-)?\}\}",
-    re.DOTALL,
+    r"\{\{(?P<left>-(?=\s))?(?P<inner>(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^}`\"]|\}(?!\}))*)\}\}", re.DOTALL
 )
 _WORD: Final = re.compile(
     r'\s*(?:(?P<string>"(?:\\.|[^"\\])*"|`[^`]*`)|(?P<number>-?[0-9]+(?:\.[0-9]+)?)|(?P<label>\.[A-Za-z_]\w*)'
     r"|(?P<name>[A-Za-z_]\w*)|(?P<op>[()|.]))"
 )
 _BLOCKS: Final = ("if", "else", "end")
+#: Blocks, and parentheses, within each other.
 _DEEPEST: Final = 50
+#: Characters of a template, and of what it may make of a line.
+_LONGEST: Final = 10_000
+_LONGEST_TEXT: Final = 1 << 20
+
+
+#: So often, in so many characters, an expression is taken to match where it is replaced.
+_OFTEN: Final = 8
+
+
+class TextTooLong(Exception):
+    """A template makes too much of a line."""
+
+
+def _checked(size: int) -> None:
+    if size > _LONGEST_TEXT:
+        raise TextTooLong(f"the template makes more than {_LONGEST_TEXT} characters of the line")
 
 
 def text_of(value: _Value) -> str:
@@ -49,7 +65,14 @@ def _number(value: _Value) -> float:
     return float(value)
 
 
+def _replaced_plainly(text: _Value, part: _Value, by: _Value, number: int = -1) -> str:
+    whole, old, new = text_of(text), text_of(part), text_of(by)
+    _checked(len(whole) + whole.count(old) * len(new))
+    return whole.replace(old, new, number)
+
+
 def _replaced(pattern: _Value, text: _Value, by: _Value) -> str:
+    _checked(len(text_of(text)) + (text_of(by) != "") * len(text_of(text)) * len(text_of(by)) // _OFTEN)
     try:
         compiled = compile_regex(text_of(pattern))
     except ValueError:
@@ -57,6 +80,7 @@ def _replaced(pattern: _Value, text: _Value, by: _Value) -> str:
     # Go has ${1} where RE2 has \1.
     rewritten = re.sub(r"\$\{?(\w+)\}?", r"\\\1", text_of(by).replace("\\", "\\\\"))
     found: bytes = compiled.sub(rewritten.encode(), text_of(text).encode())
+    _checked(len(found))
     return found.decode(errors="replace")
 
 
@@ -121,8 +145,8 @@ _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., _Value]]]] = {
     "trimPrefix": (2, lambda part, text: text_of(text).removeprefix(text_of(part))),
     "trimSuffix": (2, lambda part, text: text_of(text).removesuffix(text_of(part))),
     "trimAll": (2, lambda chars, text: text_of(text).strip(text_of(chars))),
-    "Replace": (4, lambda text, a, b, n: text_of(text).replace(text_of(a), text_of(b), int(_number(n)))),
-    "replace": (3, lambda a, b, text: text_of(text).replace(text_of(a), text_of(b))),
+    "Replace": (4, lambda text, a, b, n: _replaced_plainly(text, a, b, int(_number(n)))),
+    "replace": (3, lambda a, b, text: _replaced_plainly(text, a, b)),
     "trunc": (2, _cut),
     "substr": (
         3,
@@ -175,13 +199,24 @@ def _is_true(value: _Value) -> bool:
 
 def compile_template(text: str) -> Template:
     """Make a template; raises :class:`ValueError` that says what is wrong with it."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"the template has {len(text)} characters, and {_LONGEST} are the most there may be")
     return _joined(_block(text, 0, ())[0])
 
 
 def _joined(parts: Sequence[Template]) -> Template:
     if len(parts) == 1:
         return parts[0]
-    return lambda scope: "".join([part(scope) for part in parts])
+
+    def join(scope: Scope) -> str:
+        texts, size = [], 0
+        for part in parts:
+            texts.append(part(scope))
+            size += len(texts[-1])
+            _checked(size)
+        return "".join(texts)
+
+    return join
 
 
 def _block(text: str, position: int, ends: Sequence[str], depth: int = 0) -> tuple[list[Template], int, str]:
@@ -190,11 +225,16 @@ def _block(text: str, position: int, ends: Sequence[str], depth: int = 0) -> tup
         raise ValueError("there are too many blocks within each other in the template")
     parts: list[Template] = []
     trims = False
-    while (action := _ACTION.search(text, position)) is not None:
-        before = text[position : action.start("trim")] + ("" if action["left"] else action["trim"])
+    while (begin := text.find("{{", position)) >= 0:
+        action = _ACTION.match(text, begin)
+        if action is None:
+            raise ValueError("a {{ of the template is not closed by }}")
+        inner = action["inner"]
+        before = text[position:begin]
+        before = before.rstrip() if action["left"] else before
         parts += _literal(before.lstrip() if trims else before)
-        trims, position = bool(action["right"]), action.end()
-        inner = action["inner"].strip()
+        trims, position = inner.endswith("-") and inner[-2:-1].isspace(), action.end()
+        inner = (inner[:-1] if trims else inner).strip()
         word = inner.split(maxsplit=1)[0] if inner else ""
         if inner.startswith("/*"):
             continue
@@ -208,8 +248,6 @@ def _block(text: str, position: int, ends: Sequence[str], depth: int = 0) -> tup
         else:
             parts.append(_shown(_expression(inner)))
     rest = text[position:]
-    if "{{" in rest:
-        raise ValueError("a {{ of the template is not closed by }}")
     if ends:
         raise ValueError("an {{if}} of the template is not closed by {{end}}")
     return [*parts, *_literal(rest.lstrip() if trims else rest)], len(text), ""
@@ -259,6 +297,7 @@ class _Reader:
     def __init__(self, words: Sequence[re.Match[str]]) -> None:
         self._words = words
         self._index = 0
+        self._depth = 0
 
     def finish(self) -> None:
         if self._index < len(self._words):
@@ -299,7 +338,11 @@ class _Reader:
             raise ValueError("an expression of the template is empty, or ends too early")
         word = self._words[self._index]
         if self._take("("):
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise ValueError("there are too many parentheses within each other in the template")
             inner = self.pipe()
+            self._depth -= 1
             if not self._take(")"):
                 raise ValueError("a ) is missing in the template")
             return inner
@@ -342,4 +385,10 @@ def _called(name: str, arguments: Sequence[_Expression]) -> _Expression:
         raise ValueError(f"the template function {name!r} takes {least} arguments, got {len(arguments)}")
     if name.startswith("align"):
         return lambda scope: function(min(_number(arguments[0](scope)), _WIDEST), arguments[1](scope))
-    return lambda scope: function(*(each(scope) for each in arguments))
+
+    def call(scope: Scope) -> _Value:
+        given = [each(scope) for each in arguments]
+        _checked(sum(len(each) for each in given if isinstance(each, str)))
+        return function(*given)
+
+    return call

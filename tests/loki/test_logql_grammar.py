@@ -134,6 +134,26 @@ def test_what_numbers_are_asked_for() -> None:
     assert parse_query("0x10") == NumberLiteral(16)
 
 
+def test_a_query_may_have_many_parts() -> None:
+    for query in (
+        "1" + "+1" * 299,
+        '{a="b"} | ' + " or ".join(['c="d"'] * 290),
+        '{a="b"} | ' + "(" * 100 + 'c="d"' + ")" * 100,
+        "(" * 150 + "1" + ")" * 150,
+        "sum(" * 140 + 'rate({a="b"}[1m])' + ")" * 140,
+    ):
+        assert printed(parse_query(query))
+
+
+def test_numbers_that_are_too_large() -> None:
+    assert parse_query("1e999") == parse_query("0x" + "f" * 400) == NumberLiteral(float("inf"))
+    with pytest.raises(LogQLError, match="at most 10,000 days"):
+        parse_query('rate({a="b"}[300y])')
+    for text in ("9" * 31 + "h", "9" * 400 + ".5h", "9" * 5000 + "KB"):
+        with pytest.raises(ValueError, match="expected a"):
+            (bytes_of if text.endswith("KB") else duration_of)(text)
+
+
 def test_strings_as_go_has_them() -> None:
     for written, meant in (
         (r'"a\"b\\c\n\t"', 'a"b\\c\n\t'),
@@ -209,10 +229,16 @@ MISTAKES = (
     ('rate({a="b"}[5m]) + on (c) group_left rate({a="b"}[5m])', 1, 28, "group_left is not there"),
     ('label_replace(rate({a="b"}[5m]), "c")', 1, 37, "expected ','"),
     ('label_replace(rate({a="b"}[5m]), "c", "d", "e", "(")', 1, 49, "no regular expression"),
+    ('{a="\\x00"}', 1, 4, "NUL or half a character"),
+    ("{a=`\0`}", 1, 4, "NUL or half a character"),
+    ('{a="\\ud800"}', 1, 4, "NUL or half a character"),
+    ('{a="\\UFFFFFFFF"}', 1, 4, "does not exist"),
     ('{a="b"} $', 1, 9, "'$' means nothing here"),
     ('{a="b"} | c=5zz', 1, 13, "neither a number"),
-    ("(" * 200 + '{a="b"}' + ")" * 200, 1, 1, "nested more than 100 deep"),
-    ("1" + "+(1" * 200 + ")" * 200, 1, 151, "nested more than 100 deep"),
+    ("(" * 200 + '{a="b"}' + ")" * 200, 1, 152, "too many operators"),
+    ("1" + "+(1" * 200 + ")" * 200, 1, 302, "too many operators"),
+    ("1" + "+1" * 400, 1, 602, "too many operators"),
+    ('{a="b"} | ' + " or ".join(['c="d"'] * 400), 1, 2702, "too many operators"),
 )
 
 

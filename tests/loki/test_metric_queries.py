@@ -15,9 +15,12 @@ from twisted.internet.task import Clock
 from ccstore.batch import Batch
 from ccstore.loki.evaluation import Evaluation
 from ccstore.loki.label_names import Labels
+from ccstore.loki.line_reading import newest_lines
 from ccstore.loki.loki_limits import Budget, LokiLimits
-from ccstore.loki.metric_parser import parse_query
+from ccstore.loki.metric_parser import parse_query, parse_selector
 from ccstore.loki.metric_series import Grid
+from ccstore.loki.pipeline import Line
+from ccstore.loki.planning import plan_of
 from ccstore.loki.sample_text import number_text, seconds_of
 from ccstore.loki.syntax import LogQLError, LogQuery
 from ccstore.loki.vectors import Operand
@@ -55,6 +58,21 @@ class Asked:
         Deferred.fromCoroutine(evaluation.value(expression)).addBoth(results.append)
         if not isinstance(results[0], (dict, float, int)):
             results[0].raiseException()
+        return results[0]  # type: ignore[no-any-return]
+
+    def lines(self, query: str, limit: int, *, is_newest_first: bool) -> Sequence[Line]:
+        """The lines of a query."""
+        asked = newest_lines(
+            self._page,
+            plan_of(parse_selector(query)),
+            NOW - SECOND,
+            NOW + SECOND,
+            limit,
+            self.budget,
+            is_newest_first=is_newest_first,
+        )
+        results: list[Any] = []
+        Deferred.fromCoroutine(asked).addBoth(results.append)
         return results[0]  # type: ignore[no-any-return]
 
     def at(self, query: str, time: int = NOW) -> dict[str, float | None]:
@@ -246,13 +264,36 @@ def test_series_that_do_not_fit_together_are_refused() -> None:
 
 def test_too_much_is_cut_and_that_is_said() -> None:
     many = [message("x", NOW - index, "log", hostname=f"a{index}") for index in range(3000)]
-    asked = Asked(many, samples=10)
+    asked = Asked(many, samples=1000)
     assert len(asked.at('count_over_time({cluster="alex"}[10s])')) == 11
     assert "more than 11 series, aggregate them" in asked.budget.warnings[0]
     asked = Asked(many, rows=600)
     asked.at('sum(bytes_over_time({cluster="alex"}[10s]))')
     assert asked.budget.warnings == [
         "the answer is cut: only 2500 lines were looked at, ask for less time or choose fewer lines"
+    ]
+
+
+def test_time_is_cut_and_that_is_said() -> None:
+    clock = Clock()
+    budget = Budget(LokiLimits(), 5, clock, lambda: succeed(None))
+    clock.advance(5)
+    assert not budget.is_spent()
+    clock.advance(1)
+    assert budget.is_spent()
+    assert budget.is_spent()
+    assert budget.warnings == [
+        "the answer is cut: it took longer than 5 s, ask for less time or choose fewer lines"
+    ]
+
+
+def test_lines_of_one_moment_are_so_many_at_most() -> None:
+    asked = Asked([message(str(number), NOW, "log") for number in range(1000)], together=300)
+    for is_newest_first in (True, False):
+        lines = asked.lines('{cluster="alex"}', 900, is_newest_first=is_newest_first)
+        assert 300 < len(lines) < 900
+    assert asked.budget.warnings == [
+        "the answer is cut: more than 300 lines are of one microsecond, choose fewer"
     ]
 
 

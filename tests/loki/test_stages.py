@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -12,6 +13,7 @@ from ccstore.loki.metric_parser import parse_selector
 from ccstore.loki.pipeline import Line, passes, steps_of
 from ccstore.loki.planning import plan_of
 from ccstore.loki.syntax import LineFilter
+from ccstore.loki.templates import compile_template
 from ccstore.query import Matcher, TextCondition
 from ccstore.storage.reading.evaluate import text_test
 
@@ -181,3 +183,43 @@ def test_a_selector_needs_a_condition() -> None:
         with pytest.raises(ValueError, match="the selector needs a condition"):
             plan_of(parse_selector(query))
         plan_of(parse_selector(query), may_be_empty=True)
+
+
+def test_a_line_does_not_grow_without_end() -> None:
+    """What makes too much of it is noted, and it stays as it was."""
+    grown = "| label_format a=`{{.b}}{{.b}}`, b=`{{.a}}{{.a}}` "
+    for stages in (
+        "| line_format `{{__line__}}{{__line__}}` " * 25,
+        f'| line_format "{{{{__line__ | replace `x` `{"x" * 1000}`}}}}" ' * 3,
+        f'| line_format "{{{{regexReplaceAll `x` __line__ `{"x" * 5000}`}}}}" ' * 3,
+        f'| line_format "{{{{printf `{"%s" * 200}` {"__line__ " * 200}}}}}" ' * 3,
+        "| label_format b=`{{__line__}}` " + grown * 12,
+    ):
+        found = run(stages, "x" * 1000)
+        assert found is not None
+        assert found[1]["__error__"] == "TemplateFormatErr"
+        assert len(found[0]) <= 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("x" * 10_001, "10000 are the most"),
+        ("{{" * 5000, "not closed by }}"),
+        ("{{if .a}}" * 60, "too many blocks"),
+        ("{{if .a}}" + "{{else if .a}}" * 60 + "{{end}}", "too many blocks"),
+        ("{{" + "(" * 60 + ".a" + ")" * 60 + "}}", "too many parentheses"),
+        ("{{end}}", "belongs to no {{if}}"),
+        ("{{if .a}}", "not closed by {{end}}"),
+        ("{{.a | .b}}", "stands the name of a function"),
+        ("{{lower}}", "takes 1 arguments, got 0"),
+        ("{{lower .a .b}}", "takes 1 arguments, got 2"),
+        ("{{(.a}}", "a ) is missing"),
+        ("{{.a)}}", "stands behind the end"),
+        ("{{}}", "is empty, or ends too early"),
+        ("{{.a $b}}", "cannot be read"),
+    ],
+)
+def test_wrong_templates_are_told(template: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        compile_template(template)
