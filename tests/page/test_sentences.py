@@ -34,6 +34,13 @@ def test_no_hits_and_ways_out(page: Page, store: Daemon) -> None:
     search(page, "4711")
     page.get_by_role("button", name="Look for the tag jobid=4711").click()
     expect(page.get_by_role("list", name="Filters")).to_contain_text("jobid")
+    page.get_by_role("button", name="Remove:").click()
+    search(page, "4703")  # of an event that says so, and of logs that have it as a tag
+    count_is(page, 1)
+    page.get_by_role("button", name="Look for the tag jobid=4703").click()
+    count_is(page, 200)
+    page.get_by_role("button", name="Remove:").click()
+    search(page, "nowhere")
     page.get_by_role("button", name="Without search and filters").click()
     count_is(page, COUNT)
     search(page, "cluster=alxe")

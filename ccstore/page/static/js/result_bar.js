@@ -1,6 +1,7 @@
 // Above the messages: how many there are, and how they are shown.
 
 import { html } from '../vendor/preact-htm.js';
+import { JobHints } from './job_hints.js';
 import { ColumnsMenu, CopyMenu, ExportMenu } from './menus.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
@@ -10,6 +11,7 @@ export function ResultBar({ search, state, labels, held, facets }) {
   const { results, question } = search;
   return html`<div class="result-bar">
     <p class="how-many" role="status">${state.tail ? 'Live tail' : results && howMany(search)}</p>
+    ${results?.count > 0 && !state.tail && html`<${JobHints} state=${state} />`}
     <div class="tools">
       <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)}
         onClick=${facets.flip}>values</button>

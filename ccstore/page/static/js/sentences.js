@@ -2,8 +2,8 @@
 
 import { html } from '../vendor/preact-htm.js';
 import { showAge, showTime, toMilliseconds, toState } from './moments.js';
-import { withValue } from './filters.js';
-import { asWord, readLine } from './search_language.js';
+import { JobHints } from './job_hints.js';
+import { asWord } from './search_language.js';
 import { token } from './session.js';
 import { setRange } from './time_range.js';
 import { setState } from './url_state.js';
@@ -39,28 +39,11 @@ export function NoMessages({ search, state }) {
         onClick=${() => setRange(toState(ms - 3_600_000), toState(ms + 1000))}>Show the hour before the newest</button>`}
       ${hasConditions && html`<button type="button"
         onClick=${() => setState({ q: '', filters: [] })}>Without search and filters</button>`}
-      ${numbers(state).map((word) => html`<button type="button"
-        onClick=${() => asJob(state, word)}>Look for the tag jobid=${word}</button>`)}
+      <${JobHints} state=${state} />
       ${mistaken.map((each) => html`<button type="button"
         onClick=${() => asText(state, each)}>Look for “${each.label.slice(4)}=${each.values[0]}” in the text</button>`)}
     </p>
   </div>`;
-}
-
-/** Words that may be the number of a job, of which only tags tell. */
-const numbers = (state) =>
-  state.regex
-    ? []
-    : readLine(state.q)
-        .texts.filter(({ op, value }) => op === 'text' && /^\d+$/.test(value))
-        .map(({ value }) => value);
-
-function asJob(state, word) {
-  const q = state.q
-    .split(/\s+/)
-    .filter((each) => each !== word)
-    .join(' ');
-  setState({ q, filters: withValue(state.filters, 'tag.jobid', word) });
 }
 
 function asText(state, filter) {

@@ -1,0 +1,28 @@
+// A number that is searched for may be that of a job, of which often only a tag tells and not the text.
+
+import { html } from '../vendor/preact-htm.js';
+import { withValue } from './filters.js';
+import { readLine } from './search_language.js';
+import { setState } from './url_state.js';
+
+const TAG = 'tag.jobid';
+
+/** The words of the search line that are numbers. */
+function numbers(state) {
+  if (state.regex) return [];
+  const { texts } = readLine(state.q);
+  return texts.filter(({ op, value }) => op === 'text' && /^\d+$/.test(value)).map(({ value }) => value);
+}
+
+/** Look for the tag instead of the word. */
+function asJob(state, word) {
+  const words = state.q.split(/\s+/).filter((each) => each !== word);
+  setState({ q: words.join(' '), filters: withValue(state.filters, TAG, word) });
+}
+
+/** Props: `state`. */
+export function JobHints({ state }) {
+  return numbers(state).map(
+    (word) => html`<button type="button" onClick=${() => asJob(state, word)}>Look for the tag jobid=${word}</button>`,
+  );
+}
