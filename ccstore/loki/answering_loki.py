@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 
@@ -40,6 +41,7 @@ class LokiDesk:
         self._clock = clock
         self._turn = turn
         self._outgoing = Outgoing()
+        self._looking = DeferredSemaphore(limits.looking)
 
     def reconfigure(self, config: ApiConfig) -> None:
         """Go on with another configuration."""
@@ -63,6 +65,16 @@ class LokiDesk:
     def budget(self) -> Budget:
         """What a question may take from now on."""
         return Budget(self.limits, self.config.query_timeout, self._clock, self._turn)
+
+    @asynccontextmanager
+    async def looking(self, budget: Budget) -> AsyncIterator[None]:
+        """``async with`` a turn to look at lines one by one, of which few questions have one at a time."""
+        await self._looking.acquire()
+        try:
+            budget.restart()
+            yield
+        finally:
+            self._looking.release()
 
     async def breathe(self) -> None:
         """Let others have their turn."""

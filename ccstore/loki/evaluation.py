@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from ccstore.loki.label_names import Labels
 from ccstore.loki.line_reading import Ask
@@ -24,6 +25,8 @@ from ccstore.loki.syntax import (
 from ccstore.loki.vectors import Operand, aggregated, combined, replaced
 from ccstore.loki.window_functions import ADDITIVE
 
+#: Gives what is held while lines are looked at.
+Looking = Callable[[Budget], AbstractAsyncContextManager[None]]
 _COUNTS = ("count_over_time", "rate", "absent_over_time")
 
 
@@ -31,13 +34,15 @@ class Evaluation:
     """Works out one expression.
 
     :param ask: gives lines, as ``ask_counts`` gives counts.
+    :param looking: is held while lines are looked at one by one.
     """
 
-    def __init__(self, grid: Grid, ask: Ask, ask_counts: AskCounts, budget: Budget) -> None:
+    def __init__(self, grid: Grid, ask: Ask, ask_counts: AskCounts, budget: Budget, looking: Looking) -> None:
         self._grid = grid
         self._ask = ask
         self._ask_counts = ask_counts
         self._budget = budget
+        self._looking = looking
 
     async def value(self, expression: MetricExpression, wanted: Sequence[str] | None = None) -> Operand:
         """What an expression gives; raises :class:`LogQLError`.
@@ -83,7 +88,8 @@ class Evaluation:
             if expression.op == "rate":
                 found = {labels: per_second(values, window) for labels, values in found.items()}
         else:
-            found = await measured(self._ask, expression, plan, self._grid, wanted, self._budget)
+            async with self._looking(self._budget):
+                found = await measured(self._ask, expression, plan, self._grid, wanted, self._budget)
         return self._absence(expression, found) if is_absence else found
 
     def _absence(self, expression: RangeAggregation, found: Vector) -> Vector:

@@ -155,7 +155,7 @@ class LogParser:
         found: list[str | LabelMatcher] = []
         while not found or self._words.take_op(","):
             label = self._words.label()
-            # Behind the last label, these two begin a filter of lines only if no label could follow.
+            # As in Loki, "!=" and "!~" behind a label belong to it, and begin no filter of lines.
             if self._words.is_op(*MATCH_OPS):
                 found.append(self.labels.matcher_of(label, cast(MatchOp, self._words.take().value)))
             else:

@@ -20,6 +20,7 @@ class LokiLimits:
     :ivar points: of a series.
     :ivar samples: of all series, as they are put together.
     :ivar bins: pieces of time in which the store counts.
+    :ivar looking: questions that look at lines one by one at a time; others wait for them.
     :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
     :ivar together: lines of one microsecond that are given times in one go.
     :ivar sampled: lines that are looked at where some stand for all.
@@ -29,6 +30,7 @@ class LokiLimits:
     points: int = 11_000
     samples: int = 2_000_000
     bins: int = 20_000
+    looking: int = 4
     tied: int = 4
     together: int = 100_000
     sampled: int = 1000
@@ -64,6 +66,10 @@ class Budget:
         self._begin = clock.seconds()
         self._turn = turn
         self._work = 0
+
+    def restart(self) -> None:
+        """The time begins now: what was before was waiting for others."""
+        self._begin = self._clock.seconds()
 
     @property
     def elapsed(self) -> float:

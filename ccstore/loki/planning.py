@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from ccstore.loki.label_conditions import labels_in, value_test
-from ccstore.loki.label_names import INDEXED, selected_label, stored_label
+from ccstore.loki.label_names import selected_label, stored_label
 from ccstore.loki.line_conditions import text_conditions
 from ccstore.loki.pipeline import DETAILS, ERROR
 from ccstore.loki.syntax import (
@@ -145,8 +145,3 @@ def _selection(matchers: Sequence[Matcher], texts: Sequence[TextCondition]) -> S
         else:
             others.append(matcher)
     return Selection(clusters, kinds, INT64_MIN, INT64_MAX + 1, tuple(others), tuple(texts))
-
-
-def is_indexed(label: str) -> bool:
-    """It is a label of streams."""
-    return label in INDEXED

@@ -19,7 +19,7 @@ from ccstore.loki.snappy import unpack_snappy
 from ccstore.message import COLUMN_TAGS, INT64_MAX, INT64_MIN, Message, Series
 from ccstore.network.listening import address_of
 from ccstore.pipeline.intake import Intake
-from ccstore.web import WebError, answer, argument, body_of, later
+from ccstore.web import WebError, answer, argument, body_of, header, later
 
 #: Labels that name what writes, and those that name the host; the first that is there does.
 _NAMES: Final = ("name", "service_name", "job", "unit")
@@ -54,6 +54,9 @@ class PushAnswers:
         return answer(request, 204, b"")
 
     async def _take(self, request: IRequest, cluster: str | None) -> WebError | None:
+        if (header(request, "content-encoding") or "").lower() == "snappy":
+            # Some say so of protocol buffers, which are always packed by it.
+            request.requestHeaders.removeHeader(b"content-encoding")
         origin = self._intake.origin(address_of(request.getClientAddress()), cluster)
         try:
             with body_of(request, self.max_body) as body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Final
 
 from twisted.web.iweb import IRequest
@@ -68,7 +69,8 @@ class QueryAnswers:
         return await self._desk.answer(request, {"status": "success", "data": printed(parse_query(query))})
 
     async def _evaluate(self, expression: MetricExpression, grid: Grid, budget: Budget) -> Operand:
-        return await Evaluation(grid, self._desk.page, self._desk.counts, budget).value(expression)
+        desk = self._desk
+        return await Evaluation(grid, desk.page, desk.counts, budget, desk.looking).value(expression)
 
     async def _lines(self, request: IRequest, given: Given, query: LogQuery) -> bytes:
         span = given.span()
@@ -78,15 +80,18 @@ class QueryAnswers:
             raise WebError(400, f"direction: expected backward or forward, got {direction[:40]!r}")
         is_apart = is_categorized(request)
         budget = self._desk.budget()
-        lines = await newest_lines(
-            self._desk.page,
-            plan_of(query),
-            span.begin,
-            span.end,
-            limit,
-            budget,
-            is_newest_first=direction == "backward",
-        )
+        plan = plan_of(query)
+        # What the store finds by itself is a page or two, for which nobody has to wait.
+        async with self._desk.looking(budget) if plan.stages else nullcontext():
+            lines = await newest_lines(
+                self._desk.page,
+                plan,
+                span.begin,
+                span.end,
+                limit,
+                budget,
+                is_newest_first=direction == "backward",
+            )
         groups: Groups = {}
         for start in range(0, len(lines), _AT_A_TIME):
             group(lines[start : start + _AT_A_TIME], groups, is_categorized=is_apart)

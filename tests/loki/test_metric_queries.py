@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ class Asked:
     def value(self, query: str, grid: Grid) -> Operand:
         expression = parse_query(query)
         assert not isinstance(expression, LogQuery)
-        evaluation = Evaluation(grid, self._page, self._counts, self.budget)
+        evaluation = Evaluation(grid, self._page, self._counts, self.budget, nullcontext)
         results: list[Any] = []
         Deferred.fromCoroutine(evaluation.value(expression)).addBoth(results.append)
         if not isinstance(results[0], (dict, float, int)):

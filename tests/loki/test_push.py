@@ -125,13 +125,15 @@ class PushTests(LokiTestCase):
         self.start()
         labels = b'{cluster="alex", job="a\\"b"}'
         streams = field(1, field(1, labels) + entry("one", BASE) + entry("two", BASE + 1, level="err"))
-        self.assertEqual((await self.push(literal(streams))).status, 204)
+        self.assertEqual((await self.push(literal(streams), Content_Encoding="snappy")).status, 204)
         body = json.dumps(
             {"streams": [{"stream": {"cluster": "alex"}, "values": [[str(BASE + 2), "three"]]}]}
         )
         packed = gzip.compress(body.encode())
         self.assertEqual((await self.push(packed, Content_Encoding="gzip")).status, 204)
-        self.assertEqual(await self.lines('{cluster="alex"}'), ["three", "two", "one"])
+        again = field(1, field(1, labels) + entry("four", BASE + 3))
+        self.assertEqual((await self.push(literal(again))).status, 204)
+        self.assertEqual(await self.lines('{cluster="alex"}'), ["four", "three", "two", "one"])
         self.assertEqual(await self.lines('{name="a\\"b"} | level="err"'), ["two"])
 
     async def test_what_cannot_be_stored_is_told(self) -> None:
