@@ -15,6 +15,7 @@ from ccstore.client.session import ClientError
 from ccstore.commands.description import NAME, TEXT, TIME, Value, choice
 from ccstore.instants import parse_moment, show_moment
 from ccstore.message import STORED_KINDS
+from ccstore.query import STREAM_LABELS
 
 _TAG: Final = re.compile(r"([^=!]+)(!?)=(.*)", re.DOTALL)
 #: Options whose values are those of a parameter, as they are.
@@ -65,7 +66,8 @@ class ChoosingOptions(ServerOptions):
             "tag",
             None,
             None,
-            "Only with this value of any other tag, such as jobid=4711; KEY!=VALUE is all but those.",
+            "Only with this value of any tag or column, such as jobid=4711; KEY!=VALUE is all but "
+            "those, such as host!=login1.",
         ],
         ["grep", "g", None, "Only where this occurs in the text, in small or capital letters."],
         ["not-grep", None, None, "Only where it does not."],
@@ -161,7 +163,9 @@ class ChoosingOptions(ServerOptions):
         for text in self.all("tag"):
             found = _TAG.fullmatch(text)
             assert found is not None  # checked before
-            yield f"tag.{found[1].removeprefix('tag.')}{found[2]}", found[3]
+            label = found[1]
+            is_column = label in ("host", *STREAM_LABELS)
+            yield f"{label if is_column else 'tag.' + label.removeprefix('tag.')}{found[2]}", found[3]
 
     def _span(self, now: int) -> Question:
         moments: dict[str, int] = {}

@@ -99,7 +99,8 @@ class QueryTests(SynchronousTestCase):
     def test_words_of_the_text_and_other_tags(self) -> None:
         question = self.asked(
             *("-g", "a+b & c=%41", "--grep", "é", "--not-grep", "x", "--regex", "^a|b$", "--not-regex", "q"),
-            *("--tag", "job=7=8", "--tag", "user!=me", "--name", "a", "-e", "b", "-c", "fritz"),
+            *("--tag", "job=7=8", "--tag", "user!=me", "--tag", "host!=a*", "--tag", "tag.type=x"),
+            *("--name", "a", "-e", "b", "-c", "fritz"),
         )
         for name, values in {
             "text": ["a+b & c=%41", "é"],
@@ -108,6 +109,8 @@ class QueryTests(SynchronousTestCase):
             "regex!": ["q"],
             "tag.job": ["7=8"],
             "tag.user!": ["me"],
+            "host!": ["a*"],
+            "tag.type": ["x"],
             "cluster": ["alex", "fritz"],
         }.items():
             self.assertEqual(question[name], values)

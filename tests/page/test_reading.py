@@ -133,7 +133,10 @@ def test_a_link_to_a_message(chromium: Browser, store: Daemon) -> None:
 def test_commands_that_ask_the_same(chromium: Browser, store: Daemon) -> None:
     with opened(chromium, **CLIPBOARD) as page:
         page.goto(
-            place(store, "?q=memory+-nothing+/kill.d/&host=a[0109-0110]&tag.loglevel!=info&order=oldest")
+            place(
+                store,
+                "?q=memory+-nothing+/kill.d/&host=a[0109-0110]&host!=b*&tag.loglevel!=info&order=oldest",
+            )
         )
         count_is(page, COUNT // 20 - COUNT // 60)
         first = texts(page)[0]
@@ -141,7 +144,8 @@ def test_commands_that_ask_the_same(chromium: Browser, store: Daemon) -> None:
         curl = copied(page)
         page.goto(
             place(
-                store, "?q=memory+-nothing+/kill.d/&host=a[0109-0110]&tag.loglevel!=info&order=oldest&utc=1"
+                store,
+                "?q=memory+-nothing+/kill.d/&host=a[0109-0110]&host!=b*&tag.loglevel!=info&order=oldest&utc=1",
             )
         )
         count_is(page, COUNT // 20 - COUNT // 60)

@@ -41,9 +41,9 @@ export function queryCommand(parameters, order, state) {
     const bare = name.replace(/!$/, '');
     if (name === 'from') words.push('--from', state.from || '1970-01-02');
     else if (name === 'to') words.push('--to', state.to);
-    else if (bare.startsWith('tag.'))
-      words.push('--tag', `${bare.slice(4)}${bare === name ? '' : '!'}=${value}`);
     else if (OPTIONS[name] && (value || !COLUMNS.includes(name))) words.push(OPTIONS[name], value);
+    else if (bare.startsWith('tag.') || COLUMNS.includes(bare))
+      words.push('--tag', `${label(bare)}${bare === name ? '' : '!'}=${value}`);
     else left.push(`${name}=${value}`);
   }
   if (order === 'newest') words.push('--reverse');
@@ -53,6 +53,12 @@ export function queryCommand(parameters, order, state) {
   const joined = command.replace(/(--[a-z-]+) (?=-|'-)/g, '$1=');
   return left.length ? `${joined}  # but for ${left.join(' and ')}, for which it has no option` : joined;
 }
+
+/** A label as `--tag` names it: a tag that is called as a column is keeps its prefix. */
+const label = (bare) => {
+  const tag = bare.replace(/^tag\./, '');
+  return [...COLUMNS, 'hostname'].includes(tag) ? bare : tag;
+};
 
 /** Where the daemon is, as clients are told. */
 const root = () => address('').href.replace(/\/api\/$/, '');
