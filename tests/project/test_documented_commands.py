@@ -275,7 +275,7 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         )
         assert (written, events(json.loads(asked))) == ("", ['{"jobId": 73}'])
         assert json.loads(ready)
-        written, page, table, posted, histogram, values = (
+        written, page, table, posted, histogram, values, store = (
             run(to(daemon, command), tmp_path) for command in commands("docs/reading.md", "Examples")
         )
         text = "Out of memory: killed process 42"
@@ -285,6 +285,7 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         assert text in table.splitlines()[1]
         assert json.loads(histogram)["total"] == 5
         assert "err" in [each["value"] for each in json.loads(values)["values"]]
+        assert json.loads(store)["receivers"]
 
 
 def test_operations(tmp_path: Path, ccstore: str) -> None:
