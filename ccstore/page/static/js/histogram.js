@@ -46,13 +46,10 @@ export class Histogram extends Component {
 
   async draw(isForced = false) {
     const { histogram } = this.props.counts;
+    if (!histogram.answer) this.empty();
     if (!histogram.answer || (histogram.answer === this.drawn && !isForced)) return;
     this.drawn = histogram.answer;
-    const { begin, end } = histogram.question;
-    const isOpen = end === null || end > Date.now();
-    const last = isOpen ? Date.now() : end;
-    this.stacks = stacksOf(histogram.answer, histogram.by, begin === null ? null : begin / 1000, last / 1000);
-    this.bounds = [begin === null ? this.stacks.times[0] : begin / 1000, last / 1000];
+    this.stacks = this.stack(histogram);
     let Plot;
     try {
       Plot = await loadPlot();
@@ -66,6 +63,27 @@ export class Histogram extends Component {
     this.place.replaceChildren();
     if (this.stacks.times.length) this.plot = new Plot(this.options(Plot), this.data(), this.place);
     this.setState({ at: null });
+  }
+
+  /** Nothing is drawn: there is no answer. */
+  empty() {
+    if (!this.drawn) return;
+    this.plot?.destroy();
+    this.plot = this.drawn = this.stacks = null;
+    this.place.replaceChildren();
+    this.setState({ at: null });
+  }
+
+  /** What is drawn of an answer: one wrong clock does not stretch a time that ends now. */
+  stack({ answer, by, question }) {
+    const now = Date.now() / 1000;
+    const [begin, end] = [question.begin, question.end].map((ms) => (ms === null ? null : ms / 1000));
+    const last = Math.min(end ?? now, now);
+    const first = begin ?? Math.min(now, ...answer.series.map((each) => each.points[0]?.[0] ?? now));
+    const isUpToNow = end === null && first < now;
+    const stacks = stacksOf(answer, by, begin, Math.max(last, begin ?? last), isUpToNow ? now : Infinity);
+    this.bounds = [begin ?? stacks.times[0], last];
+    return stacks;
   }
 
   /** The highest stack first, so that those below are drawn over it. */
@@ -181,6 +199,7 @@ export class Histogram extends Component {
           </select>
         </label>
         ${this.legend(state)}
+        ${this.later()}
       </div>
       <div class=${`plot ${histogram.isRunning ? 'old' : ''}`} role="img" aria-label=${this.said(histogram)}
         ref=${(element) => (this.place = element)}></div>
@@ -191,6 +210,15 @@ export class Histogram extends Component {
   said({ answer, by }) {
     if (!answer) return 'Histogram';
     return `Histogram of ${answer.total} messages${by ? ` by ${called(by)}` : ''}; the time range says the same`;
+  }
+
+  /** How many are not drawn, as they are not yet. */
+  later() {
+    const count = this.stacks?.later;
+    if (!count) return null;
+    const said = count === 1 ? '1 message has a time' : `${showNumber(count)} messages have a time`;
+    return html`<button type="button" class="plain later" title="show these"
+      onClick=${() => setRange(toState(Date.now()), '')}>${said} in the future</button>`;
   }
 
   legend(state) {

@@ -1,0 +1,42 @@
+"""Messages whose clock was wrong: they are not hidden, and they do not spoil the rest."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.support.browsing import count_is, place, serving
+from tests.support.running_daemon import Daemon
+
+FUTURE = 'syslog,cluster=alex,hostname=a0109,loglevel=err log="from the future" 1999999999999999999'
+
+
+def log(seconds_ago: float, text: str = "of now") -> str:
+    moment = int((time.time() - seconds_ago) * 1e9)
+    return f'syslog,cluster=alex,hostname=a0101,loglevel=info log="{text}" {moment}'
+
+
+def test_the_plot_ends_now_and_says_what_is_later(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, FUTURE, *(log(60.0 * each + 30) for each in range(90))) as daemon:
+        page.goto(place(daemon))
+        count_is(page, 91)
+        over = page.locator(".plot .u-over")
+        expect(over).to_be_visible()
+        box = over.bounding_box()
+        assert box is not None
+        # The newest messages are at the right end.
+        page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 20)
+        expect(page.locator(".legend .when")).to_have_text(re.compile(time.strftime("^%Y-", time.gmtime())))
+        later = page.get_by_role("button", name="1 message has a time in the future")
+        later.click()
+        count_is(page, 1)
+        expect(page.locator(".row .text")).to_have_text("from the future")
+        expect(page.locator(".plot .u-over")).to_be_visible()
+        page.go_back()
+        expect(later).to_be_visible()
+        page.goto(place(daemon, "?from="))
+        count_is(page, 91)
+        expect(later).to_be_visible()
