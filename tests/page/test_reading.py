@@ -151,13 +151,24 @@ def test_commands_that_ask_the_same(chromium: Browser, store: Daemon) -> None:
         count_is(page, COUNT // 20 - COUNT // 60)
         choose(page, "Copy", "ccstore query")
         query = copied(page)
-    answer = json.loads(subprocess.check_output(["bash", "-c", curl]))
-    assert len(answer["messages"]) == COUNT // 20 - COUNT // 60
-    assert answer["messages"][0]["text"] == first
+    answer = subprocess.check_output(["bash", "-c", curl]).splitlines()
+    assert len(answer) == COUNT // 20 - COUNT // 60
+    assert json.loads(answer[0])["text"] == first
     command = query.replace("ccstore query", f"{sys.executable} -m ccstore query --output ndjson", 1)
     found = subprocess.check_output(["bash", "-c", command], env=environment()).splitlines()
     assert json.loads(found[0])["text"] == first
     assert len(found) == COUNT // 20 - COUNT // 60
+
+
+def test_the_curl_command_has_all_there_is_and_goes_with_the_time(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, **CLIPBOARD) as page:
+        page.goto(place(store, "?from=-24h&to=now-1ms"))
+        count_is(page, COUNT)
+        choose(page, "Copy", "curl")
+        curl = copied(page)
+    assert "from=-24h" in curl
+    assert "to=-1ms" in curl
+    assert len(subprocess.check_output(["bash", "-c", curl]).splitlines()) == COUNT
 
 
 def test_text_is_selected_and_copied_as_on_any_page(chromium: Browser, store: Daemon) -> None:

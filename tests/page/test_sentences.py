@@ -61,6 +61,21 @@ def test_what_is_wrong_with_a_question(chromium: Browser, store: Daemon) -> None
         expect(page.get_by_role("alert")).to_contain_text("ends before it begins")
 
 
+def test_nothing_of_before_stands_under_a_wrong_question(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, may_fail=True) as page:
+        page.goto(place(store))
+        for wrong in ("/(/", "/[/"):
+            count_is(page, COUNT)
+            expect(page.locator(".plot canvas")).to_be_visible()
+            expect(page.locator(".facets .value")).not_to_have_count(0)
+            search(page, wrong)
+            expect(page.get_by_role("heading", name="This cannot be searched for")).to_be_visible()
+            expect(page.locator(".plot canvas")).to_have_count(0)
+            expect(page.locator(".legend li")).to_have_count(0)
+            expect(page.locator(".facets .value")).to_have_count(0)
+            page.go_back()
+
+
 def test_a_question_that_takes_too_long(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path, api={"query_timeout": "1ms"}) as daemon, opened(chromium, may_fail=True) as page:
         for start in range(0, 20_000, 5000):
@@ -83,8 +98,13 @@ def test_the_daemon_goes_and_comes_back(chromium: Browser, tmp_path: Path) -> No
             port = daemon.ports["REST"]
             daemon.stop(signal.SIGTERM)
         search(page, "line")
-        expect(page.get_by_role("alert")).to_contain_text("The daemon does not answer")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The daemon does not answer")
+        expect(alert).to_contain_text("What you see is of the search before, not of this one.")
+        expect(page.locator(".message-list")).to_have_css("opacity", "0.5")
+        expect(page.locator(".how-many")).to_have_text("Of the search before")
         expect(page.locator(".row .text")).to_have_text("line")  # what was there still is
         with serving(tmp_path, 'a,cluster=b,hostname=c log="line 2"', api={"port": port}):
             count_is(page, 2)
+            expect(page.locator(".message-list")).to_have_css("opacity", "1")
             expect(page.get_by_role("alert")).to_be_hidden()

@@ -40,3 +40,22 @@ def test_the_plot_ends_now_and_says_what_is_later(page: Page, tmp_path: Path) ->
         page.goto(place(daemon, "?from="))
         count_is(page, 91)
         expect(later).to_be_visible()
+
+
+def test_the_newest_is_not_the_one_from_the_future(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, FUTURE, log(7200)) as daemon:
+        page.goto(place(daemon, "?from=-1m&to=now"))
+        said = page.locator(".sentence")
+        expect(said).to_contain_text("2 hours ago")
+        expect(said).to_contain_text(re.compile(r"wrong clock, up to 2033-05-1.*, which is \d+ days in the future"))
+        page.get_by_role("button", name="Show the hour before the newest").click()
+        count_is(page, 1)
+        expect(page.locator(".row .text")).to_have_text("of now")
+
+
+def test_only_messages_from_the_future(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, FUTURE) as daemon:
+        page.goto(place(daemon, "?to=now"))
+        expect(page.get_by_text("There are messages of a wrong clock")).to_be_visible()
+        expect(page.get_by_role("button", name="Look at all times")).to_be_visible()
+        expect(page.get_by_role("button", name="Show the hour before the newest")).to_be_hidden()

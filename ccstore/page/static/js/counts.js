@@ -59,6 +59,12 @@ export class Counts {
     this.histogram = { ...this.histogram, isRunning: false };
   }
 
+  /** Nothing is counted. */
+  clear() {
+    this.histogram = { answer: null };
+    this.facets = new Map();
+  }
+
   /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
   async runHistogram() {
     const by = meant(this.state.by);

@@ -1,6 +1,7 @@
 // The histogram: how many messages by time; drag over it for a part of the time.
 
 import { Component, html } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { called, LEVEL, meant } from './labels.js';
 import { filterBy } from './message_detail.js';
 import { showShort, toState } from './moments.js';
@@ -195,7 +196,7 @@ export class Histogram extends Component {
       <div class="legend">
         <label class="by">by
           <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
-            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? called(label) : 'nothing'}</option>`)}
+            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
           </select>
         </label>
         ${this.legend(state)}
@@ -215,28 +216,28 @@ export class Histogram extends Component {
   /** How many are not drawn, as they are not yet. */
   later() {
     const count = this.stacks?.later;
-    if (!count) return null;
+    if (!count || !this.props.counts.histogram.answer) return null;
     const said = count === 1 ? '1 message has a time' : `${showNumber(count)} messages have a time`;
     return html`<button type="button" class="plain later" title="show these"
       onClick=${() => setRange(toState(Date.now()), '')}>${said} in the future</button>`;
   }
 
   legend(state) {
-    if (!this.stacks?.series.length || !this.drawn) return null;
+    const { answer, by } = this.props.counts.histogram;
+    if (!answer || !this.stacks?.series.length || !this.drawn) return null;
     const { at } = this.state;
     const { times, series, step } = this.stacks;
-    const { by } = this.props.counts.histogram;
     return html`<ul>
       ${at !== null && html`<li
         class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
       ${series.map((each) => {
         const count = showNumber(at === null ? each.total : each.counts[at]);
-        const inner = html`<i style=${{ background: `var(${each.colour})` }}></i>${each.name} <b>${count}</b>`;
+        const inner = html`<i style=${{ background: `var(${each.colour})` }}></i><span class="name" title=${escaped(each.name)}>${visible(each.name)}</span> <b>${count}</b>`;
         return html`<li>${
           each.value === null
             ? html`<span>${inner}</span>`
             : html`<button type="button" class="plain" title="only these"
-              aria-label=${`Only ${called(by)} ${each.name}, ${count} messages`}
+              aria-label=${escaped(`Only ${called(by)} ${each.name}, ${count} messages`)}
               onClick=${() => filterBy(by, each.value, false)}>${inner}</button>`
         }</li>`;
       })}

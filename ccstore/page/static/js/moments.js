@@ -115,8 +115,14 @@ export function zoneName(isUtc) {
   return isUtc ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
 }
 
-/** How long ago, in a word. */
-export function showAge(ms) {
+/** How long ago a moment was, or that it is not yet, in words. */
+export function showAgo(ms, now = Date.now()) {
+  const span = now - ms;
+  return span < -1000 ? `${showAge(-span)} in the future` : `${showAge(span)} ago`;
+}
+
+/** A time that passes or has passed, in a word. */
+function showAge(ms) {
   const steps = [
     [86_400_000, 'day'],
     [3_600_000, 'hour'],

@@ -36,7 +36,9 @@ export function ResultBar({ search, state, labels, held, facets }) {
   </div>`;
 }
 
-function howMany({ results, question, counts }) {
+function howMany(search) {
+  if (search.isOther) return 'Of the search before';
+  const { results, question, counts } = search;
   const { histogram } = counts;
   if (results.isComplete) return messages(results.count);
   if (histogram.question === question && histogram.answer) return messages(histogram.answer.total);

@@ -1,7 +1,7 @@
 // What is said where there are no messages: why, and what can be done.
 
 import { html } from '../vendor/preact-htm.js';
-import { showAge, showTime, toMilliseconds, toState } from './moments.js';
+import { showAgo, showTime, toMilliseconds, toState } from './moments.js';
 import { JobHints } from './job_hints.js';
 import { asWord } from './search_language.js';
 import { token } from './session.js';
@@ -22,7 +22,7 @@ export function firstEvent() {
 /** Props: `search`, `state`. */
 export function NoMessages({ search, state }) {
   if (search.newest === false) return html`<${EmptyStore} />`;
-  const { newest, results } = search;
+  const { newest, future, results } = search;
   const ms = newest && toMilliseconds(newest.time_ns);
   const hasConditions = state.q || state.filters.some((each) => !each.off);
   const mistaken = state.filters.filter(
@@ -32,7 +32,8 @@ export function NoMessages({ search, state }) {
     <h2>No messages${hasConditions ? ' match' : ' in this time'}</h2>
     ${results?.notice && html`<p>${capital(results.notice)}.</p>`}
     ${newest &&
-      html`<p>The newest message that is stored is of ${showTime(ms, state.utc).slice(0, 19)}, ${showAge(Date.now() - ms)} ago.</p>`}
+      html`<p>The newest message that is stored is of ${showTime(ms, state.utc).slice(0, 19)}, ${showAgo(ms)}.</p>`}
+    ${future && html`<p>${newest ? 'But there are' : 'There are'} messages of a wrong clock, up to ${showTime(toMilliseconds(future.time_ns), state.utc).slice(0, 19)}, which is ${showAgo(toMilliseconds(future.time_ns))}.</p>`}
     <p class="ways">
       ${state.from && html`<button type="button" onClick=${() => setRange('', '')}>Look at all times</button>`}
       ${newest && html`<button type="button"
