@@ -60,6 +60,31 @@ def test_the_search_line(call: Call, line: str, texts: list[str], filters: list[
     assert found["rest"] == rest
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a OR b", "/a|b/"),
+        ("a || b", "/a|b/"),
+        ("NOT x", "-word"),
+        ("a && b", "leave these out"),
+        ("a AND b", "leave these out"),
+        ('"a OR b" -c', ""),
+        ("or not and NOTE ORB", ""),
+    ],
+)
+def test_habits_of_other_search_engines(call: Call, line: str, said: str) -> None:
+    found = call("search_language", "habitOf", line)
+    assert said in found
+    assert bool(said) == bool(found)
+    assert call("search_language", "habitOf", line, {"isRegex": True}) == ""
+
+
+def test_the_zone_says_how_far_it_is(call: Call) -> None:
+    assert call("moments", "zoneAt", 1769860800000, False) == "Europe/Berlin (UTC+1)"
+    assert call("moments", "zoneAt", 1785499200000, False) == "Europe/Berlin (UTC+2)"
+    assert call("moments", "zoneAt", 1785499200000, True) == "UTC"
+
+
 def test_host_lists_are_those_of_the_daemon(call: Call) -> None:
     chance = random.Random(7)
     for _ in range(20):

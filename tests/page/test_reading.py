@@ -7,8 +7,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import COUNT
@@ -191,7 +193,23 @@ def test_text_is_selected_and_copied_as_on_any_page(chromium: Browser, store: Da
         expect(page.locator(".detail")).to_have_count(0)
 
 
-def test_columns_wrapping_zone_and_order_are_in_the_url(page: Page, store: Daemon) -> None:
+@pytest.fixture
+def tokyo(chromium: Browser) -> Iterator[Page]:
+    """A page that is somewhere else than its daemon."""
+    with opened(chromium, timezone_id="Asia/Tokyo") as page:
+        yield page
+
+
+def test_times_say_their_zone(tokyo: Page, store: Daemon) -> None:
+    tokyo.goto(place(store))
+    tokyo.locator(".fold").first.click()
+    expect(tokyo.locator(".detail .labels td").first).to_have_text(re.compile(r"\d Asia/Tokyo \(UTC\+9\)$"))
+    tokyo.get_by_role("button", name="Around it").click()
+    expect(tokyo.locator("#context-title")).to_have_text(re.compile(r"^Around 20.*\d UTC\+9$"))
+
+
+def test_columns_wrapping_zone_and_order_are_in_the_url(tokyo: Page, store: Daemon) -> None:
+    page = tokyo
     page.goto(place(store))
     count_is(page, COUNT)
     page.get_by_role("button", name="Columns", exact=True).click()
@@ -203,7 +221,8 @@ def test_columns_wrapping_zone_and_order_are_in_the_url(page: Page, store: Daemo
         [re.compile("^20"), re.compile("."), "alex"]
     )
     page.get_by_role("button", name="wrap").click()
-    page.get_by_role("button", name="UTC").click()
+    page.get_by_role("button", name="local: Asia/Tokyo (UTC+9)").click()
+    expect(page.get_by_role("button", name="UTC", exact=True)).to_be_visible()
     page.get_by_role("button", name="newest first").click()
     expect(page).to_have_url(re.compile(r"order=oldest&wrap=1&utc=1&cols=name,cluster"))
     expect(page.locator(".row .text").first).to_contain_text("jobId")

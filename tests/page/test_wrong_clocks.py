@@ -47,7 +47,9 @@ def test_the_newest_is_not_the_one_from_the_future(page: Page, tmp_path: Path) -
         page.goto(place(daemon, "?from=-1m&to=now"))
         said = page.locator(".sentence")
         expect(said).to_contain_text("2 hours ago")
-        expect(said).to_contain_text(re.compile(r"wrong clock, up to 2033-05-1.*, which is \d+ days in the future"))
+        expect(said).to_contain_text(
+            re.compile(r"wrong clock, up to 2033-05-1.*, which is \d+ days in the future")
+        )
         page.get_by_role("button", name="Show the hour before the newest").click()
         count_is(page, 1)
         expect(page.locator(".row .text")).to_have_text("of now")

@@ -5,6 +5,7 @@ import { escaped, visible } from './escapes.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
 import { called, COLUMNS, facetLabels } from './labels.js';
+import { showTime } from './moments.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
@@ -26,6 +27,7 @@ export function Facets({ counts, state, labels }) {
     ]),
   ];
   return html`<aside class="facets" aria-label="Values">
+    ${state.tail && counts.at && html`<p class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</p>`}
     ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters} />`)}
     ${!counts.isKnown && html`<button type="button" class="plain"
       onClick=${() => counts.findLabels()}>more labels …</button>`}

@@ -39,7 +39,7 @@ export function GapRow({ gap, number, state, found, parameters, isShown }) {
     }
   };
   return html`<div class="row gap" role="listitem" data-row=${number}>
-    <p>${showNumber(gap.messages)} messages are not shown here: ${gap.reason}.
+    <p>${showNumber(gap.messages)} messages are not shown here: ${gap.reason}.${' '}
       ${!isDone && html`<button type="button" disabled=${isLoading}
         onClick=${more}>${messages.length ? 'Fetch more' : 'Fetch them'}</button>`}
       ${error && html`<span class="problem">${error}</span>`}</p>

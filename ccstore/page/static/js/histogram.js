@@ -4,7 +4,7 @@ import { Component, html } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
 import { called, LEVEL, meant } from './labels.js';
 import { filterBy } from './message_detail.js';
-import { showShort, toState } from './moments.js';
+import { showShort, showTime, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
 import { showNumber } from './numbers.js';
 import { stacksOf } from './stacks.js';
@@ -100,13 +100,14 @@ export class Histogram extends Component {
       font: '11px system-ui, sans-serif',
       ticks: { stroke: colour('--line') },
     };
-    const { step, times } = this.stacks;
+    const { step, times, series } = this.stacks;
+    const isEmpty = !series.some((each) => each.total);
     const last = Math.max(this.bounds[1], times[times.length - 1] + step);
     const range = [Math.min(this.bounds[0], times[0] + (times.length > 1 ? step : 0)), last];
     return {
       width: this.place.clientWidth,
       height: height(),
-      padding: [6, 8, 0, 0],
+      padding: [6, 24, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -134,7 +135,8 @@ export class Histogram extends Component {
           incrs: [1, 2, 5, 10, 20, 50]
             .flatMap((each) => [1, 100, 1e4, 1e6].map((by) => each * by))
             .sort((one, other) => one - other),
-          values: (plot, splits) => splits.map(short),
+          // Nothing is counted where there is nothing.
+          values: (plot, splits) => splits.map((each) => (isEmpty ? '' : short(each))),
           space: 28,
         },
       ],
@@ -183,7 +185,10 @@ export class Histogram extends Component {
   }
 
   zoom(first, last) {
-    setRange(toState(first * 1000), toState(Math.max(last * 1000, first * 1000 + 1)));
+    // Whole seconds, where they are many.
+    const unit = last - first > 10 ? 1000 : 1;
+    const [begin, end] = [Math.floor((first * 1000) / unit) * unit, Math.ceil((last * 1000) / unit) * unit];
+    setRange(toState(begin), toState(Math.max(end, begin + 1)));
   }
 
   render({ counts, state, labels }) {
@@ -201,6 +206,7 @@ export class Histogram extends Component {
         </label>
         ${this.legend(state)}
         ${this.later()}
+        ${state.tail && counts.at && html`<span class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</span>`}
       </div>
       <div class=${`plot ${histogram.isRunning ? 'old' : ''}`} role="img" aria-label=${this.said(histogram)}
         ref=${(element) => (this.place = element)}></div>

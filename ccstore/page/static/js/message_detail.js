@@ -5,7 +5,7 @@ import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
 import { called, COLUMNS, valueOf } from './labels.js';
 import { marked } from './marking.js';
-import { showTime, toMilliseconds } from './moments.js';
+import { showTime, toMilliseconds, zoneAt } from './moments.js';
 import { Payload, readPayload } from './payload.js';
 import { getState, setState } from './url_state.js';
 
@@ -42,7 +42,7 @@ export function MessageDetail({ message, state, found, actions }) {
       <tbody>
         <tr>
           <th scope="row">time</th>
-          <td>${showTime(ms, state.utc).slice(0, 19)}.${fraction(message.time_ns)} ${state.utc ? 'UTC' : ''}</td>
+          <td>${showTime(ms, state.utc).slice(0, 19)}.${fraction(message.time_ns)} ${zoneAt(ms, state.utc)}</td>
           <td></td>
         </tr>
         ${labelsOf(message).map((label) => {
