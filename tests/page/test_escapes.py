@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browsing import count_is, opened, place, serving
 
@@ -49,3 +49,15 @@ def test_nothing_in_a_message_directs_the_eye(chromium: Browser, tmp_path: Path)
         page.get_by_role("button", name="Copy text").click()
         expect(page.locator(".announcement")).to_contain_text("Copied")
         assert page.evaluate("navigator.clipboard.readText()") == TEXT
+        # What is not seen makes no row higher.
+        heights = page.locator(".row .line").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+        assert {*heights} == {22}
+
+
+def test_nor_in_a_line_that_was_not_stored(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        daemon.ask("POST", "/api/write", 'a‮b,cluster=c log="x'.encode())
+        page.goto(place(daemon, "?view=store"))
+        line = page.locator(".mistakes .why")
+        expect(line).to_contain_text("cluster=c")
+        assert "‮" not in line.inner_text() or line.locator(".escape").count() > 0

@@ -96,6 +96,7 @@ def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="12,000 new").click()
         gap = page.locator(".row.gap")
         expect(gap).to_contain_text("2,001 messages are not shown here")
+        expect(gap.locator("p")).to_have_text(re.compile(r"were read\. Fetch them$"))
         gap.get_by_role("button", name="Fetch them").click()
         expect(gap.locator(".text").first).to_have_text("line 10000")
         write(daemon, log(0, "a0109"))

@@ -9,7 +9,6 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.support.browsing import count_is, place, serving
-from tests.support.running_daemon import Daemon
 
 FUTURE = 'syslog,cluster=alex,hostname=a0109,loglevel=err log="from the future" 1999999999999999999'
 
