@@ -80,8 +80,8 @@ export class Histogram extends Component {
     const now = Date.now() / 1000;
     const [begin, end] = [question.begin, question.end].map((ms) => (ms === null ? null : ms / 1000));
     const last = Math.min(end ?? now, now);
-    const first = begin ?? Math.min(now, ...answer.series.map((each) => each.points[0]?.[0] ?? now));
-    const isUpToNow = end === null && first < now;
+    // Where all of it is of the future, that is what somebody looks at.
+    const isUpToNow = end === null && answer.series.some((each) => each.points.some(([at]) => at <= now));
     const stacks = stacksOf(answer, by, begin, Math.max(last, begin ?? last), isUpToNow ? now : Infinity);
     this.bounds = [begin ?? stacks.times[0], last];
     return stacks;
@@ -124,6 +124,7 @@ export class Histogram extends Component {
           ...axis,
           grid: { show: false },
           size: 26,
+          space: (plot, at, low, high) => (high - low < 20 ? 90 : 60), // moments of a second are long words
           values: (plot, splits, at, space, increment) =>
             splits.map((each) => tick(each, increment, state.utc)),
         },
@@ -225,7 +226,7 @@ export class Histogram extends Component {
     if (!count || !this.props.counts.histogram.answer) return null;
     const said = count === 1 ? '1 message has a time' : `${showNumber(count)} messages have a time`;
     return html`<button type="button" class="plain later" title="show these"
-      onClick=${() => setRange(toState(Date.now()), '')}>${said} in the future</button>`;
+      onClick=${() => setRange(toState(Math.ceil(Date.now() / 1000) * 1000), '')}>${said} in the future</button>`;
   }
 
   legend(state) {

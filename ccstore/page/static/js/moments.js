@@ -117,7 +117,8 @@ export function zoneName(isUtc) {
 
 /** The same with how far it is from UTC at a moment: `Asia/Tokyo (UTC+9)`. */
 export function zoneAt(ms, isUtc) {
-  return isUtc ? 'UTC' : `${zoneName(false)} (${offsetAt(ms, false)})`;
+  const [name, offset] = [zoneName(isUtc), offsetAt(ms, isUtc)];
+  return name === offset ? name : `${name} (${offset})`;
 }
 
 /** How far the zone is from UTC at a moment: `UTC+5:30`. */

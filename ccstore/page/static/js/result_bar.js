@@ -4,7 +4,7 @@ import { html } from '../vendor/preact-htm.js';
 import { JobHints } from './job_hints.js';
 import { ColumnsMenu, CopyMenu, ExportMenu } from './menus.js';
 import { Habit } from './sentences.js';
-import { offsetAt, zoneName } from './moments.js';
+import { offsetAt, zoneAt } from './moments.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
@@ -27,7 +27,7 @@ export function ResultBar({ search, state, labels, held, facets }) {
       <button type="button" aria-pressed=${state.wrap}
         onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
       <button type="button" title=${state.utc ? 'times are in UTC: show those of here' : 'times are those of here: show UTC'}
-        onClick=${() => setState({ utc: !state.utc }, { replace: true })}>${state.utc ? 'UTC' : html`local: <span class="zone">${zoneName(false)} (</span>${offsetAt(Date.now(), false)}<span class="zone">)</span>`}</button>
+        onClick=${() => setState({ utc: !state.utc }, { replace: true })}>${state.utc ? 'UTC' : html`local: <span class="zone">${zoneAt(Date.now(), false)}</span><span class="offset">${offsetAt(Date.now(), false)}</span>`}</button>
       <${ColumnsMenu} state=${state} labels=${labels} />
       ${
         question &&
