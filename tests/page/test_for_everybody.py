@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import COUNT
-from tests.support.browsing import count_is, opened, place
+from tests.support.browsing import count_is, opened, place, serving
 from tests.support.running_daemon import Daemon
 
 PHONE = {"width": 390, "height": 800}
@@ -75,6 +76,23 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(chromium: Browser, s
         box = page.locator(".context").bounding_box()
         assert box is not None
         assert box["width"] == PHONE["width"]
+
+
+def test_long_names_keep_their_place_on_a_phone(chromium: Browser, tmp_path: Path) -> None:
+    lines = [f'service{each}-{"x" * 80},cluster=a,hostname=b log="y"' for each in range(8)]
+    with serving(tmp_path, *lines) as daemon, opened(chromium, viewport=PHONE) as page:
+        page.goto(place(daemon, "?by=name"))
+        names = page.locator(".legend .name")
+        expect(names).to_have_count(8)
+        for name in names.all():
+            box = name.bounding_box()
+            assert box is not None
+            assert 0 < box["x"] < box["x"] + box["width"] <= PHONE["width"]
+        access = page.locator(".unguarded").bounding_box()
+        assert access is not None
+        assert access["height"] < 28  # one line
+        assert access["x"] + access["width"] <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_the_system_decides_between_dark_and_light(page: Page, store: Daemon) -> None:

@@ -74,6 +74,16 @@ def test_it_goes_on_when_the_daemon_was_away(chromium: Browser, tmp_path: Path) 
             expect(page.locator(".tail .row .text")).to_have_text(["line 0", "line 1", "line 2"])
 
 
+def test_counts_beside_a_tail_say_of_when_they_are(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path, log(0)) as daemon:
+        page.goto(place(daemon))
+        expect(page.locator(".plot canvas")).to_be_visible()
+        expect(page.locator(".as-of")).to_have_count(0)
+        page.get_by_role("button", name="tail", exact=True).click()
+        for where in (".histogram", ".facets"):
+            expect(page.locator(f"{where} .as-of")).to_have_text(re.compile(r"^as of \d\d:\d\d:\d\d$"))
+
+
 def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
     with serving(tmp_path, log(0)) as daemon:
         page.goto(place(daemon, "?tail=1"))
@@ -86,6 +96,7 @@ def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="12,000 new").click()
         gap = page.locator(".row.gap")
         expect(gap).to_contain_text("2,001 messages are not shown here")
+        expect(gap.locator("p")).to_have_text(re.compile(r"were read\. Fetch them$"))
         gap.get_by_role("button", name="Fetch them").click()
         expect(gap.locator(".text").first).to_have_text("line 10000")
         write(daemon, log(0, "a0109"))

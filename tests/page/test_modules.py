@@ -60,6 +60,31 @@ def test_the_search_line(call: Call, line: str, texts: list[str], filters: list[
     assert found["rest"] == rest
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a OR b", "/a|b/"),
+        ("a || b", "/a|b/"),
+        ("NOT x", "-word"),
+        ("a && b", "leave these out"),
+        ("a AND b", "leave these out"),
+        ('"a OR b" -c', ""),
+        ("or not and NOTE ORB", ""),
+    ],
+)
+def test_habits_of_other_search_engines(call: Call, line: str, said: str) -> None:
+    found = call("search_language", "habitOf", line)
+    assert said in found
+    assert bool(said) == bool(found)
+    assert call("search_language", "habitOf", line, {"isRegex": True}) == ""
+
+
+def test_the_zone_says_how_far_it_is(call: Call) -> None:
+    assert call("moments", "zoneAt", 1769860800000, False) == "Europe/Berlin (UTC+1)"
+    assert call("moments", "zoneAt", 1785499200000, False) == "Europe/Berlin (UTC+2)"
+    assert call("moments", "zoneAt", 1785499200000, True) == "UTC"
+
+
 def test_host_lists_are_those_of_the_daemon(call: Call) -> None:
     chance = random.Random(7)
     for _ in range(20):
@@ -153,3 +178,49 @@ def test_heights_are_sums(chromium: Browser, store: Daemon) -> None:
             }"""
         )
         assert wrong is None
+
+
+def histogram(*series: tuple[str, list[tuple[float, int]]], by: str = "host") -> dict[str, Any]:
+    """An answer of the API, in steps of a minute."""
+    made = [
+        {"by": {by: name}, "total": sum(count for _, count in points), "points": points}
+        for name, points in series
+    ]
+    return {"step": "60s", "series": made}
+
+
+def test_what_is_later_than_now_is_counted_and_not_drawn(call: Call) -> None:
+    answer = histogram(("a", [(600, 5), (660, 2), (1_999_999_980, 1)]), ("b", [(1_999_999_980, 2)]))
+    found = call("stacks", "stacksOf", answer, "host", 300, 660, 660)
+    assert (found["times"][0], found["times"][-1], found["later"]) == (300, 660, 3)
+    assert [each["counts"][-1] for each in found["series"]] == [2, 0]
+    drawn = sum(sum(each["counts"]) for each in found["series"])
+    assert drawn + found["later"] == sum(each["total"] for each in found["series"])
+
+
+def test_a_long_axis_has_longer_steps_and_lacks_nothing(call: Call) -> None:
+    answer = histogram(("a", [(600, 5), (1_999_999_980, 1)]))
+    found = call("stacks", "stacksOf", answer, "host", 300, 660)
+    assert found["later"] == 0
+    assert len(found["times"]) <= 2000
+    assert sum(found["series"][0]["counts"]) == 6
+    assert found["series"][0]["counts"][-1] == 1
+    assert found["times"][-1] <= 1_999_999_980 < found["times"][-1] + found["step"]
+
+
+def test_a_colour_stays_with_its_name(call: Call) -> None:
+    def colours(*names: str, by: str) -> dict[str, str]:
+        answer = histogram(*((name, [(600, 1)]) for name in names), by=by)
+        found = call("stacks", "stacksOf", answer, by, 600, 660)["series"]
+        return {each["name"]: each["colour"] for each in found}
+
+    both = colours("info", "notice", by="tag.loglevel")
+    assert both == colours("notice", "info", by="tag.loglevel")
+    assert both["info"] != both["notice"]
+    assert colours("notice", by="tag.loglevel") == {"notice": both["notice"]}
+    names = [f"h{number}" for number in range(8)]
+    first = colours(*names, by="host")
+    assert len({*first.values()}) == len(names)
+    assert colours(*reversed(names), by="host") == first
+    for name in names:
+        assert colours("other", name, by="host")[name] == first[name]

@@ -7,8 +7,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import COUNT
@@ -151,13 +153,24 @@ def test_commands_that_ask_the_same(chromium: Browser, store: Daemon) -> None:
         count_is(page, COUNT // 20 - COUNT // 60)
         choose(page, "Copy", "ccstore query")
         query = copied(page)
-    answer = json.loads(subprocess.check_output(["bash", "-c", curl]))
-    assert len(answer["messages"]) == COUNT // 20 - COUNT // 60
-    assert answer["messages"][0]["text"] == first
+    answer = subprocess.check_output(["bash", "-c", curl]).splitlines()
+    assert len(answer) == COUNT // 20 - COUNT // 60
+    assert json.loads(answer[0])["text"] == first
     command = query.replace("ccstore query", f"{sys.executable} -m ccstore query --output ndjson", 1)
     found = subprocess.check_output(["bash", "-c", command], env=environment()).splitlines()
     assert json.loads(found[0])["text"] == first
     assert len(found) == COUNT // 20 - COUNT // 60
+
+
+def test_the_curl_command_has_all_there_is_and_goes_with_the_time(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, **CLIPBOARD) as page:
+        page.goto(place(store, "?from=-24h&to=now-1ms"))
+        count_is(page, COUNT)
+        choose(page, "Copy", "curl")
+        curl = copied(page)
+    assert "from=-24h" in curl
+    assert "to=-1ms" in curl
+    assert len(subprocess.check_output(["bash", "-c", curl]).splitlines()) == COUNT
 
 
 def test_text_is_selected_and_copied_as_on_any_page(chromium: Browser, store: Daemon) -> None:
@@ -180,7 +193,23 @@ def test_text_is_selected_and_copied_as_on_any_page(chromium: Browser, store: Da
         expect(page.locator(".detail")).to_have_count(0)
 
 
-def test_columns_wrapping_zone_and_order_are_in_the_url(page: Page, store: Daemon) -> None:
+@pytest.fixture
+def tokyo(chromium: Browser) -> Iterator[Page]:
+    """A page that is somewhere else than its daemon."""
+    with opened(chromium, timezone_id="Asia/Tokyo") as page:
+        yield page
+
+
+def test_times_say_their_zone(tokyo: Page, store: Daemon) -> None:
+    tokyo.goto(place(store))
+    tokyo.locator(".fold").first.click()
+    expect(tokyo.locator(".detail .labels td").first).to_have_text(re.compile(r"\d Asia/Tokyo \(UTC\+9\)$"))
+    tokyo.get_by_role("button", name="Around it").click()
+    expect(tokyo.locator("#context-title")).to_have_text(re.compile(r"^Around 20.*\d UTC\+9$"))
+
+
+def test_columns_wrapping_zone_and_order_are_in_the_url(tokyo: Page, store: Daemon) -> None:
+    page = tokyo
     page.goto(place(store))
     count_is(page, COUNT)
     page.get_by_role("button", name="Columns", exact=True).click()
@@ -192,7 +221,8 @@ def test_columns_wrapping_zone_and_order_are_in_the_url(page: Page, store: Daemo
         [re.compile("^20"), re.compile("."), "alex"]
     )
     page.get_by_role("button", name="wrap").click()
-    page.get_by_role("button", name="UTC").click()
+    page.get_by_role("button", name="local: Asia/Tokyo (UTC+9)").click()
+    expect(page.get_by_role("button", name="UTC", exact=True)).to_be_visible()
     page.get_by_role("button", name="newest first").click()
     expect(page).to_have_url(re.compile(r"order=oldest&wrap=1&utc=1&cols=name,cluster"))
     expect(page.locator(".row .text").first).to_contain_text("jobId")

@@ -127,6 +127,16 @@ def test_values_beside_the_messages_choose_and_exclude(page: Page, store: Daemon
     expect(values.locator(".value", has_text="stop_job").locator(".count")).to_have_text(str(COUNT // 15))
 
 
+def test_what_is_chosen_stands_first_among_the_values(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?host=a[0107-0108]"))
+    count_is(page, COUNT // 5)
+    hosts = page.locator(".facet", has=page.get_by_role("button", name="host", exact=True)).locator(".value")
+    expect(hosts).to_have_count(10)
+    assert {each.inner_text() for each in hosts.locator(".name").all()[:2]} == {"a0107", "a0108"}
+    expect(hosts.nth(1)).to_have_class(re.compile("chosen"))
+    expect(hosts.nth(2)).not_to_have_class(re.compile("chosen"))
+
+
 def test_everything_is_counted_from_the_oldest_message(page: Page, store: Daemon) -> None:
     page.goto(place(store, "?from="))
     count_is(page, COUNT)
@@ -147,7 +157,7 @@ def test_the_histogram_is_brushed_and_clicked(page: Page, store: Daemon) -> None
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, middle, steps=4)
     page.mouse.up()
-    expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
+    expect(page).to_have_url(re.compile(r"from=20[^&]+:\d\d\.000Z&to=20[^&]+:\d\d\.000Z$"))
     expect(page.locator(".how-many")).not_to_have_text(f"{COUNT:,} messages")
     expect(page.locator(".how-many")).to_have_text(re.compile("messages$"))
     found = int(page.locator(".how-many").inner_text().split()[0].replace(",", ""))

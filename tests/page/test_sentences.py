@@ -32,12 +32,12 @@ def test_no_hits_and_ways_out(page: Page, store: Daemon) -> None:
     page.get_by_role("button", name="Look at all times").click()
     count_is(page, COUNT)
     search(page, "4711")
-    page.get_by_role("button", name="Look for the tag jobid=4711").click()
+    page.get_by_role("button", name="Also look for jobid=4711").click()
     expect(page.get_by_role("list", name="Filters")).to_contain_text("jobid")
     page.get_by_role("button", name="Remove:").click()
     search(page, "4703")  # of an event that says so, and of logs that have it as a tag
     count_is(page, 1)
-    page.get_by_role("button", name="Look for the tag jobid=4703").click()
+    page.get_by_role("button", name="Also look for jobid=4703").click()
     count_is(page, 200)
     page.get_by_role("button", name="Remove:").click()
     search(page, "nowhere")
@@ -45,6 +45,8 @@ def test_no_hits_and_ways_out(page: Page, store: Daemon) -> None:
     count_is(page, COUNT)
     search(page, "cluster=alxe")
     expect(page.get_by_text("There is no cluster 'alxe', the nearest is 'alex'")).to_be_visible()
+    page.get_by_role("button", name="Look for cluster=alex").click()
+    count_is(page, COUNT)
     page.get_by_role("button", name="Remove:").click()
     search(page, "exit=1")
     page.get_by_role("button", name="Look for “exit=1” in the text").click()
@@ -59,6 +61,46 @@ def test_what_is_wrong_with_a_question(chromium: Browser, store: Daemon) -> None
         expect(page.get_by_role("alert")).to_contain_text("“nonsense” is no time")
         page.goto(place(store, "?from=-1h&to=-2h"))
         expect(page.get_by_role("alert")).to_contain_text("ends before it begins")
+
+
+def test_nothing_of_before_stands_under_a_wrong_question(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, may_fail=True) as page:
+        page.goto(place(store))
+        for wrong in ("/(/", "/[/"):
+            count_is(page, COUNT)
+            expect(page.locator(".plot canvas")).to_be_visible()
+            expect(page.locator(".facets .value")).not_to_have_count(0)
+            search(page, wrong)
+            expect(page.get_by_role("heading", name="This cannot be searched for")).to_be_visible()
+            expect(page.locator(".plot canvas")).to_have_count(0)
+            expect(page.locator(".legend li")).to_have_count(0)
+            expect(page.locator(".facets .value")).to_have_count(0)
+            page.go_back()
+
+
+def test_a_wrong_question_is_mended_and_not_asked_again(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, may_fail=True) as page:
+        page.goto(place(store, "?q=/(/"))
+        said = page.locator(".sentence")
+        expect(said.get_by_role("button", name="Try again")).to_have_count(0)
+        said.get_by_role("button", name="Edit the search").click()
+        expect(page.get_by_role("textbox", name="Search")).to_be_focused()
+        said.get_by_role("button", name="Without the search").click()
+        count_is(page, COUNT)
+        page.goto(place(store, "?from=nonsense"))
+        said.get_by_role("button", name="The last 24 hours").click()
+        count_is(page, COUNT)
+        page.goto(place(store, "?host=a[0110-0101]"))
+        said.get_by_role("button", name="Without the filters").click()
+        count_is(page, COUNT)
+
+
+def test_words_of_other_search_engines_are_explained(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?q=killed+OR+memory"))
+    expect(page.locator(".habit")).to_contain_text("One of two is /a|b/")
+    search(page, "/killed|nowhere/")
+    expect(page.locator(".habit")).to_have_count(0)
+    count_is(page, COUNT // 20 - COUNT // 60)
 
 
 def test_a_question_that_takes_too_long(chromium: Browser, tmp_path: Path) -> None:
@@ -83,8 +125,13 @@ def test_the_daemon_goes_and_comes_back(chromium: Browser, tmp_path: Path) -> No
             port = daemon.ports["REST"]
             daemon.stop(signal.SIGTERM)
         search(page, "line")
-        expect(page.get_by_role("alert")).to_contain_text("The daemon does not answer")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The daemon does not answer")
+        expect(alert).to_contain_text("What you see is of the search before, not of this one.")
+        expect(page.locator(".message-list")).to_have_css("opacity", "0.5")
+        expect(page.locator(".how-many")).to_have_text("Of the search before")
         expect(page.locator(".row .text")).to_have_text("line")  # what was there still is
         with serving(tmp_path, 'a,cluster=b,hostname=c log="line 2"', api={"port": port}):
             count_is(page, 2)
+            expect(page.locator(".message-list")).to_have_css("opacity", "1")
             expect(page.get_by_role("alert")).to_be_hidden()

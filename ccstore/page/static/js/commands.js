@@ -7,14 +7,22 @@ import { token } from './session.js';
 /** Quoted for a shell, where it has to be. */
 export const quoted = (text) => (/^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** `curl` for the same messages. */
-export function curlCommand(parameters, order) {
-  const all = [...parameters, ...(order === 'oldest' ? [['order', order]] : [])];
+/** `curl` for all of the messages, one a line; a time that is relative stays so if the API knows it. */
+export function curlCommand(parameters, order, state) {
+  const all = [
+    ...parameters.map(([name, value]) => [name, name in ENDS ? relative(state[name]) ?? value : value]),
+    ...(order === 'oldest' ? [['order', order]] : []),
+    ['format', 'ndjson'],
+  ];
   const url = address('v1/messages').href;
   const secret = token() ? ' -H "Authorization: Bearer $TOKEN"' : '';
   const given = all.map(([name, value]) => ` \\\n  --data-urlencode ${quoted(`${name}=${value}`)}`).join('');
   return `curl -sG${secret} ${quoted(url)}${given}`;
 }
+
+const ENDS = { from: true, to: true };
+/** How the API is told of `-24h`, `now-24h` or `now`; undefined for all else. */
+const relative = (text) => (/^(?:(?:now)?-[\d.]+[a-z].*|now)$/.test(text) ? text.replace(/^now-/, '-') : undefined);
 
 const OPTIONS = {
   cluster: '--cluster',

@@ -5,7 +5,7 @@ import { ask, isAborted } from './api.js';
 import { columnsFor } from './columns.js';
 import { called } from './labels.js';
 import { MessageRow } from './message_row.js';
-import { showTime, toMilliseconds } from './moments.js';
+import { offsetAt, showTime, toMilliseconds } from './moments.js';
 import { questionOf } from './question.js';
 import { copyRows } from './selection.js';
 import { setState } from './url_state.js';
@@ -131,7 +131,7 @@ export class ContextPanel extends Component {
         class=${state.wrap ? 'context wrapped' : 'context'}>
       <header>
         <h2 id="context-title" tabindex="-1" ref=${(element) => (this.heading = element)}>
-          ${said ? `Around ${showTime(toMilliseconds(said.time_ns), state.utc)}` : 'A message and what is around it'}</h2>
+          ${said ? `Around ${showTime(toMilliseconds(said.time_ns), state.utc)} ${offsetAt(toMilliseconds(said.time_ns), state.utc)}` : 'A message and what is around it'}</h2>
         <button type="button" class="plain" aria-label="Close" onClick=${() => this.close()}>×</button>
         <label>show <select value=${state.same}
           onChange=${(event) => setState({ same: event.target.value }, { replace: true })}>

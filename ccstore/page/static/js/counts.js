@@ -26,6 +26,7 @@ export class Counts {
     this.prefixes = new Map(); // how the values begin that are wanted
     this.known = new Set(); // labels that were found by asking for all there are
     this.isKnown = false;
+    this.at = null; // milliseconds: when it was counted
     this.tell = () => {};
   }
 
@@ -36,6 +37,7 @@ export class Counts {
     this.signal = signal;
     this.tell = search.tell;
     this.isKnown = false;
+    this.at = Date.now();
     if (this.level !== LEVEL && this.open.delete(this.level)) this.open = new Set([LEVEL, ...this.open]);
     this.level = LEVEL;
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
@@ -57,6 +59,12 @@ export class Counts {
   stop() {
     this.signal = null;
     this.histogram = { ...this.histogram, isRunning: false };
+  }
+
+  /** Nothing is counted. */
+  clear() {
+    this.histogram = { answer: null };
+    this.facets = new Map();
   }
 
   /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
@@ -117,8 +125,17 @@ export class Counts {
     const limit = this.all.has(label) ? MANY : VALUES;
     const prefix = this.prefixes.get(label);
     const more = [['limit', limit], ...(prefix ? [['prefix', prefix]] : [])];
-    await this.ask(`v1/values/${encodeURIComponent(label)}`, [...parameters, ...more], (found) => {
-      this.facets.set(label, { ...this.facets.get(label), ...found });
+    const path = `v1/values/${encodeURIComponent(label)}`;
+    // What is chosen stands first, however rare it is.
+    let chosen = null;
+    if (question.parameters.some(([name]) => name === label)) {
+      await this.ask(path, [...question.parameters, ...more], ({ answer }) => {
+        chosen = answer ?? chosen;
+      });
+    }
+    await this.ask(path, [...parameters, ...more], (found) => {
+      const answer = found.answer && chosen ? withFirst(chosen.values, found.answer) : found.answer;
+      this.facets.set(label, { ...this.facets.get(label), ...found, ...(answer ? { answer } : {}) });
     });
   }
 
@@ -172,4 +189,10 @@ export class Counts {
     }
     this.tell();
   }
+}
+
+/** An answer with some of its values first. */
+function withFirst(first, answer) {
+  const names = new Set(first.map((each) => each.value));
+  return { ...answer, values: [...first, ...answer.values.filter((each) => !names.has(each.value))] };
 }

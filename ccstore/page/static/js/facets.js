@@ -1,9 +1,11 @@
 // Values of labels beside the messages, with how many there are of each under the question.
 
 import { html } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
 import { called, COLUMNS, facetLabels } from './labels.js';
+import { showTime } from './moments.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
@@ -25,6 +27,7 @@ export function Facets({ counts, state, labels }) {
     ]),
   ];
   return html`<aside class="facets" aria-label="Values">
+    ${state.tail && counts.at && html`<p class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</p>`}
     ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters} />`)}
     ${!counts.isKnown && html`<button type="button" class="plain"
       onClick=${() => counts.findLabels()}>more labels …</button>`}
@@ -38,7 +41,7 @@ function Facet({ label, counts, filters }) {
   const hasFilter = filters.some((each) => each.label === label && !each.off);
   return html`<section class=${`facet ${isRunning ? 'old' : ''}`}>
     <h3><button type="button" class="plain" aria-expanded=${isOpen}
-      onClick=${() => counts.toggle(label, !isOpen)}>${name}</button>
+      onClick=${() => counts.toggle(label, !isOpen)}>${visible(name)}</button>
       ${hasFilter && html`<span class="dot" title="there is a filter on it">●</span>`}</h3>
     ${isOpen && error && html`<p class="problem">Not counted: ${error.message}</p>`}
     ${isOpen && answer && !error && html`<${Values} label=${label} answer=${answer} filters=${filters}
@@ -87,7 +90,7 @@ function stance(filters, label, value) {
 function Value({ label, value, count, most, filters }) {
   const chosen = stance(filters, label, value);
   const shown = value || '(none)';
-  const name = `${called(label)} ${shown}`;
+  const name = escaped(`${called(label)} ${shown}`);
   const put = (sign) => {
     const negated = sign === '-';
     const change =
@@ -98,8 +101,8 @@ function Value({ label, value, count, most, filters }) {
   };
   return html`<li class=${`value ${chosen === '+' ? 'chosen' : ''} ${chosen === '-' ? 'excluded' : ''}`}>
     <i class="share" style=${{ width: `${(100 * count) / most}%` }}></i>
-    <button type="button" class="name plain" title=${shown} aria-pressed=${chosen === '+'}
-      onClick=${() => put('+')}>${shown}</button>
+    <button type="button" class="name plain" title=${escaped(shown)} aria-pressed=${chosen === '+'}
+      onClick=${() => put('+')}>${visible(shown)}</button>
     <span class="count">${showNumber(count)}</span>
     <button type="button" class="sign" title=${chosen === '+' ? 'not only these' : 'only these'}
       aria-label=${`Only ${name}`}

@@ -2,6 +2,7 @@
 
 import { html, useState } from '../vendor/preact-htm.js';
 import { ask } from './api.js';
+import { visible } from './escapes.js';
 import { marked } from './marking.js';
 import { showTime, toMilliseconds } from './moments.js';
 import { showNumber } from './numbers.js';
@@ -38,7 +39,7 @@ export function GapRow({ gap, number, state, found, parameters, isShown }) {
     }
   };
   return html`<div class="row gap" role="listitem" data-row=${number}>
-    <p>${showNumber(gap.messages)} messages are not shown here: ${gap.reason}.
+    <p>${showNumber(gap.messages)} messages are not shown here: ${gap.reason}.${' '}
       ${!isDone && html`<button type="button" disabled=${isLoading}
         onClick=${more}>${messages.length ? 'Fetch more' : 'Fetch them'}</button>`}
       ${error && html`<span class="problem">${error}</span>`}</p>
@@ -46,7 +47,7 @@ export function GapRow({ gap, number, state, found, parameters, isShown }) {
       (message) => html`<div class="line" key=${message.id}>
       <span></span>
       <time class="cell" datetime=${message.time}>${showTime(toMilliseconds(message.time_ns), state.utc)}</time>${' '}
-      ${state.cols.map((label) => html`<span class="cell">${valueOf(message, label)}</span> `)}
+      ${state.cols.map((label) => html`<span class="cell">${visible(valueOf(message, label))}</span> `)}
       <span class="text">${marked(message.text, found)}</span>
     </div>`,
     )}

@@ -1,9 +1,10 @@
 // The histogram: how many messages by time; drag over it for a part of the time.
 
 import { Component, html } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { called, LEVEL, meant } from './labels.js';
 import { filterBy } from './message_detail.js';
-import { showShort, toState } from './moments.js';
+import { showShort, showTime, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
 import { showNumber } from './numbers.js';
 import { stacksOf } from './stacks.js';
@@ -46,13 +47,10 @@ export class Histogram extends Component {
 
   async draw(isForced = false) {
     const { histogram } = this.props.counts;
+    if (!histogram.answer) this.empty();
     if (!histogram.answer || (histogram.answer === this.drawn && !isForced)) return;
     this.drawn = histogram.answer;
-    const { begin, end } = histogram.question;
-    const isOpen = end === null || end > Date.now();
-    const last = isOpen ? Date.now() : end;
-    this.stacks = stacksOf(histogram.answer, histogram.by, begin === null ? null : begin / 1000, last / 1000);
-    this.bounds = [begin === null ? this.stacks.times[0] : begin / 1000, last / 1000];
+    this.stacks = this.stack(histogram);
     let Plot;
     try {
       Plot = await loadPlot();
@@ -68,6 +66,27 @@ export class Histogram extends Component {
     this.setState({ at: null });
   }
 
+  /** Nothing is drawn: there is no answer. */
+  empty() {
+    if (!this.drawn) return;
+    this.plot?.destroy();
+    this.plot = this.drawn = this.stacks = null;
+    this.place.replaceChildren();
+    this.setState({ at: null });
+  }
+
+  /** What is drawn of an answer: one wrong clock does not stretch a time that ends now. */
+  stack({ answer, by, question }) {
+    const now = Date.now() / 1000;
+    const [begin, end] = [question.begin, question.end].map((ms) => (ms === null ? null : ms / 1000));
+    const last = Math.min(end ?? now, now);
+    // Where all of it is of the future, that is what somebody looks at.
+    const isUpToNow = end === null && answer.series.some((each) => each.points.some(([at]) => at <= now));
+    const stacks = stacksOf(answer, by, begin, Math.max(last, begin ?? last), isUpToNow ? now : Infinity);
+    this.bounds = [begin ?? stacks.times[0], last];
+    return stacks;
+  }
+
   /** The highest stack first, so that those below are drawn over it. */
   data() {
     return [this.stacks.times, ...[...this.stacks.series].reverse().map((each) => each.tops)];
@@ -81,13 +100,14 @@ export class Histogram extends Component {
       font: '11px system-ui, sans-serif',
       ticks: { stroke: colour('--line') },
     };
-    const { step, times } = this.stacks;
+    const { step, times, series } = this.stacks;
+    const isEmpty = !series.some((each) => each.total);
     const last = Math.max(this.bounds[1], times[times.length - 1] + step);
     const range = [Math.min(this.bounds[0], times[0] + (times.length > 1 ? step : 0)), last];
     return {
       width: this.place.clientWidth,
       height: height(),
-      padding: [6, 8, 0, 0],
+      padding: [6, 24, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
@@ -104,6 +124,7 @@ export class Histogram extends Component {
           ...axis,
           grid: { show: false },
           size: 26,
+          space: (plot, at, low, high) => (high - low < 20 ? 90 : 60), // moments of a second are long words
           values: (plot, splits, at, space, increment) =>
             splits.map((each) => tick(each, increment, state.utc)),
         },
@@ -115,7 +136,8 @@ export class Histogram extends Component {
           incrs: [1, 2, 5, 10, 20, 50]
             .flatMap((each) => [1, 100, 1e4, 1e6].map((by) => each * by))
             .sort((one, other) => one - other),
-          values: (plot, splits) => splits.map(short),
+          // Nothing is counted where there is nothing.
+          values: (plot, splits) => splits.map((each) => (isEmpty ? '' : short(each))),
           space: 28,
         },
       ],
@@ -164,7 +186,10 @@ export class Histogram extends Component {
   }
 
   zoom(first, last) {
-    setRange(toState(first * 1000), toState(Math.max(last * 1000, first * 1000 + 1)));
+    // Whole seconds, where they are many.
+    const unit = last - first > 10 ? 1000 : 1;
+    const [begin, end] = [Math.floor((first * 1000) / unit) * unit, Math.ceil((last * 1000) / unit) * unit];
+    setRange(toState(begin), toState(Math.max(end, begin + 1)));
   }
 
   render({ counts, state, labels }) {
@@ -177,10 +202,12 @@ export class Histogram extends Component {
       <div class="legend">
         <label class="by">by
           <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
-            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? called(label) : 'nothing'}</option>`)}
+            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
           </select>
         </label>
         ${this.legend(state)}
+        ${this.later()}
+        ${state.tail && counts.at && html`<span class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</span>`}
       </div>
       <div class=${`plot ${histogram.isRunning ? 'old' : ''}`} role="img" aria-label=${this.said(histogram)}
         ref=${(element) => (this.place = element)}></div>
@@ -193,22 +220,31 @@ export class Histogram extends Component {
     return `Histogram of ${answer.total} messages${by ? ` by ${called(by)}` : ''}; the time range says the same`;
   }
 
+  /** How many are not drawn, as they are not yet. */
+  later() {
+    const count = this.stacks?.later;
+    if (!count || !this.props.counts.histogram.answer) return null;
+    const said = count === 1 ? '1 message has a time' : `${showNumber(count)} messages have a time`;
+    return html`<button type="button" class="plain later" title="show these"
+      onClick=${() => setRange(toState(Math.ceil(Date.now() / 1000) * 1000), '')}>${said} in the future</button>`;
+  }
+
   legend(state) {
-    if (!this.stacks?.series.length || !this.drawn) return null;
+    const { answer, by } = this.props.counts.histogram;
+    if (!answer || !this.stacks?.series.length || !this.drawn) return null;
     const { at } = this.state;
     const { times, series, step } = this.stacks;
-    const { by } = this.props.counts.histogram;
     return html`<ul>
       ${at !== null && html`<li
         class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
       ${series.map((each) => {
         const count = showNumber(at === null ? each.total : each.counts[at]);
-        const inner = html`<i style=${{ background: `var(${each.colour})` }}></i>${each.name} <b>${count}</b>`;
+        const inner = html`<i style=${{ background: `var(${each.colour})` }}></i><span class="name" title=${escaped(each.name)}>${visible(each.name)}</span> <b>${count}</b>`;
         return html`<li>${
           each.value === null
             ? html`<span>${inner}</span>`
             : html`<button type="button" class="plain" title="only these"
-              aria-label=${`Only ${called(by)} ${each.name}, ${count} messages`}
+              aria-label=${escaped(`Only ${called(by)} ${each.name}, ${count} messages`)}
               onClick=${() => filterBy(by, each.value, false)}>${inner}</button>`
         }</li>`;
       })}

@@ -14,7 +14,7 @@ function numbers(state) {
   return texts.filter(({ op, value }) => op === 'text' && /^\d+$/.test(value)).map(({ value }) => value);
 }
 
-/** Look for the tag instead of the word. */
+/** Look for the tag instead of the word: those that have it need not say so. */
 function asJob(state, word) {
   const words = state.q.split(/\s+/).filter((each) => each !== word);
   setState({ q: words.join(' '), filters: withValue(state.filters, TAG, word) });
@@ -23,6 +23,6 @@ function asJob(state, word) {
 /** Props: `state`. */
 export function JobHints({ state }) {
   return numbers(state).map(
-    (word) => html`<button type="button" onClick=${() => asJob(state, word)}>Look for the tag jobid=${word}</button>`,
+    (word) => html`<button type="button" onClick=${() => asJob(state, word)}>Also look for jobid=${word}</button>`,
   );
 }

@@ -1,5 +1,6 @@
 // Where a text matched what was asked for.
 
+import { visible } from './escapes.js';
 import { html } from '../vendor/preact-htm.js';
 
 /** Hits that are marked in one text. */
@@ -39,16 +40,16 @@ export function hits(text, found) {
   return apart;
 }
 
-/** A text with its hits marked. */
+/** A text with its hits marked, and what cannot be seen of it escaped. */
 export function marked(text, found) {
   const ranges = found.length ? hits(text, found) : [];
-  if (!ranges.length) return text;
+  if (!ranges.length) return visible(text);
   const parts = [];
   let at = 0;
   for (const [start, end] of ranges) {
-    parts.push(text.slice(at, start), html`<mark>${text.slice(start, end)}</mark>`);
+    parts.push(visible(text.slice(at, start)), html`<mark>${visible(text.slice(start, end))}</mark>`);
     at = end;
   }
-  parts.push(text.slice(at));
+  parts.push(visible(text.slice(at)));
   return parts;
 }

@@ -4,6 +4,7 @@ import { html, useRef, useState } from '../vendor/preact-htm.js';
 import { isAborted } from './api.js';
 import { curlCommand, queryCommand } from './commands.js';
 import { copy } from './copying.js';
+import { escaped, visible } from './escapes.js';
 import { exportAddress, fetchExport, fileName, FORMATS, isPlain } from './exporting.js';
 import { called, COLUMNS, LEVEL, valueOf } from './labels.js';
 import { showTime, toMilliseconds } from './moments.js';
@@ -27,11 +28,11 @@ export function ColumnsMenu({ state, labels }) {
         const at = state.cols.indexOf(label);
         return html`<li key=${label}>
           <label><input type="checkbox" checked=${at >= 0}
-            onChange=${() => put(at >= 0 ? state.cols.filter((each) => each !== label) : [...state.cols, label])} /> ${called(label)}</label>
-          ${at > 0 && html`<button type="button" class="plain" aria-label=${`${called(label)} further left`}
+            onChange=${() => put(at >= 0 ? state.cols.filter((each) => each !== label) : [...state.cols, label])} /> ${visible(called(label))}</label>
+          ${at > 0 && html`<button type="button" class="plain" aria-label=${escaped(`${called(label)} further left`)}
             onClick=${() => move(label, -1)}>↑</button>`}
           ${at >= 0 && at < state.cols.length - 1 && html`<button type="button" class="plain"
-            aria-label=${`${called(label)} further right`} onClick=${() => move(label, 1)}>↓</button>`}
+            aria-label=${escaped(`${called(label)} further right`)} onClick=${() => move(label, 1)}>↓</button>`}
         </li>`;
       })}
       <li><button type="button" class="plain" onClick=${() => put(DEFAULTS.cols)}>the usual ones</button></li>
@@ -62,7 +63,7 @@ export function CopyMenu({ state, question, held }) {
     return html`<ul class="choices">
       ${item('a link to this search', () => linkTo(state), 'a link')}
       ${item('a link to just this time', () => linkTo(fixed), 'a link')}
-      ${item('curl', () => curlCommand(question.parameters, state.order), 'a curl command')}
+      ${item('curl', () => curlCommand(question.parameters, state.order, state), 'a curl command')}
       ${item('ccstore query', () => queryCommand(question.parameters, state.order, state), 'a ccstore query command')}
       ${item(`${many} as text`, () => messages.map((each) => asLine(each, state)).join('\n'), many)}
       ${item(`${many} as JSON`, () => JSON.stringify(messages, null, 1), many)}

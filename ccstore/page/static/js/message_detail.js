@@ -1,10 +1,11 @@
 // All that there is about a message.
 
 import { html } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
 import { called, COLUMNS, valueOf } from './labels.js';
 import { marked } from './marking.js';
-import { showTime, toMilliseconds } from './moments.js';
+import { showTime, toMilliseconds, zoneAt } from './moments.js';
 import { Payload, readPayload } from './payload.js';
 import { getState, setState } from './url_state.js';
 
@@ -41,18 +42,19 @@ export function MessageDetail({ message, state, found, actions }) {
       <tbody>
         <tr>
           <th scope="row">time</th>
-          <td>${showTime(ms, state.utc).slice(0, 19)}.${fraction(message.time_ns)} ${state.utc ? 'UTC' : ''}</td>
+          <td>${showTime(ms, state.utc).slice(0, 19)}.${fraction(message.time_ns)} ${zoneAt(ms, state.utc)}</td>
           <td></td>
         </tr>
         ${labelsOf(message).map((label) => {
           const value = valueOf(message, label);
+          const name = escaped(`${called(label)} ${value}`);
           return html`<tr>
-            <th scope="row">${called(label)}</th>
-            <td>${value}</td>
+            <th scope="row">${visible(called(label))}</th>
+            <td>${visible(value)}</td>
             <td class="signs">
-              <button type="button" title="only these" aria-label=${`Only ${called(label)} ${value}`}
+              <button type="button" title="only these" aria-label=${`Only ${name}`}
                 onClick=${() => filterBy(label, value, false)}>+</button>
-              <button type="button" title="none of these" aria-label=${`Without ${called(label)} ${value}`}
+              <button type="button" title="none of these" aria-label=${`Without ${name}`}
                 onClick=${() => filterBy(label, value, true)}>−</button>
             </td>
           </tr>`;

@@ -1,6 +1,7 @@
 // A message as a row of the list, and laid out.
 
 import { html } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { MessageDetail } from './message_detail.js';
 import { levelOf, valueOf } from './labels.js';
 import { marked } from './marking.js';
@@ -34,7 +35,7 @@ export function MessageRow({ message, number, state, found, isOpen, isCurrent, a
       <time class="cell" datetime=${message.time}>${time}</time>${' '}
       ${state.cols.map((label) => {
         const value = valueOf(message, label);
-        return html`<span class="cell" title=${value ? `${label}: ${value}` : ''}>${value}</span> `;
+        return html`<span class="cell" title=${value ? escaped(`${label}: ${value}`) : ''}>${visible(value)}</span> `;
       })}
       <span class="text">${marked(shortened(message.text, state.wrap ? LONG : SHORT), found)}</span>
     </div>

@@ -115,8 +115,28 @@ export function zoneName(isUtc) {
   return isUtc ? 'UTC' : Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
 }
 
-/** How long ago, in a word. */
-export function showAge(ms) {
+/** The same with how far it is from UTC at a moment: `Asia/Tokyo (UTC+9)`. */
+export function zoneAt(ms, isUtc) {
+  const [name, offset] = [zoneName(isUtc), offsetAt(ms, isUtc)];
+  return name === offset ? name : `${name} (${offset})`;
+}
+
+/** How far the zone is from UTC at a moment: `UTC+5:30`. */
+export function offsetAt(ms, isUtc) {
+  const minutes = isUtc ? 0 : -new Date(ms).getTimezoneOffset();
+  if (!minutes) return 'UTC';
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  return `UTC${minutes < 0 ? '−' : '+'}${hours}${rest ? `:${two(rest)}` : ''}`;
+}
+
+/** How long ago a moment was, or that it is not yet, in words. */
+export function showAgo(ms, now = Date.now()) {
+  const span = now - ms;
+  return span < -1000 ? `${showAge(-span)} in the future` : `${showAge(span)} ago`;
+}
+
+/** A time that passes or has passed, in a word. */
+function showAge(ms) {
   const steps = [
     [86_400_000, 'day'],
     [3_600_000, 'hour'],

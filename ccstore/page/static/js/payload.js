@@ -1,6 +1,7 @@
 // The payload of an event: JSON laid out, so that its members can be read.
 
 import { html } from '../vendor/preact-htm.js';
+import { visible } from './escapes.js';
 import { marked } from './marking.js';
 
 /** The value of a text that is a JSON object or list; undefined if it is none. */
@@ -39,7 +40,7 @@ function laidOut(value, found, depth) {
       class="flat">${value.map((each, at) => [at ? ', ' : '', laidOut(each, found, depth + 1)])}</span>`;
   }
   return html`<dl class="members">
-    ${entries.map(([key, each]) => html`<div><dt>${key}</dt><dd>${laidOut(each, found, depth + 1)}</dd></div>`)}
+    ${entries.map(([key, each]) => html`<div><dt>${visible(String(key))}</dt><dd>${laidOut(each, found, depth + 1)}</dd></div>`)}
   </dl>`;
 }
 

@@ -1,6 +1,7 @@
 // Filters as pills: each can be turned round, switched off, edited, and taken away.
 
 import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { escaped, visible } from './escapes.js';
 import { changed } from './filters.js';
 import { fold } from './host_lists.js';
 import { called } from './labels.js';
@@ -30,12 +31,12 @@ function Pill({ filter, filters }) {
   const put = (change) => setState({ filters: changed(filters, filter, change) });
   if (isEdited)
     return html`<${Editor} filter=${filter} filters=${filters} onEnd=${() => setEdited(false)} />`;
-  const whole = `${name} ${sign} ${text || '(none)'}`;
+  const whole = escaped(`${name} ${sign} ${text || '(none)'}`);
   return html`<li class=${`pill ${filter.negated ? 'not' : ''} ${filter.off ? 'off' : ''}`}>
     <button type="button" class="turn" title="turn round" aria-label=${`Turn round: ${whole}`}
       onClick=${() => put({ negated: !filter.negated })}>${sign}</button>
     <button type="button" class="what" title="edit" aria-label=${`Edit: ${whole}`}
-      onClick=${() => setEdited(true)}><b>${name}</b> <span>${text || '(none)'}</span></button>
+      onClick=${() => setEdited(true)}><b>${visible(name)}</b> <span>${visible(text || '(none)')}</span></button>
     <button type="button" class="switch" title=${filter.off ? 'switch on' : 'switch off'} aria-pressed=${!filter.off}
       aria-label=${`In use: ${whole}`} onClick=${() => put({ off: !filter.off })}>${filter.off ? '○' : '●'}</button>
     <button type="button" class="remove" title="remove" aria-label=${`Remove: ${whole}`}

@@ -3,6 +3,8 @@
 import { html } from '../vendor/preact-htm.js';
 import { JobHints } from './job_hints.js';
 import { ColumnsMenu, CopyMenu, ExportMenu } from './menus.js';
+import { Habit } from './sentences.js';
+import { offsetAt, zoneAt } from './moments.js';
 import { showNumber } from './numbers.js';
 import { setState } from './url_state.js';
 
@@ -11,7 +13,7 @@ export function ResultBar({ search, state, labels, held, facets }) {
   const { results, question } = search;
   return html`<div class="result-bar">
     <p class="how-many" role="status">${state.tail ? 'Live tail' : results && howMany(search)}</p>
-    ${results?.count > 0 && !state.tail && html`<${JobHints} state=${state} />`}
+    ${results?.count > 0 && !state.tail && html`<${JobHints} state=${state} /><${Habit} state=${state} />`}
     <div class="tools">
       <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)}
         onClick=${facets.flip}>values</button>
@@ -24,8 +26,8 @@ export function ResultBar({ search, state, labels, held, facets }) {
         onClick=${() => setState({ tail: !state.tail })}>tail</button>
       <button type="button" aria-pressed=${state.wrap}
         onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
-      <button type="button" aria-pressed=${state.utc}
-        onClick=${() => setState({ utc: !state.utc }, { replace: true })}>UTC</button>
+      <button type="button" title=${state.utc ? 'times are in UTC: show those of here' : 'times are those of here: show UTC'}
+        onClick=${() => setState({ utc: !state.utc }, { replace: true })}>${state.utc ? 'UTC' : html`local: <span class="zone">${zoneAt(Date.now(), false)}</span><span class="offset">${offsetAt(Date.now(), false)}</span>`}</button>
       <${ColumnsMenu} state=${state} labels=${labels} />
       ${
         question &&
@@ -36,7 +38,9 @@ export function ResultBar({ search, state, labels, held, facets }) {
   </div>`;
 }
 
-function howMany({ results, question, counts }) {
+function howMany(search) {
+  if (search.isOther) return 'Of the search before';
+  const { results, question, counts } = search;
   const { histogram } = counts;
   if (results.isComplete) return messages(results.count);
   if (histogram.question === question && histogram.answer) return messages(histogram.answer.total);

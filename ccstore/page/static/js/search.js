@@ -2,11 +2,14 @@
 
 import { ApiError, ask, isAborted } from './api.js';
 import { learnLevel } from './labels.js';
+import { toMilliseconds } from './moments.js';
 import { keyOf, questionOf } from './question.js';
 import { Results } from './results.js';
 
 /** Milliseconds between attempts while nobody answers. */
 const AGAIN = [1000, 2000, 4000, 8000];
+/** Milliseconds that clocks may differ. */
+const SLACK = 60_000;
 
 /**
  * The search of the page. The messages are asked for first; `counts` (see counts.js) when they are shown.
@@ -20,11 +23,13 @@ export class Search {
     this.question = null;
     this.error = null;
     this.isRunning = false;
-    this.newest = null; // of everything, if there are no hits
+    this.newest = null; // of everything up to now, if there are no hits; false if nothing is stored
+    this.future = null; // the newest of everything, if its time is not yet
     this.isGone = false; // nobody answers
     this.moreError = null; // why there are no more of them
     this.number = 0; // of the search
     this.version = 0; // the search that the results are of
+    this.shownKey = null; // what they were asked for
     this.watchers = new Set();
     this.tell = this.tell.bind(this);
   }
@@ -55,7 +60,7 @@ export class Search {
       this.question = questionOf(state);
     } catch (error) {
       this.error = new ApiError('wrong', error.message);
-      this.results = null;
+      this.forget();
       this.tell();
       return;
     }
@@ -73,6 +78,7 @@ export class Search {
     learnLevel(results.held);
     this.results = results;
     this.version = this.number;
+    this.shownKey = this.key;
     this.moreError = null;
     this.shownAs = state;
     this.error = null;
@@ -84,6 +90,17 @@ export class Search {
     afterPaint(() => {
       if (controller === this.controller) this.counts.run(this.state ?? state, this, controller.signal);
     });
+  }
+
+  /** Nothing is shown any more: it would look like an answer. */
+  forget() {
+    this.results = null;
+    this.counts.clear();
+  }
+
+  /** Whether what is shown is the answer to another search, as there is none to this one. */
+  get isOther() {
+    return Boolean(this.error && this.results) && this.shownKey !== this.key;
   }
 
   /** More messages behind those that are known. */
@@ -119,7 +136,7 @@ export class Search {
       this.attempt = (this.attempt ?? 0) + 1;
       this.timer = setTimeout(() => this.run(state), AGAIN[Math.min(this.attempt, AGAIN.length) - 1]);
     } else if (this.error.kind !== 'busy') {
-      this.results = null;
+      this.forget();
     }
     if (!(error instanceof ApiError)) console.error(error);
     this.tell();
@@ -127,10 +144,19 @@ export class Search {
 
   /** Whether there is anything at all, for what is said if there are no hits. */
   async findNewest(controller) {
-    this.newest = null;
+    this.newest = this.future = null;
+    const newestOf = async (more) => {
+      const { messages } = await ask('v1/messages', [['limit', 1], ...more], { signal: controller.signal });
+      return messages[0];
+    };
     try {
-      const answer = await ask('v1/messages', [['limit', 1]], { signal: controller.signal });
-      this.newest = answer.messages[0] ?? false;
+      const newest = await newestOf([]);
+      if (newest && toMilliseconds(newest.time_ns) > Date.now() + SLACK) {
+        this.future = newest;
+        this.newest = (await newestOf([['to', String(Date.now())]])) ?? null;
+      } else {
+        this.newest = newest ?? false;
+      }
     } catch {
       // Then that much is not said.
     }

@@ -33,6 +33,16 @@ export function readLine(line, { isRegex = false, isCaseSensitive = false } = {}
   return { texts, filters, rest };
 }
 
+/** What somebody may have meant who writes as for another search engine; an empty text if nothing looks so. */
+export function habitOf(line, { isRegex = false } = {}) {
+  if (isRegex) return '';
+  const plain = line.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  if (/(^|\s)(OR|\|\|?)(\s|$)/.test(plain)) return 'All words are needed, also OR. One of two is /a|b/.';
+  if (/(^|\s)NOT(\s|$)/.test(plain)) return 'All words are needed, also NOT. Without a word is -word.';
+  if (/(^|\s)(AND|&&?)(\s|$)/.test(plain)) return 'All words are needed anyway, also AND and &&: leave these out.';
+  return '';
+}
+
 /** A regular expression that matches just this text. */
 export const quote = (text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 

@@ -14,14 +14,15 @@ export function SearchLine({ state, onAgain }) {
   useEffect(() => setText(state.q), [state.q]);
   const submit = (event) => {
     event.preventDefault();
-    const change = read(text, state);
+    // What stands there: Enter may come before the last key is known to the state.
+    const change = read(input.current.value, getState());
     setText(change.q);
     if (change.q === state.q && change.filters === state.filters) onAgain();
     else setState({ ...change, m: '' });
   };
   const flip = (name) => {
     const { regex, case: isCaseSensitive } = getState();
-    setState({ ...read(text, state), regex, case: isCaseSensitive, [name]: !getState()[name] });
+    setState({ ...read(input.current.value, state), regex, case: isCaseSensitive, [name]: !getState()[name] });
   };
   return html`<form class="search-line" role="search" onSubmit=${submit}>
     <input

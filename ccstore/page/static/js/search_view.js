@@ -77,7 +77,8 @@ export class SearchView extends Component {
     const { search } = this;
     const { results, question } = search;
     const labels = this.labels(results);
-    return html`<div class="search-view">
+    const isOther = search.isOther && !state.tail;
+    return html`<div class=${`search-view ${isOther ? 'of-before' : ''}`}>
       <${Keys} actions=${this.keys} />
       <div class="asking">
         <${TimeRange} state=${state} question=${question} />
@@ -91,7 +92,8 @@ export class SearchView extends Component {
         results &&
         ['gone', 'busy'].includes(search.error.kind) &&
         html`<p class="banner" role="alert">
-        ${search.isGone ? 'The daemon does not answer. What you see is from before; it is asked again every few seconds.' : search.error.message}
+        ${search.isGone ? 'The daemon does not answer; it is asked again every few seconds.' : `${search.error.message}.`}
+        ${isOther ? 'What you see is of the search before, not of this one.' : 'What you see is from before.'}
         <button type="button" onClick=${this.again}>Try now</button></p>`
       }
       <div class=${`found ${this.state.hasFacets ? 'with-facets' : ''}`}>

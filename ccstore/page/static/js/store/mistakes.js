@@ -1,6 +1,7 @@
 // What the doctor says, and the last lines that were not stored: who sent them, and why they were not.
 
 import { html, useState } from '../../vendor/preact-htm.js';
+import { escaped, visible } from '../escapes.js';
 import { showCount, showSpan } from './figures.js';
 import { when } from './moments_here.js';
 import { findingsOf, mistakesOf } from './verdict.js';
@@ -51,10 +52,10 @@ function Mistake({ mistake, now, isUtc }) {
   const { sender, host, receiver, outcome, reason, detail, text, count, last } = mistake;
   return html`<tr>
     <td data-label="when" title=${when(last, isUtc)}>${showSpan(Math.max(0, now - last))} ago</td>
-    <td data-label="sender" class="from" title=${host || null}><span>${sender}${host && host !== sender && html`<br /><span class="hint">host ${host}</span>`}</span></td>
+    <td data-label="sender" class="from" title=${host ? escaped(host) : null}><span>${visible(sender)}${host && host !== sender && html`<br /><span class="hint">host ${visible(host)}</span>`}</span></td>
     <td data-label="receiver">${receiver}</td>
-    <td data-label="why" class="why"><b class=${outcome}>${outcome}</b> ${reason.replaceAll('_', ' ')}${detail && html`: ${detail}`}
-      ${text && html`<code>${text}</code>`}</td>
+    <td data-label="why" class="why"><b class=${outcome}>${outcome}</b> ${reason.replaceAll('_', ' ')}${detail && html`: ${visible(detail)}`}
+      ${text && html`<code>${visible(text)}</code>`}</td>
     <td data-label="lines" class="number">${showCount(count)}</td>
   </tr>`;
 }
