@@ -94,6 +94,7 @@ class Router:
         refusals: list[Refusal] = []
         if not self._keeps_all(messages, cutoff):
             kept, places, refusals = self._sort_out(messages, origin, now)
+            origin.dropped.lines += len(messages) - len(kept) - len(refusals)
         if not kept:
             return succeed(refusals)
         committed = self._store.accept(kept, urgent=urgent)
