@@ -24,6 +24,8 @@ class LokiLimits:
     :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
     :ivar together: lines of one microsecond that are given times in one go.
     :ivar sampled: lines that are looked at where some stand for all.
+    :ivar sampled_groups: groups of which lines of their own are looked at, if there are few among those.
+    :ivar sampled_each: lines of each of these.
     """
 
     rows: int = 2_000_000
@@ -34,6 +36,8 @@ class LokiLimits:
     tied: int = 4
     together: int = 100_000
     sampled: int = 1000
+    sampled_groups: int = 50
+    sampled_each: int = 100
 
     def has_room(self, series: int, points: int) -> bool:
         """Whether so many series with so many points are few enough; each counts as a hundred at least."""

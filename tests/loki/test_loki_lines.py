@@ -218,7 +218,7 @@ class LabelTests(LokiTestCase):
         data = await self.data("index/volume", query='{cluster=~".+"}', start=BASE - SECOND)
         self.assertEqual(data["resultType"], "vector")
         volumes = [(each["metric"], each["value"][1]) for each in data["result"]]
-        self.assertEqual(volumes, [({"cluster": "alex"}, "7"), ({"cluster": "fritz"}, "3")])
+        self.assertEqual(volumes, [({"cluster": "alex"}, "6"), ({"cluster": "fritz"}, "5")])
         answer = await self.get("index/volume", query="{}", targetLabels="hostname", limit=2)
         self.assertEqual(
             answer.json["warnings"], ["the answer is cut: there are 3 series, and the limit is 2"]
@@ -237,6 +237,20 @@ class LabelTests(LokiTestCase):
             "index/volume_range", query='{cluster="alex"}', start=BASE, end=BASE + SECOND, step="5s"
         )
         self.assertEqual(data["result"][0]["values"], [[BASE // SECOND, "3"]])
+
+    async def test_volumes_go_by_the_lines_of_each_value(self) -> None:
+        self.start()
+        long, short = "x" * 200, "y" * 10
+        await self.fill(
+            *(line(short, number, hostname="b", level="warn") for number in range(300)),
+            *(line(long, SECOND + number, hostname="a", level="info") for number in range(1100)),
+        )
+        for label, large, small in (("hostname", "a", "b"), ("level", "info", "warn")):
+            data = await self.data("index/volume", query='{cluster="alex"}', targetLabels=label)
+            sizes = {each["metric"][label]: each["value"][1] for each in data["result"]}
+            self.assertEqual(sizes, {large: "220000", small: "3000"})
+        stats = await self.get("index/stats", query='{cluster="alex"}')
+        self.assertEqual(stats.json["bytes"], 223_000)
 
     async def test_what_is_detected(self) -> None:
         await self.some()
