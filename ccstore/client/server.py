@@ -197,10 +197,15 @@ class Server:
         path: str,
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        *,
+        patience: float | None = None,
     ) -> Answer:
-        """Make a request. Raises :class:`ClientError`, also for an answer that asks for a (better) token."""
+        """Make a request. Raises :class:`ClientError`, also for an answer that asks for a (better) token.
+
+        :param patience: seconds to wait for the answer, if that is less than usual.
+        """
         asking = self._request(method, path, body, params, self._headers())
-        answer = await self._in_time(_answer_of(asking))
+        answer = await self._in_time(_answer_of(asking), patience)
         self._check_admittance(answer)
         return answer
 
@@ -210,8 +215,9 @@ class Server:
             headers["authorization"] = f"Bearer {self._token}"
         return headers
 
-    async def _in_time(self, asking: Coroutine[Any, Any, _T]) -> _T:
+    async def _in_time(self, asking: Coroutine[Any, Any, _T], patience: float | None = None) -> _T:
         """What comes of a part of a request, if that does not take too long."""
+        timeout = self._timeout if patience is None else min(patience, self._timeout)
         waiting: Deferred[_T] = Deferred.fromCoroutine(asking)
         is_late = False
 
@@ -220,7 +226,7 @@ class Server:
             is_late = True
             waiting.cancel()
 
-        timer = self._clock.callLater(self._timeout, late)
+        timer = self._clock.callLater(timeout, late)
         try:
             return await waiting
         except ClientError:
@@ -228,7 +234,7 @@ class Server:
         except Exception as error:
             if is_late:
                 hint = "does it talk TLS?" if self.url.startswith("https:") else _NOT_REST
-                raise Vanished(f"no answer from {self.url} within {self._timeout:g} s: {hint}") from None
+                raise Vanished(f"no answer from {self.url} within {timeout:g} s: {hint}") from None
             raise self._explained(error) from None
         finally:
             if timer.active():
@@ -276,10 +282,13 @@ class Server:
         hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
         return f"{self.url} says {answer.status}: {answer.error}{hint}"
 
-    async def question(self, path: str, question: Question) -> Any:
-        """The JSON that answers parameters. Raises :class:`ClientError`."""
+    async def question(self, path: str, question: Question, *, patience: float | None = None) -> Any:
+        """The JSON that answers parameters. Raises :class:`ClientError`.
+
+        :param patience: see :meth:`ask`.
+        """
         method, path, body = await self._put(path, question)
-        answer = await self.ask(method, path, body)
+        answer = await self.ask(method, path, body, patience=patience)
         self.check(answer)
         return answer.json
 
