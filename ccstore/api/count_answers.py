@@ -79,8 +79,9 @@ class CountAnswers:
         parameters = self._exchange.parameters(request, ("prefix", "limit"))
         selection = self._selection(parameters)
         if label not in LABELS and not label.startswith(TAG_PREFIX):
-            expected = ", ".join([*LABELS, f"{TAG_PREFIX}{label[:40]}"])
-            raise WebError(404, f"there is no label {label[:60]!r}, there are {expected}")
+            tag = f"{TAG_PREFIX}{label[:40]}"
+            expected = f"there are {', '.join(LABELS)}; a tag of this name is {tag}"
+            raise WebError(404, f"there is no label {label[:60]!r}, {expected}")
         prefix = parameters.one("prefix", str, "")
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()

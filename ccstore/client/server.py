@@ -154,6 +154,17 @@ class Answer:
             raise ClientError(f"the answer is no JSON, is this a ccstore? {_start(self.body)}") from None
 
     @property
+    def is_of_nobody(self) -> bool:
+        """It says that nothing is there, or not for this method, and not that the API knows no such thing."""
+        if self.status == 405:
+            return True
+        try:
+            given = json.loads(self.body)
+            return self.status == 404 and ("status" not in given or self.error.startswith("nothing here"))
+        except (ValueError, TypeError):
+            return self.status == 404
+
+    @property
     def error(self) -> str:
         """What an answer that is an error says."""
         try:
@@ -279,7 +290,7 @@ class Server:
 
     def refusal(self, answer: Answer) -> str:
         """What an answer that is an error says, with a hint if it seems to come from something else."""
-        hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
+        hint = f"; {_NOT_REST}" if answer.is_of_nobody else ""
         return f"{self.url} says {answer.status}: {answer.error}{hint}"
 
     async def question(self, path: str, question: Question, *, patience: float | None = None) -> Any:
