@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -25,6 +26,8 @@ _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
 #: Nanoseconds by which the time of a message may be ahead without being doubtful.
 _AHEAD = 300 * SECOND
+#: Nanoseconds by which it may be behind: ten years. Events that old expire anyhow.
+_BEHIND: Final = 3653 * 86400 * SECOND
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
 
@@ -90,6 +93,8 @@ class Router:
         facts = messages.facts
         if facts.newest > now + _AHEAD:
             self._look_ahead(messages, origin, now)
+        if facts.oldest < now - _BEHIND:
+            self._look_behind(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
         if not self._keeps_all(messages, cutoff):
@@ -198,6 +203,17 @@ class Router:
         """Remember some of the messages from the future. They are kept, but will surprise somebody."""
         for index, time in enumerate(messages.times):
             if time > now + _AHEAD and not origin.sample("stored", "ahead", messages[index], index, now):
+                break
+
+    def _look_behind(self, messages: Batch, origin: Origin, now: int) -> None:
+        """Remember some of the messages that are stored though they are far too old, as logs are."""
+        cutoff = now - self._retention
+        for index, time in enumerate(messages.times):
+            kind = messages.series[index].kind
+            is_kept = self._store_logs if kind == "log" else kind == "event" and time > cutoff
+            if not is_kept or time >= now - _BEHIND:
+                continue
+            if not origin.sample("stored", "long_ago", messages[index], index, now):
                 break
 
     def _cluster_of(self, message: Message, origin: Origin) -> str:
