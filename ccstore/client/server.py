@@ -33,6 +33,7 @@ from twisted.web.http import PotentialDataLoss
 from ccstore import __version__
 from ccstore.client.contexts import DEFAULT_URL, target
 from ccstore.client.credentials import policy
+from ccstore.client.request_errors import causes, tls_reason, words_of
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
 from ccstore.commands.description import DURATION, FILE, Value
 from ccstore.commands.options import CommandOptions
@@ -356,13 +357,13 @@ class Server:
             pass  # it answered, and so speaks HTTP; what it has against a request is told when lines are sent
 
     def _explained(self, error: Exception) -> ClientError:
-        for cause in _causes(error):
+        for cause in causes(error):
             if isinstance(cause, VerificationError):
                 return Unreachable(
                     f"TLS: the certificate of {self.url} is another's, not that of its host name"
                 )
             if isinstance(cause, SSL.Error):
-                return Unreachable(f"TLS: {_reason(cause)} ({self.url})")
+                return Unreachable(f"TLS: {tls_reason(cause)} ({self.url})")
             if isinstance(cause, ConnectionRefusedError):
                 return Unreachable(f"nothing listens at {self.url}: connection refused")
             if isinstance(cause, (DNSLookupError, ConnectBindError)):
@@ -370,7 +371,7 @@ class Server:
             if isinstance(cause, TimeoutError):
                 return Unreachable(f"no connection to {self.url} within the time: check address and firewall")
             if isinstance(cause, ConnectError):
-                return Unreachable(f"cannot connect to {self.url}: {_words(cause)}")
+                return Unreachable(f"cannot connect to {self.url}: {words_of(cause)}")
             if isinstance(cause, (ConnectionClosed, CancelledError)):
                 return Vanished(f"{self.url} closed the connection without an answer")
         if isinstance(error, ResponseFailed):
@@ -448,36 +449,6 @@ class _Body(Protocol):
         transport: Any = self.transport
         if transport is not None:
             transport.stopProducing()
-
-
-def _causes(error: Exception) -> list[BaseException]:
-    """The errors that an error of Twisted's client was made of, or itself; what tells most comes first."""
-    found: list[BaseException] = []
-    for reason in getattr(error, "reasons", ()) if isinstance(error, ResponseFailed) else ():
-        if isinstance(reason, Failure) and isinstance(reason.value, Exception):
-            found += _causes(reason.value)
-    found.append(error)
-    return sorted(found, key=lambda cause: not isinstance(cause, (SSL.Error, VerificationError)))
-
-
-_TLS_REASONS: Final = {
-    "certificate verify failed": "its certificate is not signed by anybody who is trusted here; see --ca",
-    "wrong version number": "the server does not talk TLS; is it http:// and not https://?",
-    "http request": "the server does not talk TLS; is it http:// and not https://?",
-}
-
-
-def _reason(error: SSL.Error) -> str:
-    for reason in error.args[0] if error.args and isinstance(error.args[0], list) else ():
-        said = str(reason[-1])
-        if "alert" in said and ("certificate" in said or "unknown ca" in said):
-            return f"the server wants another certificate from us ({said}); see --cert and --key"
-        return _TLS_REASONS.get(said, said)
-    return "the connection ended in the handshake"
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).rstrip(".").split())
 
 
 def connect(options: ServerOptions, reactor: Any, environ: Mapping[str, str] | None = None) -> Server:

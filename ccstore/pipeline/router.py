@@ -91,10 +91,8 @@ class Router:
         cutoff = now - self._retention
         kept = messages
         facts = messages.facts
-        if facts.newest > now + _AHEAD:
-            self._look_ahead(messages, origin, now)
-        if facts.oldest < now - _BEHIND:
-            self._look_behind(messages, origin, now)
+        if facts.newest > now + _AHEAD or facts.oldest < now - _BEHIND:
+            self._doubt(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
         if not self._keeps_all(messages, cutoff):
@@ -199,22 +197,21 @@ class Router:
         account.lose("store_unavailable", kept)
         return failure
 
-    def _look_ahead(self, messages: Batch, origin: Origin, now: int) -> None:
-        """Remember some of the messages from the future. They are kept, but will surprise somebody."""
-        for index, time in enumerate(messages.times):
-            if time > now + _AHEAD and not origin.sample("stored", "ahead", messages[index], index, now):
-                break
+    def _doubt(self, messages: Batch, origin: Origin, now: int) -> None:
+        """Remember some of the messages from the future, and of those from long ago that are stored.
 
-    def _look_behind(self, messages: Batch, origin: Origin, now: int) -> None:
-        """Remember some of the messages that are stored though they are far too old, as logs are."""
+        They will surprise somebody.
+        """
+        samples = _Samples(origin, now)
         cutoff = now - self._retention
         for index, time in enumerate(messages.times):
-            kind = messages.series[index].kind
-            is_kept = self._store_logs if kind == "log" else kind == "event" and time > cutoff
-            if not is_kept or time >= now - _BEHIND:
-                continue
-            if not origin.sample("stored", "long_ago", messages[index], index, now):
-                break
+            if time > now + _AHEAD:
+                if "ahead" not in samples.sated:
+                    samples.offer("stored", "ahead", messages[index], index)
+            elif time < now - _BEHIND and "long_ago" not in samples.sated:
+                kind = messages.series[index].kind
+                if self._store_logs if kind == "log" else kind == "event" and time > cutoff:
+                    samples.offer("stored", "long_ago", messages[index], index)
 
     def _cluster_of(self, message: Message, origin: Origin) -> str:
         """The cluster of a message, or the reason why there is none."""
