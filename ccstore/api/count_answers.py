@@ -12,13 +12,13 @@ from attrs import evolve
 from twisted.web.iweb import IRequest
 
 from ccstore.api.exchange import Exchange
-from ccstore.api.notices import notice_of
 from ccstore.api.parameters import LABELS, Parameters, label_of
 from ccstore.api.selecting import Selecting
 from ccstore.durations import parse_duration, show_duration
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
+from ccstore.reading.notices import notice_of
 from ccstore.regex import quote
 from ccstore.timing import SECOND, nanoseconds
 from ccstore.web import WebError, json_pieces, stream

@@ -8,6 +8,8 @@ from typing import Final
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+from ccstore.query import Selection
+
 #: Points that a series counts as at least: its labels take room as well.
 _LEAST: Final = 100
 
@@ -56,6 +58,8 @@ class Budget:
     :param turn: fires when there is time to go on, see :meth:`Scheduler.turn`.
     :ivar warnings: what was cut.
     :ivar looked_at: rows, and ``characters`` of their texts.
+    :ivar counted: rows that the store has counted.
+    :ivar selections: what the store was asked for.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Budget:
         self.warnings: list[str] = []
         self.looked_at = 0
         self.characters = 0
+        self.counted = 0
+        self.selections: list[Selection] = []
         self._seconds = seconds
         self._clock = clock
         self._begin = clock.seconds()
@@ -79,6 +85,10 @@ class Budget:
     def elapsed(self) -> float:
         """Seconds so far."""
         return self._clock.seconds() - self._begin
+
+    def asks(self, selection: Selection) -> None:
+        """Note what the store is asked for."""
+        self.selections.append(selection)
 
     def warn(self, text: str) -> None:
         """Note what was cut; the same is said once."""

@@ -92,6 +92,8 @@ class VolumeAnswers:
         }
         if by_names:
             found = _by_name(found, grid)
+        if not found:
+            await self._desk.explain(budget)
         totals = _totals(found)
         ranked = sorted(totals, key=lambda labels: (-totals[labels], labels))
         if len(ranked) > limit:

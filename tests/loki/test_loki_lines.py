@@ -238,6 +238,31 @@ class LabelTests(LokiTestCase):
         )
         self.assertEqual(data["result"][0]["values"], [[BASE // SECOND, "3"]])
 
+    async def test_an_unknown_name_is_warned_of(self) -> None:
+        await self.some()
+        for call, given in (
+            ("query_range", {"query": '{cluster="alxe"}'}),
+            ("query_range", {"query": 'sum(rate({cluster="alxe"}[5m]))'}),
+            ("query", {"query": 'count_over_time({cluster="alxe"} | json [5m])'}),
+            ("index/volume", {"query": '{cluster="alxe"}'}),
+            ("series", {"match[]": '{cluster="alxe"}'}),
+        ):
+            answer = await self.get(call, **given)
+            expected = ["there is no cluster 'alxe', the nearest is 'alex'"]
+            self.assertEqual(answer.json.get("warnings"), expected, (call, given))
+        answer = await self.get("query_range", query='{hostname="a3"}')
+        self.assertIn("there is no host 'a3'", answer.json["warnings"][0])
+        answer = await self.get("query_range", query='{hostname="a01"} |= "no such text"')
+        self.assertNotIn("warnings", answer.json)
+
+    async def test_how_many_lines_were_counted_is_told(self) -> None:
+        await self.some()
+        data = await self.data("query", query='count_over_time({cluster="alex"}[1h])')
+        self.assertEqual(data["stats"]["summary"]["totalLinesProcessed"], 2)
+        data = await self.data("query_range", query='{cluster="alex"}')
+        summary = data["stats"]["summary"]
+        self.assertEqual((summary["totalLinesProcessed"], summary["totalBytesProcessed"]), (2, 6))
+
     async def test_volumes_go_by_the_lines_of_each_value(self) -> None:
         self.start()
         long, short = "x" * 200, "y" * 10
