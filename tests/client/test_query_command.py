@@ -238,6 +238,13 @@ class QueryTests(SynchronousTestCase):
             running = list_past(asked, options(), output, Clock(), NANOSECOND_NOW)
             self.assertIn(says, str(self.failureResultOf(Deferred.fromCoroutine(running)).value))
 
+    def test_where_the_api_knows_no_such_thing_the_url_is_right(self) -> None:
+        for error, is_doubted in (("there is no label 'x'", False), ("nothing here, lines go to /x", True)):
+            answer = {"status": "Not Found", "error": error}
+            asked = server(lambda request, answer=answer: (404, answer))  # type: ignore[misc]
+            found = self.failureResultOf(Deferred.fromCoroutine(asked.get("/api/v1/values/x")))
+            self.assertEqual("See --url" in str(found.value), is_doubted)
+
     def test_a_span_that_ends_before_it_begins_is_no_question(self) -> None:
         output = Output(io.StringIO(), {}, is_paged=False)
         running = list_past(
