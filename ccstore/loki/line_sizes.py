@@ -58,7 +58,7 @@ async def line_sizes(
     asked = 0
     for labels in sorted(totals, key=lambda labels: (-totals[labels], labels)):
         known = samples.get(labels, _Sample())
-        if known.lines >= min(totals[labels], limits.sampled_each):
+        if known.lines >= min(totals[labels], limits.sampled_enough):
             continue
         if asked >= limits.sampled_groups or budget.is_spent():
             break

@@ -28,6 +28,7 @@ class LokiLimits:
     :ivar sampled: lines that are looked at where some stand for all.
     :ivar sampled_groups: groups of which lines of their own are looked at, if there are few among those.
     :ivar sampled_each: lines of each of these.
+    :ivar sampled_enough: lines of a group among those of all for which none of its own are looked at.
     """
 
     rows: int = 2_000_000
@@ -38,8 +39,9 @@ class LokiLimits:
     tied: int = 4
     together: int = 100_000
     sampled: int = 1000
-    sampled_groups: int = 50
+    sampled_groups: int = 20
     sampled_each: int = 100
+    sampled_enough: int = 5
 
     def has_room(self, series: int, points: int) -> bool:
         """Whether so many series with so many points are few enough; each counts as a hundred at least."""
