@@ -23,11 +23,21 @@ def compile_regex(pattern: str, *, ignores_case: bool = False) -> Any:
     try:
         return re2.compile(pattern.encode(), options)
     except UnicodeEncodeError:
-        raise ValueError(f"{pattern[:60]!r} is no regular expression: it is not Unicode") from None
+        raise ValueError(f"the regular expression {pattern[:60]!r} is wrong: it is not Unicode") from None
     except re2.error as error:
         reason = error.args[0] if error.args else ""
         said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"{pattern[:60]!r} is no regular expression: {said[:100]}") from None
+        raise ValueError(f"the regular expression {pattern[:60]!r} is wrong: {_in_words(said)}") from None
+
+
+def _in_words(said: str) -> str:
+    """What RE2 says of an expression, with what it means in quotes: it often is a sign or two."""
+    what, _, where = said.partition(": ")
+    sign = what[-1:]
+    if sign in (")", "]"):
+        # Behind it stands the expression, which is told already.
+        return f"{what[:-1]}{sign!r}"
+    return f"{what}: {where[:60]!r}" if where else what[:100]
 
 
 def quote(text: str) -> str:

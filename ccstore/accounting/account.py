@@ -103,6 +103,13 @@ class Account:
         )
 
 
+@define(eq=False)
+class Dropped:
+    """How many lines of one origin were right but not kept, for whoever has to tell the sender."""
+
+    lines: int = 0
+
+
 @frozen
 class Origin:
     """Where lines come from: the books they go to, and what is known besides what they say.
@@ -110,12 +117,14 @@ class Origin:
     :ivar cluster: the cluster of lines that do not name one.
     :ivar sender: an address, for people.
     :ivar senders: the address of each message, without a port, where they differ.
+    :ivar dropped: counted by each sink that drops messages, besides in the books.
     """
 
     account: Account
     sender: str
     cluster: str | None = None
     senders: Sequence[str] = ()
+    dropped: Dropped = field(factory=Dropped, eq=False)
 
     def sender_of(self, index: int) -> str:
         """The address from which a message came."""

@@ -132,6 +132,8 @@ def _verdict(
         return _expired(sample, receiver, precision)
     if reason == "ahead":
         return _ahead(sample)
+    if reason == "long_ago":
+        return _long_ago(sample, receiver, precision)
     if reason == "malformed":
         return _malformed(sample, receiver)
     if reason == "metric":
@@ -214,8 +216,21 @@ def _without_samples(reason: str, is_rejected: bool) -> tuple[bool, str, str]:
 
 
 def _expired(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[bool, str, str]:
-    stamp, last = sample["time"], sample["last"]
-    factor = last / stamp if stamp and stamp > 0 else 0.0
+    found = _wrong_unit(sample, receiver, precision) or _never_set(sample)
+    if found is not None:
+        return found
+    age = sample["last"] - sample["time"]
+    return (
+        True,
+        f"were {_roughly(age)} old when they came, more than the retention time",
+        "set the clock of that host if it is behind (timedatectl tells); if the messages are really that old,"
+        " raise storage.retention_time",
+    )
+
+
+def _wrong_unit(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[bool, str, str] | None:
+    stamp = sample["time"]
+    factor = sample["last"] / stamp if stamp and stamp > 0 else 0.0
     for power in (9, 6, 3):
         if factor and 1 / _NEAR < factor / 10**power < _NEAR:
             return (
@@ -224,18 +239,31 @@ def _expired(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[
                 f"set 'precision: auto' for receiver {receiver!r}, or ?precision=auto in the URL, or the unit"
                 " at the sender",
             )
-    age = last - stamp
-    if last > 30 * _YEAR and age > 20 * _YEAR:
-        return (
-            True,
-            f"are of {show_moment(stamp)} by their own time, as if the clock had never been set",
-            "set the clock of that host, and look at its NTP service",
-        )
+    return None
+
+
+def _never_set(sample: Mapping[str, Any]) -> tuple[bool, str, str] | None:
+    stamp, last = sample["time"], sample["last"]
+    if last <= 30 * _YEAR or last - stamp <= 20 * _YEAR:
+        return None
     return (
         True,
-        f"were {_roughly(age)} old when they came, more than the retention time",
-        "set the clock of that host if it is behind (timedatectl tells); if the messages are really that old,"
-        " raise storage.retention_time",
+        f"are of {show_moment(stamp)} by their own time, as if the clock had never been set",
+        "set the clock of that host, and look at its NTP service",
+    )
+
+
+def _long_ago(sample: Mapping[str, Any], receiver: str, precision: str) -> tuple[bool, str, str]:
+    """They are stored, unlike those of :func:`_expired`."""
+    found = _wrong_unit(sample, receiver, precision) or _never_set(sample)
+    if found is not None:
+        is_problem, says, do = found
+        return is_problem, f"{says}; they are stored, but queries for recent ones do not find them", do
+    return (
+        True,
+        f"were {_roughly(sample['last'] - sample['time'])} old when they came; they are stored so",
+        "set the clock of that host if it is behind (timedatectl tells); all is well if they are really that"
+        " old",
     )
 
 

@@ -33,6 +33,9 @@ _SECRETS: Final = re.compile(
 #: What differs from line to line in the words of a reason.
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
+#: One character, or none, as it is or as an escape: it is what is wrong, and not what differs.
+_CHARACTER: Final = re.compile(r"""(['"])(?:|[^\\]|\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[^xuU]))\1""")
+
 
 @define(eq=False)
 class Sample:
@@ -151,7 +154,7 @@ def _shown(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def _leave_out(quoted: re.Match[str]) -> str:
-    return quoted[0] if len(quoted[0]) <= 3 else "\N{HORIZONTAL ELLIPSIS}"
+    return quoted[0] if _CHARACTER.fullmatch(quoted[0]) else "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _blot(found: re.Match[str]) -> str:

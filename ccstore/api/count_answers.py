@@ -12,13 +12,13 @@ from attrs import evolve
 from twisted.web.iweb import IRequest
 
 from ccstore.api.exchange import Exchange
-from ccstore.api.notices import notice_of
 from ccstore.api.parameters import LABELS, Parameters, label_of
 from ccstore.api.selecting import Selecting
 from ccstore.durations import parse_duration, show_duration
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
+from ccstore.reading.notices import notice_of
 from ccstore.regex import quote
 from ccstore.timing import SECOND, nanoseconds
 from ccstore.web import WebError, json_pieces, stream
@@ -79,8 +79,9 @@ class CountAnswers:
         parameters = self._exchange.parameters(request, ("prefix", "limit"))
         selection = self._selection(parameters)
         if label not in LABELS and not label.startswith(TAG_PREFIX):
-            expected = ", ".join([*LABELS, f"{TAG_PREFIX}{label[:40]}"])
-            raise WebError(404, f"there is no label {label[:60]!r}, there are {expected}")
+            tag = f"{TAG_PREFIX}{label[:40]}"
+            expected = f"there are {', '.join(LABELS)}; a tag of this name is {tag}"
+            raise WebError(404, f"there is no label {label[:60]!r}, {expected}")
         prefix = parameters.one("prefix", str, "")
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()

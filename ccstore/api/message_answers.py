@@ -13,11 +13,11 @@ from twisted.web.iweb import IRequest
 
 from ccstore.api.exchange import Exchange
 from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, page_pieces, writer
-from ccstore.api.notices import notice_of
 from ccstore.api.parameters import Parameters
 from ccstore.api.selecting import Selecting
 from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
+from ccstore.reading.notices import notice_of
 from ccstore.reading.query_service import Found
 from ccstore.web import WebError, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed

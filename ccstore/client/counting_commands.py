@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 from twisted.python.usage import UsageError
@@ -18,6 +19,7 @@ from ccstore.client.terminal import clean
 from ccstore.commands.description import NUMBER, Value
 from ccstore.commands.options import parse
 from ccstore.instants import parse_moment
+from ccstore.query import STREAM_LABELS, TAG_PREFIX
 from ccstore.times import show_span
 from ccstore.timing import SECOND, nanoseconds
 
@@ -78,7 +80,7 @@ class ValuesOptions(_ValuesOptions):
     arguments = (
         Value(
             "LABEL",
-            "cluster, kind, name, host, type, type-id, stype, stype-id, or tag.KEY for another tag.",
+            "cluster, kind, name, host, type, type-id, stype, stype-id, or another tag, as KEY or tag.KEY.",
             ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id"),
         ),
     )
@@ -90,7 +92,9 @@ class ValuesOptions(_ValuesOptions):
         if len(words) != 1 or not words[0] or "/" in words[0]:
             got = " ".join(words) or "nothing"
             raise UsageError(f"expected a label, such as host or tag.jobid, got {got}")
-        (self.label,) = words
+        (label,) = words
+        is_column = label in ("host", *STREAM_LABELS) or label.startswith(TAG_PREFIX)
+        self.label = label if is_column else f"{TAG_PREFIX}{label}"
 
 
 def clusters(words: Sequence[str]) -> int:
@@ -135,11 +139,15 @@ def values(words: Sequence[str]) -> int:
     """Run ``ccstore values``."""
 
     async def answer(server: Server, options: ValuesOptions, now: int) -> Mapping[str, Any]:
-        return {"label": options.label, **await _values(server, options, options.label, now)}
+        found = await _values(server, options, options.label, now)
+        if not found["values"] and not found["notice"] and options.label.startswith(TAG_PREFIX):
+            notice = await _no_such_tag(server, options, now)
+            found = {**found, "notice": notice}
+        return {"label": options.label, **found}
 
     def show(found: Mapping[str, Any], options: ValuesOptions, now: int) -> str:
         rows = [[one["value"], one["count"], *_times(one, options, now)[1:]] for one in found["values"]]
-        if found["without"]:
+        if rows and found["without"]:
             rows.append(["(none)", found["without"], "", ""])
         return table([options.label.upper(), "MESSAGES", "LAST", ""], rows) if rows else ""
 
@@ -152,8 +160,16 @@ async def _values(server: Server, options: _ValuesOptions, label: str, now: int)
         question.append(_EVER)
     question.append(("limit", options["limit"] or f"{_MOST}"))
     found: Mapping[str, Any] = await server.question(f"/api/v1/values/{label}", question)
-    # That there are more than were asked for is no news.
-    return {**found, "cut": None} if options["limit"] is not None else found
+    return found
+
+
+async def _no_such_tag(server: Server, options: ValuesOptions, now: int) -> str:
+    """That none of the messages has a tag, and which one may be meant."""
+    found = await server.question("/api/v1/labels", options.question(now))
+    tags = [each["label"] for each in found["labels"] if each["label"].startswith(TAG_PREFIX)]
+    near = get_close_matches(options.label, tags, 1)
+    meant = f", the nearest is {near[0]!r}" if near else ""
+    return f"none of these messages has the tag {options.label.removeprefix(TAG_PREFIX)!r}{meant}"
 
 
 def _run(
@@ -188,7 +204,10 @@ def said(options: ChoosingOptions, found: Mapping[str, Any]) -> int:
     """Pass on what the daemon says besides; gives the exit status."""
     for text in filter(None, (found.get("cut") and f"not all: {found['cut']}", found.get("notice"))):
         print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)
-    return NOT_AS_ASKED if found.get("cut") or found.get("notice") else DONE
+    shown = found.get("values") or found.get("hosts") or ()
+    is_as_many_as_asked = options.get("limit") is not None and len(shown) == int(options["limit"])
+    is_cut = found.get("cut") and not is_as_many_as_asked
+    return NOT_AS_ASKED if is_cut or found.get("notice") else DONE
 
 
 def _times(one: Mapping[str, Any], options: ChoosingOptions, now: int) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ from ccstore.client.rendering import (
     Short,
     Table,
 )
-from ccstore.client.server import Question, Server, connect
+from ccstore.client.server import Question, Refused, Server, Vanished, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, run
 from ccstore.client.tailing import Tailing
 from ccstore.client.terminal import Enough, Output, Painter, clean, clean_lines, has_color, standard_output
@@ -40,6 +40,8 @@ _PAST: Final = 10
 _MOST_PAST: Final = 10_000
 #: Messages that are made text at once.
 _AT_ONCE: Final = 1000
+#: Seconds to wait for what would only help.
+_PATIENCE: Final = 5.0
 _COLORS: Final = ("auto", "always", "never")
 
 
@@ -256,13 +258,12 @@ async def list_past(server: Server, options: Options, output: Output, clock: Any
     if exporting.count:
         return DONE
     status, why = await _nothing(server, options, asked)
-    if why or output.is_terminal:
-        say(why or "nothing is found")
+    say(why)
     return status
 
 
-async def _nothing(server: Server, options: Options, asked: Question) -> tuple[int, str | None]:
-    """The exit status where there is nothing, and why that may be, if it is known."""
+async def _nothing(server: Server, options: Options, asked: Question) -> tuple[int, str]:
+    """The exit status where there is nothing, and why that may be."""
     page = await server.question(MESSAGES, [*asked, ("limit", "1")])
     absent = await explain(
         server,
@@ -275,13 +276,49 @@ async def _nothing(server: Server, options: Options, asked: Question) -> tuple[i
     if absent is not None and (absent.near or not notice):
         notice = absent.says
     is_mistake = absent is not None and absent.is_mistake
-    if not notice and not any(map(options.all, ("grep", "not-grep", "regex", "not-regex"))):
-        # The newest is found at once if nothing is asked of the text.
-        before = await server.question(MESSAGES, [*without(asked, "from"), ("limit", "1")])
-        if before["messages"]:
-            newest = show_time(int(before["messages"][0]["time_ns"]), options.zone)
-            notice = f"nothing in that time, the newest before is of {newest}: see --since"
-    return NOT_AS_ASKED if is_mistake else DONE, notice
+    return NOT_AS_ASKED if is_mistake else DONE, notice or await _elsewhere(server, options, asked)
+
+
+async def _elsewhere(server: Server, options: Options, asked: Question) -> str:
+    """In which time nothing was found, and of when the newest is that is left out."""
+    nothing = f"nothing matched {_span(options, asked)}"
+    try:
+        # To look for a text in all that is held could take long: nobody waits for that.
+        newest = await _newest(server, without(asked, "from", "to"), _PATIENCE)
+    except (Vanished, Refused):
+        nothing += f"; other times were not looked through within {_PATIENCE:g} s"
+        newest = None
+    if newest is not None:
+        ends = [parse_moment(value, 0) for name, value in asked if name == "to"]
+        see = "--until" if ends and newest >= ends[0] else "--since"
+        return f"{nothing}; the newest that matches is of {show_time(newest, options.zone)}: see {see}"
+    of_clusters = [(name, value) for name, value in asked if name == "cluster"]
+    newest = await _newest(server, of_clusters)
+    if newest is None:
+        return nothing
+    clusters = options.all("cluster")
+    whose = f"of the cluster {clusters[0]!r}" if len(clusters) == 1 else "of all"
+    return f"{nothing}; the newest message {whose} is of {show_time(newest, options.zone)}"
+
+
+async def _newest(server: Server, question: Question, patience: float | None = None) -> int | None:
+    """The time (ns) of the newest message that is meant; None if there is none."""
+    page = await server.question(MESSAGES, [*question, ("limit", "1")], patience=patience)
+    return int(page["messages"][0]["time_ns"]) if page["messages"] else None
+
+
+def _span(options: Options, asked: Question) -> str:
+    """The time that a question is about, in words."""
+    moments = {
+        name: show_time(parse_moment(value, 0), options.zone)
+        for name, value in asked
+        if name in ("from", "to")
+    }
+    if "to" not in moments and options["since"] is None and options["from"] is None:
+        return "in the last 24 hours"
+    if "to" not in moments:
+        return f"since {moments['from']}"
+    return f"from {moments['from']} to {moments['to']}" if "from" in moments else f"before {moments['to']}"
 
 
 async def look(server: Server, options: Options, now: int) -> int:

@@ -33,6 +33,7 @@ from twisted.web.http import PotentialDataLoss
 from ccstore import __version__
 from ccstore.client.contexts import DEFAULT_URL, target
 from ccstore.client.credentials import policy
+from ccstore.client.request_errors import causes, tls_reason, words_of
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError
 from ccstore.commands.description import DURATION, FILE, Value
 from ccstore.commands.options import CommandOptions
@@ -154,6 +155,17 @@ class Answer:
             raise ClientError(f"the answer is no JSON, is this a ccstore? {_start(self.body)}") from None
 
     @property
+    def is_of_nobody(self) -> bool:
+        """It says that nothing is there, or not for this method, and not that the API knows no such thing."""
+        if self.status == 405:
+            return True
+        try:
+            given = json.loads(self.body)
+            return self.status == 404 and ("status" not in given or self.error.startswith("nothing here"))
+        except (ValueError, TypeError):
+            return self.status == 404
+
+    @property
     def error(self) -> str:
         """What an answer that is an error says."""
         try:
@@ -197,10 +209,15 @@ class Server:
         path: str,
         body: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        *,
+        patience: float | None = None,
     ) -> Answer:
-        """Make a request. Raises :class:`ClientError`, also for an answer that asks for a (better) token."""
+        """Make a request. Raises :class:`ClientError`, also for an answer that asks for a (better) token.
+
+        :param patience: seconds to wait for the answer, if that is less than usual.
+        """
         asking = self._request(method, path, body, params, self._headers())
-        answer = await self._in_time(_answer_of(asking))
+        answer = await self._in_time(_answer_of(asking), patience)
         self._check_admittance(answer)
         return answer
 
@@ -210,8 +227,9 @@ class Server:
             headers["authorization"] = f"Bearer {self._token}"
         return headers
 
-    async def _in_time(self, asking: Coroutine[Any, Any, _T]) -> _T:
+    async def _in_time(self, asking: Coroutine[Any, Any, _T], patience: float | None = None) -> _T:
         """What comes of a part of a request, if that does not take too long."""
+        timeout = self._timeout if patience is None else min(patience, self._timeout)
         waiting: Deferred[_T] = Deferred.fromCoroutine(asking)
         is_late = False
 
@@ -220,7 +238,7 @@ class Server:
             is_late = True
             waiting.cancel()
 
-        timer = self._clock.callLater(self._timeout, late)
+        timer = self._clock.callLater(timeout, late)
         try:
             return await waiting
         except ClientError:
@@ -228,7 +246,7 @@ class Server:
         except Exception as error:
             if is_late:
                 hint = "does it talk TLS?" if self.url.startswith("https:") else _NOT_REST
-                raise Vanished(f"no answer from {self.url} within {self._timeout:g} s: {hint}") from None
+                raise Vanished(f"no answer from {self.url} within {timeout:g} s: {hint}") from None
             raise self._explained(error) from None
         finally:
             if timer.active():
@@ -273,13 +291,16 @@ class Server:
 
     def refusal(self, answer: Answer) -> str:
         """What an answer that is an error says, with a hint if it seems to come from something else."""
-        hint = f"; {_NOT_REST}" if answer.status in _NOT_THERE else ""
+        hint = f"; {_NOT_REST}" if answer.is_of_nobody else ""
         return f"{self.url} says {answer.status}: {answer.error}{hint}"
 
-    async def question(self, path: str, question: Question) -> Any:
-        """The JSON that answers parameters. Raises :class:`ClientError`."""
+    async def question(self, path: str, question: Question, *, patience: float | None = None) -> Any:
+        """The JSON that answers parameters. Raises :class:`ClientError`.
+
+        :param patience: see :meth:`ask`.
+        """
         method, path, body = await self._put(path, question)
-        answer = await self.ask(method, path, body)
+        answer = await self.ask(method, path, body, patience=patience)
         self.check(answer)
         return answer.json
 
@@ -336,13 +357,13 @@ class Server:
             pass  # it answered, and so speaks HTTP; what it has against a request is told when lines are sent
 
     def _explained(self, error: Exception) -> ClientError:
-        for cause in _causes(error):
+        for cause in causes(error):
             if isinstance(cause, VerificationError):
                 return Unreachable(
                     f"TLS: the certificate of {self.url} is another's, not that of its host name"
                 )
             if isinstance(cause, SSL.Error):
-                return Unreachable(f"TLS: {_reason(cause)} ({self.url})")
+                return Unreachable(f"TLS: {tls_reason(cause)} ({self.url})")
             if isinstance(cause, ConnectionRefusedError):
                 return Unreachable(f"nothing listens at {self.url}: connection refused")
             if isinstance(cause, (DNSLookupError, ConnectBindError)):
@@ -350,7 +371,7 @@ class Server:
             if isinstance(cause, TimeoutError):
                 return Unreachable(f"no connection to {self.url} within the time: check address and firewall")
             if isinstance(cause, ConnectError):
-                return Unreachable(f"cannot connect to {self.url}: {_words(cause)}")
+                return Unreachable(f"cannot connect to {self.url}: {words_of(cause)}")
             if isinstance(cause, (ConnectionClosed, CancelledError)):
                 return Vanished(f"{self.url} closed the connection without an answer")
         if isinstance(error, ResponseFailed):
@@ -428,36 +449,6 @@ class _Body(Protocol):
         transport: Any = self.transport
         if transport is not None:
             transport.stopProducing()
-
-
-def _causes(error: Exception) -> list[BaseException]:
-    """The errors that an error of Twisted's client was made of, or itself; what tells most comes first."""
-    found: list[BaseException] = []
-    for reason in getattr(error, "reasons", ()) if isinstance(error, ResponseFailed) else ():
-        if isinstance(reason, Failure) and isinstance(reason.value, Exception):
-            found += _causes(reason.value)
-    found.append(error)
-    return sorted(found, key=lambda cause: not isinstance(cause, (SSL.Error, VerificationError)))
-
-
-_TLS_REASONS: Final = {
-    "certificate verify failed": "its certificate is not signed by anybody who is trusted here; see --ca",
-    "wrong version number": "the server does not talk TLS; is it http:// and not https://?",
-    "http request": "the server does not talk TLS; is it http:// and not https://?",
-}
-
-
-def _reason(error: SSL.Error) -> str:
-    for reason in error.args[0] if error.args and isinstance(error.args[0], list) else ():
-        said = str(reason[-1])
-        if "alert" in said and ("certificate" in said or "unknown ca" in said):
-            return f"the server wants another certificate from us ({said}); see --cert and --key"
-        return _TLS_REASONS.get(said, said)
-    return "the connection ended in the handshake"
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).rstrip(".").split())
 
 
 def connect(options: ServerOptions, reactor: Any, environ: Mapping[str, str] | None = None) -> Server:

@@ -110,7 +110,8 @@ class Tailing:
                 gap = _object(event.data)
                 self._say(
                     f"{gap.get('messages')} messages are left out, {gap.get('reason')}; to see them:"
-                    f" --from {gap.get('from')} --to {gap.get('to')} without --follow"
+                    f" --from {gap.get('from')} --to {gap.get('to')} without --follow, which shows again"
+                    " those of these times that were shown already"
                 )
             if event.number is not None:
                 self._last = event.number

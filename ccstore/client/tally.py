@@ -37,9 +37,10 @@ class Tally:
     def accept_in_part(self, body: Body, answer: Mapping[str, Any]) -> None:
         """Note a body with bad lines.
 
-        :param answer: what the daemon says of it: ``stored``, ``rejected``, and some of the bad ``lines``.
+        :param answer: what the daemon says of it: ``stored``, ``rejected``, and some of the bad ``lines``;
+            also ``dropped``, which an older daemon counts among the stored.
         """
-        self.accepted += answer["stored"]
+        self.accepted += answer["stored"] + answer.get("dropped", 0)
         self.rejected += answer["rejected"]
         for line in answer["lines"][: _LISTED - len(self.bad)]:
             self._list(line["line"] + body.first - 1, line["reason"], line["column"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from .load import known_keys, load_config
 from .storage import missing_folder
 from .values import (
+    TCP_CONNECTIONS,
     ApiConfig,
     BackendConfig,
     ClientTlsConfig,
@@ -33,6 +34,7 @@ from .values import (
 )
 
 __all__ = [
+    "TCP_CONNECTIONS",
     "ApiConfig",
     "BackendConfig",
     "ClientTlsConfig",

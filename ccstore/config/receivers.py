@@ -19,6 +19,7 @@ from .rule_section import read_rules
 from .section import Place, Section, Surroundings
 from .users import read_user
 from .values import (
+    TCP_CONNECTIONS,
     EecptReceiverConfig,
     HttpReceiverConfig,
     ReceiverConfig,
@@ -49,7 +50,7 @@ def _read_tcp(section: Section, name: str, ports: Ports) -> TcpReceiverConfig:
         precision=section.take("precision", _PRECISION, "auto"),
         idle_timeout=section.take("idle_timeout", kinds.duration, 0.0),
         max_line_length=section.take("max_line_length", _LINE_LENGTH, _MIB),
-        max_connections=section.take("max_connections", kinds.integer(0, 10**6), 20000),
+        max_connections=section.take("max_connections", kinds.integer(0, 10**6), TCP_CONNECTIONS),
         rules=read_rules(section),
     )
 

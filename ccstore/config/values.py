@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from attrs import field, frozen
 
@@ -26,6 +27,10 @@ class TlsConfig:
     certificate: Path
     key: Path
     client_ca: Path | None
+
+
+#: Connections of a TCP receiver if nobody says how many.
+TCP_CONNECTIONS: Final = 20_000
 
 
 @frozen

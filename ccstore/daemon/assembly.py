@@ -14,6 +14,7 @@ from ccstore.accounting.account import Account
 from ccstore.api.app import Api
 from ccstore.api.rest_service import ApiService
 from ccstore.config import (
+    TCP_CONNECTIONS,
     ApiConfig,
     BackendConfig,
     Config,
@@ -107,7 +108,7 @@ def build(
         parts.storage,
         reactor,
         files=parts.files,
-        connections=sum(getattr(receiver, "max_connections", 0) for receiver in config.receivers),
+        connections=_connections(config),
         instance=parts.instance,
         database=DatabasePlace(
             _database_key(config.storage.backend), lambda: _missing(config.storage.backend)
@@ -121,6 +122,12 @@ def build(
     service.roster.set_api(*parts.api(config.api, service.statistics))
     service.set_reloader(Reloader(config, path, read, parts, service.roster))
     return service
+
+
+def _connections(config: Config) -> int:
+    """How many connections the configuration wants to have; a default is only how many are let in."""
+    wanted = (getattr(receiver, "max_connections", 0) for receiver in config.receivers)
+    return sum(number for number in wanted if number != TCP_CONNECTIONS)
 
 
 class _Parts:

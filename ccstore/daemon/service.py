@@ -47,7 +47,7 @@ class EventStoreService(MultiService):
     closed, and only then does the returned Deferred fire.
 
     :param files: that may be open.
-    :param connections: how many the receivers may have.
+    :param connections: how many the receivers are configured to have, but for defaults.
     :param instance: tells this daemon from others that share its database.
     :param database: where the storage has it.
     :param lines: what the log has of the start.

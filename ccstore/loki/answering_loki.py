@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -15,9 +15,13 @@ from ccstore.config import ApiConfig
 from ccstore.loki.asked_times import Given
 from ccstore.loki.loki_limits import Budget, LokiLimits
 from ccstore.query import Counting, Counts, Page, Selection
+from ccstore.reading.notices import notice_of
 from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
 from ccstore.web import Outgoing, WebError, answered, body_of, json_pieces, stream
+
+#: Selections of a query that found nothing of which it is looked up why.
+_EXPLAINED: Final = 4
 
 
 class LokiDesk:
@@ -88,6 +92,14 @@ class LokiDesk:
     async def counts(self, counting: Counting) -> Counts:
         """How many messages there are; raises :class:`WebError`."""
         return await answered(self._service.counts(counting), self.config.query_timeout)
+
+    async def explain(self, budget: Budget) -> None:
+        """Warn of a cluster, host or name that there is not, which may be why nothing was found."""
+        for selection in budget.selections[:_EXPLAINED]:
+            asked = Deferred.fromCoroutine(notice_of(selection, self._service, self._turn))
+            notice = await answered(asked, self.config.query_timeout)
+            if notice is not None:
+                budget.warn(notice)
 
     async def answer(self, request: IRequest, value: object, *, size: int = 0) -> bytes:
         """Answer with JSON.

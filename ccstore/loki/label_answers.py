@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from attrs import evolve
@@ -39,7 +39,7 @@ class LabelAnswers:
         found: dict[str, None] = {}
         async for labels, _ in self.groups(given, [*INDEXED], budget):
             found |= dict.fromkeys(label for label, _ in labels)
-        return await self._desk.answer(request, _listed(sorted(found), budget))
+        return await self._answer(request, sorted(found), budget)
 
     async def values(self, request: IRequest, label: str) -> bytes:
         """The values of a label."""
@@ -47,7 +47,7 @@ class LabelAnswers:
         found: dict[str, None] = {}
         async for labels, _ in self.groups(given, [label], budget):
             found |= dict.fromkeys(value for name, value in labels if name == label)
-        return await self._desk.answer(request, _listed(sorted(found), budget))
+        return await self._answer(request, sorted(found), budget)
 
     async def series(self, request: IRequest) -> bytes:
         """The streams that meet any of some selectors."""
@@ -59,8 +59,7 @@ class LabelAnswers:
             plan = plan_of(parse_selector(query), may_be_empty=True)
             async for labels, _ in counted_groups(self._desk, plan, span, [*INDEXED], budget):
                 found[labels] = None
-        answer = _listed((dict(labels) for labels in sorted(found)), budget)
-        return await self._desk.answer(request, answer)
+        return await self._answer(request, [dict(labels) for labels in sorted(found)], budget)
 
     async def detected(self, request: IRequest) -> bytes:
         """Labels of streams with the number of their values."""
@@ -72,6 +71,13 @@ class LabelAnswers:
         found = [{"label": label, "cardinality": len(values[label])} for label in sorted(values)]
         return await self._desk.answer(request, {"detectedLabels": found})
 
+    async def _answer(self, request: IRequest, data: Sequence[object], budget: Budget) -> bytes:
+        """Answer with a list, with what was cut of it or why it is empty."""
+        if not data:
+            await self._desk.explain(budget)
+        warnings = {"warnings": budget.warnings} if budget.warnings else {}
+        return await self._desk.answer(request, {"status": "success", **warnings, "data": data})
+
     async def groups(
         self, given: Given, wanted: Sequence[str], budget: Budget
     ) -> AsyncGenerator[tuple[Labels, int], None]:
@@ -80,12 +86,6 @@ class LabelAnswers:
         plan = plan_of(EVERYTHING if query is None else parse_selector(query), may_be_empty=True)
         async for group in counted_groups(self._desk, plan, given.span(_SINCE), wanted, budget):
             yield group
-
-
-def _listed(data: object, budget: Budget) -> Mapping[str, object]:
-    """An answer, with what was cut of it."""
-    warnings = {"warnings": budget.warnings} if budget.warnings else {}
-    return {"status": "success", **warnings, "data": data}
 
 
 async def counted_groups(
@@ -102,11 +102,13 @@ async def counted_groups(
     if span.begin >= span.end:
         return
     selection = evolve(plan.selection, begin=span.begin, end=span.end)
+    budget.asks(selection)
     counts = await desk.counts(Counting(selection, groups.by))
     if counts.is_cut:
         budget.warn("the answer is cut: there are too many different labels")
     steps = steps_of(plan.stages)
     for count in counts.counts:
+        budget.counted += count.messages
         await budget.work(1, 500)
         line = Line(0, "", *groups.of(count))
         if passes(line, steps):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, TAG_PREFIX
+from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher
 
 #: Labels of streams, and what they are called in the store.
 INDEXED: Final[Mapping[str, str]] = {
@@ -44,6 +44,18 @@ def level_of(tags: Mapping[str, str]) -> str:
     """How bad a message with these tags is: ``critical fatal error warn info debug trace unknown``."""
     given = next((tags[tag] for tag in LEVEL_TAGS if tags.get(tag)), "")
     return _MEANINGS.get(given.strip().lower(), UNKNOWN)
+
+
+def level_matchers(value: str) -> Sequence[Matcher]:
+    """Conditions of which each finds messages that may have a level: one for each tag that can say so.
+
+    There is none for a level that nothing is known of, which a message without such a tag has as well.
+    """
+    level = level_of({LEVEL_TAGS[0]: value})
+    if level == UNKNOWN:
+        return ()
+    pattern = rf"(?i)\s*(?:{'|'.join(_WORDS[level])})\s*"
+    return [Matcher(TAG_PREFIX + tag, "=~", pattern) for tag in LEVEL_TAGS]
 
 
 def clean_name(name: str) -> str:

@@ -39,6 +39,7 @@ async def lines_of(
         end=min(end, INT64_MAX + 1),
         is_newest_first=is_newest_first,
     )
+    budget.asks(selection)
     steps = steps_of(plan.stages)
     size = first
     while selection.begin < selection.end:

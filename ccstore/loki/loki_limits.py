@@ -8,6 +8,8 @@ from typing import Final
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+from ccstore.query import Selection
+
 #: Points that a series counts as at least: its labels take room as well.
 _LEAST: Final = 100
 
@@ -24,6 +26,9 @@ class LokiLimits:
     :ivar tied: lines of one nanosecond that keep their time; more of them are given distinct ones.
     :ivar together: lines of one microsecond that are given times in one go.
     :ivar sampled: lines that are looked at where some stand for all.
+    :ivar sampled_groups: groups of which lines of their own are looked at, if there are few among those.
+    :ivar sampled_each: lines of each of these.
+    :ivar sampled_enough: lines of a group among those of all for which none of its own are looked at.
     """
 
     rows: int = 2_000_000
@@ -34,6 +39,9 @@ class LokiLimits:
     tied: int = 4
     together: int = 100_000
     sampled: int = 1000
+    sampled_groups: int = 20
+    sampled_each: int = 100
+    sampled_enough: int = 5
 
     def has_room(self, series: int, points: int) -> bool:
         """Whether so many series with so many points are few enough; each counts as a hundred at least."""
@@ -52,6 +60,8 @@ class Budget:
     :param turn: fires when there is time to go on, see :meth:`Scheduler.turn`.
     :ivar warnings: what was cut.
     :ivar looked_at: rows, and ``characters`` of their texts.
+    :ivar counted: rows that the store has counted.
+    :ivar selections: what the store was asked for.
     """
 
     def __init__(
@@ -61,6 +71,8 @@ class Budget:
         self.warnings: list[str] = []
         self.looked_at = 0
         self.characters = 0
+        self.counted = 0
+        self.selections: list[Selection] = []
         self._seconds = seconds
         self._clock = clock
         self._begin = clock.seconds()
@@ -75,6 +87,10 @@ class Budget:
     def elapsed(self) -> float:
         """Seconds so far."""
         return self._clock.seconds() - self._begin
+
+    def asks(self, selection: Selection) -> None:
+        """Note what the store is asked for."""
+        self.selections.append(selection)
 
     def warn(self, text: str) -> None:
         """Note what was cut; the same is said once."""

@@ -70,7 +70,10 @@ class QueryAnswers:
 
     async def _evaluate(self, expression: MetricExpression, grid: Grid, budget: Budget) -> Operand:
         desk = self._desk
-        return await Evaluation(grid, desk.page, desk.counts, budget, desk.looking).value(expression)
+        found = await Evaluation(grid, desk.page, desk.counts, budget, desk.looking).value(expression)
+        if found == {}:
+            await desk.explain(budget)
+        return found
 
     async def _lines(self, request: IRequest, given: Given, query: LogQuery) -> bytes:
         span = given.span()
@@ -92,6 +95,8 @@ class QueryAnswers:
                 budget,
                 is_newest_first=direction == "backward",
             )
+        if not lines:
+            await self._desk.explain(budget)
         groups: Groups = {}
         for start in range(0, len(lines), _AT_A_TIME):
             group(lines[start : start + _AT_A_TIME], groups, is_categorized=is_apart)

@@ -120,12 +120,14 @@ async def counted(
     given = plan.selection
     selection = evolve(given, begin=max(begin, given.begin), end=min(end, given.end))
     step = size if number > 1 else None
+    budget.asks(selection)
     counts = await ask(Counting(selection, groups.by, step, begin))
     if counts.is_cut:
         budget.warn("the answer is cut: there are too many different labels, ask for less time or fewer")
     steps = steps_of(plan.stages)
     bins: dict[Labels, list[int]] = {}
     for count in counts.counts:
+        budget.counted += count.messages
         await budget.work(1, 500)
         line = Line(0, "", *groups.of(count))
         if not passes(line, steps):

@@ -42,11 +42,12 @@ def result(
 
 def _summary(budget: Budget, count: int) -> dict[str, float]:
     seconds = budget.elapsed
+    lines = budget.looked_at + budget.counted
     return {
         "bytesProcessedPerSecond": int(budget.characters / seconds) if seconds else 0,
-        "linesProcessedPerSecond": int(budget.looked_at / seconds) if seconds else 0,
+        "linesProcessedPerSecond": int(lines / seconds) if seconds else 0,
         "totalBytesProcessed": budget.characters,
-        "totalLinesProcessed": budget.looked_at,
+        "totalLinesProcessed": lines,
         "execTime": round(seconds, 6),
         "queueTime": 0,
         "subqueries": 0,

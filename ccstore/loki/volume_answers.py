@@ -13,6 +13,7 @@ from ccstore.loki.answering_loki import LokiDesk
 from ccstore.loki.asked_times import Given, Span
 from ccstore.loki.label_answers import counted_groups
 from ccstore.loki.label_names import INDEXED, Labels
+from ccstore.loki.line_sizes import line_sizes
 from ccstore.loki.loki_limits import Budget
 from ccstore.loki.metric_parser import parse_selector
 from ccstore.loki.metric_series import Grid, Vector
@@ -29,7 +30,7 @@ _MOST: Final = 10_000
 class VolumeAnswers:
     """How many streams, lines and bytes there are.
 
-    The store counts lines. Their bytes are those of a sample, taken as many times as there are lines.
+    The store counts lines. Their bytes are those of samples, see :func:`line_sizes`.
     """
 
     def __init__(self, desk: LokiDesk) -> None:
@@ -38,15 +39,19 @@ class VolumeAnswers:
     async def stats(self, request: IRequest) -> bytes:
         """Streams, lines and bytes of a selector."""
         given = self._desk.given(request)
-        plan = self._plan(given)[1]
+        query, plan = self._plan(given)
         span = given.span()
-        streams: set[Labels] = set()
-        entries = 0
-        async for labels, number in counted_groups(self._desk, plan, span, [*INDEXED], self._desk.budget()):
-            streams.add(labels)
-            entries += number
-        size = int(entries * await self._line_size(plan, span)) if entries else 0
-        answer = {"streams": len(streams), "chunks": len(streams), "bytes": size, "entries": entries}
+        budget = self._desk.budget()
+        streams: Counter[Labels] = Counter()
+        async for labels, number in counted_groups(self._desk, plan, span, [*INDEXED], budget):
+            streams[labels] += number
+        sizes = await line_sizes(self._desk.page, query, span, [*INDEXED], streams, budget)
+        answer = {
+            "streams": len(streams),
+            "chunks": len(streams),
+            "bytes": round(sum(number * sizes[labels] for labels, number in streams.items())),
+            "entries": streams.total(),
+        }
         return await self._desk.answer(request, answer)
 
     async def volume(self, request: IRequest) -> bytes:
@@ -79,16 +84,22 @@ class VolumeAnswers:
         window = Window(length)
         if not can_be_counted(plan, grid, window, budget):
             raise WebError(400, "query: expected a selector, and a step that is not so short")
-        found = await counted(self._desk.counts, evolve(plan, selection=within), grid, window, wanted, budget)
+        lines = await counted(self._desk.counts, evolve(plan, selection=within), grid, window, wanted, budget)
+        sizes = await line_sizes(self._desk.page, query, span, wanted, _totals(lines), budget)
+        found: Vector = {
+            labels: [None if each is None else each * sizes[labels] for each in values]
+            for labels, values in lines.items()
+        }
         if by_names:
             found = _by_name(found, grid)
-        size = await self._line_size(plan, span) if found else 0.0
-        totals = Counter({labels: sum(each or 0 for each in values) for labels, values in found.items()})
+        if not found:
+            await self._desk.explain(budget)
+        totals = _totals(found)
         ranked = sorted(totals, key=lambda labels: (-totals[labels], labels))
         if len(ranked) > limit:
             budget.warn(f"the answer is cut: there are {len(ranked)} series, and the limit is {limit}")
         return {
-            labels: [None if each is None else int(each * size) for each in found[labels]]
+            labels: [None if each is None else round(each) for each in found[labels]]
             for labels in ranked[:limit]
         }
 
@@ -96,11 +107,10 @@ class VolumeAnswers:
         query = parse_selector(given.text("query") or "{}")
         return query, plan_of(query, may_be_empty=True)
 
-    async def _line_size(self, plan: Plan, span: Span) -> float:
-        """About how many bytes a line has."""
-        selection = evolve(plan.selection, begin=span.begin, end=span.end)
-        rows = (await self._desk.page(selection, self._desk.limits.sampled)).rows
-        return sum(len(row.text.encode()) for row in rows) / max(len(rows), 1)
+
+def _totals(found: Vector) -> dict[Labels, float]:
+    """The sums over all times."""
+    return {labels: sum(each or 0 for each in values) for labels, values in found.items()}
 
 
 def _aggregates_names(given: Given) -> bool:

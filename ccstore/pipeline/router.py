@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -25,6 +26,8 @@ _REASON_KEYS = {NO_CLUSTER: "no_cluster", BAD_CLUSTER: "bad_cluster"}
 _WARN_EVERY = 60.0
 #: Nanoseconds by which the time of a message may be ahead without being doubtful.
 _AHEAD = 300 * SECOND
+#: Nanoseconds by which it may be behind: ten years. Events that old expire anyhow.
+_BEHIND: Final = 3653 * 86400 * SECOND
 #: Hosts whose clocks are warned of at a time. One sender can make up any number of names.
 _HOSTS_WARNED_OF = 32
 
@@ -88,12 +91,13 @@ class Router:
         cutoff = now - self._retention
         kept = messages
         facts = messages.facts
-        if facts.newest > now + _AHEAD:
-            self._look_ahead(messages, origin, now)
+        if facts.newest > now + _AHEAD or facts.oldest < now - _BEHIND:
+            self._doubt(messages, origin, now)
         places: Sequence[int] = range(len(messages))  # of the kept ones among all
         refusals: list[Refusal] = []
         if not self._keeps_all(messages, cutoff):
             kept, places, refusals = self._sort_out(messages, origin, now)
+            origin.dropped.lines += len(messages) - len(kept) - len(refusals)
         if not kept:
             return succeed(refusals)
         committed = self._store.accept(kept, urgent=urgent)
@@ -193,11 +197,21 @@ class Router:
         account.lose("store_unavailable", kept)
         return failure
 
-    def _look_ahead(self, messages: Batch, origin: Origin, now: int) -> None:
-        """Remember some of the messages from the future. They are kept, but will surprise somebody."""
+    def _doubt(self, messages: Batch, origin: Origin, now: int) -> None:
+        """Remember some of the messages from the future, and of those from long ago that are stored.
+
+        They will surprise somebody.
+        """
+        samples = _Samples(origin, now)
+        cutoff = now - self._retention
         for index, time in enumerate(messages.times):
-            if time > now + _AHEAD and not origin.sample("stored", "ahead", messages[index], index, now):
-                break
+            if time > now + _AHEAD:
+                if "ahead" not in samples.sated:
+                    samples.offer("stored", "ahead", messages[index], index)
+            elif time < now - _BEHIND and "long_ago" not in samples.sated:
+                kind = messages.series[index].kind
+                if self._store_logs if kind == "log" else kind == "event" and time > cutoff:
+                    samples.offer("stored", "long_ago", messages[index], index)
 
     def _cluster_of(self, message: Message, origin: Origin) -> str:
         """The cluster of a message, or the reason why there is none."""

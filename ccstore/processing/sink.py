@@ -125,6 +125,7 @@ class RuleSink:
             kept = Batch(outcomes, messages.texts, messages.times, messages.others)  # type: ignore[arg-type]
             return self._sink.accept(kept, origin, urgent=urgent)
         kept, places = self._sift(messages, outcomes, origin)
+        origin.dropped.lines += len(messages) - len(kept)
         return pass_on(self._sink, kept, places, origin, urgent=urgent)
 
     def announce(self, parts: Sequence[Batch], origin: Origin) -> None:

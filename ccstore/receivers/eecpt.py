@@ -72,6 +72,7 @@ class PhaseSink:
         if not taken:
             return self._sink.accept(messages, origin, urgent=urgent)
         origin.account.drop("analysed", len(taken))
+        origin.dropped.lines += len(taken)
         places = [place for place in range(len(messages)) if place not in taken]
         kept = Batch.of([messages[place] for place in places])
         return pass_on(self._sink, kept, places, origin, urgent=urgent)

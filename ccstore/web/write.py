@@ -38,36 +38,43 @@ class BadLine:
 
 @frozen
 class Written:
-    """What became of a body: lines taken and rejected, and the first of the latter in their order."""
+    """What became of the lines of a body.
 
-    taken: int
+    :ivar stored: lines that are committed.
+    :ivar dropped: lines that are right, but not kept: by a rule, or of a kind that is not stored.
+    :ivar bad: the first of the rejected ones, in their order.
+    """
+
+    stored: int
     rejected: int
+    dropped: int
     bad: Sequence[BadLine]
 
     def summary(self) -> str:
         """What is wrong with it, in a line; there must be something."""
         first = self.bad[0]
-        lines = self.rejected + self.taken
+        lines = self.rejected + self.stored + self.dropped
         return f"{self.rejected} of {lines} lines are bad, the first is line {first.line}: {first.reason}"
 
 
 async def write_body(
     intake: Intake, body: bytes, sender: str, cluster: str | None, precision: Precision | None = None
 ) -> int:
-    """Decode and store a body; returns the number of lines that were taken when they are committed.
+    """Decode and store a body; returns the number of lines that were stored when they are committed.
 
     The good lines are stored whatever the others are. Raises :class:`WebError`: 400 with the number and the
     reason of each bad line, or 503 if nothing can be stored now.
     """
     written = await write_lines(intake, body, intake.origin(sender, cluster), precision)
     if not written.rejected:
-        return written.taken
+        return written.stored
     raise WebError(
         400,
         written.summary(),
         more={
-            "stored": written.taken,
+            "stored": written.stored,
             "rejected": written.rejected,
+            "dropped": written.dropped,
             "lines": [{"line": bad.line, "column": bad.column, "reason": bad.reason} for bad in written.bad],
         },
     )
@@ -85,6 +92,7 @@ async def write_lines(
 
     Raises :class:`WebError` 503 if nothing can be stored now.
 
+    :param origin: of this body alone, since it counts what of it is dropped.
     :param lenient: see :class:`ccstore.lineprotocol.StreamDecoder`.
     """
     decoder = intake.decoder(precision=precision, lenient=lenient)
@@ -122,7 +130,9 @@ async def write_lines(
             for number, refusal, text in zip(numbers, listed, texts, strict=True)
         ]
     bad.sort(key=lambda each: (each.line, each.column))
-    return Written(len(messages) - len(refusals), rejected + len(refusals), bad[:_LISTED])
+    dropped = origin.dropped.lines
+    stored = len(messages) - len(refusals) - dropped
+    return Written(stored, rejected + len(refusals), dropped, bad[:_LISTED])
 
 
 def _texts(body: bytes, numbers: Sequence[int]) -> list[str]:

@@ -45,6 +45,13 @@ class WriteTests(ApiTestCase):
         self.assertIn("no cluster", answer.json["lines"][1]["reason"])
         self.assertEqual(await self.texts({}), [[["a", "c"]]])
 
+    async def test_a_line_that_is_dropped_is_not_told_of_as_stored(self) -> None:
+        metric, old = b"cpu,cluster=alex,hostname=a1 value=1.0", event("old", time=1_000_000_000)
+        answer = await self.write(metric, b"bad", event("a"), old)
+        counts = {key: answer.json[key] for key in ("stored", "rejected", "dropped")}
+        self.assertEqual(counts, {"stored": 1, "rejected": 1, "dropped": 2})
+        self.assertIn("1 of 4 lines are bad", answer.error)
+
     async def test_what_is_neither_event_nor_log_is_counted_and_is_no_error(self) -> None:
         answer = await self.write(b"load,cluster=alex value=1.5", event("old", time=1_000_000_000))
         self.assertEqual(answer.status, 200)

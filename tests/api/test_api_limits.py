@@ -200,6 +200,15 @@ class ProblemTests(ApiTestCase):
         problem = "connections are refused, since too many files are open: the limit is 100"
         self.assertEqual((answer.status, answer.json), (200, {"status": "ok", "problems": [problem]}))
 
+    def test_files_for_a_default_are_not_missed_as_those_that_are_configured(self) -> None:
+        for more, is_warned in (({}, False), ({"max_connections": 5000}, True)):
+            files = OpenFiles(reactor, limit=lambda: 4000, lowest=lambda: 10)  # type: ignore[arg-type]
+            lines = {"type": "tcp", "address": "127.0.0.1", "port": 0, **more}
+            with capturedLogs() as logs:
+                self.start_with(files=files, receivers={"lines": lines})
+            said = [formatEvent(entry) or "" for entry in logs]
+            self.assertEqual(any("those beyond will be refused" in each for each in said), is_warned)
+
 
 class HealthTests(ApiTestCase):
     def setUp(self) -> None:

@@ -134,7 +134,7 @@ class SelectingTests(MessagesTestCase):
             ("messages?from=now&to=-1h", "from: expected a time before that of to, got 'now'"),
             ("messages?kind=metric", "kind: expected event or log, got 'metric'"),
             ("messages?host=a%5B1", "host: expected hosts such as a[0101-0103,0200]"),
-            ("messages?regex=(", "regex: '(' is no regular expression: missing )"),
+            ("messages?regex=(", "regex: the regular expression '(' is wrong: missing ')'"),
             ("messages?limit=0", "limit: expected a whole number of at least 1, got '0'"),
             ("messages?limit=1&limit=2", "limit: expected one value, got 2"),
             ("messages?order=up", "order: expected newest or oldest, got 'up'"),

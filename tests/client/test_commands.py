@@ -29,7 +29,8 @@ from tests.support.running_daemon import PATIENCE, Daemon, environment
 from tests.support.sinks import event
 
 #: What is said of a time that has nothing, where there is something before.
-OLD = "nothing in that time, the newest before is of"
+OLD = "nothing matched TIME; the newest that matches is of MOMENT: see --since"
+NONE = "nothing matched TIME; the newest message of the cluster 'alex' is of MOMENT"
 HERE = {"address": "127.0.0.1", "port": 0}
 
 
@@ -100,8 +101,11 @@ def test_an_event_by_the_words_of_the_event_client(site: Site) -> None:
         ),
         ("--cluster alex --kind log", 0, "the cluster 'alex' has no logs, only events: see --kind"),
         ("--cluster alex --host a[0100-0102] --event job --to -1h", 0, OLD),
-        ("--cluster alex --host a01* --tag no=thing", 0, None),
-        ("--cluster alex -g nothing", 0, None),
+        ("--cluster alex --host a01* --tag no=thing", 0, NONE),
+        ("--cluster alex -g nothing", 0, NONE),
+        ("--cluster alex -g old", 0, OLD),
+        ("--cluster alex --tag hostname=a0101 --regex ^old", 0, OLD),
+        ("--cluster alex --since 2001-01-01 --to 2001-01-02 -g old", 0, OLD.replace("since", "until")),
         ("--cluster alex --json --host b2", 0, "there is no host 'b2'"),
         ("--cluster alex --quiet", 1, None),
         ("--cluster alex --quiet --since -3d", 0, None),
@@ -110,10 +114,11 @@ def test_an_event_by_the_words_of_the_event_client(site: Site) -> None:
 def test_what_there_is_nothing_of_is_said(old_site: Site, words: str, status: int, says: str | None) -> None:
     done = old_site.run("query", *words.split())
     assert done.status == status
-    if says == OLD:
-        assert re.fullmatch(
-            f"ccstore query: {says} [0-9-]{{10}} [0-9:.]{{12}}[+0-9:-]{{6}}: see --since\n", done.err
-        )
+    if says and "MOMENT" in says:
+        moment = "[0-9-]{10} [0-9:.]{12}[+0-9:-]{6}"
+        span = f"(in the last 24 hours|from {moment} to {moment})"
+        pattern = says.replace("TIME", span).replace("MOMENT", moment)
+        assert re.fullmatch(f"ccstore query: {pattern}\n", done.err)
     else:
         assert done.err == (f"ccstore query: {says}\n" if says else "")
     assert done.out == "" or done.json["rows"] == []

@@ -118,6 +118,16 @@ def test_a_clock_that_was_never_set(site: Site) -> None:
     check(site.run("doctor"), "(host a0109): 1 lines are of 19", "as if the clock had never been set")
 
 
+def test_a_log_of_long_ago_that_is_stored(site: Site) -> None:
+    stream(site, b'm,cluster=alex,hostname=a0109 log="old" 1\n')
+    check(
+        site.run("doctor"),
+        "(host a0109): lines are of 1970-01-01",
+        "as if the clock had never been set; they are stored",
+        "set the clock of that host",
+    )
+
+
 def test_a_clock_that_is_ahead(site: Site) -> None:
     stream(site, event("a", host="a0110", time=int(time.time()) + 2 * 3600 + 300) + b"\n")
     problem = check(
@@ -146,6 +156,7 @@ def test_metrics_sent_to_an_event_store(site: Site) -> None:
     ("data", "said"),
     [
         (b"job,cluster=alex evnt\n", "1 lines are no line protocol: expected '=' after the field key …"),
+        (b'm,cluster=alex\x07 log="a"\n', "found '\\x07'"),
         (b'{"jobId": 69}\n', "1 lines are JSON, not line protocol: put the JSON into a string"),
         (b'm event="a" 99999999999999999999\n', "timestamps that are out of range"),
         (

@@ -193,7 +193,27 @@ class QueryTests(SynchronousTestCase):
 
         output = Output(io.StringIO(), {}, is_paged=False)
         running = list_past(server(answers), options("--utc"), output, Clock(), NANOSECOND_NOW)
-        with self.assertSaid("nothing in that time, the newest before is of 2023-11-14 22:13:20.000Z"):
+        with self.assertSaid(
+            "nothing matched in the last 24 hours; the newest that matches is of 2023-11-14 22:13:20.000Z: "
+        ):
+            self.assertEqual(self.successResultOf(Deferred.fromCoroutine(running)), 0)
+
+    def test_nobody_waits_for_long_to_be_told_of_other_times(self) -> None:
+        def answers(request: Any) -> tuple[int, Any]:
+            if request.path.startswith(b"/api/v1/values/"):
+                return 200, {"values": [{"value": "alex"}]}
+            if b"format" in request.args:
+                return 200, b'{"end": {"messages": 0}}\n'
+            if b"text" in request.args and b"from" not in request.args:
+                return 503, {"error": "that takes too long"}
+            return 200, {"messages": [] if b"text" in request.args else [message(1)], "notice": None}
+
+        output = Output(io.StringIO(), {}, is_paged=False)
+        running = list_past(server(answers), options("--utc", "-g", "x"), output, Clock(), NANOSECOND_NOW)
+        with self.assertSaid(
+            "nothing matched in the last 24 hours; other times were not looked through within 5 s; "
+            "the newest message of the cluster 'alex' is of 2023-11-14 22:13:20.000Z"
+        ):
             self.assertEqual(self.successResultOf(Deferred.fromCoroutine(running)), 0)
 
     def assertSaid(self, text: str) -> Any:
@@ -217,6 +237,13 @@ class QueryTests(SynchronousTestCase):
             output = Output(io.StringIO(), {}, is_paged=False)
             running = list_past(asked, options(), output, Clock(), NANOSECOND_NOW)
             self.assertIn(says, str(self.failureResultOf(Deferred.fromCoroutine(running)).value))
+
+    def test_where_the_api_knows_no_such_thing_the_url_is_right(self) -> None:
+        for error, is_doubted in (("there is no label 'x'", False), ("nothing here, lines go to /x", True)):
+            answer = {"status": "Not Found", "error": error}
+            asked = server(lambda request, answer=answer: (404, answer))  # type: ignore[misc]
+            found = self.failureResultOf(Deferred.fromCoroutine(asked.get("/api/v1/values/x")))
+            self.assertEqual("See --url" in str(found.value), is_doubted)
 
     def test_a_span_that_ends_before_it_begins_is_no_question(self) -> None:
         output = Output(io.StringIO(), {}, is_paged=False)

@@ -127,8 +127,8 @@ def test_rules_are_an_object_or_a_list(load: Load, value: object) -> None:
         ),
         (
             {"drop_messages_if": ["name matches '(a'"]},
-            "drop_messages_if.0: got \"name matches '(a'\", expected a condition; at column 14: '(a' is no "
-            "regular expression: missing ): (a",
+            "drop_messages_if.0: got \"name matches '(a'\", expected a condition; at column 14: the regular "
+            "expression '(a' is wrong: missing ')'",
         ),
     ],
 )

@@ -218,7 +218,7 @@ class LabelTests(LokiTestCase):
         data = await self.data("index/volume", query='{cluster=~".+"}', start=BASE - SECOND)
         self.assertEqual(data["resultType"], "vector")
         volumes = [(each["metric"], each["value"][1]) for each in data["result"]]
-        self.assertEqual(volumes, [({"cluster": "alex"}, "7"), ({"cluster": "fritz"}, "3")])
+        self.assertEqual(volumes, [({"cluster": "alex"}, "6"), ({"cluster": "fritz"}, "5")])
         answer = await self.get("index/volume", query="{}", targetLabels="hostname", limit=2)
         self.assertEqual(
             answer.json["warnings"], ["the answer is cut: there are 3 series, and the limit is 2"]
@@ -237,6 +237,45 @@ class LabelTests(LokiTestCase):
             "index/volume_range", query='{cluster="alex"}', start=BASE, end=BASE + SECOND, step="5s"
         )
         self.assertEqual(data["result"][0]["values"], [[BASE // SECOND, "3"]])
+
+    async def test_an_unknown_name_is_warned_of(self) -> None:
+        await self.some()
+        for call, given in (
+            ("query_range", {"query": '{cluster="alxe"}'}),
+            ("query_range", {"query": 'sum(rate({cluster="alxe"}[5m]))'}),
+            ("query", {"query": 'count_over_time({cluster="alxe"} | json [5m])'}),
+            ("index/volume", {"query": '{cluster="alxe"}'}),
+            ("series", {"match[]": '{cluster="alxe"}'}),
+        ):
+            answer = await self.get(call, **given)
+            expected = ["there is no cluster 'alxe', the nearest is 'alex'"]
+            self.assertEqual(answer.json.get("warnings"), expected, (call, given))
+        answer = await self.get("query_range", query='{hostname="a3"}')
+        self.assertIn("there is no host 'a3'", answer.json["warnings"][0])
+        answer = await self.get("query_range", query='{hostname="a01"} |= "no such text"')
+        self.assertNotIn("warnings", answer.json)
+
+    async def test_how_many_lines_were_counted_is_told(self) -> None:
+        await self.some()
+        data = await self.data("query", query='count_over_time({cluster="alex"}[1h])')
+        self.assertEqual(data["stats"]["summary"]["totalLinesProcessed"], 2)
+        data = await self.data("query_range", query='{cluster="alex"}')
+        summary = data["stats"]["summary"]
+        self.assertEqual((summary["totalLinesProcessed"], summary["totalBytesProcessed"]), (2, 6))
+
+    async def test_volumes_go_by_the_lines_of_each_value(self) -> None:
+        self.start()
+        long, short = "x" * 200, "y" * 10
+        await self.fill(
+            *(line(short, number, hostname="b", level="warn") for number in range(300)),
+            *(line(long, SECOND + number, hostname="a", level="info") for number in range(1100)),
+        )
+        for label, large, small in (("hostname", "a", "b"), ("level", "info", "warn")):
+            data = await self.data("index/volume", query='{cluster="alex"}', targetLabels=label)
+            sizes = {each["metric"][label]: each["value"][1] for each in data["result"]}
+            self.assertEqual(sizes, {large: "220000", small: "3000"})
+        stats = await self.get("index/stats", query='{cluster="alex"}')
+        self.assertEqual(stats.json["bytes"], 223_000)
 
     async def test_what_is_detected(self) -> None:
         await self.some()

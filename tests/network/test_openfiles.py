@@ -131,7 +131,7 @@ def test_a_limit_that_cannot_be_raised_stays(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     receivers = {
-        "tcp": {"type": "tcp", "address": "127.0.0.1", "port": 0},
+        "tcp": {"type": "tcp", "address": "127.0.0.1", "port": 0, "max_connections": 20_500},
         "http": {"type": "http", "address": "127.0.0.1", "port": 0},
     }
     return write_config(tmp_path, receivers=receivers)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ccstore.accounting.account import Account, Origin
 from ccstore.batch import Batch
 from ccstore.interfaces import Refusal, StoreUnavailable
+from ccstore.message import FieldValue
 from ccstore.pipeline.router import BAD_CLUSTER, NO_CLUSTER
 from tests.support.router_site import NOW, RETENTION, SECOND, Site, event, line, outcome, payload
 
@@ -191,6 +192,21 @@ def test_messages_from_the_future_are_stored_and_sampled(seconds: int, is_doubtf
     assert len(site.store.offered) == 2
     expected = [("stored", "ahead", "192.0.2.1", "a2", "m", 1, NOW + seconds, "m,cluster=c,hostname=a2")]
     assert samples(site) == (expected if is_doubtful else [])
+
+
+def test_logs_of_long_ago_are_stored_and_sampled() -> None:
+    site = Site()
+    years = 11 * 366 * 86400
+    fields: dict[str, FieldValue] = {"log": "x"}
+    site.offer(
+        line(fields, cluster="c", hostname="a1"),
+        line(fields, time=(NOW - years // 2) * SECOND, cluster="c", hostname="a2"),
+        line(fields, time=(NOW - years) * SECOND, cluster="c", hostname="a3"),
+        event("expired", cluster="c", time=1),
+    )
+    assert len(site.store.offered) == 3
+    sampled = [sample[:4] for sample in samples(site) if sample[0] == "stored"]
+    assert sampled == [("stored", "long_ago", "192.0.2.1", "a3")]
 
 
 def test_a_flood_is_only_sampled_but_counted_in_full() -> None:

@@ -81,6 +81,7 @@ class Rules:
         assert len(answers) == 1
         assert self.account.is_balanced
         assert self.account.received == self.account.stored + self.account.dropped.total()
+        assert self.origin.dropped.lines == self.account.dropped.total()
         return self.sink.messages[before:]
 
     def one(self, line: str) -> Message:
