@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl
 
 from twisted.web.iweb import IRequest
 
-from ccstore.api.wording import SHOWN, is_unicode, one_of, shown
+from ccstore.api.wording import SHOWN, one_of, shown
 from ccstore.instants import parse_moment
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX
 from ccstore.query import TAG_PREFIX
-from ccstore.web import WebError, from_json
+from ccstore.web import WebError, from_json, is_unicode
 
 _T = TypeVar("_T")
 

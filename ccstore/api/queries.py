@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from ccstore.api.wording import is_unicode, one_of, shown
+from ccstore.api.wording import one_of, shown
 from ccstore.query import Matcher, Page, Selection
 from ccstore.timing import SECOND, nanoseconds
-from ccstore.web import WebError, from_json
+from ccstore.web import WebError, from_json, is_unicode
 
 #: Seconds a time in nanoseconds can hold.
 _MOST: Final = 2**63 // SECOND - 1

@@ -19,12 +19,3 @@ def shown(value: object) -> str:
     """A value as JSON has it, and no more of it than people want to read."""
     text = json.dumps(value, ensure_ascii=False) if value is not None else "nothing"
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
-
-
-def is_unicode(text: str) -> bool:
-    """False for what JSON can write as an escape and no database takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

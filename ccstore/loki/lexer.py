@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from ccstore.loki.syntax import LogQLError
+from ccstore.web import is_unicode
 
 TokenKind = Literal["name", "string", "number", "duration", "bytes", "range", "flag", "op", "end"]
 
@@ -78,7 +79,7 @@ def tokens_of(query: str) -> Iterator[Token]:
         kind: TokenKind | Literal["space"] = found.lastgroup  # type: ignore[assignment]
         if kind == "string":
             text = _unquoted(query, found)
-            if "\0" in text or (not text.isprintable() and not _is_unicode(text)):
+            if "\0" in text or (not text.isprintable() and not is_unicode(text)):
                 raise LogQLError("a string has NUL or half a character in it", place_of(query, position))
             yield Token("string", text, position)
         elif kind == "range":
@@ -87,14 +88,6 @@ def tokens_of(query: str) -> Iterator[Token]:
             yield Token(kind, found[0], position)
         position = found.end()
     yield Token("end", "", position)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def place_of(query: str, position: int) -> tuple[int, int]:

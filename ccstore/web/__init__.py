@@ -11,7 +11,7 @@ too large to be answered at once, `websockets` what goes on, `pacing` how fast b
 from __future__ import annotations
 
 from .accesslog import without_secrets
-from .answers import JSON, WebError, answer, error_body, from_json, internal_error, later, to_json
+from .answers import JSON, WebError, answer, error_body, from_json, internal_error, is_unicode, later, to_json
 from .gzipping import unpack
 from .patience import Patience
 from .port import HttpPort
@@ -40,6 +40,7 @@ __all__ = [
     "from_json",
     "header",
     "internal_error",
+    "is_unicode",
     "json_pieces",
     "later",
     "stream",

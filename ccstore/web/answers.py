@@ -92,6 +92,15 @@ def from_json(body: bytes) -> object:
         raise ValueError("lists or objects are nested too deeply") from None
 
 
+def is_unicode(text: str) -> bool:
+    """False for what JSON can write as an escape and no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _integer(digits: str) -> int:
     # Python takes long for very many, and refuses more than some thousand of them in words of its own.
     if len(digits) > _DIGITS:
