@@ -9,6 +9,7 @@ from twisted.internet import reactor
 
 from ccstore.storage.postgres import PostgresBackend
 from ccstore.storage.postgres.sizes import SIZES, Sizes
+from ccstore.storage.postgres.telling import PACE, Pace
 from tests.support.postgres_server import Server, newest, server
 from tests.support.stores import NOW, SECOND, ask, asking
 
@@ -41,6 +42,7 @@ class Databases:
         retention: float = RETENTION,
         sizes: Sizes = SIZES,
         text_index: bool = False,
+        pace: Pace = PACE,
         **parameters: str,
     ) -> PostgresBackend:
         return PostgresBackend(
@@ -53,6 +55,7 @@ class Databases:
             reactor=reactor,
             sizes=sizes,
             text_index=text_index,
+            pace=pace,
         )
 
     def open(self, retention: float = RETENTION, sizes: Sizes = SIZES, **parameters: str) -> PostgresBackend:

@@ -21,7 +21,7 @@ from ccstore.storage.postgres import PostgresBackend, database
 from ccstore.storage.postgres.partitions import BLOCK_BITS
 from ccstore.storage.postgres.telling import Pace
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
-from tests.support.postgres_case import RETENTION, Databases
+from tests.support.postgres_case import Databases
 from tests.support.stores import NOW, message, messages
 
 _PATIENCE = 60.0
@@ -79,16 +79,7 @@ class Follower:
 
 class TellingTests(Databases, TestCase):
     def member(self, instance: str, pace: Pace = _QUICK) -> Member:
-        backend = PostgresBackend(
-            "",
-            self.server.parameters(self.database),
-            connection_timeout=10,
-            retention=RETENTION,
-            now=lambda: self.now,
-            instance=instance,
-            reactor=reactor,
-            pace=pace,
-        )
+        backend = self.backend_at(instance, pace=pace)
         backend.open()
         self.addCleanup(backend.close)
         return Member(backend)
