@@ -10,6 +10,7 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
@@ -38,6 +39,7 @@ class ReadingRoutes:
         )
         self._messages = MessageAnswers(exchange, self._exports)
         self._counts = CountAnswers(exchange)
+        self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following, self._tailing)
         self._store = StoreAnswers(exchange, insight)
 
@@ -118,6 +120,12 @@ class ReadingRoutes:
     async def clusters(self, request: IRequest) -> bytes:
         """Clusters."""
         return await self._counts.clusters(request)
+
+    @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
+    @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)
+    async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
+        """What happened in a job."""
+        return await self._insight.job(request, cluster, job)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])
