@@ -127,6 +127,24 @@ class ReadingRoutes:
         """What happened in a job."""
         return await self._insight.job(request, cluster, job)
 
+    @app.route("/nodes/<cluster>/<host>", methods=_BOTH)
+    @app.route("/nodes/<cluster>/<host>/", methods=_BOTH)
+    async def node(self, request: IRequest, cluster: str, host: str) -> bytes:
+        """What there is to know of a node."""
+        return await self._insight.node(request, cluster, host)
+
+    @app.route("/before", methods=_BOTH)
+    @app.route("/before/", methods=_BOTH)
+    async def before(self, request: IRequest) -> bytes:
+        """What came before some messages."""
+        return await self._insight.before(request)
+
+    @app.route("/cause", methods=_BOTH)
+    @app.route("/cause/", methods=_BOTH)
+    async def cause(self, request: IRequest) -> bytes:
+        """What the hosts of a burst have in common."""
+        return await self._insight.cause(request)
+
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])
     async def store(self, request: IRequest) -> bytes:

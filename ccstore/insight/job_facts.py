@@ -139,7 +139,7 @@ def _times(
     given: Mapping[str, Any], function: str | None, state: str | None, time: int
 ) -> tuple[int | None, int | None, bool]:
     """When it began and ended (ns), and whether it has ended."""
-    start, stop = _moment(given["start"]), _moment(given["stop"])
+    start, stop = moment_of(given["start"]), moment_of(given["stop"])
     if start is not None and start > time + _AHEAD:
         start = None
     is_over = state in FINAL or function == "stop_job"
@@ -208,7 +208,8 @@ def _seconds(value: Any) -> int | None:
     return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,12}", value) else None
 
 
-def _moment(value: Any) -> int | None:
+def moment_of(value: Any) -> int | None:
+    """A time of a payload in nanoseconds: a number or a text, in UTC; None for what is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or value in (0, "0"):
         return None
     try:

@@ -8,16 +8,16 @@ from zlib import crc32
 
 from attrs import frozen
 
-from ccstore import hostlist
+from ccstore.insight.describing import described, described_run, folded
 from ccstore.insight.job_facts import is_about
 from ccstore.insight.job_lookup import facts_of, nearest_job
 from ccstore.insight.job_runs import JobRun, chosen, runs_of
-from ccstore.insight.said import Said, Tally
+from ccstore.insight.said import Tally
 from ccstore.insight.statistics_of_counts import chance_of, corrected
 from ccstore.insight.study import Study, counts_of, each_row, page_of
 from ccstore.insight.topology import Topology
 from ccstore.instants import show_moment
-from ccstore.message import INT64_MAX, INT64_MIN, StreamKey
+from ccstore.message import INT64_MIN, StreamKey
 from ccstore.query import Counting, Matcher, Row, Selection
 from ccstore.timing import SECOND
 
@@ -292,39 +292,3 @@ class _Ends:
             tally.take(row, stream)
 
         return take
-
-
-def described(said: Said) -> dict[str, Any]:
-    """What was said, for an answer."""
-    return {
-        "template": said.template,
-        "name": said.name,
-        "count": said.count,
-        "hosts": folded(said.hosts),
-        "first": show_moment(said.first),
-        "last": show_moment(said.last),
-        "example": {"id": said.example.position.encode(), "text": said.example.text[:2000]},
-    }
-
-
-def folded(hosts: Iterable[str]) -> dict[str, Any]:
-    """Hosts as a list with their number, for an answer."""
-    named = [host for host in hosts if host]
-    return {"list": hostlist.fold(named), "count": len(named)}
-
-
-def described_run(run: JobRun) -> dict[str, Any]:
-    """A run for an answer; what is not known is left out."""
-    is_open = run.ending == "running"
-    plain = ("user", "project", "partition", "name", "state", "walltime", "array", "task", "het", "offset")
-    return {
-        "cluster": run.cluster,
-        "id": run.id,
-        **{name: value for name in plain if (value := getattr(run, name)) is not None},
-        "start": show_moment(max(run.start, INT64_MIN)),
-        "end": None if is_open else show_moment(min(run.end, INT64_MAX)),
-        "ending": run.ending,
-        "seconds": (run.end - run.start) // SECOND,
-        "nodes": run.count,
-        **({"parts": [*run.parts]} if run.parts else {}),
-    }
