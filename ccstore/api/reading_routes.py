@@ -14,10 +14,8 @@ from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
-from ccstore.config import ApiConfig
 from ccstore.message import STORED_KINDS
 from ccstore.reading.following import Following
-from ccstore.web.places import Places
 
 _BOTH = ["GET", "POST"]
 
@@ -32,27 +30,18 @@ class ReadingRoutes:
     log = Logger()
 
     def __init__(self, exchange: Exchange, following: Following, insight: Insight) -> None:
-        config = exchange.config
-        self._exports, self._tailing = (
-            Places(config.max_exports, "exports"),
-            Places(config.max_tails, "tails"),
-        )
-        self._messages = MessageAnswers(exchange, self._exports)
+        self._bounds = exchange.bounds
+        self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
         self._insight = InsightAnswers(exchange)
-        self._tails = TailAnswers(exchange, following, self._tailing)
+        self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
-
-    def reconfigure(self, config: ApiConfig) -> None:
-        """Go on with another configuration."""
-        self._exports.most = config.max_exports
-        self._tailing.most = config.max_tails
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
         return Figures(
-            exports=gauge(self._exports.taken, "Answers of any length that are being sent."),
-            tails=gauge(self._tailing.taken, "Clients that follow what is stored."),
+            exports=gauge(self._bounds.exports.taken, "Answers of any length that are being sent."),
+            tails=gauge(self._tails.following, "Clients that follow what is stored."),
         )
 
     @app.route("/messages", methods=_BOTH)
