@@ -29,3 +29,9 @@ CREATE TABLE block_columns (
     texts BLOB NOT NULL,
     PRIMARY KEY (segment, number)
 );
+
+-- How many messages a sealed segment has of each name and level; see PackedCensus in ccstore/storage/census.py.
+-- A census without them is taken once more before long.
+ALTER TABLE census ADD COLUMN levels BLOB;
+ALTER TABLE census ADD COLUMN level_cells BLOB;
+ALTER TABLE census ADD COLUMN level_edges BLOB;
