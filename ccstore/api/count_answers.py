@@ -194,11 +194,11 @@ def _series(by: Mapping[str, str] | None, points: Mapping[int, int]) -> dict[str
     return {
         "by": by,
         "total": sum(points.values()),
-        "points": points_of(points),
+        "points": _points(points),
     }
 
 
-def points_of(points: Mapping[int, int]) -> Iterator[list[float]]:
+def _points(points: Mapping[int, int]) -> Iterator[list[float]]:
     return ([_seconds(start), points[start]] for start in sorted(points))
 
 
