@@ -125,6 +125,13 @@ COMMANDS: Final = (
         options="ccstore.commands.copy:Options",
     ),
     Command(
+        "pack",
+        "ccstore.commands.pack:main",
+        "[OPTION ...]",
+        "pack the older messages of the store",
+        options="ccstore.commands.pack:Options",
+    ),
+    Command(
         "token",
         "ccstore.client.token:main",
         "[OPTION ...]",

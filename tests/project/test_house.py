@@ -25,6 +25,7 @@ WHOLE: Final = {
     "ccstore/api/reading_routes.py": {"ReadingRoutes"},
     "ccstore/lineprotocol/entry.py": {"Entry"},
     "ccstore/processing/parser.py": {"Parser"},
+    "ccstore/storage/blocks/block_format.py": {"Block"},
     "ccstore/storage/postgres/backend.py": {"PostgresBackend"},
     "ccstore/storage/postgres/dialect.py": {"PostgresDialect"},
     "ccstore/storage/reading/dialect.py": {"Dialect"},
