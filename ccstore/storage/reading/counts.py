@@ -149,7 +149,7 @@ class _CountReading:
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._groups: dict[_Group, Count] = {}
-        self._known_streams: dict[int, StreamKey] = {}
+        self._names_known: dict[int, Sequence[str | None]] = {}
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -205,14 +205,20 @@ class _CountReading:
         counting = self._counting
         bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
         with_tags = len(self._names) < len(counting.by)
-        for block in (yield from packed.blocks(part, begin, end, is_newest_first=True)):
-            groups = yield from packed.groups(block, bounds, counting.start_of, with_tags=with_tags)
-            counted = [*groups]
-            unknown = {stream for stream, *_ in counted}.difference(self._known_streams)
-            self._known_streams |= yield from streams_of([*unknown], self._dialect)
-            for stream, tags, start, number, oldest, newest in counted:
-                by = self._values(self._names_of(self._known_streams[stream]), tags)
-                self._add(by, start, number, oldest, newest)
+        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        for block in (yield from packed.blocks(part, begin, end)):
+            for stream, tags, start, number, oldest, newest in (
+                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            ):
+                known = counted.get((stream, tags, start))
+                if known is not None:
+                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
+                counted[stream, tags, start] = number, oldest, newest
+        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
+        found = yield from streams_of([*unknown], self._dialect)
+        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
+        for (stream, tags, start), numbers in counted.items():
+            self._add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
