@@ -10,13 +10,14 @@ from typing import Any
 from ccstore.batch import Batch
 from ccstore.insight.before_study import BeforeInquiry
 from ccstore.insight.cause_study import CauseInquiry
+from ccstore.insight.fold_study import FoldInquiry
 from ccstore.insight.job_study import JobInquiry
 from ccstore.insight.node_study import NodeInquiry
 from ccstore.insight.occurrences import Target
 from ccstore.insight.study import Inquiry
 from ccstore.insight.topology import ByName
 from ccstore.message import Message
-from ccstore.query import Selection, TextCondition
+from ccstore.query import Matcher, Selection, TextCondition
 from tests.support.stores import NOW, SECOND, message
 
 HOUR = 3600 * SECOND
@@ -75,6 +76,10 @@ def inquiries() -> Sequence[Inquiry[Any]]:
         NodeInquiry("alex", "nobody", *day, ByName()),
         BeforeInquiry(target, 600 * SECOND, ByName()),
         BeforeInquiry(by_template, 60 * SECOND, ByName()),
+        FoldInquiry(Selection(), 3600 * SECOND),
+        FoldInquiry(Selection(begin=BEGIN + HOUR + 7, end=NOW - HOUR - 7), 600 * SECOND, "rare", 2),
+        FoldInquiry(Selection(matchers=(Matcher("hostname", "=", HOSTS[:3]),)), 3600 * SECOND, "newest"),
+        FoldInquiry(panic, 3600 * SECOND, "first"),
         CauseInquiry(target, 300 * SECOND, NOW, ByName()),
         CauseInquiry(by_template, 300 * SECOND, NOW, ByName(), is_whole=True),
     )
