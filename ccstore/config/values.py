@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from ccstore.insight.topology import ByName, Topology
 from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
@@ -226,6 +227,10 @@ class SpoolConfig:
     file_mode: int = PRIVATE
 
 
+#: By what the texts of packed logs are found: by an index of words, or by a look at all of them.
+PACK_INDEXES: Final = ("words", "none")
+
+
 @frozen
 class StorageConfig:
     """
@@ -235,7 +240,8 @@ class StorageConfig:
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
-    ``pack_after`` are seconds after which logs are packed, 0 for never.
+    ``pack_after`` are seconds after which logs are packed, 0 for never; ``pack_index`` is one of
+    :data:`PACK_INDEXES`.
     """
 
     backend: BackendConfig
@@ -248,6 +254,7 @@ class StorageConfig:
     spool: SpoolConfig | None = None
     file_mode: int = PRIVATE
     pack_after: float = 0.0
+    pack_index: str = PACK_INDEXES[0]
 
 
 @frozen
@@ -258,7 +265,8 @@ class ApiConfig:
     ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
     ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
     ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
-    request, ``max_exports`` and ``max_tails`` are requests that go on.
+    request, ``max_exports`` and ``max_tails`` are requests that go on. ``topology`` knows which hosts share a
+    rack or a switch.
     """
 
     endpoint: str | None
@@ -278,6 +286,7 @@ class ApiConfig:
     max_tails: int
     access_log: bool
     limits: HttpLimits = HttpLimits()
+    topology: Topology = field(factory=ByName)
 
 
 @frozen

@@ -51,9 +51,11 @@ from ccstore.receivers.udp import UdpReceiver
 from ccstore.storage.queue import Bounds
 from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.sizes import NO_PACKING, Packing
 from ccstore.storage.storage_service import StorageService
 from ccstore.timing import nanoseconds
 from ccstore.web import Room
+from ccstore.web.places import AnswerBounds
 
 #: The types of receivers; one that is a special case of another goes before it.
 _KINDS = {
@@ -158,7 +160,7 @@ class _Parts:
             reactor,
             # On a single core there is nothing to gain by it.
             is_apart=len(os.sched_getaffinity(0)) > 1,
-            pack_after=settings.pack_after,
+            packing=Packing(settings.pack_after, settings.pack_index == "words"),
         )
         spool = settings.spool
         self._feed = Feed(reactor, lambda: self.storage.cutoff())
@@ -203,6 +205,9 @@ class _Parts:
         intake = Intake(
             "api", "api", self._router, self._reactor, cache=self._cache, scheduler=self._scheduler
         )
+        bounds = AnswerBounds(config)
+        keep_alive = self._keep_alive
+        loki = LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed, bounds, keep_alive)
         api = Api(
             config,
             intake,
@@ -213,9 +218,10 @@ class _Parts:
             shown.history,
             self._feed,
             PageResource(),
-            LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed),
+            loki,
+            bounds,
             self.files.problems,
-            self._keep_alive,
+            keep_alive,
         )
         return ApiService(
             config, api, self._reactor, self._room, self.files, self._feed.close
@@ -297,18 +303,18 @@ def make_backend(
     reactor: Any,
     *,
     is_apart: bool = False,
-    pack_after: float = 0.0,
+    packing: Packing = NO_PACKING,
 ) -> IBackend:
     """The backend for a configuration, not open yet.
 
-    :param is_apart: see :class:`SqliteBackend`, as for ``pack_after``.
+    :param is_apart: see :class:`SqliteBackend`, as for ``packing``.
     """
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
             config.database_path,
             config.pragmas,
             retention=retention,
-            pack_after=pack_after,
+            packing=packing,
             now=now,
             reactor=reactor,
             is_apart=is_apart,

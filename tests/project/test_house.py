@@ -66,6 +66,7 @@ LEVELS: Final = (
     {"pipeline", "storage"},
     {"lineprotocol"},
     {"interfaces"},
+    {"insight"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},
@@ -73,7 +74,7 @@ LEVELS: Final = (
     {"hostlist"},
     {
         *("__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex"),
-        *("times", "timing"),
+        *("masking", "times", "timing"),
     },
 )
 #: Those who must not know what is below them, since an interface stands between.

@@ -123,15 +123,20 @@ class Block:
     @cached_property
     def starts(self) -> Sequence[int]:
         """Where in :attr:`texts` each text begins, and behind those where the last one ends."""
-        return [*accumulate(self.lengths, initial=0)]
+        starts = [*accumulate(self.lengths, initial=0)]
+        if len(self.texts) != starts[-1]:
+            raise Damaged("the texts do not have the lengths that are said")
+        return starts
 
     @cached_property
     def texts(self) -> bytes:
-        """The texts of all rows, as UTF-8."""
-        texts = unpack(self._columns["texts"])
-        if len(texts) != self.starts[-1]:
-            raise Damaged("the texts do not have the lengths that are said")
-        return texts
+        """The texts of all rows, as UTF-8; whoever looks for something that is in none needs no lengths."""
+        return unpack(self._columns["texts"])
+
+    @cached_property
+    def lower_texts(self) -> bytes:
+        """The same in lower case, as ASCII has it."""
+        return self.texts.lower()
 
     def text(self, row: int) -> str:
         """The text of a row."""

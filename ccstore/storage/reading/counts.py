@@ -13,8 +13,9 @@ from attrs import evolve, frozen
 from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
-from ccstore.storage.reading.conditions import Conditions, Streams
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
@@ -148,6 +149,7 @@ class _CountReading:
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._groups: dict[_Group, Count] = {}
+        self._known_streams: dict[int, StreamKey] = {}
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -186,13 +188,31 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
+        packed = PackedRows(self._selection, self._dialect, streams)
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:
                 spans = yield from census.take(part, begin, end)
             for span in spans:
+                if part.order == "blocks":
+                    yield from self._unpack(part, packed, *span)
+                    continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
+
+    def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
+        """The same for a part whose rows are packed."""
+        counting = self._counting
+        bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+        with_tags = len(self._names) < len(counting.by)
+        for block in (yield from packed.blocks(part, begin, end, is_newest_first=True)):
+            groups = yield from packed.groups(block, bounds, counting.start_of, with_tags=with_tags)
+            counted = [*groups]
+            unknown = {stream for stream, *_ in counted}.difference(self._known_streams)
+            self._known_streams |= yield from streams_of([*unknown], self._dialect)
+            for stream, tags, start, number, oldest, newest in counted:
+                by = self._values(self._names_of(self._known_streams[stream]), tags)
+                self._add(by, start, number, oldest, newest)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -286,10 +306,14 @@ class _CountReading:
             selection = evolve(selection, after=page.rows[-1].position)
 
     def _add_row(self, row: Row, stream: StreamKey) -> None:
-        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
-        names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
         start = self._counting.start_of(row.time)
-        self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
+        by = self._values(self._names_of(stream), row.othertags)
+        self._add(by, start, 1, row.time, row.time)
+
+    def _names_of(self, stream: StreamKey) -> list[str | None]:
+        """The values of its labels that are counted by."""
+        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
+        return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
         if not self._counting.with_times:
