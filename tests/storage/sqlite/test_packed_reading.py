@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
@@ -43,7 +44,11 @@ class PackingBackend:
         await self._backend.tend(now)
         await self._backend.close()
         packing = OfflinePacking(
-            self._files.path, NO_SYNC, retention=RETENTION, say=print, sizes=self._files.sizes.segments
+            self._files.path,
+            NO_SYNC,
+            retention=RETENTION,
+            say=print,
+            sizes=evolve(self._files.sizes, packing_margin=0),
         )
         packing.open()
         for _ in packing.run(INT64_MAX):
