@@ -24,6 +24,7 @@ SMALL = evolve(
     segments=SegmentSizes(segment_rows=5, packed_rows=60),
     tiles=TileSizes(block_rows=4, blocks=3, step=2),
     packing_rest=0.0,
+    packing_margin=0,
 )
 
 
@@ -44,6 +45,7 @@ class PackedReadingTests(SqliteFiles, ReadingContract, TestCase):
     async def test_it_is_packed(self) -> None:
         await self._filled(1)
         self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 2"), 1)
+        self.assertGreater(self.value("SELECT count(*) FROM vocabulary"), 0)
 
 
 class ReadingWhilePackingTests(SqliteFiles, ReadingContract, TestCase):
