@@ -11,6 +11,7 @@ from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
 from ccstore.message import STORED_KINDS
@@ -34,6 +35,7 @@ class ReadingRoutes:
         self._counts = CountAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
+        self._senders = SenderAnswers(exchange, insight.senders, insight.samples)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -107,6 +109,12 @@ class ReadingRoutes:
     async def clusters(self, request: IRequest) -> bytes:
         """Clusters."""
         return await self._counts.clusters(request)
+
+    @app.route("/senders", methods=_BOTH)
+    @app.route("/senders/", methods=_BOTH)
+    async def senders(self, request: IRequest) -> bytes:
+        """Who sends."""
+        return await self._senders.senders(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -65,6 +65,7 @@ LEVELS: Final = (
     {"pipeline", "storage"},
     {"lineprotocol"},
     {"interfaces"},
+    {"senders"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},
