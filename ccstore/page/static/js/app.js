@@ -4,6 +4,7 @@ import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { Announcements } from './announcements.js';
 import { Help } from './help.js';
 import { isOpen, onToken, setToken, token } from './session.js';
+import { SkipLink } from './skipping.js';
 import { TokenDialog } from './token_dialog.js';
 import { useUrlState, setState, writeState, DEFAULTS } from './url_state.js';
 import { VIEWS } from './views.js';
@@ -26,6 +27,7 @@ export function App() {
     document.title = `${state.q ? `${state.q} – ` : ''}${view.title} – ccstore`;
   }, [state.q, view]);
   return html`
+    <${SkipLink} />
     <header class="top">
       <a class="brand" href=${location.pathname} title=${`ccstore ${meta('ccstore-version')}`}>
         <img src=${`${meta('ccstore-files')}/icon.svg`} alt="" width="20" height="20" /> <span>ccstore</span>
@@ -49,7 +51,7 @@ export function App() {
         <${Help} version=${meta('ccstore-version')} />
       </div>
     </header>
-    <main id="main"><${view.component} state=${state} /></main>
+    <main id="main" tabindex="-1"><${view.component} state=${state} /></main>
     <${TokenDialog} />
     <${Announcements} />
   `;

@@ -4,6 +4,8 @@
 export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 'stype', 'stype-id'];
 /** Tags that say how bad it is, the first that a message has counts. */
 const LEVELS = ['loglevel', 'level', 'severity', 'priority'];
+/** What stands for whatever tag says the level. */
+export const LEVEL_LABEL = 'level';
 /** The label of the level: that of the tag which the messages have, as far as some were seen. */
 export let LEVEL = 'tag.loglevel';
 
@@ -16,14 +18,14 @@ export function learnLevel(messages) {
 }
 
 /** The labels that are counted beside the messages from the beginning. */
-export const facetLabels = () => [LEVEL, 'host', 'name', 'cluster', 'kind'];
+export const USUAL_FACETS = [LEVEL_LABEL, 'host', 'name', 'cluster', 'kind'];
 
 /** The label that is meant by one of the state, where `level` is whatever tag says it. */
-export const meant = (label) => (label === 'level' ? LEVEL : label);
+export const meant = (label) => (label === LEVEL_LABEL ? LEVEL : label);
 
 /** How a label is called on the page. */
 export const called = (label) =>
-  label === LEVEL || label === 'level' ? 'level' : label.replace(/^tag\./, '');
+  label === LEVEL || label === LEVEL_LABEL ? LEVEL_LABEL : label.replace(/^tag\./, '');
 
 /** The label that somebody means by a word; words that are none are tags. */
 export function labelOf(word) {
@@ -35,16 +37,20 @@ export function labelOf(word) {
 /** What a message has for a label; an empty text if it lacks it. */
 export function valueOf(message, label) {
   if (label === 'host') return message.hostname ?? '';
+  if (label === LEVEL_LABEL) return levelTag(message);
   if (label.startsWith('tag.')) return message.tags?.[label.slice(4)] ?? '';
   return message[label] ?? '';
 }
 
 /** How bad it is: `error`, `warning`, `info`, `debug`, or an empty text if nothing says so. */
 export function levelOf(message) {
-  for (const tag of LEVELS) {
-    const value = message.tags?.[tag];
-    if (value) return levelClass(value);
-  }
+  const value = levelTag(message);
+  return value && levelClass(value);
+}
+
+/** The level as the message has it; an empty text if it has none. */
+function levelTag({ tags }) {
+  for (const tag of LEVELS) if (tags?.[tag]) return tags[tag];
   return '';
 }
 
