@@ -12,6 +12,7 @@ export const KEYS = [
   ['↑ ↓', 'other messages, and other values beside them (there ← →, too)'],
   ['Enter', 'all about the message'],
   ['Esc', 'close what is open'],
+  ['1 2 3 …', 'the views, in their order'],
   ['?', 'this help'],
 ];
 

@@ -19,14 +19,20 @@ export const DEFAULTS = {
   utc: false,
   tail: false,
   m: '',
+  job: '',
+  node: '',
+  of: '', // the cluster of the job or node
+  run: '', // which run of the job, or when the node is looked at
+  since: '-3d', // the node is looked at
+  all: false,
   facets: null, // labels whose values are shown; null: the usual ones
   open: [], // messages that are laid out
   same: 'host',
   within: false,
 };
 /** Switches, and what they are called in the URL. */
-const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same'];
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within', all: 'all' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
 const isShown = (name) => isLabel(name) || name === LEVEL_LABEL;
 /** Lists, what may stand in each, and what is there if nothing is. */
