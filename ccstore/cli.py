@@ -95,6 +95,14 @@ COMMANDS: Final = (
         options="ccstore.client.histogram_command:Options",
     ),
     Command(
+        "fold",
+        "ccstore.client.fold_command:main",
+        "[OPTION ...]",
+        "show equal messages as one, with how many and where",
+        failed=2,
+        options="ccstore.client.fold_command:Options",
+    ),
+    Command(
         "job",
         "ccstore.client.insight_commands:job",
         "JOB [OPTION ...]",

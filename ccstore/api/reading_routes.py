@@ -10,6 +10,7 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.fold_answers import FoldAnswers
 from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
@@ -33,6 +34,7 @@ class ReadingRoutes:
         self._bounds = exchange.bounds
         self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
+        self._folds = FoldAnswers(exchange)
         self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
@@ -109,6 +111,12 @@ class ReadingRoutes:
     async def clusters(self, request: IRequest) -> bytes:
         """Clusters."""
         return await self._counts.clusters(request)
+
+    @app.route("/fold", methods=_BOTH)
+    @app.route("/fold/", methods=_BOTH)
+    async def fold(self, request: IRequest) -> bytes:
+        """Templates of messages."""
+        return await self._folds.fold(request)
 
     @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
     @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)

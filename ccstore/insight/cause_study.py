@@ -77,11 +77,13 @@ class CauseInquiry:
         counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
         population = {count.by[0] for count in counts.counts if count.by[0]} | touched
         groups = _members(population, self.topology)
-        hosts = sorted(touched)
-        runs, are_more = yield from runs_on(cluster, hosts, begin - _LONGEST_JOB, begin + 1, self.now)
-        if are_more:
-            cut.append("more messages of jobs name these hosts than were looked at")
-        _add_jobs(groups, [run for run in runs if run.start <= begin <= run.end], population)
+        is_everybody = len(touched) >= _EVERYBODY * len(population) and len(population) > 1
+        if not is_everybody:
+            hosts = sorted(touched)
+            runs, are_more = yield from runs_on(cluster, hosts, begin - _LONGEST_JOB, begin + 1, self.now)
+            if are_more:
+                cut.append("more messages of jobs name these hosts than were looked at")
+            _add_jobs(groups, [run for run in runs if run.start <= begin <= run.end], population)
         causes = _ranked(groups, touched, population)
         if len(causes) > bounds.shown:
             cut.append(f"the first {bounds.shown} of {len(causes)} groups")
@@ -89,7 +91,7 @@ class CauseInquiry:
             "burst": _described_burst(burst, touched, cluster),
             "bursts": bursts,
             "population": len(population),
-            "everybody": len(touched) >= _EVERYBODY * len(population) and len(population) > 1,
+            "everybody": is_everybody,
             "causes": causes[: bounds.shown],
             "cut": "; ".join(cut) or None,
         }
