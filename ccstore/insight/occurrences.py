@@ -14,7 +14,8 @@ from ccstore.masking import template_of
 from ccstore.message import StreamKey
 from ccstore.query import Row, Selection, TextCondition
 
-_PLACEHOLDER: Final = re.compile(r"<[a-z0-9_]+>")
+_PLACEHOLDER: Final = re.compile(r"<[a-z]+>…?")
+_KEY: Final = re.compile(r'"([^"\\]+)":')
 #: Parts of a template that are looked for, and characters that they have at least.
 _MOST_PARTS: Final = 3
 _SHORTEST: Final = 3
@@ -52,8 +53,9 @@ class Target:
 
 
 def _parts(template: str) -> Sequence[TextCondition]:
-    """What texts of a template have in any case."""
-    stripped = {part.strip() for part in _PLACEHOLDER.split(template)}
+    """What texts of a template have in any case; of JSON, whose spaces are not in it, the keys."""
+    found = _KEY.findall(template) if template.startswith("{") else _PLACEHOLDER.split(template)
+    stripped = {part.strip() for part in found}
     parts = sorted(stripped, key=lambda part: (-len(part), part))
     return [
         # LIKE, which makes no difference between small and capital letters, is soon done.

@@ -94,3 +94,21 @@ def test_an_end_without_a_start() -> None:
     told = {"jobId": 1, "startTime": AT // S - 60, "duration": 30, "jobState": "failed"}
     (run,) = runs_of([fact(told, "stop_job")], AT + S)
     assert (run.start, run.end) == (AT - 60 * S, AT - 30 * S)
+
+
+def test_each_node_tells_of_itself() -> None:
+    facts = [
+        fact({"jobId": 1, "resources": [{"hostname": f"a{number}"}]}, "start_job", AT + number * S)
+        for number in range(3)
+    ]
+    (run,) = runs_of(facts, AT + 60 * S)
+    assert (run.hosts, run.start) == (("a0", "a1", "a2"), AT)
+
+
+def test_times_that_no_database_can_have() -> None:
+    times = f'"startTime": 1e400, "stopTime": {10**30}, "walltime": {2**39}'
+    text = f'{{"jobId": 1, {times}, "resources": [5, {{}}]}}'
+    (run,) = runs_of([fact(text, "start_job")], AT)
+    assert (run.start, run.end, run.hosts) == (AT, AT, ("adm1",))
+    (run,) = runs_of([fact(text, "start_job")], 2**63 - 1)
+    assert run.end == 2**63 - 1
