@@ -22,7 +22,7 @@ START, END = BEGIN + 5 * HOUR, BEGIN + 9 * HOUR
 
 
 def story() -> list[str]:
-    """Sixty nodes say the same all the time; a GPU of a job is lost, and its node drained and started again."""
+    """Sixty nodes say the same all the time; a GPU of a job is lost, its node drained and started again."""
     lines = [
         log(f"a{host:04}", f"health check {number} ok", BEGIN + number * 10 * MINUTE + host)
         for host in range(101, 161)

@@ -8,6 +8,7 @@ export const KEYS = [
   ['n', 'next hit'],
   ['N', 'hit before'],
   ['t', 'live tail, and back'],
+  ['f', 'equal messages folded into one row each, and back'],
   ['w', 'long lines wrapped, or in one line'],
   ['↑ ↓', 'other messages, and other values beside them (there ← →, too)'],
   ['Enter', 'all about the message'],

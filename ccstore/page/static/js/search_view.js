@@ -5,6 +5,7 @@ import { usualColumns } from './columns.js';
 import { ContextPanel } from './context_panel.js';
 import { Counts } from './counts.js';
 import { Facets, tagsOf } from './facets.js';
+import { FoldView } from './fold_view.js';
 import { Histogram } from './histogram.js';
 import { useKeys } from './keys.js';
 import { LEVEL } from './labels.js';
@@ -41,7 +42,8 @@ export class SearchView extends Component {
       m: toContent,
       n: () => (this.panel ?? this.list)?.next(1),
       N: () => (this.panel ?? this.list)?.next(-1),
-      t: () => setState({ tail: !this.props.state.tail }),
+      f: () => setState({ fold: !this.props.state.fold, tail: false }),
+      t: () => setState({ tail: !this.props.state.tail, fold: false }),
       w: () => setState({ wrap: !this.props.state.wrap }, { replace: true }),
     };
     this.keepList = (list) => (this.list = list);
@@ -128,6 +130,7 @@ export class SearchView extends Component {
     }
     if (!results)
       return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
+    if (results.count && state.fold) return html`<${FoldView} question=${this.search.question} state=${state} />`;
     if (!results.count) return html`<${NoMessages} search=${search} state=${state} />`;
     return html`<${MessageList}
       ref=${this.keepList}

@@ -8,10 +8,11 @@ export function expressionOf(template) {
     // Of JSON the keys are left, without the spaces between them.
     return [...template.matchAll(/"(?:[^"\\]|\\.)*"(?=:)/g)].map(([key]) => quote(key)).join('.*');
   }
+  // What is masked is one word, but for times and lists; all else would find longer texts as well.
   return `^${template
-    .split(/<[a-z]+>…?/)
-    .map(quote)
-    .join('.*')}$`;
+    .split(/(<[a-z]+>…?)/)
+    .map((part, place) => (place % 2 ? (/^<time>|…$/.test(part) ? '.+' : '\\S+') : quote(part)))
+    .join('')}$`;
 }
 
 /** The search line that finds them. */

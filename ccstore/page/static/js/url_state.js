@@ -18,6 +18,8 @@ export const DEFAULTS = {
   wrap: false,
   utc: false,
   tail: false,
+  fold: false,
+  sort: 'count', // of what is folded
   m: '',
   job: '',
   node: '',
@@ -31,8 +33,8 @@ export const DEFAULTS = {
   within: false,
 };
 /** Switches, and what they are called in the URL. */
-const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within', all: 'all' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since'];
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
 const isShown = (name) => isLabel(name) || name === LEVEL_LABEL;
 /** Lists, what may stand in each, and what is there if nothing is. */
@@ -40,7 +42,7 @@ const LISTS = { cols: isShown, facets: isShown, open: (id) => /^[\w-]+$/.test(id
 /** Messages that are laid out in a link at most. */
 const MOST_OPEN = 20;
 /** What decides which rows there are: with others of it, none is laid out. */
-const OF_ROWS = ['view', 'from', 'to', 'q', 'regex', 'case', 'filters', 'tail'];
+const OF_ROWS = ['view', 'from', 'to', 'q', 'regex', 'case', 'filters', 'tail', 'fold'];
 
 /** The state that a query string stands for; what is not known there is kept in `others`. */
 export function readState(search) {
