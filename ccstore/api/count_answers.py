@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,7 +16,19 @@ from ccstore.api.selecting import Selecting
 from ccstore.api.stepping import step_of
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
-from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
+from ccstore.query import (
+    ALL_TAGS,
+    LEVEL,
+    STREAM_LABELS,
+    TAG_PREFIX,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Selection,
+    level_of,
+    tags_in,
+)
 from ccstore.reading.notices import notice_of
 from ccstore.regex import quote
 from ccstore.timing import SECOND
@@ -107,7 +118,9 @@ class CountAnswers:
             for label, value in zip(STREAM_LABELS, count.by, strict=True):
                 found[_called(label)] += count.messages if value else 0
         async for count in self._exchange.in_turns(tags.counts):
-            for tag in json.loads(count.by[0] or "{}"):
+            known = tags_in(count.by[0])
+            found[LEVEL] += count.messages if level_of(known) else 0
+            for tag in known:
                 found[f"{TAG_PREFIX}{tag}"] += count.messages
         answer = {"labels": [{"label": label, "count": number} for label, number in found.items() if number]}
         is_cut = streams.is_cut or tags.is_cut

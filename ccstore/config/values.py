@@ -236,6 +236,7 @@ class StorageConfig:
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
+    ``pack_after`` are seconds after which logs are packed, 0 for never.
     """
 
     backend: BackendConfig
@@ -247,6 +248,7 @@ class StorageConfig:
     store_heartbeats: bool
     spool: SpoolConfig | None = None
     file_mode: int = PRIVATE
+    pack_after: float = 0.0
 
 
 @frozen

@@ -37,7 +37,7 @@ class LineTests(LokiTestCase):
                 {
                     "stream": {
                         **{"cluster": "alex", "detected_level": "error", "hostname": "a01", "job_id": "7"},
-                        **{"kind": "log", "level": "error", "loglevel": "err"},
+                        **{"kind": "log", "level": "err", "loglevel": "err"},
                         **{"name": "syslog", "service_name": "syslog"},
                     },
                     "values": [[str(BASE), "disk full"]],
@@ -72,7 +72,7 @@ class LineTests(LokiTestCase):
                         "disk full",
                         {
                             "structuredMetadata": {
-                                **{"detected_level": "error", "job_id": "7", "level": "error"},
+                                **{"detected_level": "error", "job_id": "7", "level": "err"},
                                 "loglevel": "err",
                             },
                             "parsed": {

@@ -14,26 +14,9 @@ from ccstore.storage.blocks.block_format import PackedBlock, PlainRow, pack_bloc
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.packer import SourceTable
+from ccstore.storage.sqlite.sizes import TileSizes
 
 _STREAM: Final = itemgetter(0)
-
-
-@frozen
-class TileSizes:
-    """How much is packed together.
-
-    :ivar block_rows: of a block.
-    :ivar block_size: characters of its texts, above which it has fewer rows.
-    :ivar blocks: of a tile.
-    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
-    :ivar step: rows, in which both are counted.
-    """
-
-    block_rows: int = 8192
-    block_size: int = 8 << 20
-    blocks: int = 8
-    size: int = 32 << 20
-    step: int = 1024
 
 
 @frozen

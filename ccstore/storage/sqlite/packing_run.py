@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
 from ccstore.storage.blocks.block_format import PackedBlock
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.packer import PackingPlan, StorePacker
-from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TileSizes, TilesOf
-
-#: How much is packed together in a store.
-TILE_SIZES: Final = TileSizes()
+from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TilesOf
+from ccstore.storage.sqlite.sizes import TileSizes
 
 
 @frozen
@@ -46,7 +44,7 @@ class Packed:
 Steps = Generator["Ask | Do | Packed", Any, bool]
 
 
-def pack_once(packer: StorePacker, before: int, small_before: int, sizes: TileSizes = TILE_SIZES) -> Steps:
+def pack_once(packer: StorePacker, before: int, small_before: int, sizes: TileSizes) -> Steps:
     """Make one packed segment; False if there was nothing to do, or it could not be done.
 
     See :meth:`ccstore.storage.sqlite.packer.Packer.begin` for the times.

@@ -1,6 +1,6 @@
 // How wide the columns of messages are: by what some of them have.
 
-import { LEVEL_LABEL, valueOf } from './labels.js';
+import { LEVEL, valueOf } from './labels.js';
 
 /** Messages that are looked at, and characters that a column has at least and at most. */
 const SAMPLE = 300;
@@ -14,7 +14,7 @@ export function usualColumns(messages) {
     ...(differ('cluster') ? ['cluster'] : []),
     'host',
     'name',
-    ...(differ(LEVEL_LABEL) ? [LEVEL_LABEL] : []),
+    ...(differ(LEVEL) ? [LEVEL] : []),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { ask, isAborted } from './api.js';
 import { holds } from './host_lists.js';
-import { meant, USUAL_FACETS } from './labels.js';
+import { LEVEL, USUAL_FACETS } from './labels.js';
 import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
@@ -15,6 +15,8 @@ const VALUES = 10;
 const MANY = 100;
 /** Milliseconds after a key. */
 const TYPED = 150;
+/** Tags take longer to count than what streams are called by. */
+const isOfTags = (label) => label === LEVEL || label.startsWith('tag.');
 
 /** Counts of a search: `histogram` and `facets` by label; each `{answer, error, isRunning}`. */
 export class Counts {
@@ -38,7 +40,7 @@ export class Counts {
     this.isKnown = false;
     this.at = Date.now();
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
-    const left = openOf(state).sort((one, other) => one.startsWith('tag.') - other.startsWith('tag.'));
+    const left = [...openOf(state)].sort((one, other) => isOfTags(one) - isOfTags(other));
     const some = async () => {
       while (left.length && !signal.aborted) await this.runFacet(left.shift());
     };
@@ -67,12 +69,12 @@ export class Counts {
     this.facets = new Map();
   }
 
-  /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
+  /** The histogram; over long times a tag, such as that of the level, takes long, and then first one that is not divided by it. */
   async runHistogram() {
-    const by = meant(this.state.by);
+    const { by } = this.state;
     const from = await this.begin(this.search.question, this.signal);
     const divided = this.askHistogram(by, from);
-    if (!by.startsWith('tag.')) return divided;
+    if (!isOfTags(by)) return divided;
     const isThere = await Promise.race([
       divided.then(() => true),
       new Promise((done) => setTimeout(done, GRACE)),
@@ -188,7 +190,7 @@ export class Counts {
 }
 
 /** The labels whose values are shown. */
-const openOf = (state) => (state.facets ?? USUAL_FACETS).map(meant);
+const openOf = (state) => state.facets ?? USUAL_FACETS;
 
 /** An answer with those of its values first that are one of these, or in one of these lists. */
 function withFirst(label, chosen, answer) {

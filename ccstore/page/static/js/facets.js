@@ -4,7 +4,7 @@ import { html, useState } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
-import { called, COLUMNS, LEVEL, LEVEL_LABEL, meant, USUAL_FACETS } from './labels.js';
+import { called, COLUMNS, USUAL_FACETS } from './labels.js';
 import { showTime } from './moments.js';
 import { showNumber } from './numbers.js';
 import { rove } from './roving.js';
@@ -19,13 +19,12 @@ export function tagsOf(messages) {
 
 /** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones). */
 export function Facets({ counts, state, labels }) {
-  const usual = USUAL_FACETS.map(meant);
   const known = COLUMNS.filter((label) => counts.known.has(label));
-  const open = new Set((state.facets ?? USUAL_FACETS).map(meant));
-  const shown = [...new Set([...usual, ...labels, ...known, ...counts.known, ...open])];
+  const open = new Set(state.facets ?? USUAL_FACETS);
+  const shown = [...new Set([...USUAL_FACETS, ...labels, ...known, ...counts.known, ...open])];
   const toggle = (label) => {
     const facets = open.has(label) ? [...open].filter((each) => each !== label) : [...open, label];
-    setState({ facets: facets.map((each) => (each === LEVEL ? LEVEL_LABEL : each)) }, { replace: true });
+    setState({ facets }, { replace: true });
   };
   return html`<aside class="facets" aria-label="Values">
     ${state.tail && counts.at && html`<p class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</p>`}

@@ -8,7 +8,6 @@ import { Facets, tagsOf } from './facets.js';
 import { FoldView } from './fold_view.js';
 import { Histogram } from './histogram.js';
 import { useKeys } from './keys.js';
-import { LEVEL } from './labels.js';
 import { finders } from './marking.js';
 import { messageActions } from './message_actions.js';
 import { MessageList } from './message_list.js';
@@ -158,7 +157,7 @@ export class SearchView extends Component {
   labels(results) {
     if (results !== this.labelsFor) {
       this.labelsFor = results;
-      this.tags = results ? tagsOf(this.first()).filter((each) => each !== LEVEL) : [];
+      this.tags = results ? tagsOf(this.first()) : [];
     }
     return this.tags;
   }

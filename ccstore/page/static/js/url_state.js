@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from '../vendor/preact-htm.js';
 import { withValue } from './filters.js';
-import { COLUMNS, LEVEL_LABEL } from './labels.js';
+import { COLUMNS } from './labels.js';
 
 export const DEFAULTS = {
   view: 'search',
@@ -36,9 +36,8 @@ export const DEFAULTS = {
 const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all' };
 const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
-const isShown = (name) => isLabel(name) || name === LEVEL_LABEL;
 /** Lists, what may stand in each, and what is there if nothing is. */
-const LISTS = { cols: isShown, facets: isShown, open: (id) => /^[\w-]+$/.test(id) };
+const LISTS = { cols: isLabel, facets: isLabel, open: (id) => /^[\w-]+$/.test(id) };
 /** Messages that are laid out in a link at most. */
 const MOST_OPEN = 20;
 /** What decides which rows there are: with others of it, none is laid out. */

@@ -29,3 +29,16 @@ CREATE TABLE block_columns (
     texts BLOB NOT NULL,
     PRIMARY KEY (segment, number)
 );
+
+-- The words of packed messages, see ccstore/storage/blocks/vocabulary.py: a part has those of 32 blocks of consecutive
+-- numbers. A part without any has no index, and all of its blocks are searched.
+CREATE TABLE vocabulary (
+    segment INTEGER NOT NULL,
+    part INTEGER NOT NULL,  -- from 0
+    sort INTEGER NOT NULL,
+    first BLOB NOT NULL,
+    words BLOB NOT NULL,
+    codes BLOB NOT NULL,
+    masks BLOB NOT NULL,
+    PRIMARY KEY (segment, part, sort, first)
+);
