@@ -79,6 +79,14 @@ COMMANDS: Final = (
         options="ccstore.client.counting_commands:HostsOptions",
     ),
     Command(
+        "senders",
+        "ccstore.client.senders_command:main",
+        "[OPTION ...]",
+        "show who sends, how often, and who is silent",
+        failed=2,
+        options="ccstore.client.senders_command:Options",
+    ),
+    Command(
         "values",
         "ccstore.client.counting_commands:values",
         "LABEL [OPTION ...]",

@@ -13,6 +13,7 @@ from ccstore.api.failures import answer_failures
 from ccstore.api.fold_answers import FoldAnswers
 from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
 from ccstore.message import STORED_KINDS
@@ -38,6 +39,7 @@ class ReadingRoutes:
         self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
+        self._senders = SenderAnswers(exchange, insight.senders, insight.samples)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -141,6 +143,12 @@ class ReadingRoutes:
     async def cause(self, request: IRequest) -> bytes:
         """What the hosts of a burst have in common."""
         return await self._insight.cause(request)
+
+    @app.route("/senders", methods=_BOTH)
+    @app.route("/senders/", methods=_BOTH)
+    async def senders(self, request: IRequest) -> bytes:
+        """Who sends."""
+        return await self._senders.senders(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])
