@@ -81,7 +81,7 @@ class InsightAnswers:
         parameters = self._own(request, ("from", "to", "at"))
         now = self._exchange.now()
         inquiry = NodeInquiry(
-            cluster,
+            None if cluster == ANY else cluster,
             host,
             parameters.moment("from", now - _OF_NODE),
             parameters.moment("to", INT64_MAX + 1),
@@ -92,7 +92,8 @@ class InsightAnswers:
         parameters.check()
         found = {**(await self._asked(inquiry))}
         if not found.pop("is_known"):
-            selection = Selection((cluster,), matchers=(Matcher("hostname", "=", host),))
+            clusters = () if cluster == ANY else (cluster,)
+            selection = Selection(clusters, matchers=(Matcher("hostname", "=", host),))
             notice = await self._notice(selection)
             raise WebError(404, notice or f"there is no message of the host {host[:60]!r} of {cluster[:60]}")
         return await self._answer(request, {**found, "notice": None})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
@@ -11,13 +10,23 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
+from ccstore.query import (
+    ALL_TAGS,
+    STREAM_LABELS,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Row,
+    label_reader,
+    tags_in,
+)
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.evaluate import row_test, tag_of
+from ccstore.storage.reading.evaluate import row_test
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
@@ -145,6 +154,7 @@ class _CountReading:
         # Many rows have the same other tags, so that these are looked at once for all of them.
         self._test = row_test(of_tags, ()) if of_tags and not dialect.has_tests else None
         self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
+        self._readers = [(label, label_reader(label)) for label in counting.by]
         needs_tags = self._test is not None or len(self._names) < len(counting.by)
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
@@ -291,14 +301,14 @@ class _CountReading:
         if len(self._names) == len(self._counting.by):
             return tuple(name or "" for name in names)
         left = iter(names)
-        tags = json.loads(othertags) if othertags else {}
+        tags = tags_in(othertags)
         return tuple(
             (next(left) or "")
             if label in LABEL_COLUMNS
             else (othertags or "")
             if label == ALL_TAGS
-            else tags.get(tag_of(label), "")
-            for label in self._counting.by
+            else read(tags)
+            for label, read in self._readers
         )
 
     # -- by looking at each

@@ -205,5 +205,10 @@ class Question(Protocol[T_co]):
         """It may have to look at many rows, for seconds."""
         return False
 
+    @property
+    def is_heavy(self) -> bool:
+        """It works on what statements give for longer than the reactor could wait."""
+        return False
+
     def reading(self, dialect: Dialect) -> Reading[T_co]:
         """The statements to run, from one and the same state of the database, and what they come to."""
