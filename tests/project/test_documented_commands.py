@@ -26,6 +26,7 @@ RUN: Final = {
     ("README.md", "A tour of two minutes"),
     ("docs/api.md", "An example"),
     ("docs/reading.md", "Examples"),
+    ("docs/senders.md", "Senders"),
     *(("docs/client.md", heading) for heading in ("Client", "Messages", "What there is")),
     ("docs/configuration.md", "Configuration"),
     ("docs/insight.md", "An example"),
@@ -269,6 +270,14 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         assert json.loads(levels)["values"][0]["value"] == "err"
         assert bars.endswith("3 messages, 1h a step\n")
         assert "err" in by_level
+        senders, nobody, _, told = (
+            run(ccstore + url + command, tmp_path) for command in commands("docs/senders.md", "Senders")
+        )
+        assert [line.split()[:3] for line in senders.splitlines()[1:]] == [
+            ["a0101", "api", "1"],
+            ["a0102", "api", "2"],
+        ]
+        assert (nobody, json.loads(told)["total"]) == ("", 2)
         assert (tmp_path / "a0101.token").read_text().count(".") == 2
         if missing("curl"):
             pytest.skip("no curl on this machine")

@@ -26,6 +26,8 @@ from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.studying import StudyQuestion
+from tests.support.insight_story import inquiries, story, without_ids
 from tests.support.stores import NOW, MemoryBackend, message
 
 BEFORE_ALL = -(2**63)
@@ -177,6 +179,21 @@ class ReadingContract:
             self.assertNotEqual(kind.rows, 0)  # type: ignore[attr-defined]
             self.assertLessEqual(kind.oldest, NOW + 10)  # type: ignore[attr-defined]
             self.assertGreaterEqual(kind.newest, NOW)  # type: ignore[attr-defined]
+
+    # -- studies
+
+    async def test_studies_find_what_they_find_in_a_list(self) -> None:
+        memory = MemoryBackend()
+        memory.open()
+        for batch in story():
+            await self.backend.write(batch)
+            await memory.write(batch)
+            await self.backend.tend(NOW)
+        for inquiry in inquiries():
+            question = StudyQuestion(inquiry, BEFORE_ALL)
+            found = await self.backend.read(question, timeout=60)
+            expected = await memory.read(question, timeout=60)
+            self.assertEqual(without_ids(found), without_ids(expected), inquiry)  # type: ignore[attr-defined]
 
     async def _filled(self, seed: int) -> MemoryBackend:
         """Write the same to this backend and to one in memory, which is given back."""

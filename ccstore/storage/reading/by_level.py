@@ -83,8 +83,19 @@ class LevelCounting:
         if end < part.newest and until <= end:
             left.append(Span(until, end))
         if self._cut is not None and self._counting.start_of(since) != self._counting.start_of(until - 1):
-            left.append(Span(since, until - 1, self._is_cut()))
+            # What is packed knows no conditions.
+            is_packed = part.order == "blocks"
+            left += self._cuts(since, until) if is_packed else [Span(since, until - 1, self._is_cut())]
         return left
+
+    def _cuts(self, since: int, until: int) -> Iterator[Span]:
+        """Those steps of the census that are cut in two, from one time (ns) up to another."""
+        step, start = self._counting.step, self._counting.start_of(since)
+        assert step is not None
+        assert start is not None
+        for edge in range(start + step, until, step):
+            begin = edge // SHORT * SHORT
+            yield Span(max(begin, since), min(begin + SHORT, until) - 1)
 
     def _is_cut(self) -> str:
         """The condition on times that they are in a step of the census that is cut in two."""

@@ -22,9 +22,10 @@ from ccstore.query import (
     tags_in,
 )
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, are_many, can_tell
 from ccstore.storage.reading.by_level import LevelCounting, tells_levels
-from ccstore.storage.reading.conditions import Conditions, Streams
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
@@ -91,7 +92,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
     for count in counts:
         left[count.start] -= count.messages
     rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
-    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+    losses = [*dict.fromkeys([*found.losses, *everything.losses])]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others, losses)
 
 
 def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
@@ -110,7 +112,7 @@ def _only_top(counted: Counts, top: int) -> Counts:
         if count.by not in chosen:
             _add(rest, count._replace(by=()))
     counts = [count for count in counted.counts if count.by in chosen]
-    return Counts(counts, counted.is_cut, [*rest.values()], others)
+    return Counts(counts, counted.is_cut, [*rest.values()], others, counted.losses)
 
 
 def _add(groups: dict[_Group, Count], count: Count) -> None:
@@ -141,6 +143,26 @@ class KnownValues(Question[list[str]]):
         return [value for (value,) in found]
 
 
+class _Gathered:
+    """Groups that were found, as many as there may be.
+
+    :param with_times: their times are kept.
+    """
+
+    def __init__(self, with_times: bool) -> None:
+        self._with_times = with_times
+        self.groups: dict[_Group, Count] = {}
+        self.is_cut = False
+
+    def add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
+        if not self._with_times:
+            oldest = newest = 0
+        if len(self.groups) >= _MOST_GROUPS and (by, start) not in self.groups:
+            self.is_cut = True
+            return
+        _add(self.groups, Count(by, start, number, oldest, newest))
+
+
 class _CountReading:
     """Counts one selection."""
 
@@ -159,8 +181,9 @@ class _CountReading:
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
-        self._groups: dict[_Group, Count] = {}
-        self._is_cut = False
+        self._found = _Gathered(counting.with_times)
+        self._names_known: dict[int, Sequence[str | None]] = {}
+        self._losses: list[str] = []
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
@@ -171,7 +194,7 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut)
+        return Counts([*self._found.groups.values()], self._found.is_cut, losses=self._losses)
 
     # -- by statements
 
@@ -186,8 +209,8 @@ class _CountReading:
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
-            for count in (yield from census.counts(self._groups)):
-                self._add(*count)
+            for count in (yield from census.counts(self._found.groups)):
+                self._found.add(*count)
 
     def _of_kind(
         self, kind: Kind, streams: Streams, census: CensusCounting | LevelCounting | None
@@ -202,13 +225,38 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
+        packed = PackedRows(self._selection, self._dialect, streams)
+        self._losses = packed.losses
         for part in parts:
             spans: Sequence[Span] = [Span(begin, end)]
             if census is not None:
                 spans = yield from census.take(part, begin, end)
             for span in spans:
+                if part.order == "blocks":
+                    yield from self._unpack(part, packed, span.begin, span.end)
+                    continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
+
+    def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
+        """The same for a part whose rows are packed."""
+        counting = self._counting
+        bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+        with_tags = len(self._names) < len(counting.by)
+        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        for block in (yield from packed.blocks(part, begin, end)):
+            for stream, tags, start, number, oldest, newest in (
+                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            ):
+                known = counted.get((stream, tags, start))
+                if known is not None:
+                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
+                counted[stream, tags, start] = number, oldest, newest
+        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
+        found = yield from streams_of([*unknown], self._dialect)
+        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
+        for (stream, tags, start), numbers in counted.items():
+            self._found.add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -218,7 +266,7 @@ class _CountReading:
         )
 
     def _take(self, found: Rows) -> None:
-        self._is_cut |= len(found) > _MOST_GROUPS
+        self._found.is_cut |= len(found) > _MOST_GROUPS
         for row in found[:_MOST_GROUPS]:
             *group, number, oldest, newest = row
             labels = group[: len(self._names)]
@@ -226,7 +274,7 @@ class _CountReading:
             tags = rest.get("othertags")
             if self._test is None or self._test(tags, ""):
                 by = self._values(labels, tags)
-                self._add(by, rest.get("start"), int(number), oldest, newest)
+                self._found.add(by, rest.get("start"), int(number), oldest, newest)
 
     def _statement(
         self, part: Part, streams: Streams, begin: int, end: int, condition: str | None
@@ -307,18 +355,14 @@ class _CountReading:
             selection = evolve(selection, after=page.rows[-1].position)
 
     def _add_row(self, row: Row, stream: StreamKey) -> None:
-        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
-        names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
         start = self._counting.start_of(row.time)
-        self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
+        by = self._values(self._names_of(stream), row.othertags)
+        self._found.add(by, start, 1, row.time, row.time)
 
-    def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
-        if not self._counting.with_times:
-            oldest = newest = 0
-        if len(self._groups) >= _MOST_GROUPS and (by, start) not in self._groups:
-            self._is_cut = True
-            return
-        _add(self._groups, Count(by, start, number, oldest, newest))
+    def _names_of(self, stream: StreamKey) -> list[str | None]:
+        """The values of its labels that are counted by."""
+        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
+        return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
 
 
 def _is_short(part: Part, begin: int, end: int) -> bool:
