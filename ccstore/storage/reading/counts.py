@@ -23,7 +23,8 @@ from ccstore.query import (
 )
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.by_block import Bounds, PackedRows
-from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
+from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, are_many, can_tell
+from ccstore.storage.reading.by_level import LevelCounting, tells_levels
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test
@@ -72,7 +73,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
 
     counting = evolve(counting, top=None)
     totals = evolve(counting, step=None, with_times=False)
-    if counting.with_times or not counting.by or not dialect.has_censuses or not can_tell(totals):
+    is_told = can_tell(totals) and not tells_levels(counting)
+    if counting.with_times or not counting.by or not dialect.has_censuses or not is_told:
         return _only_top((yield from counted(counting)), top)
     # To count everything is soon done, and to count the few; it is all of them by step that would take long.
     chosen, others = _most_frequent((yield from counted(totals)).counts, top)
@@ -198,8 +200,10 @@ class _CountReading:
 
     def _in_groups(self, streams: Streams) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
-        census = None
-        if dialect.has_censuses and can_tell(counting):
+        census: CensusCounting | LevelCounting | None = None
+        if dialect.has_censuses and tells_levels(counting):
+            census = LevelCounting(counting, dialect, self._expired, streams)
+        elif dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
             census = CensusCounting(counting, dialect, self._expired, groups)
         for kind in self._selection.kinds:
@@ -208,26 +212,28 @@ class _CountReading:
             for count in (yield from census.counts(self._found.groups)):
                 self._found.add(*count)
 
-    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
+    def _of_kind(
+        self, kind: Kind, streams: Streams, census: CensusCounting | LevelCounting | None
+    ) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
         parts = yield from self._parts(kind, begin, end, is_scan=True)
         if streams.are_probed(self._dialect):
             assert streams.numbers is not None
-            if census is not None and not (yield from census.are_many(parts, streams.numbers)):
+            if census is not None and not (yield from are_many(self._dialect, parts, streams.numbers)):
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
         packed = PackedRows(self._selection, self._dialect, streams)
         self._losses = packed.losses
         for part in parts:
-            spans: Sequence[Span] = [(begin, end)]
+            spans: Sequence[Span] = [Span(begin, end)]
             if census is not None:
                 spans = yield from census.take(part, begin, end)
             for span in spans:
                 if part.order == "blocks":
-                    yield from self._unpack(part, packed, *span)
+                    yield from self._unpack(part, packed, span.begin, span.end)
                     continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
@@ -270,11 +276,14 @@ class _CountReading:
                 by = self._values(labels, tags)
                 self._found.add(by, rest.get("start"), int(number), oldest, newest)
 
-    def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
+    def _statement(
+        self, part: Part, streams: Streams, begin: int, end: int, condition: str | None
+    ) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
         dialect = self._dialect
         values = Values(dialect.placeholder)
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
+        where += [] if condition is None else [condition]
         where += self._conditions.of_rows(values)
         where += self._expired.conditions(part.kind)
         needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
@@ -284,11 +293,13 @@ class _CountReading:
         else:
             probed, outside = streams.as_conditions(dialect, values)
             source = dialect.rows(needed, part, " AND ".join([*probed, *where]), outside, backwards=False)
+        # With the +, no index is used to have them in this order: rows would be read all over the table.
+        by_stream = "+stream" if part.order == "id" else "stream"
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start(part) if name == "start" else name for name in self._rest]
         inner = (
             f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n, min(time) AS oldest,"
-            f" max(time) AS newest FROM {source} GROUP BY {', '.join(['stream', *self._rest])}"
+            f" max(time) AS newest FROM {source} GROUP BY {', '.join([by_stream, *self._rest])}"
         )
         groups = [*(f"s.{name}" for name in self._names), *(f"r.{name}" for name in self._rest)]
         if self._rest == ("start",):
