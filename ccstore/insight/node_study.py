@@ -38,7 +38,9 @@ _HOUR: Final = 3600 * SECOND
 _LONGEST_JOB: Final = 3 * 24 * _HOUR
 #: A job is lost with its node if it ends no longer (ns) after the node is gone, or has no end at all.
 _LOST: Final = 600 * SECOND
-_LOST_STATES: Final = ("node_fail", "failed", "boot_fail", "cancelled")
+_LOST_STATES: Final = ("failed", "cancelled", "canceled")
+#: These say that it was a node.
+_BY_NODE: Final = ("node_fail", "boot_fail")
 #: Hosts with which it is compared, if there is a group with so many.
 _FEW: Final = 3
 #: Of a cluster that is silent by so great a part, no node is silent by itself.
@@ -149,11 +151,10 @@ class _NodeStory:
 
     def _look(self) -> Study[None]:
         """Its own messages, the newest first."""
-        day = min(self._asked.end, self._asked.now) - 24 * _HOUR
 
         def take(row: Row, stream: StreamKey) -> None:
             self._times.append(row.time)
-            if row.time >= day:
+            if row.time > self._times[0] - 24 * _HOUR:
                 self._own.take(row, stream)
             if is_boot(row.text):
                 self._boots.append(row)
@@ -260,9 +261,9 @@ class _NodeStory:
     def _alone(self) -> Study[dict[str, Any]]:
         """Templates of its last day that nobody else in its rack has."""
         asked = self._asked
-        end = min(asked.end, asked.now)
         if not self._own.said:
             return {"group": None, "hosts": folded(()), "templates": []}
+        end = self._times[-1] + 1
         begin = max(asked.begin, end - 24 * _HOUR)
         selection = Selection((self._cluster,), begin=begin, end=end)
         counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
@@ -326,6 +327,8 @@ def _is_lost(run: JobRun, period: StatePeriod) -> bool:
         return False
     if run.ending != "stopped":
         return run.ending in ("lost", "restarted")
+    if run.state in _BY_NODE:
+        return True
     return run.end <= period.since + _LOST and run.state in _LOST_STATES
 
 
