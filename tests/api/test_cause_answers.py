@@ -49,7 +49,8 @@ class CauseTests(JobsTestCase):
                 *[log(host, "Out of memory: Killed process 42 (a.out)", BEGIN + HOUR) for host in hosts],
             ]
         )
-        template = "Out of memory: Killed process <num> (a.out)"
+        # A message will do for its template.
+        template = "Out of memory: Killed process 4711 (a.out)"
         answer = (await self.get("cause", template=template, **FIVE)).json
         kinds = {each["kind"]: each["name"] for each in answer["causes"][:2]}
         self.assertEqual(kinds["job"], "1")
@@ -138,3 +139,4 @@ class CauseTests(JobsTestCase):
         self.assertEqual(answer["notice"], "there is no cluster 'alx', the nearest is 'alex'")
         answer = (await self.get("before", text="nothing", **FIVE)).json
         self.assertEqual((answer["count"], answer["before"]), (0, []))
+        self.assertRegex(answer["notice"], "^there is no such message since 20.*Z: from= looks further back$")
