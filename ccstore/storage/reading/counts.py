@@ -141,6 +141,26 @@ class KnownValues(Question[list[str]]):
         return [value for (value,) in found]
 
 
+class _Gathered:
+    """Groups that were found, as many as there may be.
+
+    :param with_times: their times are kept.
+    """
+
+    def __init__(self, with_times: bool) -> None:
+        self._with_times = with_times
+        self.groups: dict[_Group, Count] = {}
+        self.is_cut = False
+
+    def add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
+        if not self._with_times:
+            oldest = newest = 0
+        if len(self.groups) >= _MOST_GROUPS and (by, start) not in self.groups:
+            self.is_cut = True
+            return
+        _add(self.groups, Count(by, start, number, oldest, newest))
+
+
 class _CountReading:
     """Counts one selection."""
 
@@ -159,10 +179,9 @@ class _CountReading:
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
-        self._groups: dict[_Group, Count] = {}
+        self._found = _Gathered(counting.with_times)
         self._names_known: dict[int, Sequence[str | None]] = {}
         self._losses: list[str] = []
-        self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
@@ -173,7 +192,7 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
+        return Counts([*self._found.groups.values()], self._found.is_cut, losses=self._losses)
 
     # -- by statements
 
@@ -186,8 +205,8 @@ class _CountReading:
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
-            for count in (yield from census.counts(self._groups)):
-                self._add(*count)
+            for count in (yield from census.counts(self._found.groups)):
+                self._found.add(*count)
 
     def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
@@ -231,7 +250,7 @@ class _CountReading:
         found = yield from streams_of([*unknown], self._dialect)
         self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
         for (stream, tags, start), numbers in counted.items():
-            self._add(self._values(self._names_known[stream], tags), start, *numbers)
+            self._found.add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -241,7 +260,7 @@ class _CountReading:
         )
 
     def _take(self, found: Rows) -> None:
-        self._is_cut |= len(found) > _MOST_GROUPS
+        self._found.is_cut |= len(found) > _MOST_GROUPS
         for row in found[:_MOST_GROUPS]:
             *group, number, oldest, newest = row
             labels = group[: len(self._names)]
@@ -249,7 +268,7 @@ class _CountReading:
             tags = rest.get("othertags")
             if self._test is None or self._test(tags, ""):
                 by = self._values(labels, tags)
-                self._add(by, rest.get("start"), int(number), oldest, newest)
+                self._found.add(by, rest.get("start"), int(number), oldest, newest)
 
     def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
@@ -327,20 +346,12 @@ class _CountReading:
     def _add_row(self, row: Row, stream: StreamKey) -> None:
         start = self._counting.start_of(row.time)
         by = self._values(self._names_of(stream), row.othertags)
-        self._add(by, start, 1, row.time, row.time)
+        self._found.add(by, start, 1, row.time, row.time)
 
     def _names_of(self, stream: StreamKey) -> list[str | None]:
         """The values of its labels that are counted by."""
         known = dict(zip(LABEL_COLUMNS, stream, strict=True))
         return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
-
-    def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
-        if not self._counting.with_times:
-            oldest = newest = 0
-        if len(self._groups) >= _MOST_GROUPS and (by, start) not in self._groups:
-            self._is_cut = True
-            return
-        _add(self._groups, Count(by, start, number, oldest, newest))
 
 
 def _is_short(part: Part, begin: int, end: int) -> bool:
