@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -17,6 +18,11 @@ STREAM_LABELS: Final = ("cluster", "kind", "name", *COLUMN_TAGS)
 
 #: Before the name of a tag, it is the label of that tag, whatever other labels are called so.
 TAG_PREFIX: Final = "tag."
+
+#: The label of the level: what the first of these tags says that a message has, as it is said there. The tag
+#: of this name is ``tag.level``.
+LEVEL: Final = "level"
+LEVEL_TAGS: Final = ("loglevel", "level", "severity", "priority")
 
 #: A label to count by: all tags that are none of :data:`STREAM_LABELS`, as a JSON object.
 ALL_TAGS: Final = "tag.*"
@@ -56,6 +62,25 @@ class Position(NamedTuple):
         except (UnicodeEncodeError, binascii.Error, struct.error, IndexError, ValueError):
             raise ValueError(f"{cursor[:60]!r} is no cursor that this store has given") from None
         return position
+
+
+def level_of(tags: Mapping[str, str]) -> str:
+    """How bad a message with these tags says it is, in its own word; an empty text if it does not say."""
+    return next((tags[tag] for tag in LEVEL_TAGS if tags.get(tag)), "")
+
+
+def label_reader(label: str) -> Callable[[Mapping[str, str]], str]:
+    """Reads a label that is none of :data:`STREAM_LABELS` from the other tags of a message."""
+    if label == LEVEL:
+        return level_of
+    tag = label.removeprefix(TAG_PREFIX)
+    return lambda tags: tags.get(tag, "")
+
+
+def tags_in(othertags: str | None) -> Mapping[str, str]:
+    """The other tags of a message, which are kept as a JSON object, or None."""
+    tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
+    return tags
 
 
 def _as_tuple(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -109,7 +134,7 @@ def _from_text(cursor: str) -> bytes:
 
 @frozen
 class Matcher:
-    """A condition on a label: one of :data:`STREAM_LABELS`, or any other tag.
+    """A condition on a label: one of :data:`STREAM_LABELS`, :data:`LEVEL`, or any other tag.
 
     :ivar op: with ``=`` it has one of the values, with ``!=`` none of them. With ``=~`` and ``!~`` the values
         are regular expressions (RE2), of which one, or none, matches the whole value of the label.

@@ -10,6 +10,8 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.fold_answers import FoldAnswers
+from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
@@ -33,6 +35,8 @@ class ReadingRoutes:
         self._bounds = exchange.bounds
         self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
+        self._folds = FoldAnswers(exchange)
+        self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
         self._senders = SenderAnswers(exchange, insight.senders, insight.samples)
@@ -115,6 +119,36 @@ class ReadingRoutes:
     async def senders(self, request: IRequest) -> bytes:
         """Who sends."""
         return await self._senders.senders(request)
+
+    @app.route("/fold", methods=_BOTH)
+    @app.route("/fold/", methods=_BOTH)
+    async def fold(self, request: IRequest) -> bytes:
+        """Templates of messages."""
+        return await self._folds.fold(request)
+
+    @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
+    @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)
+    async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
+        """What happened in a job."""
+        return await self._insight.job(request, cluster, job)
+
+    @app.route("/nodes/<cluster>/<host>", methods=_BOTH)
+    @app.route("/nodes/<cluster>/<host>/", methods=_BOTH)
+    async def node(self, request: IRequest, cluster: str, host: str) -> bytes:
+        """What there is to know of a node."""
+        return await self._insight.node(request, cluster, host)
+
+    @app.route("/before", methods=_BOTH)
+    @app.route("/before/", methods=_BOTH)
+    async def before(self, request: IRequest) -> bytes:
+        """What came before some messages."""
+        return await self._insight.before(request)
+
+    @app.route("/cause", methods=_BOTH)
+    @app.route("/cause/", methods=_BOTH)
+    async def cause(self, request: IRequest) -> bytes:
+        """What the hosts of a burst have in common."""
+        return await self._insight.cause(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -26,6 +26,7 @@ _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
 _RETENTION_DEFAULT: float = Duration.of("24h")
+_PACK_AFTER = kinds.duration_between(0, 100 * 365 * 86400, 'a duration such as "24h", or 0 for never')
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
@@ -84,7 +85,10 @@ def read_storage(section: Section) -> StorageConfig:
         store_heartbeats=section.take("store_heartbeats", kinds.boolean, False),
         spool=_find_spool(section, backend, mode),
         file_mode=mode,
+        pack_after=section.take("pack_after", _PACK_AFTER, 0.0),
     )
+    if section.has("pack_after") and not isinstance(backend, SqliteConfig):
+        section.place("pack_after").warn("ignored: PostgreSQL compresses what it stores by itself")
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
     section.finish()

@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from ccstore.insight.topology import ByName, Topology
 from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
@@ -235,6 +236,7 @@ class StorageConfig:
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
+    ``pack_after`` are seconds after which logs are packed, 0 for never.
     """
 
     backend: BackendConfig
@@ -246,6 +248,7 @@ class StorageConfig:
     store_heartbeats: bool
     spool: SpoolConfig | None = None
     file_mode: int = PRIVATE
+    pack_after: float = 0.0
 
 
 @frozen
@@ -256,7 +259,8 @@ class ApiConfig:
     ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
     ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
     ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
-    request, ``max_exports`` and ``max_tails`` are requests that go on.
+    request, ``max_exports`` and ``max_tails`` are requests that go on. ``topology`` knows which hosts share a
+    rack or a switch.
     """
 
     endpoint: str | None
@@ -276,6 +280,7 @@ class ApiConfig:
     max_tails: int
     access_log: bool
     limits: HttpLimits = HttpLimits()
+    topology: Topology = field(factory=ByName)
 
 
 @frozen

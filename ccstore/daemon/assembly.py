@@ -176,6 +176,7 @@ class _Parts:
             reactor,
             # On a single core there is nothing to gain by it.
             is_apart=len(os.sched_getaffinity(0)) > 1,
+            pack_after=settings.pack_after,
         )
         spool = settings.spool
         self._feed = Feed(reactor, lambda: self.storage.cutoff())
@@ -336,16 +337,18 @@ def make_backend(
     reactor: Any,
     *,
     is_apart: bool = False,
+    pack_after: float = 0.0,
 ) -> IBackend:
     """The backend for a configuration, not open yet.
 
-    :param is_apart: see :class:`SqliteBackend`.
+    :param is_apart: see :class:`SqliteBackend`, as for ``pack_after``.
     """
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
             config.database_path,
             config.pragmas,
             retention=retention,
+            pack_after=pack_after,
             now=now,
             reactor=reactor,
             is_apart=is_apart,

@@ -77,7 +77,9 @@ def _storable(old: StorageConfig, new: StorageConfig) -> tuple[StorageConfig, li
         if spool != old.spool:
             restart.append("storage.spool")
         spool = old.spool
-    return evolve(new, backend=old.backend, spool=spool), restart
+    if new.pack_after != old.pack_after:
+        restart.append("storage.pack_after")
+    return evolve(new, backend=old.backend, spool=spool, pack_after=old.pack_after), restart
 
 
 def _can_follow(old: ReceiverConfig, new: ReceiverConfig) -> bool:

@@ -7,8 +7,8 @@ from typing import Final
 
 from ccstore import __version__
 from ccstore.config import ApiConfig
-from ccstore.loki.label_names import LEVEL_TAGS
 from ccstore.loki.loki_limits import LokiLimits
+from ccstore.query import LEVEL_TAGS
 
 #: The version of Loki whose interface this is.
 LOKI_VERSION: Final = "3.5.0"

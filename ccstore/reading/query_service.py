@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -10,11 +9,11 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
 from ccstore.holdings import Holdings
+from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers
 from ccstore.message import INT64_MAX
 from ccstore.query import (
     STREAM_LABELS,
-    TAG_PREFIX,
     Arrival,
     Counting,
     Counts,
@@ -25,11 +24,14 @@ from ccstore.query import (
     Row,
     Selection,
     TextPage,
+    label_reader,
+    tags_in,
 )
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
 _FIRST_ROWS: Final = 500
 _EXPORT_ROWS: Final = 20_000
+_Found = TypeVar("_Found")
 
 
 @frozen
@@ -43,9 +45,9 @@ class Found:
         """Conditions: these labels have the values that they have here."""
         row = self.row
         known = dict(zip(STREAM_LABELS, self.page.streams[row.stream], strict=True))
-        tags = json.loads(row.othertags) if row.othertags else {}
+        tags = tags_in(row.othertags)
         return [
-            Matcher(label, "=", known.get(label, tags.get(label.removeprefix(TAG_PREFIX))) or "")
+            Matcher(label, "=", (known[label] or "") if label in known else label_reader(label)(tags))
             for label in labels
         ]
 
@@ -115,6 +117,11 @@ class QueryService:
     async def counts(self, counting: Counting) -> Counts:
         """How many messages there are."""
         return await self._store.counts(counting, timeout=self.timeout)
+
+    async def insight(self, inquiry: Inquiry[_Found]) -> _Found:
+        """What a study answers; see :meth:`IAnswers.insight`."""
+        found: _Found = await self._store.insight(inquiry, timeout=self.timeout)
+        return found
 
     async def last_arrival(self) -> Arrival:
         """How far messages have come in."""

@@ -300,7 +300,7 @@ def test_the_level_is_what_the_messages_have_as_such(page: Page, tmp_path: Path)
         expect(page.get_by_role("button", name="Only level crit, 1 message")).to_be_visible()
         page.get_by_role("button", name="Only level info", exact=True).click()
         count_is(page, 2)
-        expect(page).to_have_url(re.compile(r"\?tag.severity=info$"))
+        expect(page).to_have_url(re.compile(r"\?level=info$"))
 
 
 def test_what_stands_in_a_message_is_text(page: Page, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ BACKEND = {
 }
 SQLITE = {
     "ccstore_backend_segments": "gauge",
+    "ccstore_backend_packed_total": "counter",
     "ccstore_backend_free_bytes": "gauge",
     "ccstore_backend_journal_bytes": "gauge",
     "ccstore_backend_reserve_bytes": "gauge",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
@@ -11,12 +10,23 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
+from ccstore.query import (
+    ALL_TAGS,
+    STREAM_LABELS,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Row,
+    label_reader,
+    tags_in,
+)
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
-from ccstore.storage.reading.conditions import Conditions, Streams
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.evaluate import row_test, tag_of
+from ccstore.storage.reading.evaluate import row_test
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
@@ -143,11 +153,13 @@ class _CountReading:
         # Many rows have the same other tags, so that these are looked at once for all of them.
         self._test = row_test(of_tags, ()) if of_tags and not dialect.has_tests else None
         self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
+        self._readers = [(label, label_reader(label)) for label in counting.by]
         needs_tags = self._test is not None or len(self._names) < len(counting.by)
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._groups: dict[_Group, Count] = {}
+        self._names_known: dict[int, Sequence[str | None]] = {}
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -186,13 +198,37 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
+        packed = PackedRows(self._selection, self._dialect, streams)
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:
                 spans = yield from census.take(part, begin, end)
             for span in spans:
+                if part.order == "blocks":
+                    yield from self._unpack(part, packed, *span)
+                    continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
+
+    def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
+        """The same for a part whose rows are packed."""
+        counting = self._counting
+        bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+        with_tags = len(self._names) < len(counting.by)
+        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        for block in (yield from packed.blocks(part, begin, end)):
+            for stream, tags, start, number, oldest, newest in (
+                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            ):
+                known = counted.get((stream, tags, start))
+                if known is not None:
+                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
+                counted[stream, tags, start] = number, oldest, newest
+        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
+        found = yield from streams_of([*unknown], self._dialect)
+        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
+        for (stream, tags, start), numbers in counted.items():
+            self._add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -262,14 +298,14 @@ class _CountReading:
         if len(self._names) == len(self._counting.by):
             return tuple(name or "" for name in names)
         left = iter(names)
-        tags = json.loads(othertags) if othertags else {}
+        tags = tags_in(othertags)
         return tuple(
             (next(left) or "")
             if label in LABEL_COLUMNS
             else (othertags or "")
             if label == ALL_TAGS
-            else tags.get(tag_of(label), "")
-            for label in self._counting.by
+            else read(tags)
+            for label, read in self._readers
         )
 
     # -- by looking at each
@@ -286,10 +322,14 @@ class _CountReading:
             selection = evolve(selection, after=page.rows[-1].position)
 
     def _add_row(self, row: Row, stream: StreamKey) -> None:
-        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
-        names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
         start = self._counting.start_of(row.time)
-        self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
+        by = self._values(self._names_of(stream), row.othertags)
+        self._add(by, start, 1, row.time, row.time)
+
+    def _names_of(self, stream: StreamKey) -> list[str | None]:
+        """The values of its labels that are counted by."""
+        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
+        return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
         if not self._counting.with_times:

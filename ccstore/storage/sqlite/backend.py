@@ -20,6 +20,7 @@ from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.schema import Schema
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.reading.dialect import Question
+from ccstore.storage.sqlite.background import BackgroundPacking
 from ccstore.storage.sqlite.batches import Batches
 from ccstore.storage.sqlite.copying_in import CopyingIn
 from ccstore.storage.sqlite.dialect import SqliteDialect
@@ -55,6 +56,7 @@ class SqliteBackend:
     :param path: absolute.
     :param pragmas: for every connection, besides what is always set.
     :param retention: seconds after which events expire.
+    :param pack_after: seconds after which sealed segments are packed; 0 for never.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     :param dialect: how it is read.
@@ -76,6 +78,7 @@ class SqliteBackend:
         pragmas: Mapping[str, str],
         *,
         retention: float,
+        pack_after: float = 0.0,
         now: Callable[[], int],
         reactor: Any,
         is_apart: bool = False,
@@ -100,11 +103,16 @@ class SqliteBackend:
         )
         self._thread = WriterThread(self._file)
         self._batches = Batches(self._thread, self._reserve, now)
-        self._tending = Tending(self._thread, self._file, self._reserve, now, means.clock, sizes)
         self._copying = CopyingIn(self._thread, now)
         dialect = SqliteDialect() if dialect is None else dialect
         self._readers = Readers(
             self._file, self._pragmas, dialect, reactor, sizes.reading, means, is_apart=is_apart
+        )
+        self._packing = BackgroundPacking(
+            self._thread, self._readers, path, nanoseconds(pack_after), means.clock, self._say, sizes
+        )
+        self._tending = Tending(
+            self._thread, self._file, self._reserve, now, means.clock, sizes, self._packing
         )
         self._make_thread = lambda: means.threads(reactor, 1, "ccstore-writer")
 
@@ -155,6 +163,7 @@ class SqliteBackend:
     async def _close(self) -> None:
         if self._thread.is_open:
             self._readers.close()
+            await self._packing.ended()
             await self._thread.close()
             self._file.close()
 
@@ -211,6 +220,7 @@ class SqliteBackend:
             active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
             writes=counter(state.writes, "Transactions that wrote messages."),
             queries=counter(self._readers.queries, "Queries that were answered."),
+            packed=counter(self._packing.rows, "Messages that were packed."),
             deletes=counter(state.deletes, "Times that expired events were deleted."),
             **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._tending.figures.items()},
         )

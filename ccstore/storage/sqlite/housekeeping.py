@@ -13,6 +13,7 @@ from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.open_segments import OpenSegment
+from ccstore.storage.sqlite.packer import Packer
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -25,6 +26,7 @@ class Housekeeping:
     :param retention: nanoseconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :param say: tells people of segments that cannot be merged.
+    :ivar packer: does what packing takes of a writer.
     """
 
     def __init__(self, writer: Writer, retention: int, now: Callable[[], int], say: Say) -> None:
@@ -37,7 +39,10 @@ class Housekeeping:
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names)
-        writer.loading += [self._names.forget, self._merger.load, self._enumerator.forget]
+        self.packer = Packer(self._connection, say, writer.sizes, self._names)
+        writer.loading += [
+            *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
+        ]
 
     def retain(self, retention: int) -> None:
         """From now on, events expire after so many nanoseconds."""

@@ -21,6 +21,8 @@ class SegmentSizes:
     :ivar free_pages_idle: the same while none come in.
     :ivar merged_segments: of logs that become one.
     :ivar merged_rows: copied in one step; a commit that comes in between waits for no more than that.
+    :ivar packed_rows: of logs that become a packed segment.
+    :ivar deleted_blocks: of such a segment in one step.
     :ivar divided_rows: of events that came late, moved in one step.
     :ivar counted_rows: for a census, in one step.
     :ivar segments_passed: in which a stream may be after the one it is known to be in: to note each would
@@ -39,6 +41,8 @@ class SegmentSizes:
     free_pages_idle: int = (2 << 20) // PAGE_SIZE
     merged_segments: int = 16
     merged_rows: int = 4096
+    packed_rows: int = 1 << 20
+    deleted_blocks: int = 8
     divided_rows: int = 2048
     counted_rows: int = 8192
     segments_passed: int = 16
@@ -84,12 +88,33 @@ class ReadingLimits:
 
 
 @frozen
+class TileSizes:
+    """How much is packed together: blocks of messages, and tiles of blocks.
+
+    :ivar block_rows: of a block.
+    :ivar block_size: characters of its texts, above which it has fewer rows.
+    :ivar blocks: of a tile.
+    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
+    :ivar step: rows, in which both are counted.
+    """
+
+    block_rows: int = 8192
+    block_size: int = 8 << 20
+    blocks: int = 8
+    size: int = 32 << 20
+    step: int = 1024
+
+
+@frozen
 class Sizes:
     """All of them, for a backend.
 
     :ivar merging_seconds: in a second that merging may take, while messages come in and while they do not.
     :ivar dividing_seconds: the same for moving events that came late.
     :ivar counting_seconds: the same for taking censuses.
+    :ivar packing_margin: bytes that have to be free on the disk for packing to begin.
+    :ivar packing_rest: times as long as it took that nothing is packed after a tile while messages come in.
+    :ivar packing_retry: seconds until it is tried again after it failed.
     :ivar lock_wait: milliseconds that a write waits for a lock at most: it is tried again, and the stop waits
         for it.
     """
@@ -97,9 +122,13 @@ class Sizes:
     segments: SegmentSizes = SegmentSizes()
     announcing: AnnouncingLimits = AnnouncingLimits()
     reading: ReadingLimits = ReadingLimits()
+    tiles: TileSizes = TileSizes()
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
+    packing_margin: int = 128 << 20
+    packing_rest: float = 3.0
+    packing_retry: float = 60.0
     lock_wait: int = 1000
 
 

@@ -27,6 +27,13 @@ class Call(Enum):
     CHECKPOINT = 9
     FIGURES = 10
     COUNT = 11
+    # See the methods of :class:`ccstore.storage.sqlite.packer.Packer`.
+    PACK_BEGIN = 12
+    PACK_INSERT = 13
+    PACK_COUNT = 14
+    PACK_PUBLISH = 15
+    PACK_ABANDON = 16
+    PACK_TIDY = 17
 
 
 @frozen

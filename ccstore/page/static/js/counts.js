@@ -1,7 +1,7 @@
 // The histogram and the facets of a search: asked for when the messages are there, given up with them.
 
 import { ask, isAborted } from './api.js';
-import { facetLabels, LEVEL, meant } from './labels.js';
+import { facetLabels, LEVEL } from './labels.js';
 import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
@@ -14,6 +14,8 @@ const VALUES = 10;
 const MANY = 100;
 /** Milliseconds after a key. */
 const TYPED = 150;
+/** Tags take longer to count than what streams are called by. */
+const isOfTags = (label) => label === LEVEL || label.startsWith('tag.');
 
 /** Counts of a search: `histogram` and `facets` by label; each `{answer, error, isRunning}`. */
 export class Counts {
@@ -21,7 +23,6 @@ export class Counts {
     this.histogram = { answer: null };
     this.facets = new Map();
     this.open = new Set(facetLabels());
-    this.level = LEVEL;
     this.all = new Set(); // facets of which more values are wanted
     this.prefixes = new Map(); // how the values begin that are wanted
     this.known = new Set(); // labels that were found by asking for all there are
@@ -38,10 +39,8 @@ export class Counts {
     this.tell = search.tell;
     this.isKnown = false;
     this.at = Date.now();
-    if (this.level !== LEVEL && this.open.delete(this.level)) this.open = new Set([LEVEL, ...this.open]);
-    this.level = LEVEL;
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
-    const left = [...this.open].sort((one, other) => one.startsWith('tag.') - other.startsWith('tag.'));
+    const left = [...this.open].sort((one, other) => isOfTags(one) - isOfTags(other));
     const some = async () => {
       while (left.length && !signal.aborted) await this.runFacet(left.shift());
     };
@@ -67,12 +66,12 @@ export class Counts {
     this.facets = new Map();
   }
 
-  /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
+  /** The histogram; over long times a tag, such as that of the level, takes long, and then first one that is not divided by it. */
   async runHistogram() {
-    const by = meant(this.state.by);
+    const { by } = this.state;
     const from = await this.begin(this.search.question, this.signal);
     const divided = this.askHistogram(by, from);
-    if (!by.startsWith('tag.')) return divided;
+    if (!isOfTags(by)) return divided;
     const isThere = await Promise.race([
       divided.then(() => true),
       new Promise((done) => setTimeout(done, GRACE)),

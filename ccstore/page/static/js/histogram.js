@@ -2,7 +2,7 @@
 
 import { Component, html } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
-import { called, LEVEL, meant } from './labels.js';
+import { called } from './labels.js';
 import { filterBy } from './message_detail.js';
 import { showShort, showTime, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
@@ -196,13 +196,13 @@ export class Histogram extends Component {
     const { histogram } = counts;
     const isPlain = histogram.error && histogram.answer && !histogram.by;
     const said = isPlain
-      ? `not by ${called(meant(state.by))}, ${histogram.error.message}`
+      ? `not by ${called(state.by)}, ${histogram.error.message}`
       : (histogram.error?.message ?? this.state.problem);
     return html`<section class="histogram" aria-label="Messages by time">
       <div class="legend">
         <label class="by">by
           <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
-            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
+            ${[...new Set([...CHOICES, ...labels, state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
           </select>
         </label>
         ${this.legend(state)}

@@ -6,7 +6,7 @@ import { curlCommand, queryCommand } from './commands.js';
 import { copy } from './copying.js';
 import { escaped, visible } from './escapes.js';
 import { exportAddress, fetchExport, fileName, FORMATS, isPlain } from './exporting.js';
-import { called, COLUMNS, LEVEL, valueOf } from './labels.js';
+import { called, COLUMNS, valueOf } from './labels.js';
 import { showTime, toMilliseconds } from './moments.js';
 import { Popup } from './popup.js';
 import { settled } from './question.js';
@@ -15,7 +15,7 @@ import { DEFAULTS, linkTo, setState } from './url_state.js';
 
 /** Props: `state`, `labels` (tags that messages have). */
 export function ColumnsMenu({ state, labels }) {
-  const all = [...new Set([...state.cols, ...COLUMNS, LEVEL, ...labels])];
+  const all = [...new Set([...state.cols, ...COLUMNS, ...labels])];
   const put = (cols) => setState({ cols }, { replace: true });
   const move = (label, by) => {
     const cols = state.cols.filter((each) => each !== label);

@@ -6,7 +6,6 @@ import { Counts } from './counts.js';
 import { Facets, tagsOf } from './facets.js';
 import { Histogram } from './histogram.js';
 import { useKeys } from './keys.js';
-import { LEVEL } from './labels.js';
 import { finders } from './marking.js';
 import { messageActions } from './message_actions.js';
 import { MessageList } from './message_list.js';
@@ -139,7 +138,7 @@ export class SearchView extends Component {
   labels(results) {
     if (results !== this.labelsFor) {
       this.labelsFor = results;
-      this.tags = results ? tagsOf(results.held.slice(0, 200)).filter((each) => each !== LEVEL) : [];
+      this.tags = results ? tagsOf(results.held.slice(0, 200)) : [];
     }
     return this.tags;
   }
