@@ -238,12 +238,14 @@ class Counts:
     :ivar is_cut: there are too many different ones, and some of them are left out.
     :ivar rest: all those together that are not among the top, without values of labels.
     :ivar others: how many different values these have.
+    :ivar losses: what was not counted since it cannot be read, in words.
     """
 
     counts: Sequence[Count]
     is_cut: bool = False
     rest: Sequence[Count] = ()
     others: int = 0
+    losses: Sequence[str] = ()
 
 
 class Row(NamedTuple):
@@ -273,11 +275,13 @@ class Page:
 
     :ivar is_cut: there are more.
     :ivar streams: the streams of its rows, by their numbers.
+    :ivar losses: what may belong to it and cannot be read, in words.
     """
 
     rows: Sequence[Row]
     is_cut: bool = False
     streams: Mapping[int, StreamKey] = field(factory=dict)
+    losses: Sequence[str] = ()
 
     @property
     def count(self) -> int:
@@ -291,7 +295,7 @@ class Page:
 
     def in_text(self, form: Form) -> TextPage:
         """The same as text."""
-        return TextPage(form(self), self.count, self.last, self.is_cut)
+        return TextPage(form(self), self.count, self.last, self.is_cut, self.losses)
 
 
 @frozen
@@ -302,12 +306,14 @@ class TextPage:
     :ivar count: how many rows it has.
     :ivar last: where its last row stands.
     :ivar is_cut: there are more.
+    :ivar losses: see :class:`Page`.
     """
 
     pieces: Iterable[bytes]
     count: int
     last: Position | None
     is_cut: bool
+    losses: Sequence[str] = ()
 
 
 #: Puts a page into text, in pieces.

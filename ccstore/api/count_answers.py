@@ -29,7 +29,7 @@ from ccstore.query import (
     level_of,
     tags_in,
 )
-from ccstore.reading.notices import notice_of
+from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.regex import quote
 from ccstore.timing import SECOND
 from ccstore.web import WebError, json_pieces, stream
@@ -74,7 +74,7 @@ class CountAnswers:
             series.append({**_series(None, rest), "other": counts.others})
         total = sum(totals.values()) + sum(rest.values())
         answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
-        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
+        return await self._answer(request, selection, answer, counts, is_empty=not total)
 
     async def values(self, request: IRequest, label: str) -> bytes:
         """The values of a label with their counts."""
@@ -104,7 +104,7 @@ class CountAnswers:
             "without": without,
         }
         cut = f"there are {len(found)} values" if len(found) > limit else None
-        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not found)
+        return await self._answer(request, selection, answer, counts, cut, is_empty=not found)
 
     async def labels(self, request: IRequest) -> bytes:
         """The labels that messages have."""
@@ -123,8 +123,8 @@ class CountAnswers:
             for tag in known:
                 found[f"{TAG_PREFIX}{tag}"] += count.messages
         answer = {"labels": [{"label": label, "count": number} for label, number in found.items() if number]}
-        is_cut = streams.is_cut or tags.is_cut
-        return await self._answer(request, selection, answer, is_cut, is_empty=not answer["labels"])
+        counts = Counts((), streams.is_cut or tags.is_cut, losses=tags.losses)
+        return await self._answer(request, selection, answer, counts, is_empty=not answer["labels"])
 
     async def streams(self, request: IRequest) -> bytes:
         """The streams, each with what it has."""
@@ -137,7 +137,7 @@ class CountAnswers:
         number = len(counts.counts)
         answer = {"streams": (_described(count, STREAM_LABELS) for count in islice(ranked, limit))}
         cut = f"there are {number} streams" if number > limit else None
-        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not number)
+        return await self._answer(request, selection, answer, counts, cut, is_empty=not number)
 
     async def clusters(self, request: IRequest) -> bytes:
         """The clusters, each with what it has."""
@@ -171,7 +171,7 @@ class CountAnswers:
                 for cluster, known in sorted(clusters.items())
             ]
         }
-        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not clusters)
+        return await self._answer(request, selection, answer, counts, is_empty=not clusters)
 
     # -- what they share
 
@@ -186,15 +186,15 @@ class CountAnswers:
         request: IRequest,
         selection: Selection,
         answer: Mapping[str, object],
-        is_cut: bool,
+        counts: Counts,
         cut: str | None = None,
         *,
         is_empty: bool,
     ) -> bytes:
-        notice = None
-        if is_empty:
+        notice = notice_of_losses(counts.losses)
+        if is_empty and notice is None:
             notice = await self._exchange.asked(notice_of(selection, self._service, self._exchange.turn))
-        whole = {**answer, "cut": _CUT if is_cut else cut, "notice": notice}
+        whole = {**answer, "cut": _CUT if counts.is_cut else cut, "notice": notice}
         return await stream(request, json_pieces(whole), turn=self._exchange.turn)
 
 

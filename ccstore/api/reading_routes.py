@@ -114,12 +114,6 @@ class ReadingRoutes:
         """Clusters."""
         return await self._counts.clusters(request)
 
-    @app.route("/senders", methods=_BOTH)
-    @app.route("/senders/", methods=_BOTH)
-    async def senders(self, request: IRequest) -> bytes:
-        """Who sends."""
-        return await self._senders.senders(request)
-
     @app.route("/fold", methods=_BOTH)
     @app.route("/fold/", methods=_BOTH)
     async def fold(self, request: IRequest) -> bytes:
@@ -149,6 +143,12 @@ class ReadingRoutes:
     async def cause(self, request: IRequest) -> bytes:
         """What the hosts of a burst have in common."""
         return await self._insight.cause(request)
+
+    @app.route("/senders", methods=_BOTH)
+    @app.route("/senders/", methods=_BOTH)
+    async def senders(self, request: IRequest) -> bytes:
+        """Who sends."""
+        return await self._senders.senders(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -79,6 +79,7 @@ def main(words: Sequence[str]) -> int:
             retention=storage.retention_time,
             say=lambda text: print(f"ccstore pack: {text}", file=sys.stderr),
             mode=storage.file_mode,
+            has_words=storage.pack_index == "words",
         )
         before = time.time_ns() - nanoseconds(age)
         return _pack(packing, before, sys.stderr)

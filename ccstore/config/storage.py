@@ -19,7 +19,7 @@ from .document import Object, reason
 from .kinds import Unfit, near
 from .postgres import read_postgres
 from .section import Section
-from .values import BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
+from .values import PACK_INDEXES, BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
 
 _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
@@ -86,9 +86,11 @@ def read_storage(section: Section) -> StorageConfig:
         spool=_find_spool(section, backend, mode),
         file_mode=mode,
         pack_after=section.take("pack_after", _PACK_AFTER, 0.0),
+        pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
     )
-    if section.has("pack_after") and not isinstance(backend, SqliteConfig):
-        section.place("pack_after").warn("ignored: PostgreSQL compresses what it stores by itself")
+    if not isinstance(backend, SqliteConfig):
+        for key in filter(section.has, ("pack_after", "pack_index")):
+            section.place(key).warn("ignored: PostgreSQL compresses what it stores by itself")
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
     section.finish()

@@ -227,6 +227,10 @@ class SpoolConfig:
     file_mode: int = PRIVATE
 
 
+#: By what the texts of packed logs are found: by an index of words, or by a look at all of them.
+PACK_INDEXES: Final = ("words", "none")
+
+
 @frozen
 class StorageConfig:
     """
@@ -236,7 +240,8 @@ class StorageConfig:
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
-    ``pack_after`` are seconds after which logs are packed, 0 for never.
+    ``pack_after`` are seconds after which logs are packed, 0 for never; ``pack_index`` is one of
+    :data:`PACK_INDEXES`.
     """
 
     backend: BackendConfig
@@ -249,6 +254,7 @@ class StorageConfig:
     spool: SpoolConfig | None = None
     file_mode: int = PRIVATE
     pack_after: float = 0.0
+    pack_index: str = PACK_INDEXES[0]
 
 
 @frozen

@@ -56,6 +56,7 @@ from ccstore.senders.sender_watch import SenderWatch
 from ccstore.storage.queue import Bounds
 from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.sizes import NO_PACKING, Packing
 from ccstore.storage.storage_service import StorageService
 from ccstore.timing import nanoseconds
 from ccstore.web import Room
@@ -176,7 +177,7 @@ class _Parts:
             reactor,
             # On a single core there is nothing to gain by it.
             is_apart=len(os.sched_getaffinity(0)) > 1,
-            pack_after=settings.pack_after,
+            packing=Packing(settings.pack_after, settings.pack_index == "words"),
         )
         spool = settings.spool
         self._feed = Feed(reactor, lambda: self.storage.cutoff())
@@ -337,18 +338,18 @@ def make_backend(
     reactor: Any,
     *,
     is_apart: bool = False,
-    pack_after: float = 0.0,
+    packing: Packing = NO_PACKING,
 ) -> IBackend:
     """The backend for a configuration, not open yet.
 
-    :param is_apart: see :class:`SqliteBackend`, as for ``pack_after``.
+    :param is_apart: see :class:`SqliteBackend`, as for ``packing``.
     """
     if isinstance(config, SqliteConfig):
         return SqliteBackend(
             config.database_path,
             config.pragmas,
             retention=retention,
-            pack_after=pack_after,
+            packing=packing,
             now=now,
             reactor=reactor,
             is_apart=is_apart,

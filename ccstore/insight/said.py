@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,13 +10,12 @@ from attrs import define, field
 from ccstore.insight.statistics_of_counts import log_likelihood_ratio
 from ccstore.masking import template_of
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Row
+from ccstore.query import STREAM_LABELS, Row, level_of, tags_in
 from ccstore.timing import SECOND
 
 #: A host that says a thing once or a hundred times within this (ns) says it once, as far as chance goes.
 SLOT: Final = 300 * SECOND
-#: Tags that have a level, and levels at which something is wrong, in words and as syslog numbers them.
-_LEVELS: Final = ("loglevel", "level", "severity", "priority")
+#: Levels at which something is wrong, in words and as syslog numbers them.
 _BAD: Final = frozenset(
     (
         *("emerg", "emergency", "panic", "alert", "crit", "critical", "fatal", "severe", "failure", "err"),
@@ -108,8 +106,7 @@ class Tally:
 
 def is_bad(said: Said) -> bool:
     """Whether its message says of itself, by a tag, that something is wrong."""
-    tags: Mapping[str, str] = json.loads(said.example.othertags) if said.example.othertags else {}
-    return any(tags.get(tag, "").lower() in _BAD for tag in _LEVELS)
+    return level_of(tags_in(said.example.othertags)).lower() in _BAD
 
 
 def is_of_a_job(row: Row) -> bool:

@@ -25,8 +25,6 @@ BUILD: Final[Mapping[str, str]] = {
 NO_NAMESPACES: Final[Mapping[str, object]] = {}
 NO_RULES: Final[Mapping[str, object]] = {"status": "success", "data": {"groups": []}}
 NO_ALERTS: Final[Mapping[str, object]] = {"status": "success", "data": {"alerts": []}}
-#: Lines are not put into patterns here.
-NO_PATTERNS: Final[Mapping[str, object]] = {"status": "success", "data": []}
 
 
 def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, object]:
@@ -44,12 +42,12 @@ def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, obje
             "max_query_range": "0s",
             "max_query_series": limits.series,
             "metric_aggregation_enabled": False,
-            "pattern_persistence_enabled": False,
+            "pattern_persistence_enabled": True,
             "query_timeout": f"{config.query_timeout:g}s",
             "retention_period": "0s",
             "volume_enabled": True,
             "volume_max_series": 10_000,
         },
-        "pattern_ingester_enabled": False,
+        "pattern_ingester_enabled": True,
         "version": LOKI_VERSION,
     }

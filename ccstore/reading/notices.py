@@ -19,6 +19,8 @@ _MOST: Final = 100_000
 _AT_A_TIME: Final = 1000
 _COMPARED: Final = 30
 _LONGEST: Final = 100
+#: Losses that are told one by one.
+_LOSSES: Final = 3
 #: Labels in whose values people make mistakes, and what these are called.
 _NAMED: Final = (("cluster", "cluster"), ("hostname", "host"), ("name", "name"))
 
@@ -56,6 +58,12 @@ async def notice_of(
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             return f"there is no {called} {missing[0][:60]!r}{more}{meant}"
     return None
+
+
+def notice_of_losses(losses: Sequence[str]) -> str | None:
+    """What is said of messages that cannot be read."""
+    more = f"; and {len(losses) - _LOSSES} more" if len(losses) > _LOSSES else ""
+    return "; ".join(losses[:_LOSSES]) + more if losses else None
 
 
 async def _nearest(name: str, known: Sequence[str], turn: Callable[[], Deferred[None]]) -> Sequence[str]:

@@ -8,8 +8,6 @@ from heapq import nlargest, nsmallest
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from attrs import frozen
-
 from ccstore.instants import show_moment
 from ccstore.message import Kind
 from ccstore.query import STREAM_LABELS, Counting, Row, Selection
@@ -46,33 +44,11 @@ class Bounds(NamedTuple):
     marks: Sequence[tuple[int, int]] = ()
 
 
-@frozen
-class Loss:
-    """Rows that cannot be read, since what they are packed in is damaged.
-
-    :ivar first: the time of the oldest, in nanoseconds; ``last`` is that of the newest.
-    """
-
-    kind: Kind
-    segment: int
-    block: int
-    rows: int
-    first: int
-    last: int
-    why: str
-
-    def __str__(self) -> str:
-        return (
-            f"block {self.block} of segment {self.segment} is damaged ({self.why}): {self.rows} {self.kind}s "
-            f"from {show_moment(self.first)} to {show_moment(self.last)} cannot be read"
-        )
-
-
 class PackedRows:
     """Finds the rows of a selection in packed segments; its times, order and limit do not matter.
 
     :param streams: its streams.
-    :ivar losses: what could not be read.
+    :ivar losses: what could not be read, since what it is packed in is damaged; in words.
     """
 
     def __init__(self, selection: Selection, dialect: Dialect, streams: Streams) -> None:
@@ -86,7 +62,7 @@ class PackedRows:
         self._sieve = None if self._search is None else WordSieve(self._search.needed, dialect)
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
         self._tags_test = tags_test(of_tags) if of_tags else None
-        self.losses: list[Loss] = []
+        self.losses: list[str] = []
 
     def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[Part]]:
         """Those of a part that have rows from one time (ns) to another; they are parts themselves."""
@@ -165,7 +141,9 @@ class PackedRows:
             if not (self._search or self._tags_test or with_tags or bounds.marks):
                 # None of the rows has to be looked at by itself.
                 runs = yield from self._runs(held, bounds)
-                if runs and (counting.with_times or counting.step is not None):
+                if not runs:
+                    return ()
+                if counting.with_times or counting.step is not None:
                     yield from self._fetch(held, _TIMES)
                 return _counted_in_runs(held, runs, counting)
             chosen = yield from self._chosen(held, bounds)
@@ -275,7 +253,10 @@ class PackedRows:
     def _lose(self, block: Part, why: str) -> None:
         entry = _entry_of(block)
         self._cache.forget(entry)
-        loss = Loss(block.kind, entry.segment, entry.number, entry.rows, entry.first, entry.last, why)
+        loss = (
+            f"block {entry.number} of segment {entry.segment} is damaged ({why}): {entry.rows} {block.kind}s "
+            f"from {show_moment(entry.first)} to {show_moment(entry.last)} cannot be read"
+        )
         if loss not in self.losses:
             self.losses.append(loss)
 

@@ -90,7 +90,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
     for count in counts:
         left[count.start] -= count.messages
     rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
-    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+    losses = [*dict.fromkeys([*found.losses, *everything.losses])]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others, losses)
 
 
 def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
@@ -109,7 +110,7 @@ def _only_top(counted: Counts, top: int) -> Counts:
         if count.by not in chosen:
             _add(rest, count._replace(by=()))
     counts = [count for count in counted.counts if count.by in chosen]
-    return Counts(counts, counted.is_cut, [*rest.values()], others)
+    return Counts(counts, counted.is_cut, [*rest.values()], others, counted.losses)
 
 
 def _add(groups: dict[_Group, Count], count: Count) -> None:
@@ -160,6 +161,7 @@ class _CountReading:
         )
         self._groups: dict[_Group, Count] = {}
         self._names_known: dict[int, Sequence[str | None]] = {}
+        self._losses: list[str] = []
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -171,7 +173,7 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut)
+        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
 
     # -- by statements
 
@@ -199,6 +201,7 @@ class _CountReading:
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
         packed = PackedRows(self._selection, self._dialect, streams)
+        self._losses = packed.losses
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:

@@ -153,10 +153,11 @@ class PageReading:
                 yield from self._unpack(part, packed)
             else:
                 yield from self._read(part, streams)
+        losses = packed.losses
         if not self._with_tags:
-            return Page(self._rows, self._is_cut)
+            return Page(self._rows, self._is_cut, losses=losses)
         used = sorted({row.stream for row in self._rows})
-        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
+        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)), losses)
 
     def _parts(self, *, is_scan: bool) -> Reading[list[Part]]:
         """All that has to be read, in the order in which it is best read."""

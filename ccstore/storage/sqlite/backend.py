@@ -28,7 +28,7 @@ from ccstore.storage.sqlite.means import MEANS, Means
 from ccstore.storage.sqlite.pragmas import PRAGMAS, WRITER_PRAGMAS
 from ccstore.storage.sqlite.readers import Readers
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.sizes import SIZES, Sizes
+from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, Sizes
 from ccstore.storage.sqlite.tending import Tending
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer_start import WriterStart
@@ -56,7 +56,7 @@ class SqliteBackend:
     :param path: absolute.
     :param pragmas: for every connection, besides what is always set.
     :param retention: seconds after which events expire.
-    :param pack_after: seconds after which sealed segments are packed; 0 for never.
+    :param packing: what is packed.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     :param dialect: how it is read.
@@ -78,7 +78,6 @@ class SqliteBackend:
         pragmas: Mapping[str, str],
         *,
         retention: float,
-        pack_after: float = 0.0,
         now: Callable[[], int],
         reactor: Any,
         is_apart: bool = False,
@@ -87,6 +86,7 @@ class SqliteBackend:
         schema: Schema = DATABASE,
         sizes: Sizes = SIZES,
         means: Means = MEANS,
+        packing: Packing = NO_PACKING,
     ) -> None:
         self._pragmas = {**PRAGMAS, **pragmas}
         self._file = DatabaseFile(path, "database", schema, mode, self._say)
@@ -109,7 +109,7 @@ class SqliteBackend:
             self._file, self._pragmas, dialect, reactor, sizes.reading, means, is_apart=is_apart
         )
         self._packing = BackgroundPacking(
-            self._thread, self._readers, path, nanoseconds(pack_after), means.clock, self._say, sizes
+            self._thread, self._readers, path, packing, means.clock, self._say, sizes
         )
         self._tending = Tending(
             self._thread, self._file, self._reserve, now, means.clock, sizes, self._packing

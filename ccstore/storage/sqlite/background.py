@@ -14,8 +14,9 @@ from ccstore.interfaces import StoreError
 from ccstore.storage.dbfile.sql import Say
 from ccstore.storage.sqlite.packing_run import Ask, Do, Packed, Steps, pack_once, tidy
 from ccstore.storage.sqlite.readers import Readers
-from ccstore.storage.sqlite.sizes import Sizes
+from ccstore.storage.sqlite.sizes import Packing, Sizes
 from ccstore.storage.sqlite.writer_thread import WriterThread
+from ccstore.timing import nanoseconds
 
 #: Seconds that one question may take: nobody waits for it but us.
 _PATIENCE: Final = 3600.0
@@ -28,7 +29,6 @@ class BackgroundPacking:
 
     The blocks are made by a process that reads, and inserted by the writer one by one.
 
-    :param pack_after: nanoseconds after which messages are packed; 0 for never.
     :param clock: a time in seconds that never goes back.
     :ivar rows: that were packed.
     """
@@ -38,7 +38,7 @@ class BackgroundPacking:
         thread: WriterThread,
         readers: Readers,
         path: Path,
-        pack_after: int,
+        packing: Packing,
         clock: Callable[[], float],
         say: Say,
         sizes: Sizes,
@@ -46,7 +46,7 @@ class BackgroundPacking:
         self._thread = thread
         self._readers = readers
         self._path = path
-        self._pack_after = pack_after
+        self._packing = packing
         self._clock = clock
         self._say = say
         self._sizes = sizes
@@ -59,7 +59,7 @@ class BackgroundPacking:
     @property
     def is_wanted(self) -> bool:
         """Sealed segments are packed, and not merged."""
-        return self._pack_after > 0
+        return self._packing.after > 0
 
     def tend(self, now: int, *, is_idle: bool) -> None:
         """Begin with the next tile if the last one is done, and rested of; it is not waited for."""
@@ -97,9 +97,11 @@ class BackgroundPacking:
             await self._take(tidy(packer))
         self._check_room()
         if self._steps is None:
-            before = now - self._pack_after
-            small_before = now - _PATIENCE_WITH_SMALL * self._pack_after
-            self._steps = pack_once(packer, before, small_before, self._sizes.tiles)
+            age = nanoseconds(self._packing.after)
+            before, small_before = now - age, now - _PATIENCE_WITH_SMALL * age
+            self._steps = pack_once(
+                packer, before, small_before, self._sizes.tiles, has_words=self._packing.has_words
+            )
         if not await self._take(self._steps):
             self._steps = None
         self._said = ""

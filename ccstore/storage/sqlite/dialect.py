@@ -156,7 +156,7 @@ class SqliteDialect(Dialect):
             columns,
             has_bytes=True,
         )
-        if not found:
+        if not found or not all(isinstance(value, bytes) for value in found[0]):
             raise Damaged("it has no columns")
         block.columns.update(zip(columns, found[0], strict=True))
 

@@ -31,6 +31,7 @@ class OfflinePacking:
     :param pragmas: for each connection, besides what is always set.
     :param retention: seconds after which events expire.
     :param say: tells people what goes wrong.
+    :param has_words: what is packed gets an index of words.
     :param mode: of the file and those beside it.
     """
 
@@ -42,11 +43,13 @@ class OfflinePacking:
         retention: float,
         say: Say,
         mode: int = PRIVATE,
+        has_words: bool = True,
         sizes: Sizes = SIZES,
     ) -> None:
         self._path = path
         self._pragmas = {**PRAGMAS, **pragmas}
         self._sizes = sizes
+        self._has_words = has_words
         self._bulk = BulkWriter(path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes.segments)
         self._reader = Reader(SqliteDialect(), is_alone=True)
 
@@ -85,9 +88,10 @@ class OfflinePacking:
                 pass  # of a file from before there were any censuses
             while True:
                 self._check_room()
-                is_done = yield from self._take(
-                    pack_once(housekeeping.packer, before, before, self._sizes.tiles), reading
+                steps = pack_once(
+                    housekeeping.packer, before, before, self._sizes.tiles, has_words=self._has_words
                 )
+                is_done = yield from self._take(steps, reading)
                 yield from self._take(tidy(housekeeping.packer), reading)
                 while self._bulk.do(housekeeping.give_back):
                     pass

@@ -37,6 +37,9 @@ class RemotePacker(StorePacker):
     def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool:
         return bool(self._ask(Call.PACK_INSERT, target, number, block))
 
+    def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
+        return bool(self._ask(Call.PACK_INDEX, target, part, chunks))
+
     def count(self, target: int) -> bool:
         return bool(self._ask(Call.PACK_COUNT, target))
 

@@ -106,6 +106,18 @@ class TileSizes:
 
 
 @frozen
+class Packing:
+    """What is packed, and how.
+
+    :ivar after: seconds after which sealed segments are packed; 0 for never.
+    :ivar has_words: what is packed gets an index of words.
+    """
+
+    after: float = 0.0
+    has_words: bool = True
+
+
+@frozen
 class Sizes:
     """All of them, for a backend.
 
@@ -134,3 +146,5 @@ class Sizes:
 
 #: Those of a daemon.
 SIZES: Final = Sizes()
+#: Everything stays as it came.
+NO_PACKING: Final = Packing()

@@ -34,6 +34,7 @@ class Call(Enum):
     PACK_PUBLISH = 15
     PACK_ABANDON = 16
     PACK_TIDY = 17
+    PACK_INDEX = 18
 
 
 @frozen

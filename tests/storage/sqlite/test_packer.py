@@ -27,7 +27,7 @@ from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
-from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes, TileSizes
+from ccstore.storage.sqlite.sizes import Packing, SegmentSizes, Sizes, TileSizes
 from ccstore.storage.sqlite.writer import Writer
 from tests.support.scratch import scratch
 from tests.support.store_contract import TEXTS
@@ -58,7 +58,7 @@ class PackingCase(TestCase):
             self.path,
             {"synchronous": "OFF"},
             retention=10**9,
-            pack_after=pack_after,
+            packing=Packing(pack_after),
             now=lambda: self.now,
             reactor=reactor,
             **{"sizes": self.sizes, "means": Means(threads=NoThreads), **more},
@@ -209,7 +209,7 @@ class PackingTests(PackingCase):
             self.assertEqual(self.tables("log", killed), 1)
             self.assertEqual(self.sql("PRAGMA integrity_check", killed), [("ok",)])
             visible = "(SELECT id FROM segment WHERE packed > 0 AND kind = 'log')"
-            for table in ("block", "block_columns"):
+            for table in ("block", "block_columns", "vocabulary"):
                 strange = f"SELECT 1 FROM {table} WHERE segment NOT IN {visible}"
                 self.assertEqual(self.sql(strange, killed), [])
             steps += 1
@@ -308,7 +308,7 @@ def pack(housekeeping: Housekeeping, reading: ReadingConnection, most: int = 10*
     while True:
         is_done = True
         for steps in (
-            pack_once(housekeeping.packer, NOW * 2, NOW * 2, SMALL.tiles),
+            pack_once(housekeeping.packer, NOW * 2, NOW * 2, SMALL.tiles, has_words=True),
             tidy(housekeeping.packer),
         ):
             result: Any = None

@@ -8,7 +8,7 @@ export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 's
 const LEVELS = ['loglevel', 'level', 'severity', 'priority'];
 
 /** The labels that are counted beside the messages from the beginning. */
-export const facetLabels = () => [LEVEL, 'host', 'name', 'cluster', 'kind'];
+export const USUAL_FACETS = [LEVEL, 'host', 'name', 'cluster', 'kind'];
 
 /** How a label is called on the page. */
 export const called = (label) => (label === `tag.${LEVEL}` ? label : label.replace(/^tag\./, ''));

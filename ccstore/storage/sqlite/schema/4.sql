@@ -30,11 +30,11 @@ CREATE TABLE block_columns (
     PRIMARY KEY (segment, number)
 );
 
--- The words of packed messages, see ccstore/storage/blocks/vocabulary.py: a part has those of 32 blocks of consecutive
--- numbers. A part without any has no index, and all of its blocks are searched.
+-- The words of 32 blocks each, by which is found which of them may have a text; see Chunk in
+-- ccstore/storage/blocks/vocabulary.py. Where there are none, each block may have it.
 CREATE TABLE vocabulary (
     segment INTEGER NOT NULL,
-    part INTEGER NOT NULL,  -- from 0
+    part INTEGER NOT NULL,  -- the numbers of its blocks, divided by 32
     sort INTEGER NOT NULL,
     first BLOB NOT NULL,
     words BLOB NOT NULL,
