@@ -16,8 +16,8 @@ from ccstore.senders.sender import Sender
 from ccstore.timing import SECOND
 
 #: Times are looked at of so many series in one go at most, and then of one more in so many nanoseconds.
-_LOOKS: Final = 2000
-_PAUSE: Final = 200_000
+_LOOKS: Final = 1000
+_PAUSE: Final = 1_000_000
 #: Of messages that are not counted one by one, each one of so many stands for as many.
 _ONE_IN: Final = 8
 #: Series that are dealt with in one go, which takes about a millisecond.
@@ -67,7 +67,7 @@ class SenderRegister:
         *,
         most: int = 20_000,
         most_new: int = 20_000,
-        exact: int = 50_000,
+        exact: int = 100_000,
         forgotten_after: float = 14 * 86400.0,
     ) -> None:
         self._exact = exact

@@ -75,7 +75,7 @@ class SenderWatch:
         counts: Callable[[Counting], Deferred[Counts]],
         *,
         is_shared: bool,
-        every: float = 1.0,
+        every: float = 3.0,
         look_every: float = 10.0,
     ) -> None:
         self.register = register
