@@ -17,6 +17,7 @@ from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.holdings import Holdings
+from ccstore.keeping import Hold, KeepRule
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
@@ -179,13 +180,22 @@ class IBackend(Interface):
         """
 
     def expire(cutoff: int) -> Deferred[int]:
-        """Give back the space of events at or before ``cutoff`` (ns); the number of events that are gone."""
+        """Give back the space of what has expired; the number of messages that are gone.
+
+        :param cutoff: events at or before this time (ns) have, if no rule is about them.
+        """
 
     def tend(now: int) -> Deferred[None]:
         """Housekeeping, called about once a second with the time in ns."""
 
-    def retain(retention: float) -> Deferred[None]:
-        """From now on, events expire after so many seconds."""
+    def retain(retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
+        """From now on, events expire after so many seconds, or as the rules say."""
+
+    def hold(hold: Hold) -> Deferred[int]:
+        """Keep messages until they are released, of those that have not expired; the id of the hold."""
+
+    def release(number: int) -> Deferred[bool]:
+        """End a hold, by its id; False if there is none with this one."""
 
     def close() -> Deferred[None]:
         """Close the database, after what was begun has ended."""

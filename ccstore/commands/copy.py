@@ -157,7 +157,7 @@ class Copy:
         if isinstance(into[0], PostgresConfig):
             _needs_packages()
         backend = make_backend(
-            into[0], into[1], lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
+            into[0], into[1], None, lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
         )
         self._backend: IBackend = backend
         self._target = cast(ICopyTarget, backend)

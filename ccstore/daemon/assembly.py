@@ -33,6 +33,7 @@ from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
+from ccstore.keeping import KeepRule, bounds
 from ccstore.lineprotocol import SeriesCache
 from ccstore.loki.loki_routes import LokiRoutes
 from ccstore.network.open_files import OpenFiles
@@ -153,6 +154,7 @@ class _Parts:
         backend = backend or make_backend(
             settings.backend,
             settings.retention_time,
+            settings.rules,
             lambda: nanoseconds(reactor.seconds()),
             self.instance,
             reactor,
@@ -160,11 +162,16 @@ class _Parts:
             is_apart=len(os.sched_getaffinity(0)) > 1,
         )
         spool = settings.spool
-        self._feed = Feed(reactor, lambda: self.storage.cutoff())
+        self._feed = Feed(
+            reactor,
+            lambda: self.storage.retention.first_cutoff(),
+            lambda stream, time: self.storage.retention.has_expired(stream, time),
+        )
         self.storage = StorageService(
             backend,
             reactor,
             retention=settings.retention_time,
+            rules=settings.rules,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             spool=None
@@ -176,8 +183,10 @@ class _Parts:
             self.storage,
             reactor,
             retention=settings.retention_time,
+            bounds=bounds(settings.retention_time, settings.rules),
             store_logs=settings.store_logs,
             store_heartbeats=settings.store_heartbeats,
+            period_of=self.storage.retention.period_of,
         )
 
     async def reconfigure(self, config: Config) -> None:
@@ -187,11 +196,13 @@ class _Parts:
         settings = config.storage
         self._router.reconfigure(
             retention=settings.retention_time,
+            bounds=bounds(settings.retention_time, settings.rules),
             store_logs=settings.store_logs,
             store_heartbeats=settings.store_heartbeats,
         )
         await self.storage.reconfigure(
             retention=settings.retention_time,
+            rules=settings.rules,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             max_spooled=None if settings.spool is None else settings.spool.max_size,
@@ -291,6 +302,7 @@ def _limits(config: Config) -> Limits:
 def make_backend(
     config: BackendConfig,
     retention: float,
+    rules: Sequence[KeepRule] | None,
     now: Callable[[], int],
     instance: str,
     reactor: Any,
@@ -299,6 +311,7 @@ def make_backend(
 ) -> IBackend:
     """The backend for a configuration, not open yet.
 
+    :param rules: None for those that the database has.
     :param is_apart: see :class:`SqliteBackend`.
     """
     if isinstance(config, SqliteConfig):
@@ -306,6 +319,7 @@ def make_backend(
             config.database_path,
             config.pragmas,
             retention=retention,
+            rules=rules,
             now=now,
             reactor=reactor,
             is_apart=is_apart,
@@ -320,6 +334,7 @@ def make_backend(
         connection_timeout=config.connection_timeout,
         text_index=config.text_index,
         retention=retention,
+        rules=rules,
         now=now,
         instance=instance,
         reactor=reactor,

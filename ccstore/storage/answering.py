@@ -84,22 +84,22 @@ class Answering:
         self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
     ) -> Deferred[Sequence[Page]]:
         """See :meth:`ccstore.interfaces.IAnswers.pages`."""
-        question = Pages(selections, self._retention.cutoff(), Limits(max_rows), with_tags)
+        question = Pages(selections, self._retention.moment(), Limits(max_rows), with_tags)
         return self._asked(question, timeout)
 
     def text_page(
         self, selection: Selection, form: Form, *, max_rows: int, timeout: float
     ) -> Deferred[TextPage]:
         """See :meth:`ccstore.interfaces.IAnswers.text_page`."""
-        limits, cutoff = Limits(max_rows, _TEXT_SIZE), self._retention.cutoff()
+        limits, moment = Limits(max_rows, _TEXT_SIZE), self._retention.moment()
         if self._backend.is_busy_elsewhere:
-            return self._asked(PageInText(selection, cutoff, limits, form), timeout)
-        pages = self._asked(Pages([selection], cutoff, limits), timeout)
+            return self._asked(PageInText(selection, moment, limits, form), timeout)
+        pages = self._asked(Pages([selection], moment, limits), timeout)
         return pages.addCallback(lambda pages: pages[0].in_text(form))
 
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`ccstore.interfaces.IAnswers.counts`."""
-        return self._asked(CountsQuestion(counting, self._retention.cutoff()), timeout)
+        return self._asked(CountsQuestion(counting, self._retention.moment()), timeout)
 
     def last_arrival(self, *, timeout: float) -> Deferred[Arrival]:
         """See :meth:`ccstore.interfaces.IAnswers.last_arrival`."""
@@ -109,7 +109,7 @@ class Answering:
         self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int, timeout: float
     ) -> Deferred[Page]:
         """See :meth:`ccstore.interfaces.IAnswers.arrivals`."""
-        return self._asked(Arrivals(selection, after, upto, self._retention.cutoff(), max_rows), timeout)
+        return self._asked(Arrivals(selection, after, upto, self._retention.moment(), max_rows), timeout)
 
     def known(self, label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
         """See :meth:`ccstore.interfaces.IAnswers.known`."""

@@ -14,6 +14,7 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
+from ccstore.keeping import KeepRule
 from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
@@ -33,7 +34,7 @@ class StorageService(Service):
     What somebody waits for is written at once, anything else may linger up to ``flush_time`` seconds or until
     there is enough for a batch.
 
-    :param retention: seconds after which events expire.
+    :param retention: seconds after which events expire that none of the ``rules`` is about.
     :param published: see :class:`Committer`.
     :param patience: how long a query waits for what was accepted before it.
     :param worth_beginning: see :class:`GroupCommit`.
@@ -47,6 +48,7 @@ class StorageService(Service):
         clock: IReactorTime,
         *,
         retention: float,
+        rules: Sequence[KeepRule] = (),
         flush_time: float,
         bounds: Bounds,
         spool: Spool | None = None,
@@ -64,7 +66,7 @@ class StorageService(Service):
             published=published,
         )
         self._waiting_time = WaitingTime(queue, clock)
-        self._retention = Retention(clock, retention)
+        self._retention = Retention(clock, retention, rules)
         self._forwarder: Forwarder | None = None
         if spool is not None:
             self._forwarder = Forwarder(spool, clock, committer, self._retention, most=bounds.together)
@@ -100,7 +102,13 @@ class StorageService(Service):
         self.log.info("storing in {where}", where=self._backend.describe())
 
     async def reconfigure(
-        self, *, retention: float, flush_time: float, bounds: Bounds, max_spooled: int | None
+        self,
+        *,
+        retention: float,
+        rules: Sequence[KeepRule] = (),
+        flush_time: float,
+        bounds: Bounds,
+        max_spooled: int | None,
     ) -> None:
         """Go on with other settings. What waits is written by the new ones.
 
@@ -112,8 +120,8 @@ class StorageService(Service):
             self._forwarder.reconfigure(most=bounds.together, max_size=max_spooled)
         if len(self._queue):
             self.flush()  # it may have waited for longer than it is to wait now
-        if retention != self._retention.seconds:
-            await self._schedule.retain(retention)
+        if (retention, tuple(rules)) != (self._retention.seconds, self._retention.rules):
+            await self._schedule.retain(retention, rules)
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""
@@ -181,9 +189,10 @@ class StorageService(Service):
         self._queue.flush()
         self._group_commit.write()
 
-    def cutoff(self) -> int:
-        """See :meth:`Retention.cutoff`."""
-        return self._retention.cutoff()
+    @property
+    def retention(self) -> Retention:
+        """How long messages are kept."""
+        return self._retention
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""

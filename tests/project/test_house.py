@@ -65,6 +65,7 @@ LEVELS: Final = (
     {"pipeline", "storage"},
     {"lineprotocol"},
     {"interfaces"},
+    {"keeping", "patterns"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},

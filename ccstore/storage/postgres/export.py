@@ -14,7 +14,7 @@ from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
-from ccstore.storage.postgres.expiry import HAS_EXPIRED
+from ccstore.storage.postgres.expiry import has_expired
 
 
 class PostgresSource(Source):
@@ -113,4 +113,4 @@ class PostgresSource(Source):
 
 def _where(kind: Kind) -> str:
     """What is behind an id, without what has expired."""
-    return f"id > %s{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"
+    return f"id > %s AND NOT {has_expired(kind)}"

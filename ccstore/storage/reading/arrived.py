@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ccstore.message import Kind
 from ccstore.query import Arrival, Page, Row, Selection
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.pages import Expired, expired_by
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _COLUMNS = ("time", "id", "text", "stream", "othertags")
@@ -32,19 +32,19 @@ class Arrivals(Question[Page]):
 
     Events come before logs. The order, the limit and the position of the selection do not matter.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     :ivar most: rows, of which there may be more.
     """
 
     selection: Selection
     after: Arrival
     upto: Arrival
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
     most: int
 
     def reading(self, dialect: Dialect) -> Reading[Page]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        expired = yield from expired_by(self.moment, [self.selection], dialect)
         return (yield from _ArrivalReading(self, dialect, expired).page())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
@@ -17,7 +17,8 @@ from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups
 from ccstore.storage.reading.conditions import Conditions, Streams
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test, tag_of
-from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.pages import Limits, PageReading
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
 #: Groups of one statement, above which its answer is cut.
@@ -34,11 +35,11 @@ _Group = tuple[tuple[str, ...], int | None]
 class CountsQuestion(Question[Counts]):
     """A question: how many messages there are.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     """
 
     counting: Counting
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
 
     @property
     def is_long(self) -> bool:
@@ -48,7 +49,7 @@ class CountsQuestion(Question[Counts]):
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         counting = self.counting
-        expired = yield from expired_by(self.cutoff, [counting.selection], dialect)
+        expired = yield from expired_by(self.moment, [counting.selection], dialect)
         if counting.top is None:
             return (yield from _CountReading(counting, dialect, expired).counts())
         return (yield from _top_counts(counting, counting.top, dialect, expired))
@@ -168,7 +169,7 @@ class _CountReading:
         census = None
         if dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
-            census = CensusCounting(counting, dialect, self._expired, groups)
+            census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
@@ -186,10 +187,17 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
+        # Up to there, each row has to be looked at.
+        edge = self._expired.edge(kind)
+        since = begin if edge is None else max(begin, edge + 1)
         for part in parts:
-            spans: Sequence[Span] = [(begin, end)]
+            spans: list[Span] = [(begin, end)]
             if census is not None:
-                spans = yield from census.take(part, begin, end)
+                spans = (
+                    [(begin, min(end, since - 1))] if since > begin and not _is_behind(part, since) else []
+                )
+                if since <= end and (part.newest is None or part.newest >= since):
+                    spans += yield from census.take(part, since, end)
             for span in spans:
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
@@ -298,6 +306,11 @@ class _CountReading:
             self._is_cut = True
             return
         _add(self._groups, Count(by, start, number, oldest, newest))
+
+
+def _is_behind(part: Part, time: int) -> bool:
+    """Whether all of a part is at or behind a time."""
+    return part.oldest is not None and part.oldest >= time
 
 
 def _is_short(part: Part, begin: int, end: int) -> bool:

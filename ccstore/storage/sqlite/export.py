@@ -18,7 +18,7 @@ from ccstore.storage.counting import count_messages
 from ccstore.storage.dbfile.explain import explain
 from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
-from ccstore.storage.sqlite.expiry import HAS_EXPIRED
+from ccstore.storage.sqlite.expiry import has_expired
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS
@@ -96,7 +96,7 @@ class SqliteSource(Source):
 
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         assert self._connection is not None
-        where = f"id > ?{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"
+        where = f"id > ? AND NOT {has_expired(self._connection, kind)}"
         in_order: list[Iterator[Sequence[StoredRow]]] = []
         late: list[Iterator[Sequence[StoredRow]]] = []
         for number, came_late in self._all(

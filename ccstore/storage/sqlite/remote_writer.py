@@ -30,9 +30,15 @@ class RemoteHousekeeping(StoreHousekeeping):
         self._process = process
         self._withdraw = withdraw
 
-    def retain(self, retention: int) -> None:
-        self._process.retain(retention)
-        self._ask(Call.RETAIN, retention)
+    def retain(self, retention: int, rules: Sequence[Any]) -> None:
+        self._process.retain(retention, rules)
+        self._ask(Call.RETAIN, retention, rules)
+
+    def hold(self, packed: Sequence[Any]) -> int:
+        return int(self._ask(Call.HOLD, packed))
+
+    def release(self, number: int) -> bool:
+        return bool(self._ask(Call.RELEASE, number))
 
     def tend(self, now: int) -> None:
         self._ask(Call.TEND, now)

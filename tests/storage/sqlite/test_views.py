@@ -95,11 +95,11 @@ class ViewTests(SqliteFiles, TestCase):
             self.assertEqual(self.sql(f'SELECT field FROM "{name}_events" ORDER BY id'), [("1",), ("2",)])
 
     async def test_too_many_clusters_get_no_views(self) -> None:
-        self.limit(names=13)
+        self.limit(names=21)
         backend = self.open()
         with capturedLogs() as logs:
             await backend.write(Batch.of(message(f"{n}", cluster=f"c{n}") for n in range(20)))
-        self.assertLess(self.value("SELECT count(*) FROM sqlite_schema"), 14)
+        self.assertLess(self.value("SELECT count(*) FROM sqlite_schema"), 22)
         self.assertEqual(self.value("SELECT count(*) FROM c0_events"), 1)
         (text,) = [formatEvent(entry) for entry in logs]
         self.assertIn("too many clusters", text)
