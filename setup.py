@@ -67,6 +67,8 @@ INSTALL = [
     "PyYAML>=6.0.2",
     # The release that was tried; it has wheels of 0.6 MB for each of our Pythons.
     "google-re2>=1.1.20251105",
+    # What Python 3.14 has as compression.zstd; it has wheels for each of our Pythons.
+    "backports.zstd>=1.0",
     # Without it Twisted's TLS cannot tell whom it talks to.
     "service-identity>=24.2",
     # What this Twisted needs for TLS, and the oldest cryptography that goes with it.

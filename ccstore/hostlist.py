@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Final
 
@@ -11,6 +12,7 @@ MOST: Final = 10_000
 _RANGE: Final = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18}))?")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _PART: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\],]+)")
+_LAST: Final = re.compile(r"(.*?)([0-9]{1,18})([^0-9\[\],]*)")
 _ITEM: Final = re.compile(r"(?:\[[^\[\]]*\]|[^\[\],])+")
 
 
@@ -90,3 +92,35 @@ def _range(text: str, ranges: str) -> tuple[int, int, int]:
     if first > last:
         raise ValueError(f"expected a range from low to high, got {text}")
     return first, last, len(bounds[1])
+
+
+def fold(hosts: Iterable[str]) -> str:
+    """The list of these hosts, in which numbers of the same length that follow each other are a range.
+
+    Only the last number of a name is folded. What :func:`expand` gives of it are these hosts, in the order of
+    their names.
+    """
+    groups: dict[tuple[str, int, str], list[int]] = {}
+    plain = []
+    for host in dict.fromkeys(hosts):
+        found = _LAST.fullmatch(host)
+        if found is None:
+            plain.append(host)
+        else:
+            groups.setdefault((found[1], len(found[2]), found[3]), []).append(int(found[2]))
+    folded = []
+    for (before, width, behind), numbers in groups.items():
+        ranges = _ranges(sorted(numbers), width)
+        is_one = len(numbers) == 1
+        folded.append(f"{before}{ranges}{behind}" if is_one else f"{before}[{ranges}]{behind}")
+    return ",".join(sorted([*plain, *folded]))
+
+
+def _ranges(numbers: Sequence[int], width: int) -> str:
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ",".join("-".join(f"{each:0{width}}" for each in part) for part in parts)

@@ -39,7 +39,6 @@ from ccstore.reading.following import KEEP_ALIVE, Following
 from ccstore.reading.query_service import QueryService
 from ccstore.web import (
     JSON,
-    Outgoing,
     WebError,
     answer,
     answered,
@@ -53,6 +52,7 @@ from ccstore.web import (
     to_json,
 )
 from ccstore.web.cross_origin import let_in
+from ccstore.web.places import AnswerBounds
 from ccstore.web.write import write_body
 
 #: Rows whose texts are measured in one go.
@@ -112,6 +112,7 @@ class Api:
     :param feed: tells of what is stored.
     :param page: what browsers get at ``/``, and its files below ``/page``.
     :param loki: what is below ``/loki`` and ``/prometheus``.
+    :param bounds: of all answers, those of ``loki`` among them.
     :param problems: gives what is the matter although messages are stored.
     :param keep_alive: see :class:`Following`.
     """
@@ -131,6 +132,7 @@ class Api:
         feed: Feed,
         page: IResource,
         loki: Loki,
+        bounds: AnswerBounds,
         problems: Callable[[], Sequence[str]] = lambda: (),
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
@@ -142,9 +144,9 @@ class Api:
         self._page = page
         self._loki = loki
         self._problems = problems
-        self._outgoing = Outgoing()
+        self._bounds = bounds
         service = QueryService(store.answers, timeout=config.query_timeout)
-        self._exchange = Exchange(config, service, clock, self._outgoing, intake.scheduler.turn)
+        self._exchange = Exchange(config, service, clock, bounds, intake.scheduler.turn)
         following = Following(service, feed, keep_alive=keep_alive)
         insight = Insight(self._all_figures, samples, store.unreadiness, problems, history)
         self._reading = ReadingRoutes(self._exchange, following, insight)
@@ -155,7 +157,7 @@ class Api:
         self.gate = Gate(config.jwt_public_key, self._clock, require_roles=config.require_roles)
         self._config = config
         self._exchange.reconfigure(config)
-        self._reading.reconfigure(config)
+        self._bounds.reconfigure(config)
         self._loki.reconfigure(config)
 
     def figures(self) -> Figures:
@@ -235,7 +237,7 @@ class Api:
             asked.flat, max_rows=config.max_rows, timeout=config.query_timeout, with_tags=False
         )
         pages = await answered(question, config.query_timeout)
-        with self._outgoing.hold(await self._size_of(pages)):
+        with self._bounds.outgoing.hold(await self._size_of(pages)):
             return await self._stream(request, json_pieces(asked.answer(pages, config.max_rows)))
 
     @app.route("/api/v1", branch=True)

@@ -16,7 +16,8 @@ from ccstore.config import ApiConfig
 from ccstore.pieces import text_pieces
 from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
-from ccstore.web import Outgoing, answered, body_of, stream
+from ccstore.web import answered, body_of, stream
+from ccstore.web.places import AnswerBounds
 
 _T = TypeVar("_T")
 
@@ -36,12 +37,12 @@ class Exchange:
         config: ApiConfig,
         service: QueryService,
         clock: IReactorTime,
-        outgoing: Outgoing,
+        bounds: AnswerBounds,
         turn: Callable[[], Deferred[None]],
     ) -> None:
         self.config = config
         self.service = service
-        self.outgoing = outgoing
+        self.bounds = bounds
         self.turn = turn
         self._clock = clock
 

@@ -21,7 +21,6 @@ from ccstore.reading.notices import notice_of
 from ccstore.reading.query_service import Found
 from ccstore.web import WebError, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed
-from ccstore.web.places import Places
 
 #: Messages of an answer, if nobody says how many.
 _LIMIT: Final = 100
@@ -36,10 +35,9 @@ class MessageAnswers:
     :param exports: places for answers that go on to the end of a selection.
     """
 
-    def __init__(self, exchange: Exchange, exports: Places) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._service = exchange.service
-        self._exports = exports
 
     async def messages(self, request: IRequest, kinds: Sequence[Kind]) -> bytes:
         """Messages of these kinds: a page of them as JSON, or all of them in another format."""
@@ -53,7 +51,7 @@ class MessageAnswers:
         parameters.check()
         if format == "json":
             return await self._page(request, selection)
-        with self._exports.take():
+        with self._exchange.bounds.exports.take():
             pieces = self._export(selection, format, is_for_spreadsheets, has_end)
             request.setHeader(b"vary", b"Accept, Accept-Encoding, Origin")
             coding = None
@@ -109,7 +107,7 @@ class MessageAnswers:
             cursor = page.rows[-1].position.encode()
         elif not page.rows:
             notice = await exchange.asked(notice_of(selection, self._service, exchange.turn))
-        with exchange.outgoing.hold(sum(len(row.text) for row in page.rows)):
+        with exchange.bounds.outgoing.hold(sum(len(row.text) for row in page.rows)):
             more = {"cursor": cursor, "cut": cut, "notice": notice}
             return await exchange.answer(request, _as_list([page], more))
 

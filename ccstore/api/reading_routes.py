@@ -10,13 +10,12 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
-from ccstore.config import ApiConfig
 from ccstore.message import STORED_KINDS
 from ccstore.reading.following import Following
-from ccstore.web.places import Places
 
 _BOTH = ["GET", "POST"]
 
@@ -31,26 +30,18 @@ class ReadingRoutes:
     log = Logger()
 
     def __init__(self, exchange: Exchange, following: Following, insight: Insight) -> None:
-        config = exchange.config
-        self._exports, self._tailing = (
-            Places(config.max_exports, "exports"),
-            Places(config.max_tails, "tails"),
-        )
-        self._messages = MessageAnswers(exchange, self._exports)
+        self._bounds = exchange.bounds
+        self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
-        self._tails = TailAnswers(exchange, following, self._tailing)
+        self._insight = InsightAnswers(exchange)
+        self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
-
-    def reconfigure(self, config: ApiConfig) -> None:
-        """Go on with another configuration."""
-        self._exports.most = config.max_exports
-        self._tailing.most = config.max_tails
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
         return Figures(
-            exports=gauge(self._exports.taken, "Answers of any length that are being sent."),
-            tails=gauge(self._tailing.taken, "Clients that follow what is stored."),
+            exports=gauge(self._bounds.exports.taken, "Answers of any length that are being sent."),
+            tails=gauge(self._tails.following, "Clients that follow what is stored."),
         )
 
     @app.route("/messages", methods=_BOTH)
@@ -118,6 +109,30 @@ class ReadingRoutes:
     async def clusters(self, request: IRequest) -> bytes:
         """Clusters."""
         return await self._counts.clusters(request)
+
+    @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
+    @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)
+    async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
+        """What happened in a job."""
+        return await self._insight.job(request, cluster, job)
+
+    @app.route("/nodes/<cluster>/<host>", methods=_BOTH)
+    @app.route("/nodes/<cluster>/<host>/", methods=_BOTH)
+    async def node(self, request: IRequest, cluster: str, host: str) -> bytes:
+        """What there is to know of a node."""
+        return await self._insight.node(request, cluster, host)
+
+    @app.route("/before", methods=_BOTH)
+    @app.route("/before/", methods=_BOTH)
+    async def before(self, request: IRequest) -> bytes:
+        """What came before some messages."""
+        return await self._insight.before(request)
+
+    @app.route("/cause", methods=_BOTH)
+    @app.route("/cause/", methods=_BOTH)
+    async def cause(self, request: IRequest) -> bytes:
+        """What the hosts of a burst have in common."""
+        return await self._insight.cause(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -22,7 +22,6 @@ from ccstore.query import Arrival, Page, Selection
 from ccstore.reading.feed import Arrived, Gap
 from ccstore.reading.following import Followed, Following, Past
 from ccstore.web import header, stream
-from ccstore.web.places import Places
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"
 #: Messages of the past that are shown at most if only their number is asked for.
@@ -34,13 +33,13 @@ _RETRY: Final = 2000
 class TailAnswers:
     """Follows selections.
 
-    :param tails: places for those who follow.
+    :ivar following: how many do.
     """
 
-    def __init__(self, exchange: Exchange, following: Following, tails: Places) -> None:
+    def __init__(self, exchange: Exchange, following: Following) -> None:
         self._exchange = exchange
         self._following = following
-        self._tails = tails
+        self.following = 0
 
     async def tail(self, request: IRequest) -> bytes:
         """Messages as they come."""
@@ -60,9 +59,13 @@ class TailAnswers:
             past = Past(selection=selection, newest=newest)
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"x-accel-buffering", b"no")
-        with self._tails.take():
-            pieces = self._events(selection, past)
-            return await stream(request, pieces, turn=exchange.turn, content_type=_TYPE, is_endless=True)
+        with exchange.bounds.tails.take():
+            self.following += 1
+            try:
+                pieces = self._events(selection, past)
+                return await stream(request, pieces, turn=exchange.turn, content_type=_TYPE, is_endless=True)
+            finally:
+                self.following -= 1
 
     async def _events(self, selection: Selection, past: Past) -> AsyncGenerator[bytes, None]:
         yield f"retry: {_RETRY}\n\n".encode()

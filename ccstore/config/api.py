@@ -9,6 +9,7 @@ from .kinds import Unfit
 from .listeners import Ports, read_limits, read_listening
 from .secret import has_secret, take_secret
 from .section import Section
+from .topology_file import take_topology
 from .values import ApiConfig
 
 _MIB, _GIB = 2**20, 2**30
@@ -35,6 +36,7 @@ def read_api(section: Section, ports: Ports) -> ApiConfig:
         max_exports=section.take("max_exports", kinds.integer(1, 10**4), 16),
         max_tails=section.take("max_tails", kinds.integer(0, 10**5), 500),
         access_log=section.take("access_log", kinds.boolean, False),
+        topology=take_topology(section),
         limits=evolve(
             read_limits(section), cors_origins=section.take("cors_origins", kinds.origins, frozenset())
         ),

@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from ccstore.insight.topology import ByName, Topology
 from ccstore.keeping import KeepRule
 from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
@@ -260,7 +261,8 @@ class ApiConfig:
     ``jwt_public_key`` is a raw Ed25519 key of 32 bytes; None leaves the interface open. With
     ``require_roles``, what a token may do is up to its roles. ``idle_timeout`` (0 means never) and
     ``query_timeout`` are in seconds, ``max_body`` is in bytes; ``max_queries`` and ``max_rows`` are for one
-    request, ``max_exports`` and ``max_tails`` are requests that go on.
+    request, ``max_exports`` and ``max_tails`` are requests that go on. ``topology`` knows which hosts share a
+    rack or a switch.
     """
 
     endpoint: str | None
@@ -280,6 +282,7 @@ class ApiConfig:
     max_tails: int
     access_log: bool
     limits: HttpLimits = HttpLimits()
+    topology: Topology = field(factory=ByName)
 
 
 @frozen

@@ -55,6 +55,7 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.storage_service import StorageService
 from ccstore.timing import nanoseconds
 from ccstore.web import Room
+from ccstore.web.places import AnswerBounds
 
 #: The types of receivers; one that is a special case of another goes before it.
 _KINDS = {
@@ -213,6 +214,9 @@ class _Parts:
         intake = Intake(
             "api", "api", self._router, self._reactor, cache=self._cache, scheduler=self._scheduler
         )
+        bounds = AnswerBounds(config)
+        keep_alive = self._keep_alive
+        loki = LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed, bounds, keep_alive)
         api = Api(
             config,
             intake,
@@ -223,9 +227,10 @@ class _Parts:
             shown.history,
             self._feed,
             PageResource(),
-            LokiRoutes(config, self.storage.answers, self._reactor, intake, self._feed),
+            loki,
+            bounds,
             self.files.problems,
-            self._keep_alive,
+            keep_alive,
         )
         return ApiService(
             config, api, self._reactor, self._room, self.files, self._feed.close

@@ -18,7 +18,8 @@ from ccstore.query import Counting, Counts, Page, Selection
 from ccstore.reading.notices import notice_of
 from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
-from ccstore.web import Outgoing, WebError, answered, body_of, json_pieces, stream
+from ccstore.web import WebError, answered, body_of, json_pieces, stream
+from ccstore.web.places import AnswerBounds
 
 #: Selections of a query that found nothing of which it is looked up why.
 _EXPLAINED: Final = 4
@@ -28,6 +29,7 @@ class LokiDesk:
     """The way from a request of a client of Loki to the store and back.
 
     :param turn: fires when there is time to make a piece of an answer, see :meth:`Scheduler.turn`.
+    :ivar bounds: of all answers of the port.
     :ivar config: the configuration that holds at the moment.
     """
 
@@ -37,14 +39,15 @@ class LokiDesk:
         service: QueryService,
         clock: IReactorTime,
         turn: Callable[[], Deferred[None]],
+        bounds: AnswerBounds,
         limits: LokiLimits,
     ) -> None:
         self.config = config
         self.limits = limits
+        self.bounds = bounds
         self._service = service
         self._clock = clock
         self._turn = turn
-        self._outgoing = Outgoing()
         self._looking = DeferredSemaphore(limits.looking)
 
     def reconfigure(self, config: ApiConfig) -> None:
@@ -106,5 +109,5 @@ class LokiDesk:
 
         :param size: characters of what it holds.
         """
-        with self._outgoing.hold(size):
+        with self.bounds.outgoing.hold(size):
             return await stream(request, json_pieces(value), turn=self._turn)

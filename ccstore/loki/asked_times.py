@@ -79,7 +79,7 @@ class Given:
                 f" or RFC 3339, got {given[:40]!r}",
             ) from None
 
-    def duration(self, name: str, default: int) -> int:
+    def duration(self, name: str, default: int, *, least: int = 1) -> int:
         """A duration, or seconds, in ns; raises :class:`WebError`."""
         given = self.text(name)
         if given is None:
@@ -87,8 +87,8 @@ class Given:
         try:
             found = int(float(given) * SECOND) if _is_number(given) else duration_of(given)
         except (ValueError, OverflowError):
-            found = 0
-        if not 0 < found <= LONGEST_DURATION:
+            found = -1
+        if not least <= found <= LONGEST_DURATION:
             raise WebError(400, f"{name}: expected seconds or a duration such as 1m, got {given[:40]!r}")
         return found
 

@@ -62,12 +62,22 @@ async def lines_of(
 
 
 async def newest_lines(
-    ask: Ask, plan: Plan, begin: int, end: int, limit: int, budget: Budget, *, is_newest_first: bool
+    ask: Ask,
+    plan: Plan,
+    begin: int,
+    end: int,
+    limit: int,
+    budget: Budget,
+    *,
+    is_newest_first: bool,
+    apart: int = 0,
 ) -> list[Line]:
     """So many lines from the end of a time, or from its beginning, with times by which they can be paged.
 
     Whoever pages goes on at the time of the last line. So lines of one nanosecond, of which there may be more
     than fit into a page, have times of their own within their microsecond, the same ones whatever is asked.
+
+    :param apart: nanoseconds; lines that are closer than that to the one before them are left out.
     """
     found: list[Line] = []
     bucket: list[Line] = []
@@ -81,7 +91,9 @@ async def newest_lines(
             bucket.reverse()
             spread(bucket, budget.limits.tied)
             bucket.reverse()
-        found.extend(line for line in bucket if begin <= line.time < end)
+        for line in bucket:
+            if begin <= line.time < end and not (found and abs(line.time - found[-1].time) < apart):
+                found.append(line)
         bucket.clear()
 
     asked = lines_of(

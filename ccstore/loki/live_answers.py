@@ -21,7 +21,6 @@ from ccstore.message import INT64_MAX
 from ccstore.reading.feed import Arrived, Gap
 from ccstore.reading.following import Followed, Following, Past
 from ccstore.timing import SECOND
-from ccstore.web.places import Places
 from ccstore.web.websockets import WebSocket
 
 _LIMIT: Final = 100
@@ -34,13 +33,13 @@ _AT_A_TIME: Final = 200
 class LiveAnswers:
     """Follows queries for lines.
 
-    :param tails: places for those who follow.
+    :ivar following: how many do.
     """
 
-    def __init__(self, desk: LokiDesk, following: Following, tails: Places) -> None:
+    def __init__(self, desk: LokiDesk, following: Following) -> None:
         self._desk = desk
         self._following = following
-        self._tails = tails
+        self.following = 0
 
     async def tail(self, request: IRequest) -> bytes:
         """The newest lines of the past, and then what comes."""
@@ -50,9 +49,13 @@ class LiveAnswers:
         begin = given.moment("start", given.now - _HOUR)
         past = Past(selection=evolve(plan.selection, begin=begin), newest=newest)
         flags = [CATEGORIZE] if is_categorized(request) else []
-        with self._tails.take():
-            socket = WebSocket(request)
-            return await socket.serve(lambda: self._tell(socket, plan, past, flags))
+        with self._desk.bounds.tails.take():
+            self.following += 1
+            try:
+                socket = WebSocket(request)
+                return await socket.serve(lambda: self._tell(socket, plan, past, flags))
+            finally:
+                self.following -= 1
 
     async def _tell(self, socket: WebSocket, plan: Plan, past: Past, flags: Sequence[str]) -> None:
         steps = steps_of(plan.stages)

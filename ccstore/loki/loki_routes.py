@@ -36,10 +36,10 @@ from ccstore.loki.syntax import LogQLError
 from ccstore.loki.volume_answers import VolumeAnswers
 from ccstore.pipeline.intake import Intake
 from ccstore.reading.feed import Feed
-from ccstore.reading.following import Following
+from ccstore.reading.following import KEEP_ALIVE, Following
 from ccstore.reading.query_service import QueryService
 from ccstore.web import WebError, answer, internal_error
-from ccstore.web.places import Places
+from ccstore.web.places import AnswerBounds
 
 _BOTH = ["GET", "POST"]
 _Call = Callable[[IRequest], Awaitable[bytes]]
@@ -52,6 +52,8 @@ class LokiRoutes:
     :param answers: the store, for those who ask.
     :param intake: takes the lines that are pushed.
     :param feed: tells of what is stored.
+    :param bounds: of all answers of the port.
+    :param keep_alive: see :class:`Following`.
     """
 
     app = Klein()
@@ -64,13 +66,14 @@ class LokiRoutes:
         clock: IReactorTime,
         intake: Intake,
         feed: Feed,
+        bounds: AnswerBounds,
+        keep_alive: float = KEEP_ALIVE,
         limits: LokiLimits | None = None,
     ) -> None:
         service = QueryService(answers, timeout=config.query_timeout)
-        self._desk = LokiDesk(config, service, clock, intake.scheduler.turn, limits or LokiLimits())
+        self._desk = LokiDesk(config, service, clock, intake.scheduler.turn, bounds, limits or LokiLimits())
         self._push = PushAnswers(intake, 2 * config.max_body)
-        self._tailing = Places(config.max_tails, "tails")
-        self._live = LiveAnswers(self._desk, Following(service, feed), self._tailing)
+        self._live = LiveAnswers(self._desk, Following(service, feed, keep_alive=keep_alive))
         queries, labels = QueryAnswers(self._desk), LabelAnswers(self._desk)
         volumes, fields = VolumeAnswers(self._desk), FieldAnswers(self._desk)
         self._calls: Mapping[str, _Call] = {
@@ -92,11 +95,10 @@ class LokiRoutes:
         """Go on with another configuration."""
         self._desk.reconfigure(config)
         self._push.max_body = 2 * config.max_body
-        self._tailing.most = config.max_tails
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
-        return Figures(loki_tails=gauge(self._tailing.taken, "Clients of Loki that follow what is stored."))
+        return Figures(loki_tails=gauge(self._live.following, "Clients of Loki that follow what is stored."))
 
     def resource(self) -> IResource:
         """Serves all that is read."""

@@ -111,14 +111,21 @@ class _Parser:
             if op not in COMPARISONS:
                 words.wrong(f"bool is for comparisons, and {op!r} is none")
             words.take()
+        if words.is_name("group_left", "group_right"):
+            words.wrong(f"{words.next.value} needs on (…) or ignoring (…) before it")
         if not words.is_name("on", "ignoring"):
             return is_bool, None
         is_on = words.take().value.lower() == "on"
         labels = self._label_list()
-        if words.is_name("group_left", "group_right"):
-            name = words.next.value
-            words.wrong(f"{name} is not there: aggregate one side by the labels of the other")
-        return is_bool, Matching(labels, is_on)
+        if not words.is_name("group_left", "group_right"):
+            return is_bool, Matching(labels, is_on)
+        token = words.take()
+        if op in SETS:
+            words.wrong(
+                f"{op!r} looks at many series on both sides anyway, and takes no {token.value}", token
+            )
+        taken = self._label_list() if words.is_op("(") else ()
+        return is_bool, Matching(labels, is_on, token.value.lower().removeprefix("group_"), taken)
 
     def _label_list(self) -> tuple[str, ...]:
         self._words.expect_op("(")

@@ -33,7 +33,8 @@ from ccstore.loki.syntax import (
     Stage,
     UnpackStage,
 )
-from ccstore.loki.templates import TextTooLong, compile_template
+from ccstore.loki.template_functions import TextTooLong
+from ccstore.loki.templates import compile_template
 
 ERROR: Final = "__error__"
 DETAILS: Final = "__error_details__"

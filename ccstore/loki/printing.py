@@ -75,6 +75,9 @@ def _operation(expression: BinaryOperation) -> str:
     if expression.matching is not None:
         word = "on" if expression.matching.is_on else "ignoring"
         modifiers.append(f"{word} ({', '.join(expression.matching.labels)})")
+        if expression.matching.many is not None:
+            taken = f" ({', '.join(expression.matching.taken)})" if expression.matching.taken else ""
+            modifiers.append(f"group_{expression.matching.many}{taken}")
     sides = [
         f"({printed(side)})" if isinstance(side, BinaryOperation) else printed(side)
         for side in (expression.left, expression.right)

@@ -81,6 +81,7 @@ class QueryAnswers:
         direction = (given.text("direction") or "backward").lower()
         if direction not in ("backward", "forward"):
             raise WebError(400, f"direction: expected backward or forward, got {direction[:40]!r}")
+        apart = given.duration("interval", 0, least=0)
         is_apart = is_categorized(request)
         budget = self._desk.budget()
         plan = plan_of(query)
@@ -94,6 +95,7 @@ class QueryAnswers:
                 limit,
                 budget,
                 is_newest_first=direction == "backward",
+                apart=apart,
             )
         if not lines:
             await self._desk.explain(budget)

@@ -277,10 +277,17 @@ class VectorAggregation:
 
 @frozen
 class Matching:
-    """Which labels two series must have in common: ``on (a)``, or all but these."""
+    """Which labels two series must have in common: ``on (a)``, or all but these.
+
+    :ivar many: on which side, ``left`` or ``right``, many series may belong to one of the other; None if
+        there is one on each.
+    :ivar taken: labels that these get from that one.
+    """
 
     labels: tuple[str, ...]
     is_on: bool
+    many: str | None = None
+    taken: tuple[str, ...] = ()
 
 
 @frozen

@@ -122,6 +122,8 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], float]]] = {
     **COMPARE,
 }
 
+_HINT: Final = ", or put group_left or group_right behind the labels"
+
 #: A number, or series.
 Operand = float | Vector
 
@@ -135,29 +137,36 @@ async def combined(expression: BinaryOperation, left: Operand, right: Operand, b
         return await _with_number(expression, left, right, budget)
     if op in ("and", "unless", "or"):
         return await _as_sets(expression, left, right, budget)
-    partners: dict[Labels, Values] = {}
-    for labels, values in right.items():
-        key = _key(labels, expression.matching)
+    return await _in_pairs(expression, left, right, budget)
+
+
+async def _in_pairs(expression: BinaryOperation, left: Vector, right: Vector, budget: Budget) -> Vector:
+    """Each series with its partner on the other side."""
+    op, matching = expression.op, expression.matching
+    is_right = matching is not None and matching.many == "right"
+    each_side, one_side = (right, left) if is_right else (left, right)
+    partners: dict[Labels, tuple[Labels, Values]] = {}
+    for labels, values in one_side.items():
+        key = _key(labels, matching)
         if key in partners:
             raise LogQLError(
-                f"two series on the right of {op!r} have the same labels {_shown(key)}: aggregate them first"
+                f"two series on the {'left' if is_right else 'right'} of {op!r} have the same labels"
+                f" {_shown(key)}: aggregate them first"
             )
-        partners[key] = values
+        partners[key] = labels, values
     found: Vector = {}
-    for labels, values in left.items():
-        partner = partners.get(_key(labels, expression.matching))
-        if partner is None:
+    for labels, values in each_side.items():
+        partner, others = partners.get(_key(labels, matching), ((), None))
+        if others is None:
             continue
-        result = (
-            labels if op in COMPARISONS and not expression.is_bool else _result(labels, expression.matching)
-        )
+        result = _result(labels, partner, expression)
         if result in found:
             raise LogQLError(
-                f"two series on the left of {op!r} become the same {_shown(result)}: aggregate them first"
+                f"two series on the {'right' if is_right else 'left'} of {op!r} become the same"
+                f" {_shown(result)}: aggregate them first{_HINT if matching and not matching.many else ''}"
             )
-        found[result] = [
-            _applied(expression, one, other, one) for one, other in zip(values, partner, strict=True)
-        ]
+        pairs = zip(others, values, strict=True) if is_right else zip(values, others, strict=True)
+        found[result] = [_applied(expression, one, other, one) for one, other in pairs]
         await budget.work(3 * len(values))
     return not_empty(found)
 
@@ -168,7 +177,16 @@ def _key(labels: Labels, matching: Matching | None) -> Labels:
     return grouped(labels, Grouping(matching.labels, is_without=not matching.is_on))
 
 
-_result = _key
+def _result(labels: Labels, partner: Labels, expression: BinaryOperation) -> Labels:
+    """The labels of what is made of a series and its partner."""
+    matching = expression.matching
+    if matching is None or matching.many is None:
+        is_filter = expression.op in COMPARISONS and not expression.is_bool
+        return labels if is_filter else _key(labels, matching)
+    # A label that the partner lacks is taken away.
+    others = dict(partner)
+    left = {name: value for name, value in labels if name not in matching.taken}
+    return ordered(left | {name: others[name] for name in matching.taken if others.get(name)})
 
 
 def _shown(labels: Labels) -> str:

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
 from ccstore.holdings import Holdings
+from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers
 from ccstore.message import INT64_MAX
 from ccstore.query import (
@@ -30,6 +31,7 @@ from ccstore.query import (
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
 _FIRST_ROWS: Final = 500
 _EXPORT_ROWS: Final = 20_000
+_Found = TypeVar("_Found")
 
 
 @frozen
@@ -115,6 +117,11 @@ class QueryService:
     async def counts(self, counting: Counting) -> Counts:
         """How many messages there are."""
         return await self._store.counts(counting, timeout=self.timeout)
+
+    async def insight(self, inquiry: Inquiry[_Found]) -> _Found:
+        """What a study answers; see :meth:`IAnswers.insight`."""
+        found: _Found = await self._store.insight(inquiry, timeout=self.timeout)
+        return found
 
     async def last_arrival(self) -> Arrival:
         """How far messages have come in."""

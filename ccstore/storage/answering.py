@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.holdings import Holdings
+from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
@@ -22,6 +23,7 @@ from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, PageInText, Pages
+from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.retention import Retention
 
 #: Characters of a page of text, of which whoever reads slowly has two.
@@ -100,6 +102,10 @@ class Answering:
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`ccstore.interfaces.IAnswers.counts`."""
         return self._asked(CountsQuestion(counting, self._retention.moment()), timeout)
+
+    def insight(self, inquiry: Inquiry[_T], *, timeout: float) -> Deferred[_T]:
+        """See :meth:`ccstore.interfaces.IAnswers.insight`."""
+        return self._asked(StudyQuestion(inquiry, self._retention.cutoff()), timeout)
 
     def last_arrival(self, *, timeout: float) -> Deferred[Arrival]:
         """See :meth:`ccstore.interfaces.IAnswers.last_arrival`."""

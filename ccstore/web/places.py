@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ccstore.config import ApiConfig
+
 from .answers import later
+from .streaming import Outgoing
 
 
 class Places:
@@ -30,3 +33,22 @@ class Places:
             yield
         finally:
             self.taken -= 1
+
+
+class AnswerBounds:
+    """What the answers of a port may take together, whichever interface they belong to.
+
+    :ivar outgoing: memory for large ones.
+    :ivar exports: places for answers of any length.
+    :ivar tails: places for those who follow what is stored.
+    """
+
+    def __init__(self, config: ApiConfig) -> None:
+        self.outgoing = Outgoing()
+        self.exports = Places(config.max_exports, "exports")
+        self.tails = Places(config.max_tails, "tails")
+
+    def reconfigure(self, config: ApiConfig) -> None:
+        """Go on with another configuration."""
+        self.exports.most = config.max_exports
+        self.tails.most = config.max_tails

@@ -30,6 +30,20 @@ def _rules() -> list[Any]:
     ]
 
 
+def _filled(path: str) -> str:
+    return path.format(number="x", label="host", cluster="alex", job="x", host="a0101")
+
+
+def _examples(part: Any) -> int:
+    """How many there are in a part of a document; a property of that name is none."""
+    if isinstance(part, list):
+        return sum(map(_examples, part))
+    if not isinstance(part, dict):
+        return 0
+    own = sum(key in ("example", "examples") and "$ref" not in str(part[key]) for key in part)
+    return own + sum(_examples(each) for key, each in part.items() if key not in ("example", "examples"))
+
+
 #: The page, and the interface of Loki, have documents of their own.
 _OF_OTHERS = ("/swagger", "/page", "/loki", "/prometheus")
 
@@ -86,10 +100,10 @@ class ServerTests(ApiTestCase):
             for method in item:
                 if "/tail" in path:
                     continue  # it would not end
-                answer = await self.ask(method.upper(), path.format(number="x", label="host"))
+                answer = await self.ask(method.upper(), _filled(path))
                 self.assertNotEqual(answer.status, 405, (method, path))
                 if answer.status == 404:
-                    self.assertIn("is no id of a message", answer.error)
+                    self.assertRegex(answer.error, "is no id of a|there is no|no message")
 
     async def test_each_body_has_an_example_and_what_one_writes_all_others_find(self) -> None:
         """As they stand, today and on any other day."""
@@ -120,7 +134,7 @@ class ServerTests(ApiTestCase):
                 answer = await self.ask("POST", path, json.dumps(question).encode())
                 self.assertEqual([row["text"] for row in answer.json["messages"]], ['{"jobId": 69}'])
         # There are no other examples than these.
-        self.assertEqual(json.dumps(document).count('"example'), 1 + len(examples) + 2 + len(reading))
+        self.assertEqual(_examples(document), 1 + len(examples) + 2 + len(reading))
 
     async def test_answers_of_every_kind_are_as_told(self) -> None:
         backend = ToldBackend()

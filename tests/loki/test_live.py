@@ -90,6 +90,8 @@ class TailTests(LokiTestCase):
         self.assertIn(b'"structuredMetadata":{"detected_level":"error"', client.received)
         answer = await self.get("tail", query='{cluster="alex"}')
         self.assertEqual(answer.status, 503)
+        # Those who follow by the other interface have the same places.
+        self.assertEqual((await self.ask("GET", "/api/v1/tail")).status, 503)
         # What is no frame ends the connection.
         client.transport.write(b"\xff\xff\xff\xff")
         await client.closed

@@ -68,6 +68,8 @@ QUERIES: tuple[tuple[str, str | None], ...] = (
     ('rate({a="b"}[5m] offset -1m)', 'rate({a="b"} [5m] offset -1m)'),
     ('bytes_rate({a="b"}[1m]) > bool bytes_over_time({a="b"}[1m])', None),
     ('sum by (c) (rate({a="b"}[1m])) / on (c) sum(rate({a="b"}[1m])) by (c)', None),
+    ('rate({a="b"} [1m]) + on (c) group_left rate({a="b"} [1m])', None),
+    ('rate({a="b"} [1m]) / ignoring (c) group_right (d, e) vector(2)', None),
     ('max without () (count_over_time({a="b"}[1m])) unless ignoring (c, d) vector(2)', None),
     ('topk(3, sum(rate({a="b"}[1m])))', 'topk(3, sum(rate({a="b"} [1m])))'),
     ('sort_desc(absent_over_time({a="b"}[1m]))', 'sort_desc(absent_over_time({a="b"} [1m]))'),
@@ -226,7 +228,8 @@ MISTAKES = (
     ('sort(rate({a="b"}[5m])) by (c)', 1, 1, "cannot be grouped"),
     ('rate({a="b"}[5m]) or 5', 1, 19, "series on both sides"),
     ('rate({a="b"}[5m]) + bool 5', 1, 21, "bool is for comparisons"),
-    ('rate({a="b"}[5m]) + on (c) group_left rate({a="b"}[5m])', 1, 28, "group_left is not there"),
+    ('rate({a="b"}[5m]) and on (c) group_left rate({a="b"}[5m])', 1, 30, "takes no group_left"),
+    ('rate({a="b"}[5m]) + group_left rate({a="b"}[5m])', 1, 21, "group_left needs on"),
     ('label_replace(rate({a="b"}[5m]), "c")', 1, 37, "expected ','"),
     (
         'label_replace(rate({a="b"}[5m]), "c", "d", "e", "(")',

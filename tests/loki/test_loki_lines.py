@@ -127,6 +127,17 @@ class LineTests(LokiTestCase):
         data = await self.data("query_range", query=query, limit=1)
         self.assertEqual(data["result"][0]["values"][0][1], "started")
 
+    async def test_lines_that_are_close_are_left_out_if_that_is_asked(self) -> None:
+        self.start()
+        await self.fill(*(line(str(second), second * SECOND) for second in range(10)))
+        query = '{cluster="alex"}'
+        self.assertEqual(await self.lines(query, interval="4s"), ["9", "5", "1"])
+        self.assertEqual(await self.lines(query, interval="4", direction="forward"), ["8", "4", "0"])
+        self.assertEqual(await self.lines(query, interval="4s", limit=2), ["9", "5"])
+        self.assertEqual(len(await self.lines(query, interval="0s")), 10)
+        answer = await self.get("query_range", query=query, interval="x")
+        self.assertEqual(answer.status, 400)
+
     async def test_a_form_asks_as_a_url_does(self) -> None:
         await self.some()
         body = urlencode({"query": '{cluster="alex"} |= "disk"', "limit": 10}).encode()

@@ -223,6 +223,11 @@ TWO = 'sum by (hostname) (count_over_time({hostname="a"}[10s]))'
         (f"{ONE} or vector(0)", {"a": 3, "b": 1, "": 0}),
         (f"{ONE} and on () vector(1)", {"a": 3, "b": 1}),
         (f"{TWO} + ignoring (hostname) vector(1)", {"": 4}),
+        (f"{ONE} / on () group_left sum({ONE})", {"a": 0.75, "b": 0.25}),
+        (f"sum({ONE}) - on () group_right () {ONE}", {"a": 1, "b": 3}),
+        (f"sum({ONE}) > ignoring (hostname) group_right {TWO}", {"a": 4}),
+        (f'{ONE} + on () group_left (x) label_replace(vector(1), "x", "y", "", "")', {"a/y": 4, "b/y": 2}),
+        (f"{ONE} + on () group_left (hostname) vector(1)".replace(ONE, TWO), {"": 4}),
         (f"{ONE} % 2 == 1", {"a": 1, "b": 1}),
         (f"{ONE} ^ 2", {"a": 9, "b": 1}),
         ("vector(1)+vector(1)", {"": 2}),
@@ -257,6 +262,8 @@ def test_series_that_do_not_fit_together_are_refused() -> None:
     for query, said in (
         (f"vector(1) + on () {ONE}", "two series on the right of '\\+'"),
         (f"{ONE} + on () vector(1)", "two series on the left of '\\+'"),
+        (f"{ONE} + on () group_left (hostname) vector(1)", "two series on the left of '\\+' become the same"),
+        (f"{ONE} + on () group_right vector(1)", "two series on the left of '\\+' have the same labels"),
         (f'label_replace({ONE}, "hostname", "x", "", "")', "the same labels"),
     ):
         with pytest.raises(LogQLError, match=said):

@@ -223,3 +223,26 @@ def test_a_line_does_not_grow_without_end() -> None:
 def test_wrong_templates_are_told(template: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         compile_template(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ('{{__timestamp__ | date "2006-01-02T15:04:05.000Z07:00"}}', "2026-02-03T04:05:06.789Z"),
+        ('{{date "Mon Jan _2 3:04PM 06 .99 -0700 MST" __timestamp__}}', "Tue Feb  3 4:05AM 26 .78 +0000 UTC"),
+        ('{{dateInZone "15:04 MST" __timestamp__ "Europe/Berlin"}}', "05:05 CET"),
+        ('{{dateInZone "15:04" __timestamp__ "Nowhere"}}', "2026-02-03T04:05:06.789000000Z"),
+        ('{{date "15:04" "no time"}}', "no time"),
+        ("{{unixEpoch __timestamp__}} {{__timestamp__ | unixEpochMillis}}", "1770091506 1770091506789"),
+        ('{{unixEpoch "x"}}', ""),
+        ('{{mod 7 3}} {{max 1 5 3}} {{min "4" 2}} {{maxf 1.5 2}} {{minf 1.5 2}}', "1 5 2 2 1.5"),
+        ("{{ceil 1.2}} {{floor 1.8}} {{round 1.256 2}} {{round -2.5}}", "2 1 1.26 -3"),
+        ('{{int "inf"}} {{div "1e400" 2}} {{ceil "inf"}} {{mod 3 "nan"}}', "0 0 +Inf 0"),
+        ('{{count "a+" "aa b a"}} {{count "(" "x"}}', "2 0"),
+        ('{{repeat 3 "ab"}}{{nindent 2 "x\\ny"}}', "ababab\n  x\n  y"),
+        ('{{alignLeft 3 "abcd"}}|{{alignRight 3 "abcd"}}|{{alignRight 0 "abcd"}}', "abc|bcd|"),
+    ],
+)
+def test_functions_of_templates(template: str, expected: str) -> None:
+    at = 1_770_091_506_789_000_000
+    assert compile_template(template)(({}, "", at)) == expected

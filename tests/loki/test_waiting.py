@@ -12,6 +12,7 @@ from ccstore.config import ApiConfig
 from ccstore.loki.answering_loki import LokiDesk
 from ccstore.loki.loki_limits import LokiLimits
 from ccstore.reading.query_service import QueryService
+from ccstore.web.places import AnswerBounds
 from tests.support.configuration import load
 from tests.support.scratch import scratch
 
@@ -23,7 +24,8 @@ class WaitingTests(SynchronousTestCase):
         config: ApiConfig = load(scratch(self)).api
         self.clock = Clock()
         service = QueryService(cast(Any, None), timeout=1)
-        self.desk = LokiDesk(config, service, self.clock, Deferred, LokiLimits(looking=1))
+        limits, bounds = LokiLimits(looking=1), AnswerBounds(config)
+        self.desk = LokiDesk(config, service, self.clock, Deferred, bounds, limits)
         self.ended: list[str] = []
 
     def look(self, name: str, until: Deferred[None]) -> Deferred[float]:

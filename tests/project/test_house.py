@@ -25,6 +25,7 @@ WHOLE: Final = {
     "ccstore/api/reading_routes.py": {"ReadingRoutes"},
     "ccstore/lineprotocol/entry.py": {"Entry"},
     "ccstore/processing/parser.py": {"Parser"},
+    "ccstore/storage/blocks/block_format.py": {"Block"},
     "ccstore/storage/postgres/backend.py": {"PostgresBackend"},
     "ccstore/storage/postgres/dialect.py": {"PostgresDialect"},
     "ccstore/storage/reading/dialect.py": {"Dialect"},
@@ -66,6 +67,7 @@ LEVELS: Final = (
     {"lineprotocol"},
     {"interfaces"},
     {"keeping", "patterns"},
+    {"insight"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},
@@ -73,7 +75,7 @@ LEVELS: Final = (
     {"hostlist"},
     {
         *("__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex"),
-        *("times", "timing"),
+        *("masking", "times", "timing"),
     },
 )
 #: Those who must not know what is below them, since an interface stands between.

@@ -117,11 +117,14 @@ class ReadYourWritesTests(ServiceCase):
         self.query()
         self.assertEqual(
             self.backend.queries[0].argument,
-            (Pages(
+            (
+                Pages(
                     [asking("alex")],
                     Moment(int((START - RETENTION) * SECOND), int(START * SECOND)),
                     Limits(10),
-                ), 5.0),
+                ),
+                5.0,
+            ),
         )
 
     def test_passes_on_what_goes_wrong(self) -> None:

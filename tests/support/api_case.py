@@ -139,6 +139,8 @@ def check_documented(answer: Answer) -> None:
         for known in (
             re.sub(r"(?<=/messages/)[^/]+", "{number}", path),
             re.sub(r"(?<=/values/).+", "{label}", path),
+            re.sub(r"(?<=/jobs/).+", "{cluster}/{job}", path),
+            re.sub(r"(?<=/nodes/).+", "{cluster}/{host}", path),
         ):
             place = (answer.method, known) if (answer.method, known) in operations() else place
     if place not in operations():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 from attrs import evolve
 from twisted.internet import reactor
 
+from ccstore.storage.dbfile.sql import statements
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.means import MEANS
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.sizes import SIZES
+from ccstore.storage.sqlite.versions import DATABASE
 from tests.support.scratch import scratch
 from tests.support.stores import NOW, SECOND, ask, asking, read_at
 
@@ -23,6 +26,19 @@ RETENTION = 1600  # seconds
 SPAN = RETENTION // SPANS_IN_PERIOD * SECOND
 #: What a test that commits a thousand times does without.
 NO_SYNC = {"synchronous": "OFF"}
+
+
+def take_back(connection: sqlite3.Connection, version: int) -> None:
+    """Make a file one of an earlier version of the schema, with the messages that it has."""
+    for script in reversed(DATABASE.scripts[version:]):
+        for statement in reversed(statements(script)):
+            made = re.match(r"\s*CREATE (TABLE|INDEX|VIEW) (\w+)", statement)
+            added = re.match(r"\s*ALTER TABLE (\w+) ADD COLUMN (\w+)", statement)
+            if made is not None:
+                connection.execute(f"DROP {made[1]} IF EXISTS {made[2]}")
+            elif added is not None:
+                connection.execute(f"ALTER TABLE {added[1]} DROP COLUMN {added[2]}")
+    connection.execute(f"PRAGMA user_version = {version}")
 
 
 class SqliteFiles:

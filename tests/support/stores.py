@@ -15,6 +15,7 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.holdings import Holdings, Segment, holdings_of
+from ccstore.insight.study import WantedCounts, WantedRows
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.keeping import Hold, KeepRule
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
@@ -37,6 +38,7 @@ from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.storage_service import StorageService
 
 SECOND = 1_000_000_000
@@ -173,7 +175,26 @@ class MemoryBackend:
             return succeed(self._inventory(question))
         if isinstance(question, LastArrival):
             return succeed(Arrival(self._ids["event"], self._ids["log"]))
+        if isinstance(question, StudyQuestion):
+            return succeed(self._study(question))
         return succeed(self._arrivals(question))
+
+    def _study(self, question: StudyQuestion[Any]) -> Any:
+        """What it finds, asking for a few rows at a time."""
+        study = question.inquiry.study()
+        answer: Any = None
+        while True:
+            try:
+                wanted = study.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            if isinstance(wanted, WantedRows):
+                (answer,) = self._pages(Pages([wanted.selection], question.cutoff, Limits(7)))
+            elif isinstance(wanted, WantedCounts):
+                answer = self._counts(CountsQuestion(wanted.counting, question.cutoff))
+            else:
+                place = STREAM_LABELS.index(wanted.label)
+                answer = [*{stream[place] for stream in self._all_streams() if stream[place] is not None}]
 
     def _inventory(self, question: Inventory) -> Holdings:
         segments = [

@@ -7,18 +7,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
 from ccstore.permissions import PRIVATE
 from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.sql import Say, set_pragmas
+from ccstore.storage.sqlite.housekeeping import Housekeeping
 from ccstore.storage.sqlite.local_writer import LocalWriter
 from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD, WRITER_PRAGMAS
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.timing import nanoseconds
+
+_Result = TypeVar("_Result")
 
 
 class BulkWriter:
@@ -99,6 +103,17 @@ class BulkWriter:
                 while local.housekeeping.count() or local.housekeeping.merge():
                     pass
             watch.look(is_used=True)
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """What is done besides writing messages; to be done by :meth:`do`."""
+        return self._opened.housekeeping
+
+    def do(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do something with the file while it is the one at the path; raises :class:`StoreError`."""
+        with self.errors():
+            self._reserve.keep()
+            return self._opened.guard(work, *arguments)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -123,7 +123,8 @@ class Enumerator:
         """The newest of them: those are asked for most."""
         found = connection.execute(
             "SELECT id, kind, min_time, max_time, row_count FROM segment WHERE sealed_at IS NOT NULL AND "
-            "kind IN ('event', 'log') AND row_count > 0 AND id NOT IN (SELECT segment FROM census) "
+            "kind IN ('event', 'log') AND packed = 0 AND row_count > 0 "
+            "AND id NOT IN (SELECT segment FROM census) "
             "ORDER BY max_time DESC LIMIT 1"
         ).fetchone()
         if found is None:

@@ -17,6 +17,7 @@ from ccstore.storage.sqlite.keeper import Keeper
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, drop
 from ccstore.storage.sqlite.open_segments import OpenSegment
+from ccstore.storage.sqlite.packer import Packer
 from ccstore.storage.sqlite.sifting import Sifter, streams_now
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
@@ -30,6 +31,7 @@ class Housekeeping:
     :param retention: nanoseconds after which events expire that no rule is about.
     :param now: the time in nanoseconds since the epoch.
     :param say: tells people of segments that cannot be merged.
+    :ivar packer: does what packing takes of a writer.
     """
 
     def __init__(
@@ -52,8 +54,11 @@ class Housekeeping:
         self._enumerator = Enumerator(writer.sizes, self._names)
         self._keeper = Keeper(rules, lambda: self._retention, now)
         writer.placing = self._keeper.place
-        writer.loading += [self._names.forget, self._merger.load, self._enumerator.forget]
-        writer.loading += [self._keeper.load, self._sifter.forget]
+        self.packer = Packer(self._connection, say, writer.sizes, self._names)
+        writer.loading += [
+            *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
+            *(self._keeper.load, self._sifter.forget),
+        ]
 
     def retain(self, retention: int, rules: Sequence[Any] = ()) -> None:
         """From now on, events expire after so many nanoseconds.
@@ -136,12 +141,7 @@ class Housekeeping:
         self._note_expired(cutoff)
         dropped = 0
         for number, kind in self._leaving(cutoff):
-            with transaction(connection):
-                (rows,) = connection.execute(
-                    "SELECT row_count FROM segment WHERE id = ?", (number,)
-                ).fetchone()
-                drop(connection, kind, number)
-            dropped += rows
+            dropped += self._drop(number, kind)
         deleted = dropped
         for mover in (self._divider, self._sifter):
             deleted, mover.deleted = deleted + mover.deleted, 0
@@ -151,6 +151,19 @@ class Housekeeping:
             self._writer.deletes += 1
         return deleted
 
+    def _drop(self, number: int, kind: Kind) -> int:
+        """Drop a segment; how many rows it had."""
+        connection = self._connection
+        with transaction(connection):
+            rows, packed = connection.execute(
+                "SELECT row_count, packed FROM segment WHERE id = ?", (number,)
+            ).fetchone()
+            if packed:
+                self.packer.remove(number)
+            else:
+                drop(connection, kind, number)
+        return int(rows)
+
     def _leaving(self, cutoff: int) -> Sequence[tuple[int, Kind]]:
         """The segments that go as a whole."""
         connection = self._connection
@@ -158,7 +171,7 @@ class Housekeeping:
             with transaction(connection):
                 self._keeper.forget_lapsed(connection)
             streams = streams_now(connection, cutoff, self._now())
-            return self._sifter.plan(connection, streams, self._merger.sources)
+            return self._sifter.plan(connection, streams, self._busy)
         # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
         found = connection.execute(
             "SELECT id FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
@@ -186,16 +199,20 @@ class Housekeeping:
     def divide(self) -> bool:
         """Go one step on in moving what came late, and what is kept; False if there is nothing to do."""
         connection, now = self._connection, self._now()
-        is_done = self._divider.step(connection, self._retention, now) or self._sifter.step(
-            connection, self._retention, now
-        )
+        is_done = self._divider.step(connection, self._retention, now)
+        is_done = is_done or self._sifter.step(connection, self._retention, now, self._busy)
         if is_done:
             self._enumerator.forget(connection)
         return is_done
 
+    @property
+    def _busy(self) -> Sequence[int]:
+        """The segments that are being made something else."""
+        return [*self._merger.sources, *self.packer.sources]
+
     def merge(self) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
-        return self._merger.step(self._connection, self._sifter.segments)
+        return self._merger.step(self._connection, [*self._sifter.segments, *self.packer.sources])
 
     def count(self) -> bool:
         """Go one step on in taking the censuses of segments; False if there is nothing to do."""

@@ -105,7 +105,8 @@ class Merger:
         rows = 0
         for number, count, is_counted in connection.execute(
             "SELECT id, row_count, id IN (SELECT segment FROM census) FROM segment "
-            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL AND packed = 0 "
+            "ORDER BY first_id"
         ).fetchall():
             if count >= together * self._sizes.segment_rows or number in self._failed or number in busy:
                 sources, rows = [], 0

@@ -29,6 +29,7 @@ class _Sealed:
 
     :ivar edge: the time (ns) that it goes by: that of its newest message, or of its sealing if its clock was
         wrong.
+    :ivar packed: it has blocks and no table: what is kept of it keeps all of it.
     """
 
     id: int
@@ -36,6 +37,7 @@ class _Sealed:
     rows: int
     oldest: int
     edge: int
+    packed: int
 
 
 @frozen
@@ -151,7 +153,7 @@ class Sifter:
         gone: list[tuple[int, Kind]] = []
         expired_periods = sorted({*streams.own.values(), *streams.cutoffs.values()})
         for row in connection.execute(
-            "SELECT id, kind, row_count, min_time, min(max_time, sealed_at) FROM segment "
+            "SELECT id, kind, row_count, min_time, min(max_time, sealed_at), packed FROM segment "
             "WHERE kind IN (?, 'event') AND sealed_at IS NOT NULL AND min(max_time, sealed_at) <= ? "
             "ORDER BY max_time",
             ("log" if streams.has_logs else "event", streams.newest),
@@ -169,16 +171,17 @@ class Sifter:
             kept = streams.kept(segment, *counted)
             if not kept.rows:
                 gone.append((segment.id, segment.kind))
-            elif 2 * kept.rows <= segment.rows:
+            elif 2 * kept.rows <= segment.rows and not segment.packed:
                 self._tasks.append(_Task(segment, kept))
         return gone
 
-    def step(self, connection: sqlite3.Connection, retention: int, now: int) -> bool:
+    def step(self, connection: sqlite3.Connection, retention: int, now: int, busy: Collection[int]) -> bool:
         """Move a little; False if there is nothing to do.
 
+        :param busy: segments that are being made something else, and that are left alone until they are.
         :param retention: nanoseconds after which events expire that no rule is about.
         """
-        if not self._tasks:
+        if not self._tasks or self._tasks[0].segment.id in busy:
             return False
         task = self._tasks[0]
         kind, number = task.segment.kind, task.segment.id

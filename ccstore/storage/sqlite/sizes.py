@@ -21,6 +21,8 @@ class SegmentSizes:
     :ivar free_pages_idle: the same while none come in.
     :ivar merged_segments: of logs that become one.
     :ivar merged_rows: copied in one step; a commit that comes in between waits for no more than that.
+    :ivar packed_rows: of logs that become a packed segment.
+    :ivar deleted_blocks: of such a segment in one step.
     :ivar divided_rows: of events that came late, moved in one step.
     :ivar counted_rows: for a census, in one step.
     :ivar segments_passed: in which a stream may be after the one it is known to be in: to note each would
@@ -39,6 +41,8 @@ class SegmentSizes:
     free_pages_idle: int = (2 << 20) // PAGE_SIZE
     merged_segments: int = 16
     merged_rows: int = 4096
+    packed_rows: int = 1 << 20
+    deleted_blocks: int = 8
     divided_rows: int = 2048
     counted_rows: int = 8192
     segments_passed: int = 16
@@ -90,6 +94,7 @@ class Sizes:
     :ivar merging_seconds: in a second that merging may take, while messages come in and while they do not.
     :ivar dividing_seconds: the same for moving events that came late.
     :ivar counting_seconds: the same for taking censuses.
+    :ivar packing_margin: bytes that have to be free on the disk for packing to begin.
     :ivar lock_wait: milliseconds that a write waits for a lock at most: it is tried again, and the stop waits
         for it.
     """
@@ -100,6 +105,7 @@ class Sizes:
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
+    packing_margin: int = 128 << 20
     lock_wait: int = 1000
 
 

@@ -27,7 +27,9 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
     """
     wanted: dict[str, str] = {}
     for kind in STORED_KINDS:
-        found = connection.execute("SELECT id FROM segment WHERE kind = ? ORDER BY first_id", (kind,))
+        found = connection.execute(
+            "SELECT id FROM segment WHERE kind = ? AND packed = 0 ORDER BY first_id", (kind,)
+        )
         parts = {
             number: f"SELECT id, stream, time, text, othertags FROM {kind}_{number}" for (number,) in found
         }

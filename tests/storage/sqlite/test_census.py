@@ -20,7 +20,7 @@ from ccstore.storage.census import HOUR, SHORT
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
-from tests.support.sqlite_files import NO_SYNC, SqliteFiles
+from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, MemoryBackend, message
 
 BEGIN = NOW // HOUR * HOUR
@@ -179,8 +179,7 @@ class CensusTests(SqliteFiles, TestCase):
         await backend.tend(self.now)
         await backend.close()
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            connection.execute("DROP TABLE census")
-            connection.execute("PRAGMA user_version = 2")
+            take_back(connection, 2)
         backend = self.open()
         self.assertTrue(self.path.with_name(f"{self.path.name}.v2").exists())
         await self.compare(backend, memory, pick)

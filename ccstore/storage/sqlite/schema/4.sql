@@ -1,5 +1,35 @@
 -- Version 4 of the SQLite schema.
 
+-- Packed segments. How many blocks a segment has instead of a table of rows; 0 if it has its rows.
+ALTER TABLE segment ADD COLUMN packed INTEGER NOT NULL DEFAULT 0;
+
+-- What is known of a block without its columns; see PackedBlock in ccstore/storage/blocks/block_format.py.
+-- Eight blocks, of consecutive numbers, have the messages of the same time; from each eight to the next it goes on.
+CREATE TABLE block (
+    segment INTEGER NOT NULL,
+    number INTEGER NOT NULL,  -- from 0
+    rows INTEGER NOT NULL,
+    first_time INTEGER NOT NULL,
+    last_time INTEGER NOT NULL,
+    min_id INTEGER NOT NULL,
+    max_id INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    streams BLOB NOT NULL,
+    PRIMARY KEY (segment, number)
+) WITHOUT ROWID;
+-- The other columns of a block, each compressed by itself.
+CREATE TABLE block_columns (
+    segment INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    times BLOB NOT NULL,
+    ids BLOB NOT NULL,
+    lengths BLOB NOT NULL,
+    tag_codes BLOB NOT NULL,
+    tags BLOB NOT NULL,
+    texts BLOB NOT NULL,
+    PRIMARY KEY (segment, number)
+);
+
 -- Rules of retention, and holds.
 
 -- After how many nanoseconds messages of a stream expire, where a rule says so; NULL is as all others of its kind.

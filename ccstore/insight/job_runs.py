@@ -1,0 +1,200 @@
+"""From what messages tell of a job to when it ran, where, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+from attrs import evolve, frozen
+
+from ccstore.insight.job_facts import JobFact
+from ccstore.timing import SECOND
+
+#: Seconds beyond its walltime for which a job may still be running, and that one without any may take.
+_SLACK: Final = 3600
+_LONGEST: Final = 7 * 86400
+#: Nanoseconds by which two senders may differ about when a job began.
+_SAME: Final = 2 * SECOND
+
+Ending = Literal["stopped", "running", "lost", "restarted"]
+
+
+@frozen
+class JobRun:
+    """A job from its start to its end.
+
+    :ivar start: nanoseconds, as ``end``; what is not told is taken from when a message came.
+    :ivar ending: how ``end`` is known: a message tells of it; it is still running; nothing was heard of its
+        end, which is taken to be that of its walltime; or it began again.
+    :ivar hosts: none, if no message names them.
+    :ivar parts: ids of the tasks or components that it was put together of.
+    """
+
+    cluster: str
+    id: str
+    start: int
+    end: int
+    ending: Ending
+    state: str | None = None
+    user: str | None = None
+    project: str | None = None
+    partition: str | None = None
+    name: str | None = None
+    walltime: int | None = None
+    hosts: tuple[str, ...] = ()
+    count: int | None = None
+    array: str | None = None
+    task: str | None = None
+    het: str | None = None
+    offset: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+def overlaps(run: JobRun, begin: int, end: int) -> bool:
+    """Whether it ran at any time of this (ns)."""
+    return run.start < end and run.end > begin
+
+
+def runs_of(facts: Iterable[JobFact], now: int) -> list[JobRun]:
+    """The runs of all jobs that facts tell of, the newest first.
+
+    :param now: nanoseconds.
+    """
+    by_job: dict[tuple[str, str, str | None], list[JobFact]] = {}
+    for fact in facts:
+        task = fact.task if fact.array == fact.id else None
+        by_job.setdefault((fact.cluster, fact.id, task), []).append(fact)
+    runs = [run for told in by_job.values() for run in _runs_of_one(told, now)]
+    runs.sort(key=lambda run: (-run.start, run.id))
+    return runs
+
+
+def _runs_of_one(facts: list[JobFact], now: int) -> list[JobRun]:
+    groups = _by_start(facts)
+    runs = []
+    for place, group in enumerate(groups):
+        following = groups[place + 1] if place + 1 < len(groups) else None
+        runs.append(_run(group, None if following is None else _start_of(following), now))
+    return runs
+
+
+def _start_of(facts: Sequence[JobFact]) -> int:
+    told = [fact.start for fact in facts if fact.start is not None]
+    return min(told) if told else min(fact.time for fact in facts)
+
+
+def _by_start(facts: list[JobFact]) -> list[list[JobFact]]:
+    """Facts of the same run together, the oldest run first."""
+    groups: list[list[JobFact]] = []
+    started = [fact for fact in facts if not (fact.is_stop and fact.start is None)]
+    for fact in sorted(started, key=lambda fact: (_start_of([fact]), fact.time)):
+        if groups and _start_of([fact]) - _start_of(groups[-1][:1]) <= _SAME:
+            groups[-1].append(fact)
+        else:
+            groups.append([fact])
+    for fact in facts:
+        if fact.is_stop and fact.start is None:
+            # It ends what began last before it.
+            stop = fact.time if fact.stop is None else fact.stop
+            before = [group for group in groups if _start_of(group) <= stop]
+            if before:
+                before[-1].append(fact)
+            else:
+                groups.insert(0, [fact])
+    return groups
+
+
+def _run(facts: Sequence[JobFact], next_start: int | None, now: int) -> JobRun:
+    """One run; what a later message says goes before what an earlier one said."""
+    told = sorted(facts, key=lambda fact: (fact.is_stop, fact.time))
+    start = _start_of(told)
+
+    def last(name: str) -> object:
+        return next((value for fact in reversed(told) if (value := getattr(fact, name))), None)
+
+    stops = [fact for fact in told if fact.is_stop]
+    walltime = last("walltime")
+    longest = (walltime if isinstance(walltime, int) else _LONGEST) * SECOND
+    ending: Ending
+    if stops:
+        end = max(fact.time if fact.stop is None else fact.stop for fact in stops)
+        ending = "stopped"
+    elif next_start is not None:
+        end, ending = min(next_start, start + longest), "restarted"
+    elif now <= start + longest + _SLACK * SECOND:
+        end, ending = max(now, start), "running"
+    else:
+        end, ending = start + longest, "lost"
+    most = max(told, key=lambda fact: len(fact.hosts))
+    names = ("state", "user", "project", "partition", "name", "walltime", "count", "array", "task")
+    known = {name: last(name) for name in (*names, "het", "offset")}
+    return JobRun(
+        cluster=told[0].cluster,
+        id=told[0].id,
+        start=min(start, end),
+        end=end,
+        ending=ending,
+        hosts=most.hosts,
+        **known,  # type: ignore[arg-type]  # each is what the facts have by that name
+    )
+
+
+def together(runs: Sequence[JobRun], job: str) -> JobRun:
+    """Tasks of an array, or components of a heterogeneous job, as one.
+
+    :param job: the id of all of them.
+    """
+    first = min(runs, key=lambda run: (run.start, run.id))
+    hosts = tuple(dict.fromkeys(host for run in runs for host in run.hosts))
+    states = sorted({run.state for run in runs if run.state})
+    endings = [run.ending for run in runs]
+    return evolve(
+        first,
+        id=job,
+        end=max(run.end for run in runs),
+        ending=next((ending for ending in ("running", "lost") if ending in endings), endings[0]),
+        state=", ".join(states) or None,
+        hosts=hosts,
+        count=len(hosts) or None,
+        task=None,
+        offset=None,
+        parts=tuple(sorted({_called(run) for run in runs}, key=_in_order)),
+    )
+
+
+def _called(run: JobRun) -> str:
+    if run.array is not None and run.task is not None:
+        return f"{run.array}_{run.task}"
+    if run.het is not None and run.offset is not None:
+        return f"{run.het}+{run.offset}"
+    return run.id
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    return [(len(part), part) for part in name.replace("+", "_").split("_")]
+
+
+def chosen(runs: Sequence[JobRun], job: str, *, start: int | None, at: int | None) -> JobRun | None:
+    """The run that is meant: the newest, unless one that began or ran at a time (ns) is asked for.
+
+    Of a job with tasks or components, its id by itself means all of them that ran in the time of the newest.
+    """
+    meant = [run for run in runs if _is_meant(run, start, at)]
+    own = [run for run in meant if job in (run.id, _called(run)) and not (run.array == job and run.task)]
+    of_het = [run for run in meant if run.het == job]
+    if of_het:
+        newest = max(of_het, key=lambda run: run.start)
+        return together([run for run in of_het if overlaps(run, newest.start - _SAME, newest.end)], job)
+    if own:
+        return max(own, key=lambda run: run.start)
+    tasks = [run for run in meant if run.array == job]
+    if not tasks:
+        return max(meant, key=lambda run: run.start, default=None)
+    newest_start = max(run.start for run in tasks)
+    return together([run for run in tasks if newest_start - run.start <= _LONGEST * SECOND], job)
+
+
+def _is_meant(run: JobRun, start: int | None, at: int | None) -> bool:
+    if start is not None:
+        return abs(run.start - start) <= _SAME
+    return at is None or run.start <= at <= run.end

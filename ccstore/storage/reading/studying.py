@@ -1,0 +1,58 @@
+"""Answering a study from the rows of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from attrs import evolve, frozen
+
+from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows
+from ccstore.storage.reading.counts import CountsQuestion, KnownValues
+from ccstore.storage.reading.dialect import Dialect, Question
+from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.statement import Reading
+
+_T = TypeVar("_T")
+
+
+@frozen
+class StudyQuestion(Question[_T]):
+    """A question that takes many others to answer, all from one and the same state of the store.
+
+    :ivar inquiry: what is asked. It may be answered in another process, and has to be pickled for that.
+    :ivar cutoff: events at or before this time (ns) are not seen.
+    """
+
+    inquiry: Inquiry[_T]
+    cutoff: int
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[_T]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        # Where Python cannot be asked by statements, it runs in the reactor's thread: few rows at a time.
+        fetching = dialect.fetching
+        most = fetching.most if dialect.has_tests else fetching.rows
+        study: Generator[Wanted, Any, _T] = self.inquiry.study()
+        answer: Any = None
+        while True:
+            try:
+                wanted = study.send(answer)
+            except StopIteration as stop:
+                found: _T = stop.value
+                return found
+            answer = yield from self._answer(wanted, dialect, most)
+
+    def _answer(self, wanted: Wanted, dialect: Dialect, most: int) -> Reading[Any]:
+        if isinstance(wanted, WantedRows):
+            limit = wanted.selection.limit
+            selection = evolve(wanted.selection, limit=most if limit is None else min(limit, most))
+            (page,) = yield from Pages([selection], self.cutoff, Limits(most)).reading(dialect)
+            return page
+        if isinstance(wanted, WantedCounts):
+            return (yield from CountsQuestion(wanted.counting, self.cutoff).reading(dialect))
+        return (yield from KnownValues(wanted.label, wanted.most).reading(dialect))

@@ -1,0 +1,321 @@
+"""Putting packed segments in the place of sealed ones: what whoever writes has to do for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from attrs import astuple, frozen
+
+from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
+from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
+from ccstore.storage.dbfile.sql import Say, transaction
+from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite.enumerating import Names
+from ccstore.storage.sqlite.segments import is_merged
+from ccstore.storage.sqlite.sizes import SegmentSizes
+from ccstore.storage.sqlite.views import refresh_rows_views
+
+#: In the table of blocks, and not beside the columns.
+_KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
+_COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
+#: A packed segment that is a third larger than it was to be is better than a small one behind it.
+_SLACK: Final = 4 / 3
+
+
+@frozen
+class SourceTable:
+    """A sealed segment that is to be packed.
+
+    :ivar table: its name.
+    :ivar is_merged: it has its rows in the order of streams.
+    :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
+    """
+
+    table: str
+    is_merged: bool
+    first: int
+    last: int
+
+
+@frozen
+class PackingPlan:
+    """Segments that become one packed one.
+
+    :ivar target: the number of that.
+    :ivar rows: of all of them.
+    """
+
+    target: int
+    kind: str
+    rows: int
+    sources: Sequence[SourceTable]
+
+    def pack(self) -> tuple[Any, ...]:
+        """As it is sent."""
+        return (self.target, self.kind, self.rows, [astuple(source) for source in self.sources])
+
+    @classmethod
+    def unpack(cls, sent: tuple[Any, ...]) -> PackingPlan:
+        """As it was before it was sent."""
+        target, kind, rows, sources = sent
+        return cls(target, kind, rows, tuple([SourceTable(*source) for source in sources]))
+
+
+class StorePacker(Protocol):
+    """See :class:`Packer`; called in the writer's thread."""
+
+    def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None: ...
+
+    def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool: ...
+
+    def count(self, target: int) -> bool: ...
+
+    def publish(self, target: int) -> bool: ...
+
+    def abandon(self, target: int) -> None: ...
+
+    def tidy(self) -> bool: ...
+
+
+@frozen
+class _Source:
+    number: int
+    rows: int
+    first: int
+    last: int
+
+
+class _Run:
+    """What is being packed.
+
+    :param kind: of messages.
+    """
+
+    def __init__(self, target: int, kind: str, sources: Sequence[_Source]) -> None:
+        self.target = target
+        self.kind = kind
+        self.sources = sources
+        self.rows = sum([source.rows for source in sources])
+        first, last = min([each.first for each in sources]), max([each.last for each in sources])
+        self.taker = CensusTaker(first, last, self.rows)
+        self.uncounted = [source.number for source in sources]
+        self.census: PackedCensus | None = None
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those of the sources."""
+        return [source.number for source in self.sources]
+
+
+class Packer(StorePacker):
+    """Has one run at a time, of segments that were sealed one after the other; in the writer's thread.
+
+    The blocks are made by somebody else, who only reads. Until all of them are there and published nobody
+    sees them; a restart forgets them, and begins again.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, say: Say, sizes: SegmentSizes, names: Names) -> None:
+        self._connection = connection
+        self._say = say
+        self._sizes = sizes
+        self._names = names
+        self._run: _Run | None = None
+        self._obsolete: list[str] = []
+        self._abandoned: list[int] = []
+        self._failed: set[int] = set()
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Forget what was not brought to an end, also by an earlier process; inside of a transaction."""
+        self._run = None
+        self._obsolete, self._abandoned, self._failed = [], [], set()
+        connection.execute("DELETE FROM segment WHERE kind = 'packing'")
+        for table in ("block_columns", "block"):
+            connection.execute(f"DELETE FROM {table} WHERE segment NOT IN (SELECT id FROM segment)")
+
+    def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
+        """Take the first segments in a row that are enough for a packed one; None if there are none.
+
+        :param before: what came in, or was sealed, before this time (ns) is packed.
+        :param small_before: what was before this is not waited with until there is enough of it.
+        """
+        if self._run is not None:
+            self.abandon(self._run.target)
+        if self._abandoned:
+            return None  # until it is tidied up
+        connection = self._connection
+        sources = self._choose(before, small_before)
+        if not sources:
+            return None
+        chosen = _list([source.number for source in sources])
+        with transaction(connection):
+            (target,) = connection.execute(
+                "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
+                "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
+                f"max(max_time), sum(row_count) FROM segment WHERE id IN {chosen} "
+                "RETURNING id"
+            ).fetchone()
+        self._run = run = _Run(target, "log", sources)
+        tables = [f"{run.kind}_{source.number}" for source in sources]
+        return PackingPlan(
+            target,
+            run.kind,
+            run.rows,
+            [
+                SourceTable(table, is_merged(connection, table), source.first, source.last)
+                for table, source in zip(tables, sources, strict=True)
+            ],
+        ).pack()
+
+    def _choose(self, before: int, small_before: int) -> list[_Source]:
+        """The segments, when all of them have a census."""
+        most = self._sizes.packed_rows
+        run: list[_Source] = []
+        rows, is_late = 0, False
+        for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
+            "SELECT id, row_count, min_time, max_time, min(max_time, sealed_at), packed > 0, "
+            "id IN (SELECT segment FROM census) FROM segment "
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
+        ).fetchall():
+            source = _Source(*of_segment)
+            is_fit = settled_at < before and not is_packed and source.number not in self._failed
+            is_too_much = rows + source.rows > most * _SLACK
+            if run and (not is_fit or is_too_much) and (rows >= most or is_too_much or is_late):
+                return run
+            if not is_fit:
+                run, rows = [], 0
+                continue
+            if not is_counted:
+                return []  # it soon will be
+            is_late = settled_at < small_before
+            run.append(source)
+            rows += source.rows
+            if rows >= most:
+                return run
+        return run if is_late else []
+
+    def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool:
+        """Keep a block of a run; False if there is no such run any more."""
+        if self._run is None or self._run.target != target:
+            return False
+        packed = PackedBlock(*block)
+        with transaction(self._connection):
+            for table, names in (("block", _KNOWN), ("block_columns", _COLUMNS)):
+                self._connection.execute(
+                    f"INSERT INTO {table} (segment, number, {', '.join(names)}) "
+                    f"VALUES (?, ?{', ?' * len(names)})",
+                    (target, number, *[getattr(packed, name) for name in names]),
+                )
+        return True
+
+    def count(self, target: int) -> bool:
+        """Go one step on in adding up the censuses of a run; False if there is nothing to do."""
+        run = self._run
+        if run is None or run.target != target or run.census is not None:
+            return False
+        if run.uncounted:
+            census = enumerating.kept(self._connection, run.uncounted.pop())
+            names = self._names.of(self._connection, stream_numbers(census.names))
+            run.taker.add_census(census, names)
+        else:
+            run.census = run.taker.packed()
+        return True
+
+    def publish(self, target: int) -> bool:
+        """Put the blocks of a run in the place of its segments; False if that cannot be.
+
+        The tables of those go one by one, after that.
+        """
+        run = self._run
+        if run is None or run.target != target or run.census is None:
+            return False
+        connection = self._connection
+        blocks, rows = connection.execute(
+            "SELECT count(*), sum(rows) FROM block WHERE segment = ?", (target,)
+        ).fetchone()
+        if rows != run.rows:
+            self._say(
+                f"{run.kind} segments {run.numbers[0]} to {run.numbers[-1]} have {rows} rows and not "
+                f"{run.rows}, and are left as they are"
+            )
+            self._failed |= {*run.numbers}
+            self.abandon(target)
+            return False
+        with transaction(connection):
+            connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
+            enumerating.forget(connection, run.numbers)
+            enumerating.keep(connection, target, run.census)
+            connection.execute(
+                "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
+            )
+            refresh_rows_views(connection)
+        self._obsolete += [f"{run.kind}_{number}" for number in run.numbers]
+        self._run = None
+        return True
+
+    @property
+    def sources(self) -> Sequence[int]:
+        """The segments that are being packed."""
+        return () if self._run is None else self._run.numbers
+
+    def remove(self, number: int) -> None:
+        """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
+        self._connection.execute("DELETE FROM segment WHERE id = ?", (number,))
+        enumerating.forget(self._connection, [number])
+        self._abandoned.append(number)
+
+    def abandon(self, target: int) -> None:
+        """Give a run up; what there is of it is tidied up."""
+        if self._run is not None and self._run.target == target:
+            self._run = None
+            self._abandoned.append(target)
+
+    def tidy(self) -> bool:
+        """Take some more of the space of what is not needed any more; False if there is nothing to do."""
+        connection = self._connection
+        if self._obsolete:
+            table = self._obsolete[-1]
+            with transaction(connection):
+                if not self._delete_some(table):
+                    connection.execute(f"DROP TABLE {table}")
+                    self._obsolete.pop()
+        elif self._abandoned:
+            target = self._abandoned[-1]
+            with transaction(connection):
+                if not delete_blocks(connection, target, self._sizes.deleted_blocks):
+                    connection.execute("DELETE FROM segment WHERE id = ?", (target,))
+                    self._abandoned.pop()
+        else:
+            return False
+        return True
+
+    def _delete_some(self, table: str) -> bool:
+        """Delete some rows of a table that is too large to be dropped in one; False if it is not."""
+        connection, most = self._connection, self._sizes.merged_rows
+        if not is_merged(connection, table):
+            return False
+        last = connection.execute(
+            f"SELECT stream, time, id FROM {table} ORDER BY stream, time, id LIMIT 1 OFFSET {most}"
+        ).fetchone()
+        if last is None:
+            return False
+        connection.execute(f"DELETE FROM {table} WHERE (stream, time, id) < (?, ?, ?)", last)
+        return True
+
+
+def delete_blocks(connection: sqlite3.Connection, segment: int, most: int) -> bool:
+    """Delete some blocks of a segment; inside of a transaction. False if it has none.
+
+    :param most: how many.
+    """
+    numbers = connection.execute(
+        "SELECT number FROM block WHERE segment = ? ORDER BY number LIMIT ?", (segment, most)
+    ).fetchall()
+    for table in ("block_columns", "block"):
+        connection.executemany(f"DELETE FROM {table} WHERE segment = {segment} AND number = ?", numbers)
+    return bool(numbers)
+
+
+def _list(numbers: Iterable[int]) -> str:
+    return f"({', '.join(map(str, numbers))})"

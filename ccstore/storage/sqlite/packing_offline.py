@@ -1,0 +1,120 @@
+"""Packing a file while no daemon has it open."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from ccstore.errors import StoreError
+from ccstore.permissions import PRIVATE
+from ccstore.storage.dbfile.sql import Say, set_pragmas
+from ccstore.storage.sqlite.asking import Asking
+from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.packing_run import Ask, Do, Packed, Steps, pack_once, tidy
+from ccstore.storage.sqlite.pragmas import PRAGMAS
+from ccstore.storage.sqlite.reader import Reader, ReadingConnection
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
+
+#: Seconds that one question may take: nobody waits for it but us.
+_PATIENCE: Final = 86400.0
+
+
+class OfflinePacking:
+    """Packs all that is old enough, step by step; everything blocks, in one thread.
+
+    :param path: absolute; the file has to be there.
+    :param pragmas: for each connection, besides what is always set.
+    :param retention: seconds after which events expire.
+    :param say: tells people what goes wrong.
+    :param mode: of the file and those beside it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        pragmas: Mapping[str, str],
+        *,
+        retention: float,
+        say: Say,
+        mode: int = PRIVATE,
+        sizes: SegmentSizes = SIZES.segments,
+        margin: int = SIZES.packing_margin,
+    ) -> None:
+        self._path = path
+        self._pragmas = {**PRAGMAS, **pragmas}
+        self._margin = margin
+        self._bulk = BulkWriter(path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes)
+        self._reader = Reader(SqliteDialect(), is_alone=True)
+
+    def open(self) -> None:
+        """Open the file; raises :class:`StoreError` in one clear line, such as when a daemon has it."""
+        if not self._path.exists():
+            raise StoreError(f"there is no file {self._path}")
+        self._bulk.open()
+
+    def close(self) -> None:
+        """Close the file, complete without its write-ahead log. What was begun is begun again next time."""
+        self._bulk.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._path.stat().st_size
+
+    def to_do(self, before: int) -> int:
+        """Messages that came in before a time (ns) and are not packed."""
+        (rows,) = self._bulk.connection.execute(
+            "SELECT total(row_count) FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL "
+            "AND packed = 0 AND min(max_time, sealed_at) < ?",
+            (before,),
+        ).fetchone()
+        return int(rows)
+
+    def run(self, before: int) -> Iterator[Packed]:
+        """Pack what came in before a time (ns); yields how far it is. Raises :class:`StoreError`."""
+        housekeeping = self._bulk.housekeeping
+        opened = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        with closing(opened), self._bulk.errors():
+            set_pragmas(opened, self._pragmas)
+            reading = ReadingConnection(opened)
+            while self._bulk.do(housekeeping.count):
+                pass  # of a file from before there were any censuses
+            while True:
+                self._check_room()
+                is_done = yield from self._take(pack_once(housekeeping.packer, before, before), reading)
+                yield from self._take(tidy(housekeeping.packer), reading)
+                while self._bulk.do(housekeeping.give_back):
+                    pass
+                if not is_done:
+                    break
+            self._bulk.do(housekeeping.checkpoint)
+
+    def _take(self, steps: Steps, reading: ReadingConnection) -> Generator[Packed, None, bool]:
+        """Take the steps, yield how far they are, and return what they come to."""
+        result: Any = None
+        while True:
+            try:
+                step = steps.send(result)
+            except StopIteration as stop:
+                return bool(stop.value)
+            result = None
+            if isinstance(step, Do):
+                result = self._bulk.do(step.work, *step.arguments)
+            elif isinstance(step, Ask):
+                result = self._reader.read(reading, step.question, Asking(_PATIENCE))
+            else:
+                yield step
+
+    def _check_room(self) -> None:
+        there = os.statvfs(self._path.parent)
+        free = there.f_bavail * there.f_frsize
+        if free < self._margin:
+            raise StoreError(
+                f"{self._path.parent} has {free >> 20} MB free, and packing needs {self._margin >> 20} MB: "
+                "make room, and give the command again"
+            )

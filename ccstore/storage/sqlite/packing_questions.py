@@ -1,0 +1,159 @@
+"""Packing the rows of segments into blocks: it only reads, so that whoever writes need not do it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from attrs import frozen
+
+from ccstore.storage.blocks.block_format import PackedBlock, PlainRow, pack_block
+from ccstore.storage.reading.dialect import Dialect, Question
+from ccstore.storage.reading.statement import Reading, Statement
+from ccstore.storage.sqlite.packer import SourceTable
+
+_STREAM: Final = itemgetter(0)
+
+
+@frozen
+class TileSizes:
+    """How much is packed together.
+
+    :ivar block_rows: of a block.
+    :ivar block_size: characters of its texts, above which it has fewer rows.
+    :ivar blocks: of a tile.
+    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
+    :ivar step: rows, in which both are counted.
+    """
+
+    block_rows: int = 8192
+    block_size: int = 8 << 20
+    blocks: int = 8
+    size: int = 32 << 20
+    step: int = 1024
+
+
+@frozen
+class Tile:
+    """Messages from one time (ns) and id, up to and without another.
+
+    :ivar end: None if there are no more behind it.
+    """
+
+    begin: tuple[int, int]
+    end: tuple[int, int] | None
+
+
+@frozen
+class TilesOf(Question[list[Tile]]):
+    """A question: how the messages of segments are divided by time into tiles."""
+
+    kind: str
+    sources: Sequence[SourceTable]
+    sizes: TileSizes
+
+    @property
+    def count(self) -> int:
+        """Nobody asked for it."""
+        return 0
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[list[Tile]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        sizes = self.sizes
+        arms = " UNION ALL ".join(
+            [f"SELECT time, id, length(text) AS size FROM {source.table}" for source in self.sources]
+        )
+        # Where a step of rows begins, or so many characters as a part of a tile may have are reached.
+        part = max(sizes.size // sizes.blocks, 1)
+        found = yield Statement(
+            "SELECT time, id, place, size FROM (SELECT time, id, size AS own, "
+            "row_number() OVER ordered - 1 AS place, sum(size) OVER ordered AS size "
+            f"FROM ({arms}) WINDOW ordered AS (ORDER BY time, id ROWS UNBOUNDED PRECEDING)) "
+            f"WHERE place % {sizes.step} = 0 OR size / {part} <> (size - own) / {part}",
+            (),
+            ("time", "id", "place", "size"),
+        )
+        begins: list[tuple[int, int]] = []
+        first, before = 0, 0
+        for time, number, place, size in found:
+            is_full = place - first >= sizes.blocks * sizes.block_rows or size - before > sizes.size
+            if not begins or is_full:
+                begins.append((time, number))
+                first, before = place, size
+        return [Tile(begin, end) for begin, end in zip(begins, [*begins[1:], None], strict=True)]
+
+
+@frozen
+class PackedTile(Question[list[PackedBlock]]):
+    """A question: the messages of a tile in blocks, by cluster, host, name and the rest of a stream."""
+
+    kind: str
+    sources: Sequence[SourceTable]
+    tile: Tile
+    sizes: TileSizes
+
+    @property
+    def count(self) -> int:
+        """Nobody asked for it."""
+        return 0
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[list[PackedBlock]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        rows = sorted(map(tuple, (yield self._rows())))
+        by_stream = {stream: [*run] for stream, run in groupby(rows, _STREAM)}
+        ranked = yield Statement(
+            "SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) "
+            "ORDER BY cluster, hostname, name, type, typeid, stype, stypeid, id",
+            (json.dumps([*by_stream]),),
+            ("id",),
+        )
+        ordered: list[Any] = [row for (stream,) in ranked for row in by_stream[stream]]
+        return [pack_block(part) for part in self._divided(ordered)]
+
+    def _rows(self) -> Statement:
+        """The rows, in any order."""
+        begin = self.tile.begin
+        end = (2**63 - 1, 2**63 - 1) if self.tile.end is None else self.tile.end
+        columns = ("stream", "time", "id", "text", "othertags")
+        within = "time BETWEEN ?1 AND ?3 AND (time > ?1 OR id >= ?2) AND (time < ?3 OR id < ?4)"
+        arms = []
+        for source in self.sources:
+            if source.last < begin[0] or source.first > end[0]:
+                continue
+            table = source.table
+            if source.is_merged:
+                # Each stream is looked for: what a stream has of one time stands together.
+                chosen = f"SELECT id AS chosen FROM main.stream WHERE kind = '{self.kind}'"
+                names = ", ".join([f"{table}.{column} AS {column}" for column in columns])
+                condition = within.replace("time", f"{table}.time").replace("id ", f"{table}.id ")
+                arms.append(
+                    f"SELECT {names} FROM ({chosen}) CROSS JOIN {table} "
+                    f"WHERE {table}.stream = chosen AND {condition}"
+                )
+            else:
+                arms.append(f"SELECT {', '.join(columns)} FROM {table} WHERE {within}")
+        return Statement(" UNION ALL ".join(arms), (*begin, *end), columns)
+
+    def _divided(self, rows: Sequence[PlainRow]) -> list[Sequence[PlainRow]]:
+        """Rows for each block."""
+        parts: list[Sequence[PlainRow]] = []
+        first = size = 0
+        for place, row in enumerate(rows):
+            size += len(row[3])
+            if place - first >= self.sizes.block_rows or (size > self.sizes.block_size and place > first):
+                parts.append(rows[first:place])
+                first, size = place, len(row[3])
+        return [*parts, rows[first:]]

@@ -1,0 +1,83 @@
+"""The steps of packing, one after the other, whoever takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from ccstore.storage.blocks.block_format import PackedBlock
+from ccstore.storage.reading.dialect import Question
+from ccstore.storage.sqlite.packer import PackingPlan, StorePacker
+from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TileSizes, TilesOf
+
+#: How much is packed together in a store.
+TILE_SIZES: Final = TileSizes()
+
+
+@frozen
+class Ask:
+    """A step: to be answered by whoever reads."""
+
+    question: Question[Any]
+
+
+@frozen
+class Do:
+    """A step: to be done in the writer's thread."""
+
+    work: Callable[..., Any]
+    arguments: Sequence[Any] = ()
+
+
+@frozen
+class Packed:
+    """No step, but how far it has come.
+
+    :ivar rows: that were packed since the last time.
+    :ivar is_end: of a segment.
+    """
+
+    rows: int
+    is_end: bool = False
+
+
+Steps = Generator["Ask | Do | Packed", Any, bool]
+
+
+def pack_once(packer: StorePacker, before: int, small_before: int, sizes: TileSizes = TILE_SIZES) -> Steps:
+    """Make one packed segment; False if there was nothing to do, or it could not be done.
+
+    See :meth:`ccstore.storage.sqlite.packer.Packer.begin` for the times.
+    """
+    sent = yield Do(packer.begin, (before, small_before))
+    if sent is None:
+        return False
+    plan = PackingPlan.unpack(sent)
+    try:
+        tiles: Sequence[Tile] = yield Ask(TilesOf(plan.kind, plan.sources, sizes))
+        number = 0
+        for tile in tiles:
+            blocks: Sequence[PackedBlock] = yield Ask(PackedTile(plan.kind, plan.sources, tile, sizes))
+            for block in blocks:
+                if not (yield Do(packer.insert, (plan.target, number, tuple(block)))):
+                    return False
+                number += 1
+            yield Packed(sum([block.rows for block in blocks]))
+        while (yield Do(packer.count, (plan.target,))):
+            pass
+        is_done = bool((yield Do(packer.publish, (plan.target,))))
+        yield Packed(0, is_end=True)
+    except Exception:
+        yield Do(packer.abandon, (plan.target,))
+        raise
+    return is_done
+
+
+def tidy(packer: StorePacker) -> Steps:
+    """Take back the space of what was packed; True if there was any."""
+    found = False
+    while (yield Do(packer.tidy)):
+        found = True
+    return found

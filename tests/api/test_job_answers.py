@@ -1,0 +1,139 @@
+"""What happened in a job, below /api/v1/jobs: small stories of which the answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.api.test_message_answers import MessagesTestCase
+from tests.support.job_lines import BEGIN, HOUR, MINUTE, log, start_job, stop_job
+
+GPU = "NVRM: Xid (PCI:0000:3b:00): 79, pid=4711, GPU has fallen off the bus."
+
+
+class JobsTestCase(MessagesTestCase):
+    """Asks for jobs."""
+
+    async def fill(self, lines: Sequence[bytes]) -> None:
+        self.start_with(storage=STORAGE)
+        self.assertEqual((await self.write(*lines, path="/api/write/?precision=ns")).status, 200)
+
+    async def job(self, job: str, cluster: str = "alex", **given: Any) -> Any:
+        answer = await self.get(f"jobs/{cluster}/{job}", **given)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+
+STORAGE = {"retention_time": "400d"}
+
+
+def everyday(hosts: int, hours: int) -> list[bytes]:
+    """What nodes say all the time: each of them a line every ten minutes."""
+    return [
+        log(f"a{host:04}", f"health check {number} ok", BEGIN + number * 10 * MINUTE + host)
+        for host in range(1, hosts + 1)
+        for number in range(6 * hours)
+    ]
+
+
+class StoryTests(JobsTestCase):
+    async def test_a_gpu_falls_off_the_bus_in_one_job(self) -> None:
+        begin, end = BEGIN + 5 * HOUR, BEGIN + 7 * HOUR
+        hosts = [f"a{number:04}" for number in range(11, 15)]
+        await self.fill(
+            [
+                *everyday(60, 8),
+                start_job(4711, hosts, begin, user="ada", project="hpc", partition="gpu"),
+                start_job(4712, ["a0021"], begin),
+                log("a0012", GPU, begin + HOUR, name="kernel"),
+                stop_job(4711, end, state="failed"),
+            ]
+        )
+        found = await self.job("4711")
+        job = found["job"]
+        self.assertEqual((job["user"], job["project"], job["partition"]), ("ada", "hpc", "gpu"))
+        self.assertEqual((job["state"], job["ending"], job["seconds"]), ("failed", "stopped", 7200))
+        self.assertEqual(found["hosts"], {"list": "a[0011-0014]", "count": 4})
+        first = found["unusual"][0]
+        self.assertEqual(
+            (first["example"]["text"], first["hosts"]["list"], first["count"]), (GPU, "a0012", 1)
+        )
+        self.assertEqual((first["before"]["count"], first["others"]["count"]), (0, 0))
+        self.assertEqual([row["example"]["text"] for row in found["timeline"]], [GPU])
+        self.assertEqual(found["hidden"], {"templates": 1, "messages": 52})
+        everything = await self.job("4711", all="true")
+        self.assertEqual([row["background"] for row in everything["timeline"]], [True, False])
+        (other,) = [await self.job("4712")]
+        self.assertEqual(other["unusual"], [])
+
+    async def test_a_hiccup_of_the_file_system_is_not_blamed_on_a_job(self) -> None:
+        begin = BEGIN + 5 * HOUR
+        hiccup = [
+            log(f"a{host:04}", f"LustreError: 11-0: scratch-OST{number:04}: not responding", begin + HOUR)
+            for host in range(1, 61)
+            for number in range(3)
+        ]
+        hosts = [f"a{number:04}" for number in range(1, 9)]
+        jobs = [start_job(1, hosts, begin), stop_job(1, begin + 2 * HOUR)]
+        await self.fill([*everyday(60, 8), *hiccup, *jobs])
+        found = await self.job("1")
+        self.assertEqual(found["unusual"], [])
+        self.assertEqual(found["timeline"], [])
+        self.assertEqual(found["hidden"]["templates"], 2)
+
+    async def test_the_same_number_again_after_years(self) -> None:
+        year = 365 * 24 * HOUR
+        await self.fill(
+            [
+                start_job(7, ["a1"], BEGIN - year),
+                stop_job(7, BEGIN - year + HOUR),
+                start_job(7, ["b1", "b2"], BEGIN),
+                stop_job(7, BEGIN + HOUR),
+            ]
+        )
+        found = await self.job("7")
+        self.assertEqual(found["hosts"]["list"], "b[1-2]")
+        self.assertEqual([run["nodes"] for run in found["runs"]], [1])
+        old = found["runs"][0]["start"]
+        self.assertEqual((await self.job("7", start=old))["hosts"]["list"], "a1")
+        self.assertEqual((await self.job("7", at=BEGIN - year + 60))["hosts"]["list"], "a1")
+        answer = await self.get("jobs/alex/7", at=BEGIN - HOUR)
+        self.assertEqual(answer.status, 404)
+        self.assertIn("job 7 of alex did not run then: its runs began at", answer.error)
+
+    async def test_a_job_that_is_not_there(self) -> None:
+        await self.fill([start_job(4711, ["a1"], BEGIN)])
+        for path, expected in (
+            ("jobs/alex/4712", "no event tells of job 4712 of alex; the nearest is 4711"),
+            ("jobs/alx/4711", "there is no cluster 'alx', the nearest is 'alex'"),
+            ("jobs/alex/x", "'x' is no id of a job: expected a number, or one such as 12_3 or 12+1"),
+        ):
+            answer = await self.get(path)
+            self.assertEqual((answer.status, answer.error), (404, expected))
+        answer = await self.get("jobs/alex/4711", host="a1", at="soon")
+        self.assertEqual(answer.status, 400)
+        self.assertIn("host: there is no such parameter here: expected one of start, at, all", answer.error)
+        self.assertIn("at: expected a time", answer.error)
+
+    async def test_arrays_and_heterogeneous_jobs(self) -> None:
+        tasks = [
+            start_job(100 + task, [f"a{task}"], BEGIN, arrayJobId=100, arrayTaskId=task)
+            for task in range(1, 4)
+        ]
+        components = [
+            start_job(200 + offset, [f"b{offset}"], BEGIN, hetJobId=200, hetJobOffset=offset)
+            for offset in range(3)
+        ]
+        await self.fill([*tasks, *components, stop_job(102, BEGIN + HOUR)])
+        array = await self.job("100")
+        self.assertEqual(array["hosts"]["list"], "a[1-3]")
+        self.assertEqual(array["job"]["parts"], ["100_1", "100_2", "100_3"])
+        self.assertEqual((await self.job("100_2"))["job"]["id"], "102")
+        self.assertEqual((await self.job("102"))["hosts"]["list"], "a2")
+        het = await self.job("200")
+        self.assertEqual((het["hosts"]["list"], het["job"]["parts"]), ("b[0-2]", ["200+0", "200+1", "200+2"]))
+        self.assertEqual((await self.job("200+1"))["hosts"]["list"], "b1")
+
+    async def test_a_job_of_any_cluster(self) -> None:
+        await self.fill([start_job(5, ["f1"], BEGIN, cluster="fritz")])
+        self.assertEqual((await self.job("5", cluster="*"))["job"]["cluster"], "fritz")
