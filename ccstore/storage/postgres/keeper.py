@@ -122,14 +122,21 @@ class PostgresKeeper:
         )
         test = chosen_test(hold.chosen)
         begin, end = hold.span
-        now = self._now()
         found = []
-        for stream, keeps, *columns in await session.execute(f"SELECT id, keeps, {_KEY} FROM ccstore_stream"):
+        for stream, gone_by, *columns in await session.execute(
+            # What has expired until then is not held: by its period, by marks, or by an earlier rule.
+            "SELECT id, greatest(%s - keeps, CASE WHEN keeps IS NULL AND kind = 'event' THEN greatest(%s, "
+            "(SELECT max(cutoff) FROM ccstore_expired)) END, "
+            "(SELECT max(cutoff) FROM ccstore_lapsed l WHERE l.stream_id = s.id), %s), "
+            f"{_KEY} FROM ccstore_stream s",
+            self._now(),
+            self._now() - self._retention(),
+            INT64_MIN,
+        ):
             if test(tuple(columns)):
-                period = self._retention() if keeps is None and columns[1] == "event" else keeps
-                since = INT64_MIN if period is None else max(now - period + 1, INT64_MIN)
-                if max(begin, since) <= end:
-                    found.append((stream, max(begin, since), end))
+                since = max(begin, int(gone_by) + 1)
+                if since <= end:
+                    found.append((stream, since, end))
         await _hold(session, number, found)
         await session.execute("COMMIT")
         return int(number)

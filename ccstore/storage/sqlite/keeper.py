@@ -91,17 +91,31 @@ class Keeper:
         ).fetchone()
         test, _, begin, end = self._test(hold)
         self._holds.append((test, number, begin, end))
-        now = self._now()
+        gone_by = self._gone_by(connection)
         found = []
         for stream, keeps, key in _streams(connection):
             if test(key):
-                period = self._retention() if keeps is None and key[1] == "event" else keeps
-                since = INT64_MIN if period is None else max(now - period + 1, INT64_MIN)
-                if max(begin, since) <= end:
-                    found.append((stream, max(begin, since), end))
+                since = max(begin, gone_by(stream, str(key[1]), keeps) + 1)
+                if since <= end:
+                    found.append((stream, since, end))
         _hold(connection, number, found)
         refresh_rows_views(connection)
         return int(number)
+
+    def _gone_by(self, connection: sqlite3.Connection) -> Callable[[int, str, int | None], int]:
+        """Tells of a stream, its kind and its period the last time (ns) at which anything has expired."""
+        now = self._now()
+        lapsed = dict(
+            connection.execute("SELECT stream_id, max(cutoff) FROM lapsed GROUP BY stream_id").fetchall()
+        )
+        marked = max([now - self._retention(), *(each.cutoff for each in expiry.noted(connection))])
+
+        def tell(stream: int, kind: str, keeps: int | None) -> int:
+            by_period = INT64_MIN if keeps is None else now - keeps
+            by_mark = marked if keeps is None and kind == "event" else INT64_MIN
+            return max(by_period, by_mark, int(lapsed.get(stream, INT64_MIN)))
+
+        return tell
 
     def release(self, connection: sqlite3.Connection, number: int) -> bool:
         """End a hold; False if there is none with this id. Inside of a transaction."""
