@@ -18,7 +18,7 @@ from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
-from ccstore.keeping import Hold, KeepRule
+from ccstore.keeping import Hold, KeepRule, RuleReport
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
@@ -104,6 +104,12 @@ class IAnswers(Interface):
         What was accepted just now may not be in it.
         """
 
+    def holds(*, timeout: float) -> Deferred[Sequence[Hold]]:
+        """All holds, the oldest first."""
+
+    def leaving(*, timeout: float) -> Deferred[Sequence[RuleReport]]:
+        """What is deleted next, by rule."""
+
     def size() -> int:
         """Bytes of the database as it was when that was last looked at."""
 
@@ -121,6 +127,15 @@ class IMessageStore(Interface):
         """As :meth:`IMessageSink.flush`."""
 
     answers = Attribute("What is stored, for those who ask: an :class:`IAnswers`.")
+
+    def hold(hold: Hold) -> Deferred[int]:
+        """Keep messages until they are released, of those that have not expired; the id of the hold."""
+
+    def release(number: int, who: str) -> Deferred[bool]:
+        """End a hold, by its id; False if there is none with this one.
+
+        :param who: wants that, for the log.
+        """
 
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""

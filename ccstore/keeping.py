@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from ccstore.message import INT64_MAX
+from ccstore.message import INT64_MAX, Kind
 from ccstore.query import STREAM_LABELS, Matcher, Selection
 
 #: Nanoseconds after which nothing is kept any more than for ever.
@@ -115,3 +115,34 @@ def bounds(retention: float, rules: Sequence[KeepRule]) -> tuple[float, float]:
     """
     shortest = min([retention, *(rule.period for rule in rules)])
     return shortest, max([retention, *(rule.period for rule in rules if "event" in rule.chosen.kinds)])
+
+
+@frozen
+class Leaving:
+    """Messages that are deleted.
+
+    :ivar rows: how many; ``held`` is how many would be, if they were not held.
+    :ivar oldest: the time (ns) of the first of all of them, and ``newest`` of the last; None without any.
+    """
+
+    rows: int
+    held: int
+    oldest: int | None
+    newest: int | None
+
+
+@frozen
+class RuleReport:
+    """What is deleted of the messages of one kind that are kept for the same time.
+
+    :ivar matches: the rules that say so, for people; ``retention_time`` is that of all other events.
+    :ivar period: nanoseconds.
+    :ivar now: has expired, and goes as soon as its segment or partition does.
+    :ivar within_a_day: expires within a day.
+    """
+
+    matches: tuple[str, ...]
+    kind: Kind
+    period: int
+    now: Leaving
+    within_a_day: Leaving

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
+from ccstore.keeping import Hold, RuleReport
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
 from ccstore.storage.group_commit import GroupCommit
@@ -22,9 +23,11 @@ from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.inventory import Inventory
+from ccstore.storage.reading.leaving import HoldList, LeavingQuestion
 from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.retention import Retention
+from ccstore.timing import nanoseconds
 
 #: Characters of a page of text, of which whoever reads slowly has two.
 _TEXT_SIZE: Final = 8 << 20
@@ -105,7 +108,7 @@ class Answering:
 
     def insight(self, inquiry: Inquiry[_T], *, timeout: float) -> Deferred[_T]:
         """See :meth:`ccstore.interfaces.IAnswers.insight`."""
-        return self._asked(StudyQuestion(inquiry, self._retention.cutoff()), timeout)
+        return self._asked(StudyQuestion(inquiry, self._retention.moment()), timeout)
 
     def last_arrival(self, *, timeout: float) -> Deferred[Arrival]:
         """See :meth:`ccstore.interfaces.IAnswers.last_arrival`."""
@@ -125,6 +128,17 @@ class Answering:
         """See :meth:`ccstore.interfaces.IAnswers.holdings`."""
         # Nothing is written sooner for it.
         return Deferred.fromCoroutine(self._read(Inventory(), timeout))
+
+    def holds(self, *, timeout: float) -> Deferred[Sequence[Hold]]:
+        """See :meth:`ccstore.interfaces.IAnswers.holds`."""
+        return Deferred.fromCoroutine(self._read(HoldList(), timeout))
+
+    def leaving(self, *, timeout: float) -> Deferred[Sequence[RuleReport]]:
+        """See :meth:`ccstore.interfaces.IAnswers.leaving`."""
+        retention = self._retention
+        now = nanoseconds(self._clock.seconds())
+        question = LeavingQuestion(retention.rules, nanoseconds(retention.seconds), now)
+        return self._asked(question, timeout)
 
     def size(self) -> int:
         """See :meth:`ccstore.interfaces.IAnswers.size`."""

@@ -14,7 +14,7 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
-from ccstore.keeping import KeepRule
+from ccstore.keeping import Hold, KeepRule
 from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
@@ -188,6 +188,31 @@ class StorageService(Service):
         self._linger.cancel()
         self._queue.flush()
         self._group_commit.write()
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        """See :meth:`IMessageStore.hold`."""
+        return Deferred.fromCoroutine(self._hold(hold))
+
+    async def _hold(self, hold: Hold) -> int:
+        number = await self._backend.hold(hold)
+        self.log.info(
+            "hold {number} begins: {match}; for {who}: {reason}",
+            number=number,
+            match=hold.match,
+            who=hold.who,
+            reason=hold.reason,
+        )
+        return int(number)
+
+    def release(self, number: int, who: str) -> Deferred[bool]:
+        """See :meth:`IMessageStore.release`."""
+        return Deferred.fromCoroutine(self._release(number, who))
+
+    async def _release(self, number: int, who: str) -> bool:
+        is_gone = await self._backend.release(number)
+        if is_gone:
+            self.log.info("hold {number} is released, for {who}", number=number, who=who)
+        return bool(is_gone)
 
     @property
     def retention(self) -> Retention:

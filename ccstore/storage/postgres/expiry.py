@@ -18,7 +18,9 @@ from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.places import BLOCK_BITS, DEFAULT, Partition
 
 #: The tables that tell of it, see :class:`ccstore.storage.reading.dialect.Dialect`.
-TABLES: Final = {"streams": "ccstore_stream", "held": "ccstore_held", "lapsed": "ccstore_lapsed"}
+TABLES: Final = {name: f"ccstore_{name}" for name in ("hold", "held", "lapsed")} | {
+    "streams": "ccstore_stream"
+}
 #: See :class:`ccstore.storage.reading.dialect.Terms`.
 TERMS: Final = (
     "SELECT 'mark' AS what, cutoff AS one, below AS other FROM ccstore_expired WHERE cutoff >= %(p1)s "

@@ -93,7 +93,8 @@ class Housekeeping:
         if not is_plain:
             return await self._expire_by_rules(cutoff, now)
         async with keeping.connection() as link:
-            rows = await self._drop(dict(await partitions.expired(link, cutoff)))
+            expired = dict(await partitions.expired(link, cutoff))
+        rows = await self._drop(expired)
         async with keeping.connection() as link:
             wide = await partitions.too_wide(link, cutoff)
         for partition in wide:

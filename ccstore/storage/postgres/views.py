@@ -25,8 +25,8 @@ _NOW: Final = "(extract(epoch FROM statement_timestamp()) * 1000000000)::bigint"
 #: The first condition lets partitions be left out.
 _SEEN: Final[Mapping[str, str]] = {
     "event": (
-        f" AND r.time > (SELECT least({_NOW} - greatest(nanoseconds, (SELECT max(nanoseconds) FROM "
-        "ccstore_retention_rule WHERE kind = 'event')), (SELECT min(begins_at) - 1 FROM ccstore_hold)) "
+        f" AND r.time >= (SELECT least({_NOW} + 1 - greatest(nanoseconds, (SELECT max(nanoseconds) FROM "
+        "ccstore_retention_rule WHERE kind = 'event')), (SELECT min(begins_at) FROM ccstore_hold)) "
         f"FROM ccstore_retention) AND (r.time > {_NOW} - coalesce(s.keeps, (SELECT nanoseconds FROM "
         f"ccstore_retention)) OR {IS_HELD}) AND NOT {has_expired('event')}"
     ),

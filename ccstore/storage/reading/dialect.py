@@ -90,7 +90,7 @@ class Dialect(Protocol):
     """The SQL of one database, in fragments: one for each thing that the databases say in another way.
 
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
-    :ivar tables: the names of ``streams``, ``held`` and ``lapsed`` in the database.
+    :ivar tables: the names of ``streams``, ``hold``, ``held`` and ``lapsed`` in the database.
     :ivar has_censuses: some parts have a census.
     """
 

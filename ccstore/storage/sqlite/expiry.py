@@ -11,7 +11,7 @@ from ccstore.message import INT64_MIN, Kind
 from ccstore.storage.reading.dialect import Terms
 
 #: The tables that tell of it, see :class:`ccstore.storage.reading.dialect.Dialect`.
-TABLES: Final = {"streams": "stream", "held": "held", "lapsed": "lapsed"}
+TABLES: Final = {name: name for name in ("hold", "held", "lapsed")} | {"streams": "stream"}
 #: See :class:`ccstore.storage.reading.dialect.Terms`.
 TERMS: Final = (
     "SELECT 'mark' AS what, cutoff AS one, last_id + 1 AS other FROM expired WHERE cutoff >= ?1 "
