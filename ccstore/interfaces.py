@@ -210,6 +210,13 @@ class IBackend(Interface):
     def retain(retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
         """From now on, events expire after so many seconds, or as the rules say."""
 
+    def limit(max_size: int | None) -> None:
+        """From now on, the database may have so many bytes, or any number of them.
+
+        When it has them, the oldest events are deleted, and behind them logs that a rule is about; never what
+        is held.
+        """
+
     def hold(hold: Hold) -> Deferred[int]:
         """Keep messages until they are released, of those that have not expired; the id of the hold."""
 

@@ -173,6 +173,7 @@ class _Parts:
             reactor,
             retention=settings.retention_time,
             rules=settings.rules,
+            max_size=settings.max_size,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             spool=None
@@ -204,6 +205,7 @@ class _Parts:
         await self.storage.reconfigure(
             retention=settings.retention_time,
             rules=settings.rules,
+            max_size=settings.max_size,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             max_spooled=None if settings.spool is None else settings.spool.max_size,

@@ -35,6 +35,7 @@ class StorageService(Service):
     there is enough for a batch.
 
     :param retention: seconds after which events expire that none of the ``rules`` is about.
+    :param max_size: bytes that the database may have, or None.
     :param published: see :class:`Committer`.
     :param patience: how long a query waits for what was accepted before it.
     :param worth_beginning: see :class:`GroupCommit`.
@@ -49,6 +50,7 @@ class StorageService(Service):
         *,
         retention: float,
         rules: Sequence[KeepRule] = (),
+        max_size: int | None = None,
         flush_time: float,
         bounds: Bounds,
         spool: Spool | None = None,
@@ -57,6 +59,7 @@ class StorageService(Service):
         worth_beginning: int = 2000,
     ) -> None:
         self._backend = backend
+        backend.limit(max_size)
         queue = self._queue = Queue(bounds, lingers=flush_time > 0)
         committer = self._committer = Committer(
             backend,
@@ -106,6 +109,7 @@ class StorageService(Service):
         *,
         retention: float,
         rules: Sequence[KeepRule] = (),
+        max_size: int | None = None,
         flush_time: float,
         bounds: Bounds,
         max_spooled: int | None,
@@ -114,6 +118,7 @@ class StorageService(Service):
 
         :param max_spooled: bytes that the spool may have, if there is one.
         """
+        self._backend.limit(max_size)
         self._linger.seconds = flush_time
         self._queue.reconfigure(bounds, lingers=flush_time > 0)
         if self._forwarder is not None and max_spooled is not None:

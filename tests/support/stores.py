@@ -117,6 +117,9 @@ class MemoryBackend:
         self._periods = Periods(rules)
         return succeed(None)
 
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+
     def hold(self, hold: Hold) -> Deferred[int]:
         number = max(self._holds, default=0) + 1
         self._holds[number] = (chosen_test(hold.chosen), hold.span)
@@ -456,6 +459,9 @@ class ScriptedBackend:
 
     def retain(self, retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
         return succeed(None)
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
 
     def hold(self, hold: Hold) -> Deferred[int]:
         return fail(StoreUnavailable("nothing is held here"))

@@ -122,6 +122,10 @@ class PostgresBackend:
         self._housekeeping.retain(retention)
         return succeed(None)
 
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+        self._housekeeping.max_size = max_size
+
     def hold(self, hold: Hold) -> Deferred[int]:
         """See :meth:`IBackend.hold`."""
         return Deferred.fromCoroutine(translated(self._hold(hold), self._pools.address))

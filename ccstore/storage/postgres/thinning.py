@@ -111,3 +111,29 @@ class Thinner:
                 )
                 await link.execute("COMMIT")
         return int(rows - kept)
+
+
+async def first_to_go(
+    session: Session, partitions: Sequence[Partition], now: int, size: int
+) -> dict[Partition, int]:
+    """The oldest partitions of events of which nothing is held, that have so many bytes together.
+
+    :param partitions: of events, in their order; those of the present stay.
+    """
+    found: dict[Partition, int] = {}
+    for partition in partitions:
+        if size <= 0 or partition.ends_at > now:
+            break
+        ((is_held, of_it),) = await session.execute(
+            "SELECT EXISTS (SELECT 1 FROM ccstore_held WHERE begins_at < %s AND ends_at >= %s), "
+            "pg_total_relation_size(to_regclass(%s))",
+            partition.ends_at,
+            partition.begins_at,
+            partition.table,
+        )
+        if of_it is not None and not is_held:
+            ((rows,),) = await session.execute(f"SELECT count(*) FROM {partition.table}")
+            if rows:
+                found[partition] = rows
+                size -= of_it
+    return found

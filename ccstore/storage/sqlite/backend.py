@@ -105,7 +105,7 @@ class SqliteBackend:
         )
         self._thread = WriterThread(self._file)
         self._batches = Batches(self._thread, self._reserve, now)
-        self._tending = Tending(self._thread, self._file, self._reserve, now, means.clock, sizes)
+        self._tending = Tending(self._thread, self._file, self._reserve, now, means.clock, sizes, self._say)
         self._copying = CopyingIn(self._thread, now)
         dialect = SqliteDialect() if dialect is None else dialect
         self._readers = Readers(
@@ -153,6 +153,10 @@ class SqliteBackend:
         self._start.retention, self._start.rules = retention, rules
         housekeeping = self._thread.writer.housekeeping
         await self._thread.run(housekeeping.retain, retention, [rule.pack() for rule in rules])
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+        self._tending.max_size = max_size
 
     def hold(self, hold: Hold) -> Deferred[int]:
         """See :meth:`IBackend.hold`."""
@@ -226,7 +230,10 @@ class SqliteBackend:
     def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._thread.state
+        limit = self._tending.max_size
+        more = {} if limit is None else {"max_bytes": gauge(limit, "Bytes that the database may have.")}
         return Figures(
+            **more,
             active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
             writes=counter(state.writes, "Transactions that wrote messages."),
             queries=counter(self._readers.queries, "Queries that were answered."),

@@ -18,7 +18,7 @@ from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, drop
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
-from ccstore.storage.sqlite.sifting import Sifter, streams_now
+from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -150,6 +150,16 @@ class Housekeeping:
                 self._writer.streams.drop(connection, self._writer.segments["event"].table)
             self._writer.deletes += 1
         return deleted
+
+    def make_room(self) -> int:
+        """Drop the segment that goes first when there is no more room; its rows, 0 if there is none."""
+        connection = self._connection
+        streams = all_expired(streams_now(connection, 0, self._now()))
+        found = self._sifter.oldest(connection, streams, self._busy)
+        if found is None:
+            return 0
+        self._writer.deletes += 1
+        return self._drop(*found)
 
     def _drop(self, number: int, kind: Kind) -> int:
         """Drop a segment; how many rows it had."""

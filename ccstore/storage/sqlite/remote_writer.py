@@ -40,6 +40,9 @@ class RemoteHousekeeping(StoreHousekeeping):
     def release(self, number: int) -> bool:
         return bool(self._ask(Call.RELEASE, number))
 
+    def make_room(self) -> int:
+        return int(self._ask(Call.MAKE_ROOM))
+
     def tend(self, now: int) -> None:
         self._ask(Call.TEND, now)
 

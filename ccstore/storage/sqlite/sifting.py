@@ -12,9 +12,9 @@ import sqlite3
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ccstore.message import INT64_MIN, Kind
+from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.census import stream_numbers, totals
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite import moving
@@ -46,12 +46,13 @@ class Kept:
 
     :ivar streams: all of whose messages are kept.
     :ivar held: streams of which what is held is kept.
-    :ivar rows: that are kept, at most.
+    :ivar rows: that are kept, at most; ``held_rows`` are those of the streams of ``held``.
     """
 
     streams: Sequence[int]
     held: Sequence[int]
     rows: int
+    held_rows: int
 
 
 @frozen
@@ -77,7 +78,7 @@ class Streams:
 
     def kept(self, segment: _Sealed, streams: Sequence[int], counts: Sequence[int]) -> Kept:
         """What is kept of a segment, of which it is known how many messages each stream has."""
-        kept, held, rows = [], [], 0
+        kept, held, rows, held_rows = [], [], 0, 0
         default = self.cutoffs.get(segment.kind, INT64_MIN)
         for stream, count in zip(streams, counts, strict=True):
             if self.own.get(stream, default) < segment.edge:
@@ -87,8 +88,14 @@ class Streams:
                 begin <= segment.edge and end >= segment.oldest for begin, end in self.held.get(stream, ())
             ):
                 held.append(stream)
-                rows += count
-        return Kept(kept, held, rows)
+                held_rows += count
+        return Kept(kept, held, rows + held_rows, held_rows)
+
+
+def all_expired(streams: Streams) -> Streams:
+    """The same, as if all had expired that ever does."""
+    own = dict.fromkeys(streams.own, INT64_MAX)
+    return evolve(streams, cutoffs=dict.fromkeys(streams.cutoffs, INT64_MAX), own=own)
 
 
 def streams_now(connection: sqlite3.Connection, cutoff: int, now: int) -> Streams:
@@ -168,12 +175,38 @@ class Sifter:
             if counted is None:
                 continue  # it soon is
             self._seen[segment.id] = (segment.rows, past)
-            kept = streams.kept(segment, *counted)
+            kept = _exactly(connection, segment, streams.kept(segment, *counted))
             if not kept.rows:
                 gone.append((segment.id, segment.kind))
             elif 2 * kept.rows <= segment.rows and not segment.packed:
                 self._tasks.append(_Task(segment, kept))
         return gone
+
+    def oldest(
+        self, connection: sqlite3.Connection, streams: Streams, busy: Collection[int]
+    ) -> tuple[int, Kind] | None:
+        """The segment that goes first when there is no more room: of events, and of logs behind all of them.
+
+        One of which little may not go has that moved first, and is none until then.
+        """
+        for row in connection.execute(
+            "SELECT id, kind, row_count, min_time, min(max_time, sealed_at) AS edge, packed FROM segment "
+            "WHERE kind IN (?, 'event') AND sealed_at IS NOT NULL ORDER BY kind, edge",
+            ("log" if streams.has_logs else "event",),
+        ).fetchall():
+            segment = _Sealed(*row)
+            counted = None if segment.id in busy else _counted(connection, segment.id)
+            if counted is None:
+                continue
+            if segment.id in self.segments:
+                return None
+            kept = _exactly(connection, segment, streams.kept(segment, *counted))
+            if not kept.rows:
+                return segment.id, segment.kind
+            if 2 * kept.rows <= segment.rows and not segment.packed:
+                self._tasks.append(_Task(segment, kept))
+                return None
+        return None
 
     def step(self, connection: sqlite3.Connection, retention: int, now: int, busy: Collection[int]) -> bool:
         """Move a little; False if there is nothing to do.
@@ -217,6 +250,17 @@ def _counted(connection: sqlite3.Connection, number: int) -> tuple[Sequence[int]
     """The streams of a segment, and how many messages each has; None if that is not known."""
     found = connection.execute("SELECT streams, totals FROM census WHERE segment = ?", (number,)).fetchone()
     return None if found is None else (stream_numbers(found[0]), totals(found[1]))
+
+
+def _exactly(connection: sqlite3.Connection, segment: _Sealed, kept: Kept) -> Kept:
+    """The same with the number of what is really held, which may be little of some streams."""
+    if not kept.held or segment.packed:
+        return kept
+    (held,) = connection.execute(
+        f"SELECT count(*) FROM {segment.kind}_{segment.id} "
+        f"WHERE stream IN ({_list(kept.held)}) AND {IS_HELD}"
+    ).fetchone()
+    return evolve(kept, rows=kept.rows - kept.held_rows + held)
 
 
 def _list(numbers: Sequence[int]) -> str:

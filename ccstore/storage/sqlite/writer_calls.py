@@ -30,6 +30,7 @@ class Call(Enum):
     COUNT = 11
     HOLD = 12
     RELEASE = 13
+    MAKE_ROOM = 14
 
 
 @frozen

@@ -105,6 +105,7 @@ class _Server:
             Call.RETAIN.value: housekeeping.retain,
             Call.HOLD.value: housekeeping.hold,
             Call.RELEASE.value: housekeeping.release,
+            Call.MAKE_ROOM.value: housekeeping.make_room,
             Call.TEND.value: housekeeping.tend,
             Call.EXPIRE.value: housekeeping.expire,
             Call.DIVIDE.value: housekeeping.divide,

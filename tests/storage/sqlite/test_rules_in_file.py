@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 from twisted.internet import reactor
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
@@ -91,3 +92,41 @@ class SurvivingTests(SqliteFiles, TestCase):
         self._path = path  # type: ignore[assignment]
         tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'")
         return sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables)
+
+
+class RoomTests(SqliteFiles, TestCase):
+    """A limit for the size of the file."""
+
+    async def test_the_oldest_events_go_first_and_never_what_is_held_nor_logs(self) -> None:
+        self.limit(segment_rows=200, free_pages=0)
+        backend = self.open()
+        text = "x" * 500
+        for number in range(10):
+            for kind in ("event", "log"):
+                await backend.write(
+                    Batch.of(
+                        message(text, self.now + place, kind, hostname=f"a{number}") for place in range(200)
+                    )
+                )
+            if number == 2:
+                chosen = Selection(kinds=("event",), end=self.now + 10)
+                await backend.hold(Hold(chosen, "the first", "why", "me", self.now))
+            self.now += SECOND
+            await backend.tend(self.now)
+        self.assertEqual(self.value("SELECT count(*) FROM alex_events"), 2000)
+        figures = backend.status()
+        backend.limit(figures["bytes"] - figures["free_bytes"] - 400_000)
+        with capturedLogs() as logs:
+            for _ in range(4):
+                await backend.expire(0)
+                await backend.tend(self.now)
+        self.assertIn("of storage.max_size", formatEvent(logs[0]))
+        left = self.sql("SELECT hostname, count(*) FROM alex_events GROUP BY hostname ORDER BY hostname")
+        hosts = [host for host, _ in left]
+        # The newest are there, and of the oldest what is held.
+        self.assertEqual(hosts[-3:], ["a7", "a8", "a9"])
+        self.assertEqual(left[:3], [("a0", 200), ("a1", 200), ("a2", 10)])
+        self.assertNotIn("a3", hosts)
+        self.assertEqual(self.value("SELECT count(*) FROM alex_logs"), 2000)
+        figures = backend.status()
+        self.assertLessEqual(figures["bytes"] - figures["free_bytes"], figures["max_bytes"])
