@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 
 from ccstore.interfaces import StoreError
+from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
@@ -15,6 +16,7 @@ from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRo
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import has_expired
+from ccstore.storage.postgres.keeper import HOLD_COLUMNS
 
 
 class PostgresSource(Source):
@@ -88,6 +90,10 @@ class PostgresSource(Source):
 
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
         return pages(kind, self._rows(kind, after), self._streams)
+
+    def holds(self) -> Sequence[Hold]:
+        found = self._all(f"SELECT id, {HOLD_COLUMNS} FROM ccstore_hold ORDER BY id")
+        return [Hold.unpack(row, number) for number, *row in found]
 
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         # A cursor of the server: it sorts once, and keeps what it has sorted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from ccstore.keeping import Hold, KeepRule
 from ccstore.message import INT64_MIN, STORED_KINDS, StreamKey
@@ -15,7 +16,8 @@ from ccstore.storage.postgres.database import LOCK
 from ccstore.storage.postgres.places import BLOCK_BITS
 
 _KEY = ", ".join(("cluster", "kind", *STREAM_COLUMNS))
-_HOLD = "streams, begins_at, ends_at, match, reason, who, created_at"
+#: Those of :meth:`Hold.pack`.
+HOLD_COLUMNS: Final = "streams, begins_at, ends_at, match, reason, who, created_at"
 
 
 class PostgresKeeper:
@@ -117,7 +119,7 @@ class PostgresKeeper:
         """Hold messages; what has expired stays so. Returns the id of the hold."""
         await session.execute("BEGIN")
         ((number,),) = await session.execute(
-            f"INSERT INTO ccstore_hold ({_HOLD}) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            f"INSERT INTO ccstore_hold ({HOLD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
             *hold.pack(),
         )
         test = chosen_test(hold.chosen)
@@ -129,8 +131,8 @@ class PostgresKeeper:
             "(SELECT max(cutoff) FROM ccstore_expired)) END, "
             "(SELECT max(cutoff) FROM ccstore_lapsed l WHERE l.stream_id = s.id), %s), "
             f"{_KEY} FROM ccstore_stream s",
-            self._now(),
-            self._now() - self._retention(),
+            hold.created_at,
+            hold.created_at - self._retention(),
             INT64_MIN,
         ):
             if test(tuple(columns)):
@@ -162,7 +164,7 @@ class PostgresKeeper:
 
 async def holds(session: Session) -> list[Hold]:
     """All holds, the oldest first."""
-    found = await session.execute(f"SELECT id, {_HOLD} FROM ccstore_hold ORDER BY id")
+    found = await session.execute(f"SELECT id, {HOLD_COLUMNS} FROM ccstore_hold ORDER BY id")
     return [Hold.unpack(row, number) for number, *row in found]
 
 

@@ -91,7 +91,7 @@ class Keeper:
         ).fetchone()
         test, _, begin, end = self._test(hold)
         self._holds.append((test, number, begin, end))
-        gone_by = self._gone_by(connection)
+        gone_by = self._gone_by(connection, hold.created_at)
         found = []
         for stream, keeps, key in _streams(connection):
             if test(key):
@@ -102,9 +102,11 @@ class Keeper:
         refresh_rows_views(connection)
         return int(number)
 
-    def _gone_by(self, connection: sqlite3.Connection) -> Callable[[int, str, int | None], int]:
-        """Tells of a stream, its kind and its period the last time (ns) at which anything has expired."""
-        now = self._now()
+    def _gone_by(self, connection: sqlite3.Connection, now: int) -> Callable[[int, str, int | None], int]:
+        """Tells of a stream, its kind and its period the last time (ns) at which anything has expired.
+
+        :param now: when it is asked, in ns; a hold that is copied began earlier.
+        """
         lapsed = dict(
             connection.execute("SELECT stream_id, max(cutoff) FROM lapsed GROUP BY stream_id").fetchall()
         )

@@ -257,8 +257,7 @@ def _exactly(connection: sqlite3.Connection, segment: _Sealed, kept: Kept) -> Ke
     if not kept.held or segment.packed:
         return kept
     (held,) = connection.execute(
-        f"SELECT count(*) FROM {segment.kind}_{segment.id} "
-        f"WHERE stream IN ({_list(kept.held)}) AND {IS_HELD}"
+        f"SELECT count(*) FROM {segment.kind}_{segment.id} WHERE stream IN ({_list(kept.held)}) AND {IS_HELD}"
     ).fetchone()
     return evolve(kept, rows=kept.rows - kept.held_rows + held)
 
