@@ -79,6 +79,14 @@ COMMANDS: Final = (
         options="ccstore.client.counting_commands:HostsOptions",
     ),
     Command(
+        "senders",
+        "ccstore.client.senders_command:main",
+        "[OPTION ...]",
+        "show who sends, how often, and who is silent",
+        failed=2,
+        options="ccstore.client.senders_command:Options",
+    ),
+    Command(
         "values",
         "ccstore.client.counting_commands:values",
         "LABEL [OPTION ...]",
@@ -109,6 +117,14 @@ COMMANDS: Final = (
         "show what is deleted next, by rule",
         failed=2,
         options="ccstore.client.keeping_commands:RetentionOptions",
+    ),
+    Command(
+        "fold",
+        "ccstore.client.fold_command:main",
+        "[OPTION ...]",
+        "show equal messages as one, with how many and where",
+        failed=2,
+        options="ccstore.client.fold_command:Options",
     ),
     Command(
         "job",

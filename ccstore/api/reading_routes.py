@@ -10,9 +10,11 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.fold_answers import FoldAnswers
 from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.keeping_answers import KeepingAnswers
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
 from ccstore.message import STORED_KINDS
@@ -37,9 +39,11 @@ class ReadingRoutes:
         self._bounds = exchange.bounds
         self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
+        self._folds = FoldAnswers(exchange)
         self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
+        self._senders = SenderAnswers(exchange, insight.senders, insight.samples)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -114,6 +118,12 @@ class ReadingRoutes:
         """Clusters."""
         return await self._counts.clusters(request)
 
+    @app.route("/fold", methods=_BOTH)
+    @app.route("/fold/", methods=_BOTH)
+    async def fold(self, request: IRequest) -> bytes:
+        """Templates of messages."""
+        return await self._folds.fold(request)
+
     @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
     @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)
     async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
@@ -161,6 +171,12 @@ class ReadingRoutes:
     async def retention(self, request: IRequest) -> bytes:
         """What is deleted next."""
         return await self._keeping.retention(request)
+
+    @app.route("/senders", methods=_BOTH)
+    @app.route("/senders/", methods=_BOTH)
+    async def senders(self, request: IRequest) -> bytes:
+        """Who sends."""
+        return await self._senders.senders(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -19,7 +19,7 @@ from ccstore.client.terminal import clean
 from ccstore.commands.description import NUMBER, Value
 from ccstore.commands.options import CommandOptions, parse
 from ccstore.instants import parse_moment
-from ccstore.query import STREAM_LABELS, TAG_PREFIX
+from ccstore.query import LEVEL, STREAM_LABELS, TAG_PREFIX
 from ccstore.times import show_span
 from ccstore.timing import SECOND, nanoseconds
 
@@ -80,8 +80,8 @@ class ValuesOptions(_ValuesOptions):
     arguments = (
         Value(
             "LABEL",
-            "cluster, kind, name, host, type, type-id, stype, stype-id, or another tag, as KEY or tag.KEY.",
-            ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id"),
+            "cluster, kind, name, host, type, type-id, stype, stype-id, level, or a tag, as KEY or tag.KEY.",
+            ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id", "level"),
         ),
     )
 
@@ -93,8 +93,8 @@ class ValuesOptions(_ValuesOptions):
             got = " ".join(words) or "nothing"
             raise UsageError(f"expected a label, such as host or tag.jobid, got {got}")
         (label,) = words
-        is_column = label in ("host", *STREAM_LABELS) or label.startswith(TAG_PREFIX)
-        self.label = label if is_column else f"{TAG_PREFIX}{label}"
+        is_known = label in ("host", LEVEL, *STREAM_LABELS) or label.startswith(TAG_PREFIX)
+        self.label = label if is_known else f"{TAG_PREFIX}{label}"
 
 
 def clusters(words: Sequence[str]) -> int:

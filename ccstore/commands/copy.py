@@ -127,7 +127,9 @@ def _source(config: BackendConfig, into: BackendConfig) -> Source:
     if isinstance(config, SqliteConfig):
         # A snapshot may need as much room as the copy: beside the new file, that must be there anyway.
         scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
-        return SqliteSource(config.database_path, scratch)
+        return SqliteSource(
+            config.database_path, scratch, tell=lambda damaged: print(damaged, file=sys.stderr)
+        )
     _needs_packages()
     from ccstore.storage.postgres.export import PostgresSource
 

@@ -34,7 +34,7 @@ class Options(CommandOptions):
     )
     optParameters = [
         ["config", "c", None, "Path of the configuration file, of which the storage is meant."],
-        ["older-than", None, None, "Pack what came in longer ago than this."],
+        ["older-than", None, None, "Pack what came in longer ago than this, and not storage.pack_after."],
     ]
     optFlags = [["lenient", None, "Only warn of keys in the configuration file that are not known."]]
     option_values = {"config": FILE, "older-than": DURATION}
@@ -68,15 +68,20 @@ def main(words: Sequence[str]) -> int:
         ).storage
         if not isinstance(storage.backend, SqliteConfig):
             raise StoreError("the storage is no SQLite file, and only those are packed")
-        age = options["older-than"]
+        age = storage.pack_after if options["older-than"] is None else options["older-than"]
+        if not age and options["older-than"] is None:
+            raise StoreError(
+                "storage.pack_after is 0, so nothing is packed; say what is to be with --older-than DURATION"
+            )
         packing = OfflinePacking(
             storage.backend.database_path,
             storage.backend.pragmas,
             retention=storage.retention_time,
             say=lambda text: print(f"ccstore pack: {text}", file=sys.stderr),
             mode=storage.file_mode,
+            has_words=storage.pack_index == "words",
         )
-        before = time.time_ns() - nanoseconds(age or 0)
+        before = time.time_ns() - nanoseconds(age)
         return _pack(packing, before, sys.stderr)
     except ConfigError as error:
         print(error, file=sys.stderr)

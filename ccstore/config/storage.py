@@ -20,13 +20,14 @@ from .kinds import Unfit, near
 from .postgres import read_postgres
 from .retention_section import read_retention_rules
 from .section import Section
-from .values import BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
+from .values import PACK_INDEXES, BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
 
 _FLUSH = kinds.duration_between(0, 60, 'a duration of at most "60s"')
 _RETENTION = kinds.positive_duration(
     'a duration longer than 0, such as "24h": with 0, every event would be deleted on arrival'
 )
 _RETENTION_DEFAULT: float = Duration.of("24h")
+_PACK_AFTER = kinds.duration_between(0, 100 * 365 * 86400, 'a duration such as "24h", or 0 for never')
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
@@ -89,7 +90,12 @@ def read_storage(section: Section) -> StorageConfig:
         file_mode=mode,
         rules=read_retention_rules(section),
         max_size=section.take("max_size", _MAX_SIZE, None),
+        pack_after=section.take("pack_after", _PACK_AFTER, 0.0),
+        pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
     )
+    if not isinstance(backend, SqliteConfig):
+        for key in filter(section.has, ("pack_after", "pack_index")):
+            section.place(key).warn("ignored: PostgreSQL compresses what it stores by itself")
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
     section.finish()

@@ -228,6 +228,10 @@ class SpoolConfig:
     file_mode: int = PRIVATE
 
 
+#: By what the texts of packed logs are found: by an index of words, or by a look at all of them.
+PACK_INDEXES: Final = ("words", "none")
+
+
 @frozen
 class StorageConfig:
     """
@@ -238,6 +242,8 @@ class StorageConfig:
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
     ``rules`` are those of retention besides ``retention_time``; ``max_size`` is in bytes, None for no limit.
+    ``pack_after`` are seconds after which logs are packed, 0 for never; ``pack_index`` is one of
+    :data:`PACK_INDEXES`.
     """
 
     backend: BackendConfig
@@ -251,6 +257,8 @@ class StorageConfig:
     file_mode: int = PRIVATE
     rules: tuple[KeepRule, ...] = ()
     max_size: int | None = None
+    pack_after: float = 0.0
+    pack_index: str = PACK_INDEXES[0]
 
 
 @frozen

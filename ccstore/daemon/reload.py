@@ -18,6 +18,8 @@ from ccstore.network.listening import ListenError
 
 #: Where a server listens.
 _PLACE: Final = ("endpoint", "address", "port", "tls")
+#: Keys of the storage that say what is packed.
+_OF_PACKING: Final = ("pack_after", "pack_index")
 #: What a NATS receiver can change without another connection.
 _WITHOUT_CONNECTION: Final = ("cluster", "precision", "rules")
 #: Attributes whose keys in the configuration have other names.
@@ -78,7 +80,9 @@ def _storable(old: StorageConfig, new: StorageConfig) -> tuple[StorageConfig, li
         if spool != old.spool:
             restart.append("storage.spool")
         spool = old.spool
-    return evolve(new, backend=old.backend, spool=spool), restart
+    restart += [f"storage.{key}" for key in _OF_PACKING if getattr(new, key) != getattr(old, key)]
+    same: dict[str, Any] = {key: getattr(old, key) for key in ("backend", *_OF_PACKING)}
+    return evolve(new, spool=spool, **same), restart
 
 
 def _can_follow(old: ReceiverConfig, new: ReceiverConfig) -> bool:

@@ -32,6 +32,14 @@ _BEHIND: Final = 3653 * 86400 * SECOND
 _HOSTS_WARNED_OF = 32
 
 
+#: Is told of messages that came in at a receiver, and when that was, in nanoseconds.
+Heard = Callable[[str, Batch, int], None]
+
+
+def nobody_hears(receiver: str, messages: Batch, now: int) -> None:
+    """Make nothing of it."""
+
+
 class _Samples:
     """Samples of some messages that came together, as long as more of a reason are wanted.
 
@@ -59,6 +67,7 @@ class Router:
     :param store_logs: keep logs, or drop them.
     :param store_heartbeats: keep those of a fleet, whichever way they come, or drop them: their text has a
         credential, and whoever may query would see it.
+    :param heard: is told of what is kept.
     """
 
     log = Logger()
@@ -73,8 +82,10 @@ class Router:
         store_logs: bool,
         store_heartbeats: bool = False,
         period_of: Callable[[StreamKey], int | None] | None = None,
+        heard: Heard = nobody_hears,
     ) -> None:
         self._store = store
+        self._heard = heard
         self._clock = clock
         self._period_of = period_of
         self.reconfigure(
@@ -115,6 +126,7 @@ class Router:
             origin.dropped.lines += len(messages) - len(kept) - len(refusals)
         if not kept:
             return succeed(refusals)
+        self._heard(account.name, kept, now)
         committed = self._store.accept(kept, urgent=urgent)
         return committed.addCallbacks(
             self._committed,

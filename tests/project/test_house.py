@@ -68,6 +68,7 @@ LEVELS: Final = (
     {"interfaces"},
     {"keeping", "patterns"},
     {"insight"},
+    {"senders"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},

@@ -97,10 +97,10 @@ class PostgresDialect(Dialect):
         event, log = yield from self._horizon.last_arrival()
         return {"event": event, "log": log}
 
-    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+    def parts_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[Part], int]]]:
         """All partitions at once."""
         yield from ()
-        return [([f"ccstore_{kind}"], INT64_MAX)]
+        return [([Part(kind, [f"ccstore_{kind}"], None, None)], INT64_MAX)]
 
     def versions(self) -> Reading[tuple[str, int]]:
         ((version, schema),) = yield Statement(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
@@ -11,13 +10,25 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
+from ccstore.query import (
+    ALL_TAGS,
+    STREAM_LABELS,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Row,
+    label_reader,
+    tags_in,
+)
 from ccstore.storage.columns import LABEL_COLUMNS
+from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
-from ccstore.storage.reading.conditions import Conditions, Streams
+from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.evaluate import row_test, tag_of
+from ccstore.storage.reading.evaluate import row_test
 from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.pages import Limits, PageReading
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
@@ -81,7 +92,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
     for count in counts:
         left[count.start] -= count.messages
     rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
-    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+    losses = [*dict.fromkeys([*found.losses, *everything.losses])]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others, losses)
 
 
 def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
@@ -100,7 +112,7 @@ def _only_top(counted: Counts, top: int) -> Counts:
         if count.by not in chosen:
             _add(rest, count._replace(by=()))
     counts = [count for count in counted.counts if count.by in chosen]
-    return Counts(counts, counted.is_cut, [*rest.values()], others)
+    return Counts(counts, counted.is_cut, [*rest.values()], others, counted.losses)
 
 
 def _add(groups: dict[_Group, Count], count: Count) -> None:
@@ -144,11 +156,14 @@ class _CountReading:
         # Many rows have the same other tags, so that these are looked at once for all of them.
         self._test = row_test(of_tags, ()) if of_tags and not dialect.has_tests else None
         self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
+        self._readers = [(label, label_reader(label)) for label in counting.by]
         needs_tags = self._test is not None or len(self._names) < len(counting.by)
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._groups: dict[_Group, Count] = {}
+        self._names_known: dict[int, Sequence[str | None]] = {}
+        self._losses: list[str] = []
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -160,7 +175,7 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut)
+        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
 
     # -- by statements
 
@@ -187,6 +202,8 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
+        packed = PackedRows(self._selection, self._dialect, streams)
+        self._losses = packed.losses
         # Up to there, each row has to be looked at.
         edge = self._expired.edge(kind)
         since = begin if edge is None else max(begin, edge + 1)
@@ -199,8 +216,32 @@ class _CountReading:
                 if since <= end and (part.newest is None or part.newest >= since):
                     spans += yield from census.take(part, since, end)
             for span in spans:
+                if part.order == "blocks":
+                    yield from self._unpack(part, packed, *span)
+                    continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
+
+    def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
+        """The same for a part whose rows are packed."""
+        counting = self._counting
+        gone = yield from gone_of(self._expired, part.kind, self._dialect)
+        bounds = Bounds(begin, end, gone)
+        with_tags = len(self._names) < len(counting.by)
+        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        for block in (yield from packed.blocks(part, begin, end)):
+            for stream, tags, start, number, oldest, newest in (
+                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            ):
+                known = counted.get((stream, tags, start))
+                if known is not None:
+                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
+                counted[stream, tags, start] = number, oldest, newest
+        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
+        found = yield from streams_of([*unknown], self._dialect)
+        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
+        for (stream, tags, start), numbers in counted.items():
+            self._add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -270,14 +311,14 @@ class _CountReading:
         if len(self._names) == len(self._counting.by):
             return tuple(name or "" for name in names)
         left = iter(names)
-        tags = json.loads(othertags) if othertags else {}
+        tags = tags_in(othertags)
         return tuple(
             (next(left) or "")
             if label in LABEL_COLUMNS
             else (othertags or "")
             if label == ALL_TAGS
-            else tags.get(tag_of(label), "")
-            for label in self._counting.by
+            else read(tags)
+            for label, read in self._readers
         )
 
     # -- by looking at each
@@ -294,10 +335,14 @@ class _CountReading:
             selection = evolve(selection, after=page.rows[-1].position)
 
     def _add_row(self, row: Row, stream: StreamKey) -> None:
-        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
-        names = [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
         start = self._counting.start_of(row.time)
-        self._add(self._values(names, row.othertags), start, 1, row.time, row.time)
+        by = self._values(self._names_of(stream), row.othertags)
+        self._add(by, start, 1, row.time, row.time)
+
+    def _names_of(self, stream: StreamKey) -> list[str | None]:
+        """The values of its labels that are counted by."""
+        known = dict(zip(LABEL_COLUMNS, stream, strict=True))
+        return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
 
     def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
         if not self._counting.with_times:

@@ -9,6 +9,8 @@ from attrs import frozen
 
 from ccstore.holdings import Segment
 from ccstore.message import Kind
+from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
+from ccstore.storage.blocks.vocabulary import Chunk
 from ccstore.storage.reading.statement import Reading, Values
 
 T_co = TypeVar("T_co", covariant=True)
@@ -19,17 +21,20 @@ class Part(NamedTuple):
 
     :ivar oldest: no row in them is older, in nanoseconds; None if that is not known. ``newest`` likewise.
     :ivar order: that of the rows in the one table: by ``id``, which is nearly that of time, or by ``stream``
-        and then time; None if it is not known, or there are several.
+        and then time; None if it is not known, or there are several. ``blocks`` is no order: there is no such
+        table, and the rows are packed, see :meth:`Dialect.blocks`.
     :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read; what else the
         table has belongs to other parts.
+    :ivar block: the one that is to be read of those that rows are packed in.
     """
 
     kind: Kind
     tables: Sequence[str]
     oldest: int | None
     newest: int | None
-    order: Literal["id", "stream"] | None = None
+    order: Literal["id", "stream", "blocks"] | None = None
     is_window: bool = False
+    block: BlockEntry | None = None
 
 
 class Terms(NamedTuple):
@@ -92,12 +97,14 @@ class Dialect(Protocol):
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
     :ivar tables: the names of ``streams``, ``hold``, ``held`` and ``lapsed`` in the database.
     :ivar has_censuses: some parts have a census.
+    :ivar block_cache: blocks that were read lately.
     """
 
     streams: str
     tables: Mapping[str, str]
     fetching: Fetching
     has_censuses: bool = False
+    block_cache: BlockCache = BlockCache(0)
 
     def placeholder(self, number: int) -> str:
         """Where the parameter with this number, from 1, stands in a statement."""
@@ -130,6 +137,32 @@ class Dialect(Protocol):
         yield from ()
         return None
 
+    def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
+        """The blocks of a packed part with rows from one time (ns) to another, both included."""
+        yield from ()
+        return ()
+
+    def fetch_block(self, block: HeldBlock, columns: Sequence[str]) -> Reading[None]:
+        """Put some columns into a block; raises :class:`Damaged` if they are not there."""
+        yield from ()
+
+    def chunks(
+        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
+    ) -> Reading[Sequence[Chunk]]:
+        """What there is of a vocabulary of a packed part.
+
+        :param number: of the vocabulary, of which each has some blocks.
+        :param sort: of the words.
+        :param first: only what may have words from this one to ``last``, both included; None for all.
+        """
+        yield from ()
+        return ()
+
+    def has_words(self, part: Part, number: int) -> Reading[bool]:
+        """There is such a vocabulary."""
+        yield from ()
+        return False
+
     def terms(self, begin: int) -> Reading[Terms]:
         """What the database says of what has expired.
 
@@ -139,10 +172,10 @@ class Dialect(Protocol):
     def last_ids(self) -> Reading[Mapping[str, int]]:
         """By kind, an id that no message exceeds, and that all later ones will."""
 
-    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+    def parts_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[Part], int]]]:
         """Where to look for messages of a kind with ids above a number, in the order of the ids.
 
-        Each is some tables, and the id up to which they are to be read before the next.
+        Each is some parts, and the id up to which they are to be read before the next.
         """
 
     def versions(self) -> Reading[tuple[str, int]]:
@@ -211,6 +244,11 @@ class Question(Protocol[T_co]):
     @property
     def is_long(self) -> bool:
         """It may have to look at many rows, for seconds."""
+        return False
+
+    @property
+    def is_heavy(self) -> bool:
+        """It works on what statements give for longer than the reactor could wait."""
         return False
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:

@@ -10,9 +10,11 @@ from attrs import field, frozen
 
 from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
+from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _TEXT: Final = attrgetter("text")
@@ -116,13 +118,19 @@ class PageReading:
         streams = yield from self._conditions.streams()
         if streams.are_none:
             return Page(())
+        packed = PackedRows(self._selection, self._dialect, streams)
         for part in (yield from self._parts(is_scan=not streams.are_probed(self._dialect))):
-            if not (self._is_cut and self._is_behind(part)):
+            if self._is_cut and self._is_behind(part):
+                continue
+            if part.order == "blocks":
+                yield from self._unpack(part, packed)
+            else:
                 yield from self._read(part, streams)
+        losses = packed.losses
         if not self._with_tags:
-            return Page(self._rows, self._is_cut)
+            return Page(self._rows, self._is_cut, losses=losses)
         used = sorted({row.stream for row in self._rows})
-        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
+        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)), losses)
 
     def _parts(self, *, is_scan: bool) -> Reading[list[Part]]:
         """All that has to be read, in the order in which it is best read."""
@@ -140,12 +148,7 @@ class PageReading:
                     is_whole=False,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
-        # What has no known time is mostly newer than all else.
-        if is_newest_first:
-            parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
-        else:
-            parts.sort(key=lambda part: INT64_MAX if part.oldest is None else part.oldest)
-        return parts
+        return _in_order(parts, is_newest_first=is_newest_first)
 
     def _is_behind(self, part: Part) -> bool:
         """Whether nothing in there can belong to the page, which is full."""
@@ -197,18 +200,36 @@ class PageReading:
             limit = self._fetched if test is not None else min(self._fetched, self._most + 1)
             found = yield self._statement(part, streams, after, limit)
             rows = [*map(Row._make, found)]
-            kept = rows if test is None else [row for row in rows if test(row.othertags, row.text)]
-            if kept:
-                self._rows += kept
-                # That is the order of their positions, which begin each row.
-                self._rows.sort(reverse=self._selection.is_newest_first)
-                self._cut()
+            self._keep(rows if test is None else [row for row in rows if test(row.othertags, row.text)])
             if len(rows) < limit or (self._is_cut and self._comes_behind(rows[-1])):
                 return
             after = rows[-1].position
             size = _size(rows)
             most = min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1))
             self._fetched = max(1, most)
+
+    def _unpack(self, part: Part, packed: PackedRows) -> Reading[None]:
+        """The same for a part whose rows are packed."""
+        after, is_newest_first = self._selection.after, self._selection.is_newest_first
+        begin, end, _ = self._bounds_within(part, after)
+        gone = yield from gone_of(self._expired, part.kind, self._dialect)
+        for block in _in_order((yield from packed.blocks(part, begin, end)), is_newest_first=is_newest_first):
+            if self._is_cut and self._is_behind(block):
+                return
+            begin, end, number = self._bounds_within(part, after)
+            behind = (end if is_newest_first else begin), number
+            bounds = Bounds(begin, end, gone)
+            rows = yield from packed.rows(
+                block, bounds, behind, self._most + 1, is_newest_first=is_newest_first
+            )
+            self._keep(rows)
+
+    def _keep(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._rows += rows
+            # That is the order of their positions, which begin each row.
+            self._rows.sort(reverse=self._selection.is_newest_first)
+            self._cut()
 
     def _comes_behind(self, row: Row) -> bool:
         if not self._rows:
@@ -262,3 +283,10 @@ class PageReading:
 
 def _size(rows: Iterable[Row]) -> int:
     return sum(map(len, map(_TEXT, rows)))
+
+
+def _in_order(parts: Iterable[Part], *, is_newest_first: bool) -> list[Part]:
+    # What has no known time is mostly newer than all else.
+    if is_newest_first:
+        return sorted(parts, key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
+    return sorted(parts, key=lambda part: INT64_MAX if part.oldest is None else part.oldest)

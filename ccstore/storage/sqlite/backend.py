@@ -21,6 +21,7 @@ from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.schema import Schema
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.reading.dialect import Question
+from ccstore.storage.sqlite.background import BackgroundPacking
 from ccstore.storage.sqlite.batches import Batches
 from ccstore.storage.sqlite.copying_in import CopyingIn
 from ccstore.storage.sqlite.dialect import SqliteDialect
@@ -28,7 +29,7 @@ from ccstore.storage.sqlite.means import MEANS, Means
 from ccstore.storage.sqlite.pragmas import PRAGMAS, WRITER_PRAGMAS
 from ccstore.storage.sqlite.readers import Readers
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.sizes import SIZES, Sizes
+from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, Sizes
 from ccstore.storage.sqlite.store_writer import StoreHousekeeping
 from ccstore.storage.sqlite.tending import Tending
 from ccstore.storage.sqlite.versions import DATABASE
@@ -58,6 +59,7 @@ class SqliteBackend:
     :param pragmas: for every connection, besides what is always set.
     :param retention: seconds after which events expire that none of the ``rules`` is about; None for
         those rules that the file has.
+    :param packing: what is packed.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
     :param dialect: how it is read.
@@ -88,6 +90,7 @@ class SqliteBackend:
         schema: Schema = DATABASE,
         sizes: Sizes = SIZES,
         means: Means = MEANS,
+        packing: Packing = NO_PACKING,
     ) -> None:
         self._pragmas = {**PRAGMAS, **pragmas}
         self._file = DatabaseFile(path, "database", schema, mode, self._say)
@@ -105,11 +108,16 @@ class SqliteBackend:
         )
         self._thread = WriterThread(self._file)
         self._batches = Batches(self._thread, self._reserve, now)
-        self._tending = Tending(self._thread, self._file, self._reserve, now, means.clock, sizes, self._say)
         self._copying = CopyingIn(self._thread, now)
         dialect = SqliteDialect() if dialect is None else dialect
         self._readers = Readers(
             self._file, self._pragmas, dialect, reactor, sizes.reading, means, is_apart=is_apart
+        )
+        self._packing = BackgroundPacking(
+            self._thread, self._readers, path, packing, means.clock, self._say, sizes
+        )
+        self._tending = Tending(
+            self._thread, self._file, self._reserve, now, means.clock, sizes, self._packing, self._say
         )
         self._make_thread = lambda: means.threads(reactor, 1, "ccstore-writer")
 
@@ -178,6 +186,7 @@ class SqliteBackend:
     async def _close(self) -> None:
         if self._thread.is_open:
             self._readers.close()
+            await self._packing.ended()
             await self._thread.close()
             self._file.close()
 
@@ -237,6 +246,7 @@ class SqliteBackend:
             active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
             writes=counter(state.writes, "Transactions that wrote messages."),
             queries=counter(self._readers.queries, "Queries that were answered."),
+            packed=counter(self._packing.rows, "Messages that were packed."),
             deletes=counter(state.deletes, "Times that expired events were deleted."),
             **{name: gauge(value, _OF_THE_FILE[name]) for name, value in self._tending.figures.items()},
         )

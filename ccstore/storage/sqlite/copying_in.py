@@ -13,6 +13,7 @@ from ccstore.interfaces import StoreUnavailable
 from ccstore.message import STORED_KINDS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.sqlite.local_writer import LocalWriter
+from ccstore.storage.sqlite.packed_rows import count_packed
 from ccstore.storage.sqlite.views import STORED_ROWS
 from ccstore.storage.sqlite.writer_thread import WriterThread
 
@@ -83,4 +84,6 @@ def _count(local: LocalWriter) -> Mapping[tuple[str, str], int]:
     for kind in STORED_KINDS:
         rows = local.writer.connection.execute(count_messages(STORED_ROWS[kind], "stream", "TRUE"))
         found.update({(cluster, kind): count for cluster, count in rows})
+        for cluster, count in count_packed(local.writer.connection, kind).items():
+            found[cluster, kind] = found.get((cluster, kind), 0) + count
     return found

@@ -6,10 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from ccstore.holdings import Segment
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
+from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.vocabulary import Chunk
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
 from ccstore.storage.sqlite.expiry import TABLES, TERMS
@@ -17,6 +21,15 @@ from ccstore.storage.sqlite.expiry import TABLES, TERMS
 #: Characters that have a meaning in a pattern of LIKE, and how many a pattern may well have.
 _SPECIAL: Final = re.compile("[%_!]")
 _MOST_LIKE: Final = 10_000
+#: Those of a :class:`BlockEntry`.
+_OF_ENTRY: Final = ("segment", "number", "rows", "first_time", "last_time", "min_id", "max_id", "checksum")
+
+
+class _Arrived(NamedTuple):
+    table: str
+    first_id: int
+    came_late: int
+    is_packed: int
 
 
 class SqliteDialect(Dialect):
@@ -29,6 +42,7 @@ class SqliteDialect(Dialect):
         each of which every stream is looked for.
     :param window: rows that a window has if they are evenly spread. Smaller segments are read in windows as
         well, since of one kind of messages there may be few in the time of a page.
+    :param blocks: of packed segments that are held unpacked: those of two tiles.
     """
 
     # In one: each method is one thing that the databases say in different ways.
@@ -43,7 +57,9 @@ class SqliteDialect(Dialect):
         segments: int = 16,
         most_sorted: int = 150_000,
         window: int = 16_384,
+        blocks: int = 16,
     ) -> None:
+        self.block_cache = BlockCache(blocks)
         self.fetching = Fetching() if fetching is None else fetching
         self._segments = segments
         self._most_sorted = most_sorted
@@ -66,17 +82,21 @@ class SqliteDialect(Dialect):
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
         found = yield Statement(
-            "SELECT id, min_time, max_time, row_count FROM segment "
+            "SELECT id, min_time, max_time, row_count, packed FROM segment "
             "WHERE kind = ?1 AND (sealed_at IS NULL OR (max_time >= ?2 AND min_time <= ?3)) "
             f"ORDER BY sealed_at IS NOT NULL, {order}",
             (kind, begin, end),
-            ("id", "min_time", "max_time", "row_count"),
+            ("id", "min_time", "max_time", "row_count", "packed"),
         )
         parts: list[Part] = []
         # By number, so that a query of another time mostly has the same statements.
         together = 1 if is_scan else self._segments
-        for _, group in groupby(found, lambda segment: segment[0] // together):
+        for _, group in groupby(found, lambda segment: (segment[4] and segment[0], segment[0] // together)):
             segments = [*group]
+            if segments[0][4]:
+                number, oldest, newest, *_ = segments[0]
+                parts.append(Part(kind, [f"{kind}_{number}"], oldest, newest, "blocks"))
+                continue
             tables = [f"{kind}_{number}" for number, *_ in segments]
             part = Part(kind, tables, segments[0][1], segments[0][2])
             rows = segments[0][3]
@@ -112,14 +132,59 @@ class SqliteDialect(Dialect):
         return [newest, newest._replace(oldest=INT64_MIN, newest=since - 1)]
 
     def census(self, part: Part, columns: Sequence[str]) -> Reading[Sequence[Any] | None]:
-        (table,) = part.tables
         found = yield Statement(
             f"SELECT {', '.join(columns)} FROM census WHERE segment = ?1",
-            (int(table.rpartition("_")[2]),),
+            (_segment_of(part),),
             columns,
             has_bytes=True,
         )
         return found[0] if found else None
+
+    def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
+        found = yield Statement(
+            f"SELECT {', '.join(_OF_ENTRY)} FROM block "
+            "WHERE segment = ?1 AND last_time >= ?2 AND first_time <= ?3",
+            (_segment_of(part), begin, end),
+            _OF_ENTRY,
+        )
+        return [*map(BlockEntry._make, found)]
+
+    def fetch_block(self, block: HeldBlock, columns: Sequence[str]) -> Reading[None]:
+        entry = block.entry
+        table = "block" if "streams" in columns else "block_columns"
+        found = yield Statement(
+            f"SELECT {', '.join(columns)} FROM {table} WHERE segment = ?1 AND number = ?2",
+            (entry.segment, entry.number),
+            columns,
+            has_bytes=True,
+        )
+        if not found or not all(isinstance(value, bytes) for value in found[0]):
+            raise Damaged("it has no columns")
+        block.columns.update(zip(columns, found[0], strict=True))
+
+    def chunks(
+        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
+    ) -> Reading[Sequence[Chunk]]:
+        where, given = "segment = ?1 AND part = ?2 AND sort = ?3", [_segment_of(part), number, sort]
+        if first is not None:
+            # From the one that begins with it or before it.
+            since = f"SELECT max(first) FROM vocabulary WHERE {where} AND first <= ?4"
+            where += f" AND first >= coalesce(({since}), ?4) AND first <= ?5"
+        found = yield Statement(
+            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary WHERE {where} ORDER BY first",
+            given if first is None else [*given, first, last],
+            Chunk._fields,
+            has_bytes=True,
+        )
+        return [*map(Chunk._make, found)]
+
+    def has_words(self, part: Part, number: int) -> Reading[bool]:
+        found = yield Statement(
+            "SELECT 1 AS found FROM vocabulary WHERE segment = ?1 AND part = ?2 LIMIT 1",
+            (_segment_of(part), number),
+            ("found",),
+        )
+        return bool(found)
 
     def terms(self, begin: int) -> Reading[Terms]:
         found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
@@ -136,26 +201,29 @@ class SqliteDialect(Dialect):
             lasts[kind] = first_id if last is None else last
         return lasts
 
-    def tables_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[str], int]]]:
+    def parts_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[Part], int]]]:
         """Of segments in the order of their ids the last of those that begin before it, and all behind.
 
         What came late has ids from among those of others, and is looked at each time.
         """
+        columns = ("name", "first_id", "came_late", "is_packed")
         found = yield Statement(
-            "SELECT id, first_id, begins_at IS NOT NULL AS came_late FROM segment WHERE kind = ?1"
-            " ORDER BY first_id",
+            "SELECT kind || '_' || id AS name, first_id, begins_at IS NOT NULL AS came_late, "
+            "packed > 0 AS is_packed FROM segment WHERE kind = ?1 ORDER BY first_id",
             (kind,),
-            ("id", "first_id", "came_late"),
+            columns,
         )
-        in_order = [(first_id, f"{kind}_{each}") for each, first_id, came_late in found if not came_late]
-        begin = max((place for place, (first_id, _) in enumerate(in_order) if first_id <= number), default=0)
-        late = [f"{kind}_{each}" for each, _, came_late in found if came_late]
-        groups = []
-        for start in range(begin, len(in_order), self._segments):
-            tables = [table for _, table in in_order[start : start + self._segments]]
-            following = in_order[start + self._segments : start + self._segments + 1]
-            groups.append((tables + late, following[0][0] if following else INT64_MAX))
-        return groups
+        segments = [*map(_Arrived._make, found)]
+        in_order = [each for each in segments if not each.came_late]
+        begin = max((place for place, each in enumerate(in_order) if each.first_id <= number), default=0)
+        late = [each for each in segments if each.came_late]
+        together: list[list[_Arrived]] = []
+        for is_packed, run in groupby(in_order[begin:], attrgetter("is_packed")):
+            few = [*run]
+            step = 1 if is_packed else self._segments
+            together += [few[start : start + step] for start in range(0, len(few), step)]
+        lasts = [following[0].first_id for following in together[1:]] + [INT64_MAX]
+        return [(_parts_of(kind, each + late), last) for each, last in zip(together, lasts, strict=True)]
 
     def versions(self) -> Reading[tuple[str, int]]:
         ((version, schema),) = yield Statement(
@@ -272,3 +340,15 @@ def _windows(part: Part, rows: int, window: int) -> list[Part]:
         for begin, end in pairwise(edges)
         if begin < end
     ]
+
+
+def _parts_of(kind: Kind, segments: Sequence[_Arrived]) -> Sequence[Part]:
+    parts = [Part(kind, [each.table], None, None, "blocks") for each in segments if each.is_packed]
+    tables = [each.table for each in segments if not each.is_packed]
+    return [*parts, Part(kind, tables, None, None)] if tables else parts
+
+
+def _segment_of(part: Part) -> int:
+    """The number of the segment that is a part."""
+    (table,) = part.tables
+    return int(table.rpartition("_")[2])

@@ -21,6 +21,7 @@ from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.sqlite.expiry import has_expired
 from ccstore.storage.sqlite.keeper import holds
+from ccstore.storage.sqlite.packed_rows import Tell, count_packed, rows_by_id
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS
@@ -29,8 +30,14 @@ from ccstore.storage.sqlite.views import STORED_ROWS
 class SqliteSource(Source):
     """See :class:`ccstore.storage.export.Source`. It is only read; no daemon may have it open meanwhile."""
 
-    def __init__(self, path: Path, scratch: Path, *, wait: float = 10.0) -> None:
-        """See :func:`ccstore.storage.sqlite.snapshot.snapshot`."""
+    def __init__(
+        self, path: Path, scratch: Path, *, wait: float = 10.0, tell: Tell = lambda damaged: None
+    ) -> None:
+        """See :func:`ccstore.storage.sqlite.snapshot.snapshot`.
+
+        :param tell: is told what cannot be read; the rest is.
+        """
+        self._tell = tell
         self._path = path
         self._scratch = scratch
         self._wait = wait
@@ -87,10 +94,18 @@ class SqliteSource(Source):
             statement = count_messages(STORED_ROWS[kind], "stream", "id > ?")
             for cluster, rows in self._all(statement, after.get(kind, 0)):
                 found[str(cluster), kind] = int(rows or 0)
+            assert self._connection is not None
+            with self._errors():
+                for name, count in count_packed(self._connection, kind, after.get(kind, 0)).items():
+                    found[name, kind] = found.get((name, kind), 0) + count
         return found
 
     def log_times(self) -> tuple[int, int] | None:
-        ((oldest, newest),) = self._all("SELECT min(time), max(time) FROM ccstore_log_rows")
+        ((oldest, newest),) = self._all(
+            "SELECT min(oldest), max(newest) FROM ("
+            "SELECT min(time) AS oldest, max(time) AS newest FROM ccstore_log_rows UNION ALL "
+            "SELECT min_time, max_time FROM segment WHERE kind = 'log' AND packed > 0)"
+        )
         return None if oldest is None or newest is None else (int(oldest), int(newest))
 
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
@@ -106,9 +121,13 @@ class SqliteSource(Source):
         where = f"id > ? AND NOT {has_expired(self._connection, kind)}"
         in_order: list[Iterator[Sequence[StoredRow]]] = []
         late: list[Iterator[Sequence[StoredRow]]] = []
-        for number, came_late in self._all(
-            "SELECT id, begins_at IS NOT NULL FROM segment WHERE kind = ? ORDER BY first_id", kind
+        for number, came_late, packed in self._all(
+            "SELECT id, begins_at IS NOT NULL, packed FROM segment WHERE kind = ? ORDER BY first_id",
+            kind,
         ):
+            if packed:
+                in_order.append(self._packed(kind, int(number or 0), after))
+                continue
             rows = self._select(
                 f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE {where} ORDER BY id",
                 after,
@@ -120,6 +139,11 @@ class SqliteSource(Source):
         parts = [chain.from_iterable(in_order), *late]
         merged = merge(*map(chain.from_iterable, parts), key=itemgetter(0))
         return iter(lambda: [*islice(merged, PAGE_ROWS)], [])
+
+    def _packed(self, kind: Kind, segment: int, after: int) -> Iterator[Sequence[StoredRow]]:
+        assert self._connection is not None
+        with self._errors():
+            yield from rows_by_id(self._connection, kind, segment, after, self._tell)
 
     def _select(self, statement: str, after: int) -> Iterator[Sequence[StoredRow]]:
         assert self._connection is not None

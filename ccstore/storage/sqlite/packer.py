@@ -70,6 +70,8 @@ class StorePacker(Protocol):
 
     def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool: ...
 
+    def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool: ...
+
     def count(self, target: int) -> bool: ...
 
     def publish(self, target: int) -> bool: ...
@@ -131,7 +133,7 @@ class Packer(StorePacker):
         self._run = None
         self._obsolete, self._abandoned, self._failed = [], [], set()
         connection.execute("DELETE FROM segment WHERE kind = 'packing'")
-        for table in ("block_columns", "block"):
+        for table in ("vocabulary", "block_columns", "block"):
             connection.execute(f"DELETE FROM {table} WHERE segment NOT IN (SELECT id FROM segment)")
 
     def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
@@ -207,6 +209,18 @@ class Packer(StorePacker):
                     f"VALUES (?, ?{', ?' * len(names)})",
                     (target, number, *[getattr(packed, name) for name in names]),
                 )
+        return True
+
+    def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
+        """Keep the words of some blocks of a run; False if there is no such run any more."""
+        if self._run is None or self._run.target != target:
+            return False
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO vocabulary (segment, part, sort, first, words, codes, masks) "
+                f"VALUES ({target}, {part}, ?, ?, ?, ?, ?)",
+                chunks,
+            )
         return True
 
     def count(self, target: int) -> bool:
@@ -314,6 +328,8 @@ def delete_blocks(connection: sqlite3.Connection, segment: int, most: int) -> bo
     ).fetchall()
     for table in ("block_columns", "block"):
         connection.executemany(f"DELETE FROM {table} WHERE segment = {segment} AND number = ?", numbers)
+    if not numbers:
+        connection.execute("DELETE FROM vocabulary WHERE segment = ?", (segment,))
     return bool(numbers)
 
 

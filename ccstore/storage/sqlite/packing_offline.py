@@ -18,7 +18,7 @@ from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.packing_run import Ask, Do, Packed, Steps, pack_once, tidy
 from ccstore.storage.sqlite.pragmas import PRAGMAS
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
-from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
+from ccstore.storage.sqlite.sizes import SIZES, Sizes
 
 #: Seconds that one question may take: nobody waits for it but us.
 _PATIENCE: Final = 86400.0
@@ -31,6 +31,7 @@ class OfflinePacking:
     :param pragmas: for each connection, besides what is always set.
     :param retention: seconds after which events expire.
     :param say: tells people what goes wrong.
+    :param has_words: what is packed gets an index of words.
     :param mode: of the file and those beside it.
     """
 
@@ -42,13 +43,14 @@ class OfflinePacking:
         retention: float,
         say: Say,
         mode: int = PRIVATE,
-        sizes: SegmentSizes = SIZES.segments,
-        margin: int = SIZES.packing_margin,
+        has_words: bool = True,
+        sizes: Sizes = SIZES,
     ) -> None:
         self._path = path
         self._pragmas = {**PRAGMAS, **pragmas}
-        self._margin = margin
-        self._bulk = BulkWriter(path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes)
+        self._sizes = sizes
+        self._has_words = has_words
+        self._bulk = BulkWriter(path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes.segments)
         self._reader = Reader(SqliteDialect(), is_alone=True)
 
     def open(self) -> None:
@@ -86,7 +88,10 @@ class OfflinePacking:
                 pass  # of a file from before there were any censuses
             while True:
                 self._check_room()
-                is_done = yield from self._take(pack_once(housekeeping.packer, before, before), reading)
+                steps = pack_once(
+                    housekeeping.packer, before, before, self._sizes.tiles, has_words=self._has_words
+                )
+                is_done = yield from self._take(steps, reading)
                 yield from self._take(tidy(housekeeping.packer), reading)
                 while self._bulk.do(housekeeping.give_back):
                     pass
@@ -113,8 +118,9 @@ class OfflinePacking:
     def _check_room(self) -> None:
         there = os.statvfs(self._path.parent)
         free = there.f_bavail * there.f_frsize
-        if free < self._margin:
+        margin = self._sizes.packing_margin
+        if free < margin:
             raise StoreError(
-                f"{self._path.parent} has {free >> 20} MB free, and packing needs {self._margin >> 20} MB: "
+                f"{self._path.parent} has {free >> 20} MB free, and packing needs {margin >> 20} MB: "
                 "make room, and give the command again"
             )

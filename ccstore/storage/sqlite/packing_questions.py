@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any, Final
 
 from attrs import frozen
 
-from ccstore.storage.blocks.block_format import PackedBlock, PlainRow, pack_block
+from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, pack_block
+from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.packer import SourceTable
+from ccstore.storage.sqlite.sizes import TileSizes
 
 _STREAM: Final = itemgetter(0)
-
-
-@frozen
-class TileSizes:
-    """How much is packed together.
-
-    :ivar block_rows: of a block.
-    :ivar block_size: characters of its texts, above which it has fewer rows.
-    :ivar blocks: of a tile.
-    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
-    :ivar step: rows, in which both are counted.
-    """
-
-    block_rows: int = 8192
-    block_size: int = 8 << 20
-    blocks: int = 8
-    size: int = 32 << 20
-    step: int = 1024
 
 
 @frozen
@@ -157,3 +141,41 @@ class PackedTile(Question[list[PackedBlock]]):
                 parts.append(rows[first:place])
                 first, size = place, len(row[3])
         return [*parts, rows[first:]]
+
+
+@frozen
+class WordsOf(Question[list[Chunk]]):
+    """A question: the words of some blocks of a packed segment, which may not be there for others yet.
+
+    :ivar part: the numbers of the blocks divided by :data:`MOST_BLOCKS`.
+    """
+
+    target: int
+    part: int
+
+    @property
+    def count(self) -> int:
+        """Nobody asked for it."""
+        return 0
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[list[Chunk]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        taker = VocabularyTaker()
+        for number in range(MOST_BLOCKS):
+            found = yield Statement(
+                "SELECT rows, lengths, texts FROM block JOIN block_columns USING (segment, number) "
+                "WHERE segment = ?1 AND number = ?2",
+                (self.target, self.part * MOST_BLOCKS + number),
+                ("rows", "lengths", "texts"),
+                has_bytes=True,
+            )
+            for rows, lengths, packed in found:
+                block = Block(rows, {"lengths": lengths, "texts": packed})
+                texts = [block.texts[begin:end] for begin, end in pairwise(block.starts)]
+                taker.add(number, b"\n".join(texts).lower())
+        return [*taker.packed()]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
 from ccstore.storage.blocks.block_format import PackedBlock
+from ccstore.storage.blocks.vocabulary import MOST_BLOCKS
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.packer import PackingPlan, StorePacker
-from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TileSizes, TilesOf
-
-#: How much is packed together in a store.
-TILE_SIZES: Final = TileSizes()
+from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TilesOf, WordsOf
+from ccstore.storage.sqlite.sizes import TileSizes
 
 
 @frozen
@@ -46,8 +45,12 @@ class Packed:
 Steps = Generator["Ask | Do | Packed", Any, bool]
 
 
-def pack_once(packer: StorePacker, before: int, small_before: int, sizes: TileSizes = TILE_SIZES) -> Steps:
+def pack_once(
+    packer: StorePacker, before: int, small_before: int, sizes: TileSizes, *, has_words: bool
+) -> Steps:
     """Make one packed segment; False if there was nothing to do, or it could not be done.
+
+    :param has_words: it gets an index of words.
 
     See :meth:`ccstore.storage.sqlite.packer.Packer.begin` for the times.
     """
@@ -65,6 +68,11 @@ def pack_once(packer: StorePacker, before: int, small_before: int, sizes: TileSi
                     return False
                 number += 1
             yield Packed(sum([block.rows for block in blocks]))
+        for part in range(-(-number // MOST_BLOCKS) if has_words else 0):
+            chunks = yield Ask(WordsOf(plan.target, part))
+            if not (yield Do(packer.index, (plan.target, part, [*map(tuple, chunks)]))):
+                return False
+            yield Packed(0)
         while (yield Do(packer.count, (plan.target,))):
             pass
         is_done = bool((yield Do(packer.publish, (plan.target,))))

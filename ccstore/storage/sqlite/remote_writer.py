@@ -11,6 +11,7 @@ from ccstore.batch import Batch
 from ccstore.errors import CommitUnknown, StoreError
 from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.sqlite.announcing import Announcer
+from ccstore.storage.sqlite.packer import StorePacker
 from ccstore.storage.sqlite.sizes import AnnouncingLimits
 from ccstore.storage.sqlite.store_writer import StoreHousekeeping, StoreWriter
 from ccstore.storage.sqlite.writer import State
@@ -18,6 +19,38 @@ from ccstore.storage.sqlite.writer_calls import Call
 from ccstore.storage.sqlite.writer_client import ProcessEnded, WriterProcess
 
 _Result = TypeVar("_Result")
+
+
+class RemotePacker(StorePacker):
+    """See :class:`ccstore.storage.sqlite.packer.Packer`.
+
+    :param ask: has the process do something.
+    """
+
+    def __init__(self, ask: Callable[..., Any]) -> None:
+        self._ask = ask
+
+    def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
+        plan: tuple[Any, ...] | None = self._ask(Call.PACK_BEGIN, before, small_before)
+        return plan
+
+    def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool:
+        return bool(self._ask(Call.PACK_INSERT, target, number, block))
+
+    def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
+        return bool(self._ask(Call.PACK_INDEX, target, part, chunks))
+
+    def count(self, target: int) -> bool:
+        return bool(self._ask(Call.PACK_COUNT, target))
+
+    def publish(self, target: int) -> bool:
+        return bool(self._ask(Call.PACK_PUBLISH, target))
+
+    def abandon(self, target: int) -> None:
+        self._ask(Call.PACK_ABANDON, target)
+
+    def tidy(self) -> bool:
+        return bool(self._ask(Call.PACK_TIDY))
 
 
 class RemoteHousekeeping(StoreHousekeeping):
@@ -29,6 +62,11 @@ class RemoteHousekeeping(StoreHousekeeping):
     def __init__(self, process: WriterProcess, withdraw: Callable[[], None]) -> None:
         self._process = process
         self._withdraw = withdraw
+        self._packer = RemotePacker(self._ask)
+
+    @property
+    def packer(self) -> RemotePacker:
+        return self._packer
 
     def retain(self, retention: int, rules: Sequence[Any]) -> None:
         self._process.retain(retention, rules)

@@ -88,6 +88,36 @@ class ReadingLimits:
 
 
 @frozen
+class TileSizes:
+    """How much is packed together: blocks of messages, and tiles of blocks.
+
+    :ivar block_rows: of a block.
+    :ivar block_size: characters of its texts, above which it has fewer rows.
+    :ivar blocks: of a tile.
+    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
+    :ivar step: rows, in which both are counted.
+    """
+
+    block_rows: int = 8192
+    block_size: int = 8 << 20
+    blocks: int = 8
+    size: int = 32 << 20
+    step: int = 1024
+
+
+@frozen
+class Packing:
+    """What is packed, and how.
+
+    :ivar after: seconds after which sealed segments are packed; 0 for never.
+    :ivar has_words: what is packed gets an index of words.
+    """
+
+    after: float = 0.0
+    has_words: bool = True
+
+
+@frozen
 class Sizes:
     """All of them, for a backend.
 
@@ -95,6 +125,8 @@ class Sizes:
     :ivar dividing_seconds: the same for moving events that came late.
     :ivar counting_seconds: the same for taking censuses.
     :ivar packing_margin: bytes that have to be free on the disk for packing to begin.
+    :ivar packing_rest: times as long as it took that nothing is packed after a tile while messages come in.
+    :ivar packing_retry: seconds until it is tried again after it failed.
     :ivar lock_wait: milliseconds that a write waits for a lock at most: it is tried again, and the stop waits
         for it.
     """
@@ -102,12 +134,17 @@ class Sizes:
     segments: SegmentSizes = SegmentSizes()
     announcing: AnnouncingLimits = AnnouncingLimits()
     reading: ReadingLimits = ReadingLimits()
+    tiles: TileSizes = TileSizes()
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
     packing_margin: int = 128 << 20
+    packing_rest: float = 3.0
+    packing_retry: float = 60.0
     lock_wait: int = 1000
 
 
 #: Those of a daemon.
 SIZES: Final = Sizes()
+#: Everything stays as it came.
+NO_PACKING: Final = Packing()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ccstore.batch import Batch
+from ccstore.storage.sqlite.packer import StorePacker
 from ccstore.storage.sqlite.writer import State
 
 _Result = TypeVar("_Result")
@@ -13,6 +14,10 @@ _Result = TypeVar("_Result")
 
 class StoreHousekeeping(Protocol):
     """See :class:`ccstore.storage.sqlite.housekeeping.Housekeeping`; called in the writer's thread."""
+
+    @property
+    def packer(self) -> StorePacker:
+        """What packing takes of a writer."""
 
     def retain(self, retention: int, rules: Sequence[Any]) -> None: ...
 

@@ -12,6 +12,7 @@ from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.lock import InUse
 from ccstore.storage.dbfile.sql import PAGE_SIZE, Say
 from ccstore.storage.dbfile.watch import FileChanged
+from ccstore.storage.sqlite.background import BackgroundPacking
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.sizes import Sizes
 from ccstore.storage.sqlite.writer_thread import WriterThread
@@ -38,6 +39,7 @@ class Tending:
         now: Callable[[], int],
         clock: Callable[[], float],
         sizes: Sizes,
+        packing: BackgroundPacking,
         say: Say,
     ) -> None:
         self._say = say
@@ -49,6 +51,7 @@ class Tending:
         self._now = now
         self._clock = clock
         self._sizes = sizes
+        self._packing = packing
         self.figures: dict[str, int] = {}
 
     async def expire(self, cutoff: int) -> int:
@@ -102,14 +105,18 @@ class Tending:
         do, housekeeping, sizes = self._thread.do, self._thread.writer.housekeeping, self._sizes
         await do(housekeeping.tend, now)
         await self._thread.run(self._keep_lock)
-        for step, seconds in (
+        works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
-            (housekeeping.merge, sizes.merging_seconds),
-        ):
+        ]
+        if not self._packing.is_wanted:
+            # Else it would be for nothing: what is packed was put in another order anyway.
+            works.append((housekeeping.merge, sizes.merging_seconds))
+        for step, seconds in works:
             end = self._clock() + seconds[self._is_idle]
             while await do(step) and self._clock() < end:
                 pass  # as above
+        self._packing.tend(now, is_idle=self._is_idle)
         if self._is_idle and self._log_size():
             # Only now the file gets smaller by what was given back. If somebody reads it, next time will do.
             with suppress(StoreUnavailable):

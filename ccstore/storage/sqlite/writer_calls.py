@@ -28,9 +28,17 @@ class Call(Enum):
     CHECKPOINT = 9
     FIGURES = 10
     COUNT = 11
-    HOLD = 12
-    RELEASE = 13
-    MAKE_ROOM = 14
+    HOLD = 19
+    RELEASE = 20
+    MAKE_ROOM = 21
+    # See the methods of :class:`ccstore.storage.sqlite.packer.Packer`.
+    PACK_BEGIN = 12
+    PACK_INSERT = 13
+    PACK_COUNT = 14
+    PACK_PUBLISH = 15
+    PACK_ABANDON = 16
+    PACK_TIDY = 17
+    PACK_INDEX = 18
 
 
 @frozen

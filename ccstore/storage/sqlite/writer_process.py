@@ -101,6 +101,7 @@ class _Server:
 
     def _serve(self, local: LocalWriter) -> None:
         housekeeping = local.housekeeping
+        packer = housekeeping.packer
         works: dict[int, Callable[..., object]] = {
             Call.RETAIN.value: housekeeping.retain,
             Call.HOLD.value: housekeeping.hold,
@@ -114,6 +115,13 @@ class _Server:
             Call.GIVE_BACK.value: housekeeping.give_back,
             Call.CHECKPOINT.value: housekeeping.checkpoint,
             Call.FIGURES.value: housekeeping.figures,
+            Call.PACK_BEGIN.value: packer.begin,
+            Call.PACK_INSERT.value: packer.insert,
+            Call.PACK_INDEX.value: packer.index,
+            Call.PACK_COUNT.value: packer.count,
+            Call.PACK_PUBLISH.value: packer.publish,
+            Call.PACK_ABANDON.value: packer.abandon,
+            Call.PACK_TIDY.value: packer.tidy,
         }
         announce, write = Call.ANNOUNCE.value, Call.WRITE.value
         while True:

@@ -30,6 +30,18 @@ CREATE TABLE block_columns (
     PRIMARY KEY (segment, number)
 );
 
+-- The words of 32 blocks each, by which is found which of them may have a text; see Chunk in
+-- ccstore/storage/blocks/vocabulary.py. Where there are none, each block may have it.
+CREATE TABLE vocabulary (
+    segment INTEGER NOT NULL,
+    part INTEGER NOT NULL,  -- the numbers of its blocks, divided by 32
+    sort INTEGER NOT NULL,
+    first BLOB NOT NULL,
+    words BLOB NOT NULL,
+    codes BLOB NOT NULL,
+    masks BLOB NOT NULL,
+    PRIMARY KEY (segment, part, sort, first)
+);
 -- Rules of retention, and holds.
 
 -- After how many nanoseconds messages of a stream expire, where a rule says so; NULL is as all others of its kind.

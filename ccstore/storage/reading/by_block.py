@@ -1,0 +1,344 @@
+"""Reading the rows of packed segments: which blocks are unpacked, and what is looked at in each."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from heapq import nlargest, nsmallest
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from ccstore.instants import show_moment
+from ccstore.message import Kind
+from ccstore.query import STREAM_LABELS, Counting, Row, Selection
+from ccstore.storage.blocks.block_cache import BlockEntry, HeldBlock
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.text_search import Rows, TextSearch
+from ccstore.storage.reading.by_words import WordSieve
+from ccstore.storage.reading.conditions import Streams
+from ccstore.storage.reading.dialect import Dialect, Part
+from ccstore.storage.reading.evaluate import encoded_test, tags_test
+from ccstore.storage.reading.gone import Gone
+from ccstore.storage.reading.statement import Reading, Statement, Values
+
+#: What of a block is fetched by itself: to know when its rows were takes little.
+_TIMES: Final = ("times", "ids")
+_OTHERS: Final = ("lengths", "tag_codes", "tags", "texts")
+_ID: Final = attrgetter("id")
+
+
+#: A stream, and from which up to (and without) which row of a block it is.
+Run = tuple[int, int, int]
+#: A stream, other tags, the beginning of a step, how many messages, and the times of the first and the last.
+Group = tuple[int, "str | None", "int | None", int, int, int]
+
+
+class Bounds(NamedTuple):
+    """Which rows of a kind are meant.
+
+    :ivar begin: first time, in nanoseconds; ``end`` is the last, included.
+    :ivar gone: what has expired of the kind.
+    """
+
+    begin: int
+    end: int
+    gone: Gone | None = None
+
+
+class PackedRows:
+    """Finds the rows of a selection in packed segments; its times, order and limit do not matter.
+
+    :param streams: its streams.
+    :ivar losses: what could not be read, since what it is packed in is damaged; in words.
+    """
+
+    def __init__(self, selection: Selection, dialect: Dialect, streams: Streams) -> None:
+        self._dialect = dialect
+        self._cache = dialect.block_cache
+        self._streams = streams
+        self._wanted: frozenset[int] | None = None
+        self._knows_wanted = False
+        texts = selection.texts
+        self._search = TextSearch(texts, [*map(encoded_test, texts)]) if texts else None
+        self._sieve = None if self._search is None else WordSieve(self._search.needed, dialect)
+        of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
+        self._tags_test = tags_test(of_tags) if of_tags else None
+        self.losses: list[str] = []
+
+    def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[Part]]:
+        """Those of a part that have rows from one time (ns) to another; they are parts themselves."""
+        entries = yield from self._dialect.blocks(part, begin, end)
+        if self._sieve is not None:
+            self._sieve.expect(entries)
+        return [part._replace(oldest=entry.first, newest=entry.last, block=entry) for entry in entries]
+
+    def rows(
+        self, block: Part, bounds: Bounds, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
+    ) -> Reading[Sequence[Row]]:
+        """The first rows of a block within bounds, in an order, and perhaps some more.
+
+        :param behind: time and id of a row; only what comes behind it.
+        """
+        if not (yield from self._may_have(block)):
+            return ()
+        held = self._held(block)
+        try:
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, _TIMES)
+            picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
+            return (yield from self._made(block.kind, held, picked))
+        except Damaged as error:
+            self._lose(block, str(error))
+            return ()
+
+    def arrived(
+        self, part: Part, bounds: Bounds, after: int, upto: int, most: int
+    ) -> Reading[tuple[list[Row], bool]]:
+        """The first rows of a part within bounds with ids above one up to another, in the order of the ids.
+
+        :return: these, and whether they are all.
+        """
+        found: list[Row] = []
+        blocks = yield from self.blocks(part, bounds.begin, bounds.end)
+        for block in sorted(blocks, key=lambda block: _entry_of(block).min_id):
+            entry = _entry_of(block)
+            if len(found) > most and found[most].id < entry.min_id:
+                break
+            if entry.max_id > after and entry.min_id <= upto:
+                found += yield from self._arrived(block, bounds, after, upto)
+                found.sort(key=_ID)
+        return found[:most], len(found) <= most
+
+    def _arrived(self, block: Part, bounds: Bounds, after: int, upto: int) -> Reading[Sequence[Row]]:
+        if not (yield from self._may_have(block)):
+            return ()
+        held = self._held(block)
+        try:
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, _TIMES)
+            ids, times = held.ids, held.times
+            rows = range(held.rows) if chosen is None else chosen
+            picked = [(times[row], ids[row], row) for row in rows if after < ids[row] <= upto]
+            return (yield from self._made(block.kind, held, picked))
+        except Damaged as error:
+            self._lose(block, str(error))
+            return ()
+
+    def groups(
+        self, block: Part, bounds: Bounds, counting: Counting, *, with_tags: bool
+    ) -> Reading[Sequence[Group]]:
+        """The rows of a block within bounds, counted by stream and step.
+
+        :param with_tags: and by their other tags.
+        """
+        if not (yield from self._may_have(block)):
+            return ()
+        held = self._held(block)
+        try:
+            if not (self._search or self._tags_test or with_tags or _may_be_gone(held, bounds)):
+                # None of the rows has to be looked at by itself.
+                runs = yield from self._runs(held, bounds)
+                if not runs:
+                    return ()
+                if counting.with_times or counting.step is not None:
+                    yield from self._fetch(held, _TIMES)
+                return _counted_in_runs(held, runs, counting)
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, ("streams",))
+            yield from self._fetch(held, _TIMES)
+            if with_tags:
+                yield from self._fetch(held, _OTHERS)
+            return _counted(held, chosen, counting, with_tags=with_tags)
+        except Damaged as error:
+            self._lose(block, str(error))
+            return ()
+
+    def _held(self, block: Part) -> HeldBlock:
+        return self._cache.get(_entry_of(block))
+
+    def _may_have(self, block: Part) -> Reading[bool]:
+        """Whether it has to be looked at for rows that are meant."""
+        yield from self._find_wanted()
+        if self._wanted is not None and not self._cache.may_have(_entry_of(block), self._wanted):
+            return False
+        return self._sieve is None or (yield from self._sieve.may_have(block, _entry_of(block)))
+
+    def _chosen(self, held: HeldBlock, bounds: Bounds) -> Reading[Rows]:
+        """The rows that are meant."""
+        chosen: Rows = None
+        if self._wanted is not None or _is_cut(held.entry, bounds):
+            chosen = [
+                row for _, begin, end in (yield from self._runs(held, bounds)) for row in range(begin, end)
+            ]
+            if len(chosen) == held.rows:
+                chosen = None
+            elif not chosen:
+                return ()
+        if self._search is not None:
+            yield from self._fetch(held, _OTHERS)
+            found = self._search.rows(held)
+            if chosen is None:
+                chosen = found
+            elif found is not None:
+                chosen = sorted({*chosen}.intersection(found))
+        if self._tags_test is not None and (chosen is None or chosen):
+            yield from self._fetch(held, _OTHERS)
+            good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}
+            codes = held.tag_codes
+            chosen = [row for row in (range(held.rows) if chosen is None else chosen) if codes[row] in good]
+        if _may_be_gone(held, bounds) and (chosen is None or chosen):
+            assert bounds.gone is not None
+            yield from self._fetch(held, ("streams",))
+            yield from self._fetch(held, _TIMES)
+            has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
+            rows = range(held.rows) if chosen is None else chosen
+            chosen = [row for row in rows if not has(streams[row], times[row], ids[row])]
+        return chosen
+
+    def _runs(self, held: HeldBlock, bounds: Bounds) -> Reading[Sequence[Run]]:
+        """The rows of the streams that are meant that are within bounds."""
+        wanted = self._wanted
+        yield from self._fetch(held, ("streams",))
+        self._cache.note(held)
+        runs = []
+        begin = 0
+        for stream, count in held.runs:
+            if wanted is None or stream in wanted:
+                runs.append((stream, begin, begin + count))
+            begin += count
+        if not runs or not _is_cut(held.entry, bounds):
+            return runs
+        yield from self._fetch(held, _TIMES)
+        times = held.times
+        # In a run they rise.
+        cut = [
+            (
+                stream,
+                bisect_left(times, bounds.begin, begin, end),
+                bisect_right(times, bounds.end, begin, end),
+            )
+            for stream, begin, end in runs
+        ]
+        return [(stream, begin, end) for stream, begin, end in cut if begin < end]
+
+    def _find_wanted(self) -> Reading[None]:
+        if self._knows_wanted:
+            return
+        self._knows_wanted = True
+        streams = self._streams
+        if streams.numbers is not None:
+            self._wanted = frozenset(streams.numbers)
+        elif streams.condition is not None:
+            values = Values(self._dialect.placeholder)
+            sql = f"SELECT id FROM {self._dialect.streams} WHERE {streams.condition(values)}"
+            found = yield Statement(sql, values.given, ("id",))
+            self._wanted = frozenset([number for (number,) in found])
+
+    def _made(
+        self, kind: Kind, held: HeldBlock, picked: Sequence[tuple[int, int, int]]
+    ) -> Reading[Sequence[Row]]:
+        """Rows of which times, ids and numbers are known."""
+        if not picked:
+            return ()
+        yield from self._fetch(held, ("streams",))
+        yield from self._fetch(held, _OTHERS)
+        stream, text, tags = held.stream, held.text, held.tags
+        return [Row(time, kind, number, stream(row), text(row), tags(row)) for time, number, row in picked]
+
+    def _fetch(self, held: HeldBlock, columns: Sequence[str]) -> Reading[None]:
+        if columns[0] not in held.columns:
+            yield from self._dialect.fetch_block(held, columns)
+
+    def _lose(self, block: Part, why: str) -> None:
+        entry = _entry_of(block)
+        self._cache.forget(entry)
+        loss = (
+            f"block {entry.number} of segment {entry.segment} is damaged ({why}): {entry.rows} {block.kind}s "
+            f"from {show_moment(entry.first)} to {show_moment(entry.last)} cannot be read"
+        )
+        if loss not in self.losses:
+            self.losses.append(loss)
+
+
+def _entry_of(block: Part) -> BlockEntry:
+    assert block.block is not None
+    return block.block
+
+
+def _is_cut(entry: BlockEntry, bounds: Bounds) -> bool:
+    return entry.first < bounds.begin or entry.last > bounds.end
+
+
+def _may_be_gone(held: HeldBlock, bounds: Bounds) -> bool:
+    return bounds.gone is not None and held.entry.first <= bounds.gone.edge
+
+
+def _first_rows(
+    held: HeldBlock, chosen: Rows, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
+) -> Sequence[tuple[int, int, int]]:
+    """Time, id and number of the first rows."""
+    rows = range(held.rows) if chosen is None else chosen
+    times = held.times
+    if behind is not None and held.entry.first <= behind[0] <= held.entry.last:
+        # What has that very time is told apart by its id.
+        edge, number = behind
+        rows = [
+            row
+            for row in rows
+            if times[row] != edge or (held.ids[row] < number if is_newest_first else held.ids[row] > number)
+        ]
+    if len(rows) > most:
+        pick = nlargest if is_newest_first else nsmallest
+        limit = pick(most, [times[row] for row in rows])[-1]
+        # Those of the same time as the last one are told apart by their ids, too.
+        rows = [row for row in rows if (times[row] >= limit if is_newest_first else times[row] <= limit)]
+    picked = zip([times[row] for row in rows], held.ids_of(rows), rows, strict=True)
+    return sorted(picked, reverse=is_newest_first)
+
+
+def _counted_in_runs(held: HeldBlock, runs: Sequence[Run], counting: Counting) -> Sequence[Group]:
+    step = counting.step
+    if step is None and not counting.with_times:
+        return [(stream, None, None, end - begin, 0, 0) for stream, begin, end in runs]
+    times = held.times
+    if step is None:
+        return [
+            (stream, None, None, end - begin, times[begin], times[end - 1]) for stream, begin, end in runs
+        ]
+    groups: list[Group] = []
+    for stream, begin, end in runs:
+        while begin < end:
+            start = counting.start_of(times[begin])
+            assert start is not None
+            behind = bisect_left(times, start + step, begin, end)
+            groups.append((stream, None, start, behind - begin, times[begin], times[behind - 1]))
+            begin = behind
+    return groups
+
+
+def _counted(held: HeldBlock, chosen: Rows, counting: Counting, *, with_tags: bool) -> Sequence[Group]:
+    times, stream = held.times, held.stream
+    codes = held.tag_codes if with_tags else None
+    start_of = counting.start_of
+    counted: dict[tuple[int, int, int | None], list[int]] = {}
+    for row in range(held.rows) if chosen is None else chosen:
+        time = times[row]
+        key = stream(row), 0 if codes is None else codes[row], start_of(time)
+        known = counted.get(key)
+        if known is None:
+            counted[key] = [1, time, time]
+        else:
+            # Within a stream they rise; that is counted by tags as well.
+            known[0] += 1
+            known[2] = time
+    sets: Sequence[str | None] = held.tag_sets if with_tags else (None,)
+    return [
+        (stream, sets[code], start, number, oldest, newest)
+        for (stream, code, start), (number, oldest, newest) in counted.items()
+    ]

@@ -1,0 +1,150 @@
+"""Reading packed segments as a whole: in the order of their ids, and counted; what is damaged is told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from operator import itemgetter
+from typing import Final
+
+from attrs import frozen
+
+from ccstore.instants import show_moment
+from ccstore.message import INT64_MAX
+from ccstore.storage.blocks.block_format import Block, PackedBlock, is_whole, runs_of
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.export import PAGE_ROWS, StoredRow
+
+_ID: Final = itemgetter(0)
+_FIELDS: Final = ", ".join(PackedBlock._fields)
+
+
+@frozen
+class DamagedBlock:
+    """A block of which the rows cannot be read, and why.
+
+    :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
+    """
+
+    segment: int
+    number: int
+    kind: str
+    rows: int
+    first: int
+    last: int
+    why: str
+
+    def __str__(self) -> str:
+        span = f"from {show_moment(self.first)} to {show_moment(self.last)}"
+        return (
+            f"block {self.number} of segment {self.segment} is damaged ({self.why}): "
+            f"{self.rows} {self.kind}s {span} cannot be read"
+        )
+
+
+#: Is told of what is damaged; the rest is read.
+Tell = Callable[[DamagedBlock], None]
+
+
+def blocks(connection: sqlite3.Connection, segment: int, after: int = -1) -> Iterator[tuple[int, int]]:
+    """The numbers and least ids of the blocks that have ids above one, in the order of these."""
+    yield from connection.execute(
+        "SELECT number, min_id FROM block WHERE segment = ? AND max_id > ? ORDER BY min_id",
+        (segment, after),
+    ).fetchall()
+
+
+def read_block(connection: sqlite3.Connection, segment: int, number: int) -> PackedBlock:
+    """A block as it is stored; raises :class:`Damaged` if that is not what was packed."""
+    found = connection.execute(
+        f"SELECT {_FIELDS} FROM block b JOIN block_columns c USING (segment, number) "
+        "WHERE segment = ? AND number = ?",
+        (segment, number),
+    ).fetchone()
+    if found is None:
+        raise Damaged("it has no columns")
+    packed = PackedBlock(*found)
+    if not is_whole(packed):
+        raise Damaged("its checksum is wrong")
+    return packed
+
+
+def plain_rows(packed: PackedBlock) -> Sequence[StoredRow]:
+    """The rows of a block: id, stream, time, text, other tags; raises :class:`Damaged`."""
+    block = Block.of(packed)
+    texts = [block.texts[start:end].decode() for start, end in pairwise(block.starts)]
+    tags = map(block.tag_sets.__getitem__, block.tag_codes)
+    return [*zip(block.ids, block.streams, block.times, texts, tags, strict=True)]
+
+
+def rows_by_id(
+    connection: sqlite3.Connection, kind: str, segment: int, after: int, tell: Tell
+) -> Iterator[Sequence[StoredRow]]:
+    """The rows of a packed segment with ids above one in the order of these, in parts."""
+    found = [*blocks(connection, segment, after)]
+    waiting: list[StoredRow] = []
+    for place, (number, _) in enumerate(found):
+        try:
+            rows = plain_rows(read_block(connection, segment, number))
+        except Damaged as error:
+            tell(damaged_block(connection, kind, segment, number, str(error)))
+            rows = []
+        waiting += [row for row in rows if row[0] > after]
+        waiting.sort(key=_ID)
+        # What comes before all that the following blocks have.
+        limit = found[place + 1][1] if place + 1 < len(found) else INT64_MAX
+        ready = bisect_left(waiting, limit, key=_ID)
+        for start in range(0, ready, PAGE_ROWS):
+            yield waiting[start : min(start + PAGE_ROWS, ready)]
+        del waiting[:ready]
+
+
+def damaged_block(
+    connection: sqlite3.Connection, kind: str, segment: int, number: int, why: str
+) -> DamagedBlock:
+    """What is said of a block."""
+    rows, first, last = connection.execute(
+        "SELECT rows, first_time, last_time FROM block WHERE segment = ? AND number = ?", (segment, number)
+    ).fetchone()
+    return DamagedBlock(segment, number, kind, rows, first, last, why)
+
+
+def count_packed(connection: sqlite3.Connection, kind: str, after: int = -1) -> Mapping[str, int]:
+    """The messages of each cluster in the packed segments of a kind with ids above one."""
+    by_stream: Counter[int] = Counter()
+    for segment, number, rows, least, streams in connection.execute(
+        "SELECT segment, number, rows, min_id, streams FROM block "
+        "WHERE segment IN (SELECT id FROM segment WHERE kind = ? AND packed > 0) AND max_id > ?",
+        (kind, after),
+    ):
+        if least > after:
+            by_stream.update(dict(_runs(streams, rows)))
+        else:
+            by_stream.update(_streams_after(connection, segment, number, after))
+    by_cluster: Counter[str] = Counter()
+    for stream, cluster in connection.execute(
+        "SELECT id, cluster FROM stream WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps([*by_stream]),),
+    ):
+        by_cluster[cluster] += by_stream[stream]
+    return by_cluster
+
+
+def _runs(streams: bytes, rows: int) -> Sequence[tuple[int, int]]:
+    try:
+        return runs_of(streams, rows)
+    except Damaged:
+        return ()
+
+
+def _streams_after(connection: sqlite3.Connection, segment: int, number: int, after: int) -> Sequence[int]:
+    """The stream of each row of a block with an id above one."""
+    try:
+        rows = plain_rows(read_block(connection, segment, number))
+    except Damaged:
+        return ()
+    return [row[1] for row in rows if row[0] > after]
