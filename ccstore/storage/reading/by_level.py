@@ -9,11 +9,10 @@ from typing import Final
 from ccstore.query import LEVEL, Count, Counting
 from ccstore.storage.census import SHORT, Cells, level_groups, steps_between
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.by_census import Groups, Span, is_marked
+from ccstore.storage.reading.by_census import Groups, Span
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import value_test
-from ccstore.storage.reading.pages import Expired
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Labels that it tells apart.
@@ -47,10 +46,9 @@ class LevelCounting:
     :param streams: of the selection, as far as they are known without the level.
     """
 
-    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired, streams: Streams) -> None:
+    def __init__(self, counting: Counting, dialect: Dialect, streams: Streams) -> None:
         self._counting = counting
         self._dialect = dialect
-        self._expired = expired
         self._streams = streams
         self._tests = [
             value_test(matcher) for matcher in counting.selection.matchers if matcher.label == LEVEL
@@ -69,7 +67,7 @@ class LevelCounting:
 
     def take(self, part: Part, begin: int, end: int) -> Reading[Sequence[Span]]:
         """See :meth:`ccstore.storage.reading.by_census.CensusCounting.take`."""
-        if part.oldest is None or part.newest is None or is_marked(part, self._expired):
+        if part.oldest is None or part.newest is None:
             return [Span(begin, end)]
         late = self._late
         first = (part.oldest - late) // SHORT if begin <= part.oldest else -(-(begin - late) // SHORT)
@@ -83,19 +81,19 @@ class LevelCounting:
         if end < part.newest and until <= end:
             left.append(Span(until, end))
         if self._cut is not None and self._counting.start_of(since) != self._counting.start_of(until - 1):
-            # What is packed knows no conditions.
-            is_packed = part.order == "blocks"
-            left += self._cuts(since, until) if is_packed else [Span(since, until - 1, self._is_cut())]
+            if part.order == "blocks":
+                left += self._cuts(since, until)
+            else:
+                left.append(Span(since, until - 1, self._is_cut()))
         return left
 
     def _cuts(self, since: int, until: int) -> Iterator[Span]:
-        """Those steps of the census that are cut in two, from one time (ns) up to another."""
-        step, start = self._counting.step, self._counting.start_of(since)
+        """The steps of the census that are cut in two, for rows that no statement looks at."""
+        step = self._counting.step
         assert step is not None
-        assert start is not None
-        for edge in range(start + step, until, step):
-            begin = edge // SHORT * SHORT
-            yield Span(max(begin, since), min(begin + SHORT, until) - 1)
+        assert self._cut is not None
+        for begin in range(since + (self._cut - since) % step, until, step):
+            yield Span(begin, min(begin + SHORT, until) - 1)
 
     def _is_cut(self) -> str:
         """The condition on times that they are in a step of the census that is cut in two."""
