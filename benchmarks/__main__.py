@@ -12,6 +12,7 @@ from benchmarks import (
     decoding,
     fuzz,
     ingest,
+    insight,
     latency,
     limits,
     many_nodes,
@@ -78,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
     command.add_argument("--text-index", action="store_true", help="with PostgreSQL, which has text_index")
 
+    command = add("insight", "how many of twenty faults in a month are found, and how long it takes")
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
+
     command = add("page", "how fast the page is, in a Chromium")
     command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
     command.add_argument("--use", type=Path, metavar="DIR", help="a database that read --keep left")
@@ -132,6 +136,8 @@ def main() -> None:
             is_postgres=given.postgres or given.text_index,
             text_index=given.text_index,
         )
+    elif given.command == "insight":
+        rows, problems = insight.run(given.rows)
     elif given.command == "page":
         # It takes packages that the others can do without.
         from benchmarks import page_speed

@@ -99,6 +99,12 @@ class Series:
         """The tag ``cluster``, or None."""
         return self._split()[1].get(CLUSTER_TAG)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The tags ``cluster`` and ``hostname``, each empty if there is none."""
+        tags = self._split()[1]
+        return tags.get(CLUSTER_TAG) or "", tags.get(COLUMN_TAGS[0]) or ""
+
     def _keep_parts(self) -> tuple[str, Mapping[str, str]]:
         """Name and tags. Whoever asks for them will do so again."""
         parts = self._parts

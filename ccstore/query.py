@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -17,6 +18,11 @@ STREAM_LABELS: Final = ("cluster", "kind", "name", *COLUMN_TAGS)
 
 #: Before the name of a tag, it is the label of that tag, whatever other labels are called so.
 TAG_PREFIX: Final = "tag."
+
+#: The label of the level: what the first of these tags says that a message has, as it is said there. The tag
+#: of this name is ``tag.level``.
+LEVEL: Final = "level"
+LEVEL_TAGS: Final = ("loglevel", "level", "severity", "priority")
 
 #: A label to count by: all tags that are none of :data:`STREAM_LABELS`, as a JSON object.
 ALL_TAGS: Final = "tag.*"
@@ -56,6 +62,25 @@ class Position(NamedTuple):
         except (UnicodeEncodeError, binascii.Error, struct.error, IndexError, ValueError):
             raise ValueError(f"{cursor[:60]!r} is no cursor that this store has given") from None
         return position
+
+
+def level_of(tags: Mapping[str, str]) -> str:
+    """How bad a message with these tags says it is, in its own word; an empty text if it does not say."""
+    return next((tags[tag] for tag in LEVEL_TAGS if tags.get(tag)), "")
+
+
+def label_reader(label: str) -> Callable[[Mapping[str, str]], str]:
+    """Reads a label that is none of :data:`STREAM_LABELS` from the other tags of a message."""
+    if label == LEVEL:
+        return level_of
+    tag = label.removeprefix(TAG_PREFIX)
+    return lambda tags: tags.get(tag, "")
+
+
+def tags_in(othertags: str | None) -> Mapping[str, str]:
+    """The other tags of a message, which are kept as a JSON object, or None."""
+    tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
+    return tags
 
 
 def _as_tuple(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -109,7 +134,7 @@ def _from_text(cursor: str) -> bytes:
 
 @frozen
 class Matcher:
-    """A condition on a label: one of :data:`STREAM_LABELS`, or any other tag.
+    """A condition on a label: one of :data:`STREAM_LABELS`, :data:`LEVEL`, or any other tag.
 
     :ivar op: with ``=`` it has one of the values, with ``!=`` none of them. With ``=~`` and ``!~`` the values
         are regular expressions (RE2), of which one, or none, matches the whole value of the label.
@@ -213,12 +238,14 @@ class Counts:
     :ivar is_cut: there are too many different ones, and some of them are left out.
     :ivar rest: all those together that are not among the top, without values of labels.
     :ivar others: how many different values these have.
+    :ivar losses: what was not counted since it cannot be read, in words.
     """
 
     counts: Sequence[Count]
     is_cut: bool = False
     rest: Sequence[Count] = ()
     others: int = 0
+    losses: Sequence[str] = ()
 
 
 class Row(NamedTuple):
@@ -248,11 +275,13 @@ class Page:
 
     :ivar is_cut: there are more.
     :ivar streams: the streams of its rows, by their numbers.
+    :ivar losses: what may belong to it and cannot be read, in words.
     """
 
     rows: Sequence[Row]
     is_cut: bool = False
     streams: Mapping[int, StreamKey] = field(factory=dict)
+    losses: Sequence[str] = ()
 
     @property
     def count(self) -> int:
@@ -266,7 +295,7 @@ class Page:
 
     def in_text(self, form: Form) -> TextPage:
         """The same as text."""
-        return TextPage(form(self), self.count, self.last, self.is_cut)
+        return TextPage(form(self), self.count, self.last, self.is_cut, self.losses)
 
 
 @frozen
@@ -277,12 +306,14 @@ class TextPage:
     :ivar count: how many rows it has.
     :ivar last: where its last row stands.
     :ivar is_cut: there are more.
+    :ivar losses: see :class:`Page`.
     """
 
     pieces: Iterable[bytes]
     count: int
     last: Position | None
     is_cut: bool
+    losses: Sequence[str] = ()
 
 
 #: Puts a page into text, in pieces.

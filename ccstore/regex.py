@@ -57,7 +57,13 @@ _FLAGS: Final = re.compile(r"\(\?([ims]+)\)")
 
 
 def required_text(pattern: str, *, ignores_case: bool = False) -> tuple[str, bool]:
-    """The longest text known to be in whatever a right expression matches, and whether in any case.
+    """The longest of :func:`required_texts`."""
+    texts, ignores_case = required_texts(pattern, ignores_case=ignores_case)
+    return max(texts, key=len, default=""), ignores_case
+
+
+def required_texts(pattern: str, *, ignores_case: bool = False) -> tuple[list[str], bool]:
+    """Texts known to be in whatever a right expression matches, and whether in any case.
 
     It finds what stands in the expression as it is, outside of groups and alternatives; the empty text is in
     everything. Where case does not matter, only the letters of ASCII are looked at so.
@@ -71,7 +77,7 @@ def required_text(pattern: str, *, ignores_case: bool = False) -> tuple[str, boo
     while position < len(pattern):
         token = _TOKEN.match(pattern, position)
         if token is None or token.lastgroup == "special" or (token[0] == "|" and not depth):
-            return "", False
+            return [], False
         position = token.end()
         kind = token.lastgroup
         depth += (kind == "begin") - (kind == "end")
@@ -86,4 +92,4 @@ def required_text(pattern: str, *, ignores_case: bool = False) -> tuple[str, boo
             runs.append("")
         else:
             runs[-1] += token[0][-1]
-    return max(runs, key=len), ignores_case
+    return [run for run in runs if run], ignores_case

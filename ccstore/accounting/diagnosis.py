@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import frozen
-
+from ccstore.accounting.finding import NAMED, Finding
+from ccstore.accounting.quiet_hosts import silent_hosts, skewed_hosts
 from ccstore.times import show_moment, show_span
 
-#: Senders that are named for one problem.
-_NAMED: Final = 5
 #: With fewer samples than that, it means nothing that most are of one sender.
 _ENOUGH: Final = 20
 _DOMINATES: Final = 0.8
@@ -26,54 +24,13 @@ _YEAR: Final = 365.25 * 86400
 _ENDS_SOON: Final = 14 * 86400
 
 
-@frozen
-class Finding:
-    """Something about a sender, or about the store.
-
-    :ivar is_problem: something should be done; else it is only good to know.
-    :ivar receiver: at which it shows, or None.
-    :ivar senders: addresses with the hosts they speak for, as they are shown.
-    :ivar lines: how many, if the books have that.
-    :ivar says: what is the matter.
-    :ivar do: what would mend it.
-    """
-
-    is_problem: bool
-    receiver: str | None
-    says: str
-    do: str
-    senders: Sequence[str] = ()
-    lines: int | None = None
-    reason: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        """The same for programs."""
-        return {
-            "problem": self.is_problem,
-            "receiver": self.receiver,
-            "senders": list(self.senders),
-            "lines": self.lines,
-            "reason": self.reason,
-            "says": self.says,
-            "do": self.do,
-        }
-
-    def __str__(self) -> str:
-        named = ", ".join(self.senders[:_NAMED])
-        more = len(self.senders) - _NAMED
-        if more > 0:
-            named += f" and {more} more"
-        who = f"sender{'s' if len(self.senders) > 1 else ''} {named}: " if named else ""
-        return f"{who}{self.says}" + (f": {self.do}" if self.do else "")
-
-
 def diagnose(stats: Mapping[str, Any], sampled: Mapping[str, Any]) -> list[Finding]:
     """All findings, problems first.
 
     :param stats: as ``/api/stats`` has it.
     :param sampled: as ``/api/samples`` has it.
     """
-    findings = [*_store(stats)]
+    findings = [*_store(stats), *silent_hosts(sampled), *skewed_hosts(stats)]
     for name, figures in stats["receivers"].items():
         samples = sampled["receivers"].get(name, {})
         findings += _receiver(name, figures, samples, sampled["time"])
@@ -456,6 +413,6 @@ def _figures(
         if isinstance(count, int) and count > 0:
             samples = [sample for sample in refused if sample["reason"] == key]
             details = dict.fromkeys(str(sample["detail"]) for sample in samples)
-            what = f" ({'; '.join([*details][:_NAMED])})" if details else ""
+            what = f" ({'; '.join([*details][:NAMED])})" if details else ""
             senders = [*dict.fromkeys(map(_shown, samples))]
             yield Finding(True, name, f"{count:,} {says}{what}", do, senders, reason=key)

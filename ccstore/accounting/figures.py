@@ -23,7 +23,7 @@ class Figure:
     """
 
     kind: Literal["counter", "gauge", "text"]
-    value: Value | str | Mapping[str, int]
+    value: Value | str | Mapping[str, int] | Mapping[str, float]
     what: str
     label: str | None = None
     metric: str | None = None
@@ -50,6 +50,13 @@ def counters(values: Mapping[str, int], what: str, *, by: str, metric: str | Non
 def gauge(value: Value, what: str, *, metric: str | None = None, former: str | None = None) -> Figure:
     """What goes up and down; see :class:`Figure`."""
     return Figure("gauge", value, what, metric=metric, former=former)
+
+
+def gauges(
+    values: Mapping[str, int] | Mapping[str, float], what: str, *, by: str, metric: str | None = None
+) -> Figure:
+    """Gauges by a label, such as the cluster; see :class:`Figure`."""
+    return Figure("gauge", values, what, label=by, metric=metric)
 
 
 def text(value: str) -> Figure:

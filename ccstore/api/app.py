@@ -37,6 +37,7 @@ from ccstore.query import Page
 from ccstore.reading.feed import Feed
 from ccstore.reading.following import KEEP_ALIVE, Following
 from ccstore.reading.query_service import QueryService
+from ccstore.senders.sender_watch import SenderWatch
 from ccstore.web import (
     JSON,
     WebError,
@@ -113,6 +114,7 @@ class Api:
     :param page: what browsers get at ``/``, and its files below ``/page``.
     :param loki: what is below ``/loki`` and ``/prometheus``.
     :param bounds: of all answers, those of ``loki`` among them.
+    :param senders: watches who sends.
     :param problems: gives what is the matter although messages are stored.
     :param keep_alive: see :class:`Following`.
     """
@@ -133,6 +135,7 @@ class Api:
         page: IResource,
         loki: Loki,
         bounds: AnswerBounds,
+        senders: SenderWatch,
         problems: Callable[[], Sequence[str]] = lambda: (),
         keep_alive: float = KEEP_ALIVE,
     ) -> None:
@@ -148,7 +151,7 @@ class Api:
         service = QueryService(store.answers, timeout=config.query_timeout)
         self._exchange = Exchange(config, service, clock, bounds, intake.scheduler.turn)
         following = Following(service, feed, keep_alive=keep_alive)
-        insight = Insight(self._all_figures, samples, store.unreadiness, problems, history)
+        insight = Insight(self._all_figures, samples, store.unreadiness, problems, history, senders)
         self._reading = ReadingRoutes(self._exchange, following, insight)
         self.reconfigure(config)
 

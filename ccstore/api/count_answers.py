@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -14,30 +13,33 @@ from twisted.web.iweb import IRequest
 from ccstore.api.exchange import Exchange
 from ccstore.api.parameters import LABELS, Parameters, label_of
 from ccstore.api.selecting import Selecting
-from ccstore.durations import parse_duration, show_duration
+from ccstore.api.stepping import step_of
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
-from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts, Matcher, Selection
-from ccstore.reading.notices import notice_of
+from ccstore.query import (
+    ALL_TAGS,
+    LEVEL,
+    STREAM_LABELS,
+    TAG_PREFIX,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Selection,
+    level_of,
+    tags_in,
+)
+from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.regex import quote
-from ccstore.timing import SECOND, nanoseconds
+from ccstore.timing import SECOND
 from ccstore.web import WebError, json_pieces, stream
 
 #: What is looked at if nobody says since when.
 _DAY: Final = 86400 * SECOND
 _BUCKETS: Final = 100
-_MOST_BUCKETS: Final = 10_000
-#: So that a step before the first moment there can be is a number of the databases, too.
-_LONGEST_STEP: Final = 10_000 * _DAY
 _TOP: Final = 10
 _LIMIT: Final = 1000
 _MOST: Final = 100_000
-#: Lengths of steps that people can read off an axis, in seconds.
-_STEPS: Final = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
-    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
-    *(3600, 7200, 10800, 21600, 43200, 86400, 2 * 86400, 7 * 86400, 28 * 86400, 364 * 86400),
-)
 _CUT: Final = "there are too many different values: ask for less time, or choose fewer messages"
 
 
@@ -55,7 +57,7 @@ class CountAnswers:
         selection = self._selection(parameters)
         by = Selecting(parameters).labels("by")
         top = parameters.number("top", _TOP, most=1000)
-        step = self._step(parameters, selection)
+        step = step_of(parameters, selection, exchange.now(), _BUCKETS)
         parameters.check()
         # The days of a step begin as they do in UTC.
         counting = Counting(selection, tuple(by), step, top=top, with_times=False)
@@ -72,7 +74,7 @@ class CountAnswers:
             series.append({**_series(None, rest), "other": counts.others})
         total = sum(totals.values()) + sum(rest.values())
         answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
-        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not total)
+        return await self._answer(request, selection, answer, counts, is_empty=not total)
 
     async def values(self, request: IRequest, label: str) -> bytes:
         """The values of a label with their counts."""
@@ -102,7 +104,7 @@ class CountAnswers:
             "without": without,
         }
         cut = f"there are {len(found)} values" if len(found) > limit else None
-        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not found)
+        return await self._answer(request, selection, answer, counts, cut, is_empty=not found)
 
     async def labels(self, request: IRequest) -> bytes:
         """The labels that messages have."""
@@ -116,11 +118,13 @@ class CountAnswers:
             for label, value in zip(STREAM_LABELS, count.by, strict=True):
                 found[_called(label)] += count.messages if value else 0
         async for count in self._exchange.in_turns(tags.counts):
-            for tag in json.loads(count.by[0] or "{}"):
+            known = tags_in(count.by[0])
+            found[LEVEL] += count.messages if level_of(known) else 0
+            for tag in known:
                 found[f"{TAG_PREFIX}{tag}"] += count.messages
         answer = {"labels": [{"label": label, "count": number} for label, number in found.items() if number]}
-        is_cut = streams.is_cut or tags.is_cut
-        return await self._answer(request, selection, answer, is_cut, is_empty=not answer["labels"])
+        counts = Counts((), streams.is_cut or tags.is_cut, losses=tags.losses)
+        return await self._answer(request, selection, answer, counts, is_empty=not answer["labels"])
 
     async def streams(self, request: IRequest) -> bytes:
         """The streams, each with what it has."""
@@ -133,7 +137,7 @@ class CountAnswers:
         number = len(counts.counts)
         answer = {"streams": (_described(count, STREAM_LABELS) for count in islice(ranked, limit))}
         cut = f"there are {number} streams" if number > limit else None
-        return await self._answer(request, selection, answer, counts.is_cut, cut, is_empty=not number)
+        return await self._answer(request, selection, answer, counts, cut, is_empty=not number)
 
     async def clusters(self, request: IRequest) -> bytes:
         """The clusters, each with what it has."""
@@ -167,7 +171,7 @@ class CountAnswers:
                 for cluster, known in sorted(clusters.items())
             ]
         }
-        return await self._answer(request, selection, answer, counts.is_cut, is_empty=not clusters)
+        return await self._answer(request, selection, answer, counts, is_empty=not clusters)
 
     # -- what they share
 
@@ -182,42 +186,16 @@ class CountAnswers:
         request: IRequest,
         selection: Selection,
         answer: Mapping[str, object],
-        is_cut: bool,
+        counts: Counts,
         cut: str | None = None,
         *,
         is_empty: bool,
     ) -> bytes:
-        notice = None
-        if is_empty:
+        notice = notice_of_losses(counts.losses)
+        if is_empty and notice is None:
             notice = await self._exchange.asked(notice_of(selection, self._service, self._exchange.turn))
-        whole = {**answer, "cut": _CUT if is_cut else cut, "notice": notice}
+        whole = {**answer, "cut": _CUT if counts.is_cut else cut, "notice": notice}
         return await stream(request, json_pieces(whole), turn=self._exchange.turn)
-
-    def _step(self, parameters: Parameters, selection: Selection) -> int:
-        """The length of a step in nanoseconds, which is a good one to read if only their number is given."""
-        end = min(selection.end, max(self._exchange.now(), selection.begin + 1))
-        span = max(end - selection.begin, 1)
-        if parameters.is_given("step") and parameters.is_given("buckets"):
-            parameters.problems.append("step: expected either step or buckets, got both")
-        buckets = parameters.number("buckets", _BUCKETS, least=1, most=_MOST_BUCKETS)
-        longest = nanoseconds(_STEPS[-1])
-        nice = next((nanoseconds(step) for step in _STEPS if nanoseconds(step) * buckets >= span), longest)
-        step = parameters.one("step", _read_step, nice)
-        if parameters.is_given("step") and step * _MOST_BUCKETS < span:
-            least = show_duration(-(-span // _MOST_BUCKETS // SECOND) or 1)
-            parameters.problems.append(
-                f"step: expected at least {least} for so long a time, got more steps than {_MOST_BUCKETS}"
-            )
-        return step
-
-
-def _read_step(text: str) -> int:
-    step = nanoseconds(parse_duration(f"{text}s" if text.isdigit() else text))
-    if not 10**6 <= step <= _LONGEST_STEP:
-        raise ValueError(
-            f"expected a duration of at least 1ms and at most 10000d, such as 1h, got {text[:40]!r}"
-        )
-    return step
 
 
 def _called(label: str) -> str:

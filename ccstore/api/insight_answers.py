@@ -18,6 +18,8 @@ from ccstore.insight.job_study import JobInquiry
 from ccstore.insight.node_study import NodeInquiry
 from ccstore.insight.occurrences import Target
 from ccstore.insight.study import Inquiry
+from ccstore.instants import show_moment
+from ccstore.masking import template_of
 from ccstore.message import INT64_MAX
 from ccstore.query import Matcher, Selection
 from ccstore.reading.notices import notice_of
@@ -81,7 +83,7 @@ class InsightAnswers:
         parameters = self._own(request, ("from", "to", "at"))
         now = self._exchange.now()
         inquiry = NodeInquiry(
-            cluster,
+            None if cluster == ANY else cluster,
             host,
             parameters.moment("from", now - _OF_NODE),
             parameters.moment("to", INT64_MAX + 1),
@@ -92,7 +94,8 @@ class InsightAnswers:
         parameters.check()
         found = {**(await self._asked(inquiry))}
         if not found.pop("is_known"):
-            selection = Selection((cluster,), matchers=(Matcher("hostname", "=", host),))
+            clusters = () if cluster == ANY else (cluster,)
+            selection = Selection(clusters, matchers=(Matcher("hostname", "=", host),))
             notice = await self._notice(selection)
             raise WebError(404, notice or f"there is no message of the host {host[:60]!r} of {cluster[:60]}")
         return await self._answer(request, {**found, "notice": None})
@@ -104,7 +107,7 @@ class InsightAnswers:
         window = parameters.one("window", _read_window, _BEFORE)
         parameters.check()
         found = await self._asked(BeforeInquiry(target, window, self._exchange.config.topology))
-        notice = None if found["count"] else await self._notice(target.selection)
+        notice = None if found["count"] else await self._nothing(target)
         return await self._answer(request, {**found, "notice": notice})
 
     async def cause(self, request: IRequest) -> bytes:
@@ -118,8 +121,14 @@ class InsightAnswers:
         found = await self._asked(
             CauseInquiry(target, window, exchange.now(), exchange.config.topology, is_whole=is_whole)
         )
-        notice = None if found["burst"] else await self._notice(target.selection)
+        notice = None if found["burst"] else await self._nothing(target)
         return await self._answer(request, {**found, "notice": notice})
+
+    async def _nothing(self, target: Target) -> str:
+        """Why there is nothing of what is asked about."""
+        notice = await self._notice(target.selection)
+        since = show_moment(target.selection.begin)[:19]
+        return notice or f"there is no such message since {since}Z: from= looks further back"
 
     def _target(self, parameters: Parameters, span: int) -> Target:
         """Which messages are asked about.
@@ -127,7 +136,8 @@ class InsightAnswers:
         :param span: nanoseconds that are looked back if nobody says since when.
         """
         selection = Selecting(parameters).selection(begin=self._exchange.now() - span)
-        template = parameters.one("template", str, "") or None
+        # That of a template is itself, so that a message will do as well.
+        template = parameters.one("template", lambda text: template_of(text, ""), "") or None
         if template is None and not selection.texts:
             parameters.problems.append(
                 "template: expected a template, or text= or regex= instead, to say which messages, got none"

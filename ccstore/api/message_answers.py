@@ -17,7 +17,7 @@ from ccstore.api.parameters import Parameters
 from ccstore.api.selecting import Selecting
 from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
-from ccstore.reading.notices import notice_of
+from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.reading.query_service import Found
 from ccstore.web import WebError, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed
@@ -105,6 +105,8 @@ class MessageAnswers:
             why = "the limit" if is_as_asked else "the most that an answer may have"
             cut = f"{why} is {len(page.rows)} messages: the cursor goes on behind them"
             cursor = page.rows[-1].position.encode()
+        if page.losses:
+            notice = notice_of_losses(page.losses)
         elif not page.rows:
             notice = await exchange.asked(notice_of(selection, self._service, exchange.turn))
         with exchange.bounds.outgoing.hold(sum(len(row.text) for row in page.rows)):
@@ -118,14 +120,17 @@ class MessageAnswers:
         if begin := writer(format, is_for_spreadsheets=is_for_spreadsheets).begin:
             yield begin.encode()
         count = 0
+        losses: dict[str, None] = {}
         form = partial(page_pieces, format, is_for_spreadsheets)
         async with aclosing(self._service.export_text(selection, form)) as pages:
             while (page := await self._exchange.asked(anext(pages, None))) is not None:
                 count += page.count
+                losses |= dict.fromkeys(page.losses)
                 for piece in page.pieces:
                     yield piece
         if has_end and format == "ndjson":
-            yield json.dumps({"end": {"messages": count}}).encode() + b"\n"
+            end = {"messages": count, **({"notice": notice_of_losses([*losses])} if losses else {})}
+            yield json.dumps({"end": end}).encode() + b"\n"
 
 
 def _format(request: IRequest, parameters: Parameters) -> Format:

@@ -23,6 +23,7 @@ def render(stats: Mapping[str, Any]) -> list[str]:
     text.family("ccstore_info", "gauge", "What runs here; always 1.", [(labels, 1)])
     text.figures("", about)
     text.receivers(stats["receivers"])
+    text.figures("senders_", stats["senders"])
     text.figures("storage_", stats["storage"])
     manager, backend = stats["manager"], stats["backend"]
     is_ready = "unavailable" not in manager["errors"]

@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from ccstore.api.wording import SHOWN, one_of, shown
 from ccstore.instants import parse_moment
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MAX
-from ccstore.query import TAG_PREFIX
+from ccstore.query import LEVEL, TAG_PREFIX
 from ccstore.web import WebError, from_json, is_unicode
 
 _T = TypeVar("_T")
@@ -26,6 +26,7 @@ LABELS: Final[Mapping[str, str]] = {
     "host": "hostname",
     "hostname": "hostname",
     **{tag: tag for tag in COLUMN_TAGS if tag != "hostname"},
+    LEVEL: LEVEL,
 }
 #: Those that say which messages are meant, besides labels and tags.
 _SELECTING: Final = ("text", "text!", "regex", "regex!", "from", "to")

@@ -10,8 +10,10 @@ from ccstore.accounting.figures import Figures, gauge
 from ccstore.api.count_answers import CountAnswers
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
+from ccstore.api.fold_answers import FoldAnswers
 from ccstore.api.insight_answers import InsightAnswers
 from ccstore.api.message_answers import MessageAnswers
+from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
 from ccstore.api.tail_answers import TailAnswers
 from ccstore.message import STORED_KINDS
@@ -33,9 +35,11 @@ class ReadingRoutes:
         self._bounds = exchange.bounds
         self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
+        self._folds = FoldAnswers(exchange)
         self._insight = InsightAnswers(exchange)
         self._tails = TailAnswers(exchange, following)
         self._store = StoreAnswers(exchange, insight)
+        self._senders = SenderAnswers(exchange, insight.senders, insight.samples)
 
     def figures(self) -> Figures:
         """Figures for the statistics."""
@@ -110,6 +114,12 @@ class ReadingRoutes:
         """Clusters."""
         return await self._counts.clusters(request)
 
+    @app.route("/fold", methods=_BOTH)
+    @app.route("/fold/", methods=_BOTH)
+    async def fold(self, request: IRequest) -> bytes:
+        """Templates of messages."""
+        return await self._folds.fold(request)
+
     @app.route("/jobs/<cluster>/<job>", methods=_BOTH)
     @app.route("/jobs/<cluster>/<job>/", methods=_BOTH)
     async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
@@ -133,6 +143,12 @@ class ReadingRoutes:
     async def cause(self, request: IRequest) -> bytes:
         """What the hosts of a burst have in common."""
         return await self._insight.cause(request)
+
+    @app.route("/senders", methods=_BOTH)
+    @app.route("/senders/", methods=_BOTH)
+    async def senders(self, request: IRequest) -> bytes:
+        """Who sends."""
+        return await self._senders.senders(request)
 
     @app.route("/store", methods=["GET"])
     @app.route("/store/", methods=["GET"])

@@ -13,6 +13,7 @@ from ccstore.api.exchange import Exchange
 from ccstore.api.store_document import Known, store_document
 from ccstore.holdings import Holdings
 from ccstore.interfaces import QueryTimeout, StoreError
+from ccstore.senders.sender_watch import SenderWatch
 from ccstore.timing import SECOND
 from ccstore.web import json_pieces, stream
 
@@ -28,6 +29,7 @@ class Insight:
     :ivar stats: gives what ``/api/stats`` has; ``samples`` what ``/api/samples`` has.
     :ivar unready: gives why nothing can be written, or None.
     :ivar problems: gives what is the matter although messages are stored.
+    :ivar senders: watches who sends.
     """
 
     stats: Callable[[], Mapping[str, Any]]
@@ -35,6 +37,7 @@ class Insight:
     unready: Callable[[], str | None]
     problems: Callable[[], Sequence[str]]
     history: History
+    senders: SenderWatch
 
 
 class StoreAnswers:

@@ -15,7 +15,7 @@ from ccstore.client.session import ClientError
 from ccstore.commands.description import NAME, TEXT, TIME, Value, choice
 from ccstore.instants import parse_moment, show_moment
 from ccstore.message import STORED_KINDS
-from ccstore.query import STREAM_LABELS
+from ccstore.query import LEVEL, STREAM_LABELS
 
 _TAG: Final = re.compile(r"([^=!]+)(!?)=(.*)", re.DOTALL)
 #: Options whose values are those of a parameter, as they are.
@@ -26,6 +26,7 @@ _AS_IT_IS: Final = (
     ("host", "host"),
     ("type", "type"),
     ("subtype", "stype"),
+    ("level", "level"),
     ("grep", "text"),
     ("not-grep", "text!"),
     ("regex", "regex"),
@@ -44,7 +45,8 @@ class ChoosingOptions(ServerOptions):
     since: str | None = "-24h"
 
     repeated = (
-        *("cluster", "kind", "event", "name", "host", "type", "type-ids", "subtype", "subtype-ids", "tag"),
+        *("cluster", "kind", "event", "name", "host", "type", "type-ids", "subtype", "subtype-ids", "level"),
+        "tag",
         *("grep", "not-grep", "regex", "not-regex"),
     )
     optParameters = [
@@ -63,11 +65,17 @@ class ChoosingOptions(ServerOptions):
         ["subtype", None, None, "Only with this tag stype."],
         ["subtype-ids", None, None, "Only with these tags stype-id."],
         [
+            "level",
+            None,
+            None,
+            "Only of this level, as the tag loglevel, level, severity or priority says it, such as err.",
+        ],
+        [
             "tag",
             None,
             None,
-            "Only with this value of any tag or column, such as jobid=4711; KEY!=VALUE is all but "
-            "those, such as host!=login1.",
+            "Only with this value of any tag or label, such as jobid=4711; KEY!=VALUE is all but "
+            "those, such as host!=login1. The tag level is tag.level.",
         ],
         ["grep", "g", None, "Only where this occurs in the text, in small or capital letters."],
         ["not-grep", None, None, "Only where it does not."],
@@ -100,6 +108,7 @@ class ChoosingOptions(ServerOptions):
         "type-ids": Value("IDS"),
         "subtype": Value("TYPE"),
         "subtype-ids": Value("IDS"),
+        "level": Value("LEVEL"),
         "tag": Value("KEY=VALUE"),
         "grep": TEXT,
         "not-grep": TEXT,
@@ -164,8 +173,8 @@ class ChoosingOptions(ServerOptions):
             found = _TAG.fullmatch(text)
             assert found is not None  # checked before
             label = found[1]
-            is_column = label in ("host", *STREAM_LABELS)
-            yield f"{label if is_column else 'tag.' + label.removeprefix('tag.')}{found[2]}", found[3]
+            is_known = label in ("host", LEVEL, *STREAM_LABELS)
+            yield f"{label if is_known else 'tag.' + label.removeprefix('tag.')}{found[2]}", found[3]
 
     def _span(self, now: int) -> Question:
         moments: dict[str, int] = {}

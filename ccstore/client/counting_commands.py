@@ -17,9 +17,9 @@ from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, prin
 from ccstore.client.table import table
 from ccstore.client.terminal import clean
 from ccstore.commands.description import NUMBER, Value
-from ccstore.commands.options import parse
+from ccstore.commands.options import CommandOptions, parse
 from ccstore.instants import parse_moment
-from ccstore.query import STREAM_LABELS, TAG_PREFIX
+from ccstore.query import LEVEL, STREAM_LABELS, TAG_PREFIX
 from ccstore.times import show_span
 from ccstore.timing import SECOND, nanoseconds
 
@@ -80,8 +80,8 @@ class ValuesOptions(_ValuesOptions):
     arguments = (
         Value(
             "LABEL",
-            "cluster, kind, name, host, type, type-id, stype, stype-id, or another tag, as KEY or tag.KEY.",
-            ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id"),
+            "cluster, kind, name, host, type, type-id, stype, stype-id, level, or a tag, as KEY or tag.KEY.",
+            ("cluster", "kind", "name", "host", "type", "type-id", "stype", "stype-id", "level"),
         ),
     )
 
@@ -93,8 +93,8 @@ class ValuesOptions(_ValuesOptions):
             got = " ".join(words) or "nothing"
             raise UsageError(f"expected a label, such as host or tag.jobid, got {got}")
         (label,) = words
-        is_column = label in ("host", *STREAM_LABELS) or label.startswith(TAG_PREFIX)
-        self.label = label if is_column else f"{TAG_PREFIX}{label}"
+        is_known = label in ("host", LEVEL, *STREAM_LABELS) or label.startswith(TAG_PREFIX)
+        self.label = label if is_known else f"{TAG_PREFIX}{label}"
 
 
 def clusters(words: Sequence[str]) -> int:
@@ -111,7 +111,7 @@ def clusters(words: Sequence[str]) -> int:
         ]
         return table(["CLUSTER", "EVENTS", "LOGS", "FIRST", "LAST", "", "BYTES"], rows) if rows else ""
 
-    return _run(ClustersOptions(), words, answer, show)
+    return ask_and_show(ClustersOptions(), words, answer, show)
 
 
 def hosts(words: Sequence[str]) -> int:
@@ -132,7 +132,7 @@ def hosts(words: Sequence[str]) -> int:
         rows = [[one["host"], one["count"], *_times(one, options, now)] for one in found["hosts"]]
         return table(["HOST", "MESSAGES", "FIRST", "LAST", ""], rows) if rows else ""
 
-    return _run(HostsOptions(), words, answer, show)
+    return ask_and_show(HostsOptions(), words, answer, show)
 
 
 def values(words: Sequence[str]) -> int:
@@ -151,7 +151,7 @@ def values(words: Sequence[str]) -> int:
             rows.append(["(none)", found["without"], "", ""])
         return table([options.label.upper(), "MESSAGES", "LAST", ""], rows) if rows else ""
 
-    return _run(ValuesOptions(), words, answer, show)
+    return ask_and_show(ValuesOptions(), words, answer, show)
 
 
 async def _values(server: Server, options: _ValuesOptions, label: str, now: int) -> Mapping[str, Any]:
@@ -172,14 +172,14 @@ async def _no_such_tag(server: Server, options: ValuesOptions, now: int) -> str:
     return f"none of these messages has the tag {options.label.removeprefix(TAG_PREFIX)!r}{meant}"
 
 
-def _run(
+def ask_and_show(
     options: Any,
     words: Sequence[str],
     answer: Callable[[Server, Any, int], Any],
     show: Callable[[Mapping[str, Any], Any, int], str],
 ) -> int:
     """Ask, and show what is answered, for people or for programs."""
-    parsed: ChoosingOptions | None = parse(options, words)
+    parsed: Any = parse(options, words)
     if parsed is None:
         return FAILED
 
@@ -200,7 +200,7 @@ def _run(
     return run(options, command)
 
 
-def said(options: ChoosingOptions, found: Mapping[str, Any]) -> int:
+def said(options: CommandOptions, found: Mapping[str, Any]) -> int:
     """Pass on what the daemon says besides; gives the exit status."""
     for text in filter(None, (found.get("cut") and f"not all: {found['cut']}", found.get("notice"))):
         print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)

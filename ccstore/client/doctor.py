@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ccstore.accounting.diagnosis import Finding, diagnose
+from ccstore.accounting.diagnosis import diagnose
+from ccstore.accounting.finding import Finding
 from ccstore.client.server import ServerOptions, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.terminal import clean
@@ -25,7 +26,11 @@ class Options(ServerOptions):
 
 def show(findings: Sequence[Finding], stats: Mapping[str, Any]) -> str:
     """The findings for people, by receiver."""
-    lines = [f"problem: {finding}" for finding in findings if finding.receiver is None]
+    lines = [
+        f"{'problem' if finding.is_problem else 'note'}: {finding}"
+        for finding in findings
+        if finding.receiver is None
+    ]
     for name, figures in stats["receivers"].items():
         of_it = [finding for finding in findings if finding.receiver == name]
         if not of_it and not figures["received"]:

@@ -42,13 +42,13 @@ class Options(CountingOptions):
     )
     since = "-24h"
     optParameters = [
-        ["by", None, None, "A label, such as name, host or tag.loglevel."],
+        ["by", None, None, "A label, such as name, host, level or tag.jobid."],
         ["step", None, None, "How long a step is, such as 10m; else one that makes about 25 steps."],
         ["top", None, str(_TOP), "How many values of the label are shown; the others are together."],
         ["color", None, "auto", "Whether there are colours."],
     ]
     option_values = {
-        "by": Value("LABEL", choices=("name", "host", "kind", "cluster", "type")),
+        "by": Value("LABEL", choices=("name", "host", "level", "kind", "cluster", "type")),
         "step": DURATION,
         "top": NUMBER,
         "color": choice("auto", "always", "never"),

@@ -8,6 +8,7 @@ from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
 from typing import Any, Final
 
+from ccstore import query
 from ccstore.client.session import ClientError
 from ccstore.timing import SECOND
 
@@ -15,8 +16,6 @@ from ccstore.timing import SECOND
 Found = Mapping[str, Any]
 Cell = Callable[[Found], str]
 
-#: Tags that have the level of a message, in the order in which they are looked for.
-LEVEL_TAGS: Final = ("loglevel", "level", "severity", "priority")
 _PARTS: Final = ("id", "time_ns", "kind", "cluster", "name", "type", "type-id", "stype", "stype-id", "text")
 _TAG: Final = "tag."
 
@@ -30,7 +29,7 @@ def cell(field: str, zone: tzinfo | None) -> Cell:
         return lambda found: show_time(int(found["time_ns"]), zone)
     if field in ("host", "hostname"):
         return lambda found: str(found.get("hostname", ""))
-    if field == "level":
+    if field == query.LEVEL:
         return level_of
     if field == "tags":
         return lambda found: json.dumps(found.get("tags", {}), ensure_ascii=False)
@@ -45,8 +44,7 @@ def cell(field: str, zone: tzinfo | None) -> Cell:
 
 def level_of(found: Found) -> str:
     """What a message says of its level by a tag; an empty string if it says nothing."""
-    tags = found.get("tags", {})
-    return next((str(tags[tag]) for tag in LEVEL_TAGS if tags.get(tag)), "")
+    return query.level_of(found.get("tags", {}))
 
 
 def show_time(moment: int, zone: tzinfo | None, mark: str = " ") -> str:

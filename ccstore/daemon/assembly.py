@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver
 
 from ccstore.accounting.account import Account
@@ -41,6 +43,7 @@ from ccstore.pipeline.intake import Intake
 from ccstore.pipeline.router import Router
 from ccstore.pipeline.scheduler import Scheduler
 from ccstore.processing.sink import RuleSink
+from ccstore.query import Counting, Counts
 from ccstore.reading.feed import Feed
 from ccstore.reading.following import KEEP_ALIVE
 from ccstore.receivers.eecpt import EecptReceiver, PhaseSink
@@ -48,6 +51,8 @@ from ccstore.receivers.http import HttpReceiver
 from ccstore.receivers.nats.receiver import NatsReceiver
 from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
+from ccstore.senders.register import SenderRegister
+from ccstore.senders.sender_watch import SenderWatch
 from ccstore.storage.queue import Bounds
 from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
@@ -75,6 +80,8 @@ _SOURCES = {
 }
 
 
+#: Seconds that the store has to say who sent.
+_LEARNING_TIMEOUT = 20.0
 #: Seconds that whoever checks a configuration waits for a database.
 _CHECK_TIMEOUT = 3.0
 
@@ -110,6 +117,7 @@ def build(
         parts.storage,
         reactor,
         files=parts.files,
+        senders=parts.senders,
         connections=_connections(config),
         instance=parts.instance,
         database=DatabasePlace(
@@ -132,6 +140,15 @@ def _connections(config: Config) -> int:
     return sum(number for number in wanted if number != TCP_CONNECTIONS)
 
 
+@frozen
+class _Common:
+    """What all who take lines in have in common."""
+
+    cache: SeriesCache
+    scheduler: Scheduler
+    room: Room
+
+
 class _Parts:
     """Makes the parts of the daemon, and knows those that are there only once."""
 
@@ -150,7 +167,7 @@ class _Parts:
         self.files = files
         self.instance = uuid.uuid4().hex[:16]
         self._limits = _limits(config)
-        self._cache, self._scheduler, self._room = SeriesCache(), Scheduler(reactor), Room()
+        self._common = _Common(SeriesCache(), Scheduler(reactor), Room())
         settings = config.storage
         backend = backend or make_backend(
             settings.backend,
@@ -175,12 +192,24 @@ class _Parts:
             else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
             published=backend.tell(self._feed) if IShared.providedBy(backend) else self._feed.publish,
         )
+        self.senders = self._watch(is_shared=IShared.providedBy(backend))
         self._router = Router(
             self.storage,
             reactor,
             retention=settings.retention_time,
             store_logs=settings.store_logs,
             store_heartbeats=settings.store_heartbeats,
+            heard=self.senders.register.hear,
+        )
+
+    def _watch(self, *, is_shared: bool) -> SenderWatch:
+        """Watches the senders, see :class:`SenderWatch`."""
+
+        def counts(counting: Counting) -> Deferred[Counts]:
+            return self.storage.answers.counts(counting, timeout=_LEARNING_TIMEOUT)
+
+        return SenderWatch(
+            SenderRegister(), self._reactor, self._common.scheduler.turn, counts, is_shared=is_shared
         )
 
     async def reconfigure(self, config: Config) -> None:
@@ -203,7 +232,12 @@ class _Parts:
     def api(self, config: ApiConfig, shown: Statistics) -> tuple[ApiService, Account]:
         """The REST interface, and the books of what is written to it."""
         intake = Intake(
-            "api", "api", self._router, self._reactor, cache=self._cache, scheduler=self._scheduler
+            "api",
+            "api",
+            self._router,
+            self._reactor,
+            cache=self._common.cache,
+            scheduler=self._common.scheduler,
         )
         bounds = AnswerBounds(config)
         keep_alive = self._keep_alive
@@ -220,11 +254,12 @@ class _Parts:
             PageResource(),
             loki,
             bounds,
+            self.senders,
             self.files.problems,
             keep_alive,
         )
         return ApiService(
-            config, api, self._reactor, self._room, self.files, self._feed.close
+            config, api, self._reactor, self._common.room, self.files, self._feed.close
         ), intake.account
 
     def receiver(self, config: ReceiverConfig, account: Account | None = None) -> IReceiver:
@@ -238,17 +273,17 @@ class _Parts:
             _kind(config),
             self._with_rules(config, sink),
             reactor,
-            cache=self._cache,
-            scheduler=self._scheduler,
+            cache=self._common.cache,
+            scheduler=self._common.scheduler,
             account=account,
             **_line_settings(config),
         )
         if isinstance(sink, PhaseSink):
             return EecptReceiver(
-                cast(EecptReceiverConfig, config), intake, sink, reactor, self._room, self.files
+                cast(EecptReceiverConfig, config), intake, sink, reactor, self._common.room, self.files
             )
         if isinstance(config, HttpReceiverConfig):
-            return HttpReceiver(config, intake, reactor, self._room, self.files)
+            return HttpReceiver(config, intake, reactor, self._common.room, self.files)
         limits: dict[str, Any] = {"max_waiting": self._limits.messages, "max_waiting_size": self._limits.size}
         if isinstance(config, TcpReceiverConfig):
             return TcpReceiver(config, intake, reactor, files=self.files, **limits)

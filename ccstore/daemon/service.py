@@ -20,6 +20,7 @@ from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import StoreError
 from ccstore.network.listening import ListenError
 from ccstore.network.open_files import OpenFiles
+from ccstore.senders.sender_watch import SenderWatch
 from ccstore.storage.storage_service import StorageService
 
 
@@ -65,6 +66,7 @@ class EventStoreService(MultiService):
         reactor: Any,
         *,
         files: OpenFiles,
+        senders: SenderWatch,
         connections: int = 0,
         instance: str = "",
         database: DatabasePlace | None = None,
@@ -83,7 +85,7 @@ class EventStoreService(MultiService):
         self._log_observer = log_observer
         self._reloader: Reloader | None = None
         self.roster = Roster(self, reactor)
-        self.statistics = Statistics(self.roster, files, reactor, instance, storage.stats)
+        self.statistics = Statistics(self.roster, files, reactor, instance, storage.stats, senders)
         storage.setName("storage")
         storage.setServiceParent(self)
 
@@ -132,7 +134,7 @@ class EventStoreService(MultiService):
             super().startService()
         except StoreError as error:
             self._give_up([f"{error.key or self._database.key}: {error}"])
-        self.statistics.history.start()
+        self.statistics.begin()
         self._say([*self._lines.settings, f"at most {self._files.limit:,} files may be open"])
         too_few = self._files.too_few_for(self._connections)
         if too_few is not None:
@@ -160,7 +162,7 @@ class EventStoreService(MultiService):
         if self._reloader is not None:
             await self._reloader.stop()
         await self.roster.stop()
-        self.statistics.history.stop()
+        self.statistics.end()
         await self._storage.stop()
         for account in [*self.roster.accounts, *self.roster.former_accounts]:
             if account.received:

@@ -13,6 +13,7 @@ from ccstore.accounting.figures import Figures, gauge, text
 from ccstore.accounting.history import History, Moment
 from ccstore.daemon.roster import Roster
 from ccstore.network.open_files import OpenFiles
+from ccstore.senders.sender_watch import SenderWatch
 
 #: Where Linux has the memory of this process: its second number is that of the pages that are in memory.
 _MEMORY: Final = "/proc/self/statm"
@@ -24,6 +25,7 @@ class Statistics:
     :param files: that may be open.
     :param instance: tells this daemon from others that share its database.
     :param stored: gives the storage's own figures, see :meth:`ccstore.interfaces.IMessageStore.stats`.
+    :param senders: watches who sends.
     :ivar history: the last hour.
     """
 
@@ -34,12 +36,14 @@ class Statistics:
         reactor: IReactorTime,
         instance: str,
         stored: Callable[[], Mapping[str, Any]],
+        senders: SenderWatch,
     ) -> None:
         self._roster = roster
         self._files = files
         self._reactor = reactor
         self._instance = instance
         self._stored = stored
+        self._senders = senders
         self._started_at = 0.0
         self.history = History(reactor, self._moment)
 
@@ -47,11 +51,22 @@ class Statistics:
         """The daemon runs from now on."""
         self._started_at = self._reactor.seconds()
 
+    def begin(self) -> None:
+        """The store is open, and messages come from now on."""
+        self.history.start()
+        self._senders.start()
+
+    def end(self) -> None:
+        """Look no more."""
+        self.history.stop()
+        self._senders.stop()
+
     def samples(self) -> Mapping[str, object]:
         """What ``/api/samples`` shows."""
         return {
             "time": self._reactor.seconds(),
             "receivers": {account.name: account.samples_as_json() for account in self._roster.accounts},
+            "silence": self._senders.silence(),
         }
 
     def figures(self) -> Mapping[str, object]:
@@ -62,6 +77,7 @@ class Statistics:
                 account.name: account.figures() | listener.figures()
                 for account, listener in zip(self._roster.accounts, listeners, strict=True)
             },
+            "senders": self._senders.figures(),
             "ccstore": Figures(
                 version=text(__version__),
                 instance=text(self._instance),

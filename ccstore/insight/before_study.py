@@ -64,7 +64,7 @@ class BeforeInquiry:
         looked = _Looked(self.target)
         hosts = sorted((yield from values_of("hostname"))) if cases else []
         for case in cases:
-            yield from looked.look(case, self.window, self._others(case.host, hosts), bounds.rows)
+            yield from looked.look(case, self.window, self._others(case.hosts, hosts), bounds.rows)
         rows = looked.ranked()
         cut = []
         if is_cut:
@@ -77,7 +77,7 @@ class BeforeInquiry:
             cut.append(f"the first {bounds.shown} of {len(rows)} templates")
         return {
             "count": len(found),
-            "hosts": folded(dict.fromkeys(each.host for each in found)),
+            "hosts": folded(dict.fromkeys(host for each in found for host in each.hosts)),
             "first": show_moment(found[0].time) if found else None,
             "last": show_moment(found[-1].time) if found else None,
             "template": template_of(found[-1].row.text, found[-1].host) if found else self.target.template,
@@ -88,8 +88,11 @@ class BeforeInquiry:
             "cut": "; ".join(cut) or None,
         }
 
-    def _others(self, host: str, hosts: Sequence[str]) -> list[str]:
-        """Other hosts: of its rack if it has one."""
+    def _others(self, own: Sequence[str], hosts: Sequence[str]) -> list[str]:
+        """Other hosts, if there is one to compare with: of its rack if it has one."""
+        if len(own) != 1:
+            return []
+        (host,) = own
         groups = {*self.topology.groups_of(host)}
         others = [each for each in hosts if each != host]
         mates = [each for each in others if not groups.isdisjoint(self.topology.groups_of(each))]
@@ -98,14 +101,14 @@ class BeforeInquiry:
 
 
 def _firsts(found: Sequence[Occurrence], window: int) -> list[Occurrence]:
-    """Of those that come one after the other on a host, the first."""
-    last: dict[str, int] = {}
+    """Of those that come one after the other on the same hosts, the first."""
+    last: dict[tuple[str, ...], int] = {}
     firsts = []
     for each in found:
-        if each.host and each.time - last.get(each.host, each.time - window - 1) > window:
-            firsts.append(each)
-        if each.host:
-            last[each.host] = each.time
+        if each.hosts:
+            if each.time - last.get(each.hosts, each.time - window - 1) > window:
+                firsts.append(each)
+            last[each.hosts] = each.time
     return firsts
 
 
@@ -134,17 +137,20 @@ class _Looked:
 
     def look(self, case: Occurrence, window: int, others: Sequence[str], most: int) -> Study[None]:
         """Look at what came before one message."""
-        places: dict[tuple[str, int], dict[str, tuple[Row, int]]] = {(case.host, 0): {}}
-        places |= {(case.host, each): {} for each in _CONTROLS} | {(other, 0): {} for other in others}
+        own = {*case.hosts}
+        case_place = ("", 0)
+        # Hosts of one job are one place.
+        places: dict[tuple[str, int], dict[str, tuple[Row, int, str]]] = {case_place: {}}
+        places |= {("", each): {} for each in _CONTROLS} | {(other, 0): {} for other in others}
 
         def take(row: Row, stream: StreamKey) -> None:
             host = stream[HOST] or ""
-            place = places.get((host, (case.time - 1 - row.time) // window))
+            lead = case.time - row.time
+            place = places.get(("" if host in own else host, (lead - 1) // window))
             if place is not None and row.position != case.row.position and not is_of_a_job(row):
-                place.setdefault(template_of(row.text, host), (row, case.time - row.time))
+                place.setdefault(template_of(row.text, host), (row, lead, host))
 
-        spans = ([case.host], max(_CONTROLS) + 1), (others, 1)
-        for hosts, windows in spans:
+        for hosts, windows in ((case.hosts, max(_CONTROLS) + 1), (others, 1)):
             if hosts:
                 matcher = Matcher("hostname", "=", tuple(hosts))
                 begin = case.time - windows * window
@@ -153,13 +159,12 @@ class _Looked:
         self.cases += 1
         self.controls += len(places) - 1
         for place, templates in places.items():
-            is_case = place == (case.host, 0)
-            for template, (row, lead) in templates.items():
+            for template, (row, lead, host) in templates.items():
                 seen = self._seen.setdefault(template, _Seen(row))
-                if is_case:
+                if place == case_place:
                     seen.cases += 1
                     seen.example = row
-                    seen.hosts.add(case.host)
+                    seen.hosts.add(host)
                     seen.leads.append(lead)
                 else:
                     seen.controls += 1

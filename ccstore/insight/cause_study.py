@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ccstore import hostlist
 from ccstore.insight.describing import folded, shown_row
 from ccstore.insight.job_lookup import runs_on
 from ccstore.insight.job_runs import JobRun
@@ -71,25 +72,29 @@ class CauseInquiry:
         if not burst:
             return {**_NOTHING, "cut": None}
         cluster = _most_frequent(each.cluster for each in burst)
-        touched = {each.host for each in burst if each.cluster == cluster and each.host}
+        touched = {host for each in burst if each.cluster == cluster for host in each.hosts}
         begin, end = burst[0].time, burst[-1].time + 1
         selection = Selection((cluster,), begin=begin - _HEARD, end=end)
         counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
         population = {count.by[0] for count in counts.counts if count.by[0]} | touched
         groups = _members(population, self.topology)
-        hosts = sorted(touched)
-        runs, are_more = yield from runs_on(cluster, hosts, begin - _LONGEST_JOB, begin + 1, self.now)
-        if are_more:
-            cut.append("more messages of jobs name these hosts than were looked at")
-        _add_jobs(groups, [run for run in runs if run.start <= begin <= run.end], population)
-        causes = _ranked(groups, touched, population)
+        is_everybody = len(touched) >= _EVERYBODY * len(population) and len(population) > 1
+        if not is_everybody:
+            hosts = sorted(touched)
+            runs, are_more = yield from runs_on(cluster, hosts, begin - _LONGEST_JOB, begin + 1, self.now)
+            if are_more:
+                cut.append("more messages of jobs name these hosts than were looked at")
+            _add_jobs(groups, [run for run in runs if run.start <= begin <= run.end], population)
+        causes = [*_ranked(groups, touched, population), *_range_of_hosts(touched, population)]
+        order = ("p_corrected", "outside", "hosts", "kind", "name")
+        causes.sort(key=lambda row: [row[key] for key in order])
         if len(causes) > bounds.shown:
             cut.append(f"the first {bounds.shown} of {len(causes)} groups")
         return {
             "burst": _described_burst(burst, touched, cluster),
             "bursts": bursts,
             "population": len(population),
-            "everybody": len(touched) >= _EVERYBODY * len(population) and len(population) > 1,
+            "everybody": is_everybody,
             "causes": causes[: bounds.shown],
             "cut": "; ".join(cut) or None,
         }
@@ -102,7 +107,7 @@ def burst_of(found: Sequence[Occurrence], window: int) -> tuple[Sequence[Occurre
         slots.setdefault(each.time // window, []).append(each)
     if not slots:
         return (), 0
-    hosts = {slot: len({each.host for each in told}) for slot, told in slots.items()}
+    hosts = {slot: len({host for each in told for host in each.hosts}) for slot, told in slots.items()}
     peak = max(slots, key=lambda slot: (hosts[slot], len(slots[slot]), slot))
     usual = sorted(hosts.values())[(len(hosts) - 1) // 2] if len(hosts) > 2 else 0
     least = max(_PART_OF_PEAK * hosts[peak], min(_TIMES_USUAL * usual, hosts[peak]), 1)
@@ -148,24 +153,49 @@ def _ranked(
         inside = members & touched
         if len(inside) < 2:
             continue
-        chance = chance_of_overlap(len(population), len(members), len(touched), len(inside))
-        # So many groups were tried that one of them may well fit by chance.
-        corrected = min(1.0, chance * len(groups))
-        rows.append(
-            {
-                "kind": group.kind,
-                "name": group.name,
-                "hosts": len(members),
-                "touched": len(inside),
-                "outside": len(touched) - len(inside),
-                "untouched": folded(sorted(members - touched)),
-                "p": chance,
-                "p_corrected": corrected,
-                "is_significant": corrected <= _CHANCE,
-            }
-        )
-    rows.sort(key=lambda row: (row["p"], row["outside"], row["hosts"], row["kind"], row["name"]))
+        rows.append(_described_group(group, members, touched, population, len(groups)))
     return rows
+
+
+def _described_group(
+    group: Group, members: set[str], touched: set[str], population: set[str], tried: int
+) -> dict[str, Any]:
+    """How many of a group are touched.
+
+    :param tried: groups, of which one may well fit by chance.
+    """
+    inside = members & touched
+    chance = chance_of_overlap(len(population), len(members), len(touched), len(inside))
+    corrected = min(1.0, chance * tried)
+    return {
+        "kind": group.kind,
+        "name": group.name,
+        "hosts": len(members),
+        "touched": len(inside),
+        "outside": len(touched) - len(inside),
+        "untouched": folded(sorted(members - touched)),
+        "p": chance,
+        "p_corrected": corrected,
+        "is_significant": corrected <= _CHANCE,
+    }
+
+
+def _range_of_hosts(touched: set[str], population: set[str]) -> list[dict[str, Any]]:
+    """Hosts that follow each other by their names, of which the most are touched."""
+    hosts = sorted(population, key=lambda host: (len(host), host))
+    worth = len(touched) / len(hosts)
+    best, best_span, total, begin = 0.0, (0, 0), 0.0, 0
+    for place, host in enumerate(hosts):
+        if total <= 0:
+            total, begin = 0.0, place
+        total += (host in touched) - worth
+        if total > best:
+            best, best_span = total, (begin, place + 1)
+    members = {*hosts[slice(*best_span)]}
+    if len(members & touched) < 2:
+        return []
+    group = Group("range", hostlist.fold(sorted(members)))
+    return [_described_group(group, members, touched, population, len(hosts) * (len(hosts) + 1) // 2)]
 
 
 def _described_burst(burst: Sequence[Occurrence], touched: set[str], cluster: str) -> dict[str, Any]:

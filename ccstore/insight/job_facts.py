@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timezone
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import frozen
@@ -21,7 +22,7 @@ from ccstore.query import STREAM_LABELS
 from ccstore.timing import SECOND
 
 #: Hosts of one job; what names more tells of none.
-_MOST_HOSTS: Final = 100_000
+_MOST_HOSTS: Final = 10_000
 #: Nanoseconds by which a job may begin after the message that says so: a start that is later is no start.
 _AHEAD: Final = 3600 * SECOND
 _WORD: Final = re.compile(r"([A-Za-z][A-Za-z_]{0,40})=(\S*)")
@@ -233,10 +234,7 @@ def _limit(value: Any) -> int | None:
 
 def _hosts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        try:
-            return tuple(hostlist.expand(value, most=_MOST_HOSTS))
-        except ValueError:
-            return ()
+        return _expanded(value)
     if not isinstance(value, list):
         return ()
     found: dict[str, None] = {}
@@ -245,3 +243,12 @@ def _hosts(value: Any) -> tuple[str, ...]:
         if isinstance(name, str) and name:
             found[name] = None
     return tuple(found)
+
+
+@lru_cache(256)
+def _expanded(text: str) -> tuple[str, ...]:
+    """The hosts of a list; many messages of a job have the same."""
+    try:
+        return tuple(hostlist.expand(text, most=_MOST_HOSTS))
+    except ValueError:
+        return ()

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from attrs import evolve, frozen
 
 from ccstore.insight.job_facts import JobFact
+from ccstore.message import INT64_MAX
 from ccstore.timing import SECOND
 
 #: Seconds beyond its walltime for which a job may still be running, and that one without any may take.
@@ -15,6 +16,8 @@ _SLACK: Final = 3600
 _LONGEST: Final = 7 * 86400
 #: Nanoseconds by which two senders may differ about when a job began.
 _SAME: Final = 2 * SECOND
+#: The same where all that is known is when their messages came.
+_SAME_MESSAGE: Final = 60 * SECOND
 
 Ending = Literal["stopped", "running", "lost", "restarted"]
 
@@ -88,7 +91,8 @@ def _by_start(facts: list[JobFact]) -> list[list[JobFact]]:
     groups: list[list[JobFact]] = []
     started = [fact for fact in facts if not (fact.is_stop and fact.start is None)]
     for fact in sorted(started, key=lambda fact: (_start_of([fact]), fact.time)):
-        if groups and _start_of([fact]) - _start_of(groups[-1][:1]) <= _SAME:
+        most = _SAME if fact.start is not None else _SAME_MESSAGE
+        if groups and _start_of([fact]) - _start_of(groups[-1][:1]) <= most:
             groups[-1].append(fact)
         else:
             groups.append([fact])
@@ -125,16 +129,15 @@ def _run(facts: Sequence[JobFact], next_start: int | None, now: int) -> JobRun:
         end, ending = max(now, start), "running"
     else:
         end, ending = start + longest, "lost"
-    most = max(told, key=lambda fact: len(fact.hosts))
     names = ("state", "user", "project", "partition", "name", "walltime", "count", "array", "task")
     known = {name: last(name) for name in (*names, "het", "offset")}
     return JobRun(
         cluster=told[0].cluster,
         id=told[0].id,
         start=min(start, end),
-        end=end,
+        end=min(end, INT64_MAX),
         ending=ending,
-        hosts=most.hosts,
+        hosts=tuple(dict.fromkeys(host for fact in told for host in fact.hosts)),
         **known,  # type: ignore[arg-type]  # each is what the facts have by that name
     )
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ccstore.insight.describing import described, described_run, folded
 from ccstore.insight.job_facts import is_about
 from ccstore.insight.job_lookup import facts_of, nearest_job
 from ccstore.insight.job_runs import JobRun, chosen, runs_of
-from ccstore.insight.said import Tally
+from ccstore.insight.said import SLOT, Said, Tally, is_bad
 from ccstore.insight.statistics_of_counts import chance_of, corrected
-from ccstore.insight.study import Study, counts_of, each_row, page_of
+from ccstore.insight.study import Study, counts_of, each_row, page_of, values_of
 from ccstore.insight.topology import Topology
 from ccstore.instants import show_moment
-from ccstore.message import INT64_MIN, StreamKey
+from ccstore.message import INT64_MAX, INT64_MIN, StreamKey
 from ccstore.query import Counting, Matcher, Row, Selection
 from ccstore.timing import SECOND
 
@@ -29,6 +29,8 @@ _TIMES_BEFORE: Final = 4
 _LEAST_BEFORE: Final = 24 * _HOUR
 _MOST_BEFORE: Final = 7 * 24 * _HOUR
 _MOST_PHASES: Final = 100
+_MOST_RUNS: Final = 50
+_MOST_PLACES: Final = 300
 #: A template is unusual if its rate is so many times that of before, and that of others.
 _TIMES_MORE: Final = 2.0
 #: And if its chance is no more than this, unless it was seen nowhere else.
@@ -89,7 +91,7 @@ class _Story:
         self._bounds = inquiry.bounds
         self._run = run
         self._begin = run.start
-        self._end = run.end + _AFTERWARDS
+        self._end = min(run.end + _AFTERWARDS, INT64_MAX)
         self._here, self._before, self._others = Tally(), Tally(), Tally()
         self._cut: list[str] = []
         self._compared: dict[str, Any] = {}
@@ -103,6 +105,8 @@ class _Story:
             )
         if run.hosts:
             yield from self._look_here()
+            if not self._here.rows and (yield from self._rename()):
+                yield from self._look_here()
             yield from self._look_before()
             yield from self._look_at_others()
         else:
@@ -114,16 +118,18 @@ class _Story:
         for name, rows in (("timeline", timeline), ("unusual", unusual)):
             if len(rows) > most:
                 self._cut.append(f"{name}: the first {most} of {len(rows)} templates")
-        others = [each for each in runs if each is not run and each.start != run.start]
+        others = [each for each in runs if each.start != run.start]
+        if len(others) > _MOST_RUNS:
+            self._cut.append(f"runs: the newest {_MOST_RUNS} of {len(others)}")
         return {
             "job": described_run(run),
-            "hosts": folded(run.hosts),
+            "hosts": folded(self._run.hosts),
             "timeline": timeline[:most],
             "hidden": hidden,
             "unusual": unusual[:most],
             "compared": self._compared,
             "phases": phases,
-            "runs": [*map(described_run, others[:50])],
+            "runs": [*map(described_run, others[:_MOST_RUNS])],
             "cut": "; ".join(self._cut) or None,
         }
 
@@ -146,6 +152,18 @@ class _Story:
                 f" {show_moment(ends.last)} was not looked at"
             )
         tally.hours = len(run.hosts) * (self._end - self._begin) / _HOUR
+
+    def _rename(self) -> Study[bool]:
+        """Take the names by which messages are known, where these have domains or the job's have."""
+        known: dict[str, list[str]] = {}
+        for name in (yield from values_of("hostname")):
+            known.setdefault(name.partition(".")[0], []).append(name)
+        own = self._run.hosts
+        found = [name for host in own for name in known.get(host.partition(".")[0], [host])]
+        if found == [*own]:
+            return False
+        self._run = evolve(self._run, hosts=tuple(dict.fromkeys(found)))
+        return True
 
     def _phases(self) -> Study[list[str]]:
         """When its pace changed, as a receiver of the type eecpt found."""
@@ -244,7 +262,7 @@ class _Story:
                 hidden += 1
                 messages += said.count
             else:
-                rows.append({**described(said), "background": is_background})
+                rows.append({**described(said), "background": is_background, **_places(said)})
         return rows, {"templates": hidden, "messages": messages}
 
     def _unusual(self) -> list[dict[str, Any]]:
@@ -274,8 +292,18 @@ class _Story:
                     "others": self._others.figures(template),
                 }
             )
-        found.sort(key=lambda row: (-row["g2"], row["first"], row["template"]))
+        # Of what is as surprising, what says that something is wrong goes first.
+        found.sort(key=lambda row: (-row["g2"], not is_bad(here.said[row["template"]]), row["first"]))
         return found
+
+
+def _places(said: Said) -> dict[str, Any]:
+    """On which hosts and when (in seconds, by five minutes) a template was seen, and how often."""
+    slots = sorted(said.slots.items(), key=lambda each: (each[0][1], each[0][0]))
+    return {
+        "places": [[host, slot * SLOT // SECOND, count] for (host, slot), count in slots[:_MOST_PLACES]],
+        "more_places": max(0, len(slots) - _MOST_PLACES),
+    }
 
 
 class _Ends:

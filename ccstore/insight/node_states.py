@@ -109,6 +109,20 @@ def state_facts(
     return [StateFact(time, "idle" if word.startswith("resume") else word, said[2], by)]
 
 
+def hosts_named(text: str) -> list[str]:
+    """The hosts whose state a text is about, as slurmctld writes it; none if it is about no others."""
+    if "ode" not in text or text.startswith("{"):
+        return []
+    for expression, _ in _SAID:
+        found = expression.search(text)
+        if found is not None:
+            try:
+                return hostlist.expand(found["hosts"])
+            except ValueError:
+                return []
+    return []
+
+
 def _plain(state: str) -> str:
     return state.strip("*~#!%$@^-").lower().replace("*", "")
 

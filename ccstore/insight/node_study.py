@@ -64,11 +64,12 @@ class NodeBounds:
 class NodeInquiry:
     """A question: what there is to know of a node.
 
+    :ivar cluster: None for the one that the newest message of the host is of.
     :ivar begin: since when (ns), and until when: ``end``.
     :ivar at: only the jobs that ran then.
     """
 
-    cluster: str
+    cluster: str | None
     host: str
     begin: int
     end: int
@@ -79,14 +80,21 @@ class NodeInquiry:
 
     def study(self) -> Study[Mapping[str, Any]]:
         """The answer; ``is_known`` says whether anything was ever heard of the node."""
-        return (yield from _NodeStory(self).told())
+        cluster = self.cluster
+        if cluster is None:
+            page = yield from page_of(Selection(matchers=(Matcher("hostname", "=", self.host),), limit=1))
+            if not page.rows:
+                return {"is_known": False}
+            cluster = page.streams[page.rows[0].stream][0] or ""
+        return (yield from _NodeStory(self, cluster).told())
 
 
 class _NodeStory:
     """Tells of one node."""
 
-    def __init__(self, inquiry: NodeInquiry) -> None:
+    def __init__(self, inquiry: NodeInquiry, cluster: str) -> None:
         self._asked = inquiry
+        self._cluster = cluster
         self._bounds = inquiry.bounds
         self._cut: list[str] = []
         self._own = Tally()
@@ -111,7 +119,7 @@ class _NodeStory:
                 self._cut.append(f"{name}: the newest {shown} of {len(rows)}")
         return {
             "is_known": is_known,
-            "cluster": asked.cluster,
+            "cluster": self._cluster,
             "host": asked.host,
             "groups": [*map(described_group, asked.topology.groups_of(asked.host))],
             "first": show_moment(self._times[0]) if self._times else None,
@@ -130,7 +138,7 @@ class _NodeStory:
     def _selection(self) -> Selection:
         asked = self._asked
         matchers = (Matcher("hostname", "=", asked.host),)
-        return Selection((asked.cluster,), begin=asked.begin, end=asked.end, matchers=matchers)
+        return Selection((self._cluster,), begin=asked.begin, end=asked.end, matchers=matchers)
 
     def _look(self) -> Study[None]:
         """Its own messages, the newest first."""
@@ -151,8 +159,9 @@ class _NodeStory:
         asked = self._asked
         begin, end = asked.begin, min(asked.end, asked.now)
         if asked.at is not None:
-            begin, end = min(begin, asked.at), asked.at + 1
-        runs, is_cut = yield from runs_on(asked.cluster, [asked.host], begin - _LONGEST_JOB, end, asked.now)
+            # What is only told when it has ended comes later.
+            begin, end = min(begin, asked.at), min(end, asked.at + _LONGEST_JOB)
+        runs, is_cut = yield from runs_on(self._cluster, [asked.host], begin - _LONGEST_JOB, end, asked.now)
         if is_cut:
             self._cut.append("jobs: more messages name the node than were looked at")
         return [run for run in runs if run.end >= begin]
@@ -170,7 +179,7 @@ class _NodeStory:
         # LIKE, which makes no difference between small and capital letters, is soon done.
         naming = TextCondition("contains", asked.host, ignores_case=True)
         lists = [TextCondition("contains", part, ignores_case=True) for part in ("nodes ", "[")]
-        everywhere = Selection((asked.cluster,), begin=asked.begin, end=asked.end, texts=(naming, about))
+        everywhere = Selection((self._cluster,), begin=asked.begin, end=asked.end, texts=(naming, about))
         in_lists = evolve(everywhere, kinds=("log",), texts=(*lists, about))
         own = evolve(self._selection(), texts=(about, TextCondition("lacks", asked.host)))
         for selection in (everywhere, in_lists, own):
@@ -208,7 +217,7 @@ class _NodeStory:
             (silence.begin - (until - silence.begin), silence.begin + 1),
             (middle - quarter, middle + quarter),
         ):
-            selection = Selection((self._asked.cluster,), begin=begin, end=end)
+            selection = Selection((self._cluster,), begin=begin, end=end)
             counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
             heard.append({count.by[0] for count in counts.counts if count.by[0]})
         before, during = heard
@@ -250,7 +259,7 @@ class _NodeStory:
             return {"group": None, "hosts": folded(()), "templates": []}
         begin = max(asked.begin, end - 24 * _HOUR)
         counting = Counting(
-            Selection((asked.cluster,), begin=begin, end=end), ("hostname",), with_times=False
+            Selection((self._cluster,), begin=begin, end=end), ("hostname",), with_times=False
         )
         counts = yield from counts_of(counting)
         mates: list[str] = []

@@ -10,11 +10,18 @@ from attrs import define, field
 from ccstore.insight.statistics_of_counts import log_likelihood_ratio
 from ccstore.masking import template_of
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Row
+from ccstore.query import STREAM_LABELS, Row, level_of, tags_in
 from ccstore.timing import SECOND
 
 #: A host that says a thing once or a hundred times within this (ns) says it once, as far as chance goes.
 SLOT: Final = 300 * SECOND
+#: Levels at which something is wrong, in words and as syslog numbers them.
+_BAD: Final = frozenset(
+    (
+        *("emerg", "emergency", "panic", "alert", "crit", "critical", "fatal", "severe", "failure", "err"),
+        *("error", "0", "1", "2", "3"),
+    )
+)
 HOST: Final = STREAM_LABELS.index("hostname")
 NAME: Final = STREAM_LABELS.index("name")
 
@@ -23,7 +30,7 @@ NAME: Final = STREAM_LABELS.index("name")
 class Said:
     """One template, and where and when it was seen.
 
-    :ivar slots: of hosts and times in which it was.
+    :ivar slots: of hosts and times in which it was, with how often.
     :ivar example: the first of its messages.
     :ivar hosts: with how often each said it.
     """
@@ -34,7 +41,7 @@ class Said:
     count: int = 0
     first: int = 0
     last: int = 0
-    slots: set[tuple[str, int]] = field(factory=set)
+    slots: dict[tuple[str, int], int] = field(factory=dict)
     hosts: dict[str, int] = field(factory=dict)
 
     def add(self, host: str, time: int) -> None:
@@ -42,7 +49,8 @@ class Said:
         self.first = time if not self.count else min(self.first, time)
         self.last = time if not self.count else max(self.last, time)
         self.count += 1
-        self.slots.add((host, time // SLOT))
+        slot = host, time // SLOT
+        self.slots[slot] = self.slots.get(slot, 0) + 1
         self.hosts[host] = self.hosts.get(host, 0) + 1
 
 
@@ -94,6 +102,11 @@ class Tally:
             "host_hours": round(self.hours, 3),
             "rate": round(self.rate(template), 6),
         }
+
+
+def is_bad(said: Said) -> bool:
+    """Whether its message says of itself, by a tag, that something is wrong."""
+    return level_of(tags_in(said.example.othertags)).lower() in _BAD
 
 
 def is_of_a_job(row: Row) -> bool:

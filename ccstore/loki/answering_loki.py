@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 
 from ccstore.config import ApiConfig
+from ccstore.insight.study import Inquiry
 from ccstore.loki.asked_times import Given
 from ccstore.loki.loki_limits import Budget, LokiLimits
 from ccstore.query import Counting, Counts, Page, Selection
@@ -20,6 +21,8 @@ from ccstore.reading.query_service import QueryService
 from ccstore.timing import nanoseconds
 from ccstore.web import WebError, answered, body_of, json_pieces, stream
 from ccstore.web.places import AnswerBounds
+
+_T = TypeVar("_T")
 
 #: Selections of a query that found nothing of which it is looked up why.
 _EXPLAINED: Final = 4
@@ -95,6 +98,10 @@ class LokiDesk:
     async def counts(self, counting: Counting) -> Counts:
         """How many messages there are; raises :class:`WebError`."""
         return await answered(self._service.counts(counting), self.config.query_timeout)
+
+    async def insight(self, inquiry: Inquiry[_T]) -> _T:
+        """What a study answers; raises :class:`WebError`."""
+        return await answered(self._service.insight(inquiry), self.config.query_timeout)
 
     async def explain(self, budget: Budget) -> None:
         """Warn of a cluster, host or name that there is not, which may be why nothing was found."""

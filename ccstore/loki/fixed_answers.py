@@ -7,8 +7,8 @@ from typing import Final
 
 from ccstore import __version__
 from ccstore.config import ApiConfig
-from ccstore.loki.label_names import LEVEL_TAGS
 from ccstore.loki.loki_limits import LokiLimits
+from ccstore.query import LEVEL_TAGS
 
 #: The version of Loki whose interface this is.
 LOKI_VERSION: Final = "3.5.0"
@@ -25,8 +25,6 @@ BUILD: Final[Mapping[str, str]] = {
 NO_NAMESPACES: Final[Mapping[str, object]] = {}
 NO_RULES: Final[Mapping[str, object]] = {"status": "success", "data": {"groups": []}}
 NO_ALERTS: Final[Mapping[str, object]] = {"status": "success", "data": {"alerts": []}}
-#: Lines are not put into patterns here.
-NO_PATTERNS: Final[Mapping[str, object]] = {"status": "success", "data": []}
 
 
 def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, object]:
@@ -44,12 +42,12 @@ def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, obje
             "max_query_range": "0s",
             "max_query_series": limits.series,
             "metric_aggregation_enabled": False,
-            "pattern_persistence_enabled": False,
+            "pattern_persistence_enabled": True,
             "query_timeout": f"{config.query_timeout:g}s",
             "retention_period": "0s",
             "volume_enabled": True,
             "volume_max_series": 10_000,
         },
-        "pattern_ingester_enabled": False,
+        "pattern_ingester_enabled": True,
         "version": LOKI_VERSION,
     }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher
+from ccstore.query import LEVEL, STREAM_LABELS, TAG_PREFIX, Matcher, level_of, tags_in
 
 #: Labels of streams, and what they are called in the store.
 INDEXED: Final[Mapping[str, str]] = {
@@ -18,10 +17,8 @@ INDEXED: Final[Mapping[str, str]] = {
 }
 #: Other names that selectors may use.
 _ALIASES: Final = {"host": "hostname"}
-#: Tags that say how bad a message is; the first of them that is there counts.
-LEVEL_TAGS: Final = ("loglevel", "level", "severity", "priority")
-#: Labels that are made of these.
-LEVELS: Final = ("level", "detected_level")
+#: The label that says what the level of a message, see :data:`ccstore.query.LEVEL`, means.
+DETECTED: Final = "detected_level"
 UNKNOWN: Final = "unknown"
 _WORDS: Final[Mapping[str, Sequence[str]]] = {
     "critical": ("critical", "crit", "emerg", "emergency", "panic", "alert", "0", "1", "2"),
@@ -40,22 +37,16 @@ _TAG: Final = "tag_"
 Labels = tuple[tuple[str, str], ...]
 
 
-def level_of(tags: Mapping[str, str]) -> str:
-    """How bad a message with these tags is: ``critical fatal error warn info debug trace unknown``."""
-    given = next((tags[tag] for tag in LEVEL_TAGS if tags.get(tag)), "")
-    return _MEANINGS.get(given.strip().lower(), UNKNOWN)
+def meaning_of(level: str) -> str:
+    """What a level means: ``critical fatal error warn info debug trace unknown``."""
+    return _MEANINGS.get(level.strip().lower(), UNKNOWN)
 
 
-def level_matchers(value: str) -> Sequence[Matcher]:
-    """Conditions of which each finds messages that may have a level: one for each tag that can say so.
-
-    There is none for a level that nothing is known of, which a message without such a tag has as well.
-    """
-    level = level_of({LEVEL_TAGS[0]: value})
-    if level == UNKNOWN:
-        return ()
-    pattern = rf"(?i)\s*(?:{'|'.join(_WORDS[level])})\s*"
-    return [Matcher(TAG_PREFIX + tag, "=~", pattern) for tag in LEVEL_TAGS]
+def level_matcher(meaning: str) -> Matcher:
+    """A condition that finds at least the messages whose level means this."""
+    if meaning in _WORDS:
+        return Matcher(LEVEL, "=~", rf"(?is)\s*(?:{'|'.join(_WORDS[meaning])})\s*")
+    return Matcher(LEVEL, "!~", rf"(?i)(?:{'|'.join(_MEANINGS)})")
 
 
 def clean_name(name: str) -> str:
@@ -75,22 +66,22 @@ def stream_labels(stream: StreamKey) -> Labels:
 @lru_cache(1 << 13)
 def metadata_of(othertags: str | None) -> Labels:
     """The labels of other tags, as JSON; each has one of its own, whatever the others are called."""
-    tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
-    found: dict[str, str] = {}
+    tags = tags_in(othertags)
+    level = level_of(tags)
+    found = {LEVEL: level} if level else {}
     # Those whose names stay as they are have them.
     for tag in sorted(tags, key=lambda tag: (clean_name(tag) != tag, tag)):
         label = clean_name(tag)
-        if label in INDEXED or label == "detected_level" or label.startswith((_TAG, "__")):
+        if tag == LEVEL and tags[tag] == level:
+            continue
+        if label in INDEXED or label in (LEVEL, DETECTED) or label.startswith((_TAG, "__")):
             label = _TAG + label
         number = 1
         while (unique := label if number == 1 else f"{label}_{number}") in found:
             number += 1
         if tags[tag]:
             found[unique] = tags[tag]
-    level = level_of(tags)
-    found["detected_level"] = level
-    if level != UNKNOWN:
-        found.setdefault("level", level)
+    found[DETECTED] = meaning_of(level)
     return tuple(sorted(found.items()))
 
 
@@ -99,9 +90,9 @@ def stored_label(label: str) -> str | None:
     stored = INDEXED.get(label)
     if stored is not None:
         return stored
-    if "_" in label or label in LEVELS:
+    if "_" in label:
         return None
-    return TAG_PREFIX + label
+    return LEVEL if label == LEVEL else TAG_PREFIX + label
 
 
 def selected_label(label: str) -> str | None:
@@ -116,8 +107,8 @@ def needed_labels(labels: Sequence[str]) -> Sequence[str] | None:
         stored = stored_label(label)
         if stored is not None:
             found[stored] = None
-        elif label in LEVELS:
-            found |= dict.fromkeys(TAG_PREFIX + tag for tag in LEVEL_TAGS)
+        elif label == DETECTED:
+            found[LEVEL] = None
         elif not label.startswith("__"):
             return None
     return [*found]

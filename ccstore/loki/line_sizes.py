@@ -8,7 +8,7 @@ from contextlib import aclosing
 from attrs import define, evolve
 
 from ccstore.loki.asked_times import Span
-from ccstore.loki.label_names import LEVELS, UNKNOWN, Labels, level_matchers
+from ccstore.loki.label_names import DETECTED, UNKNOWN, Labels, level_matcher
 from ccstore.loki.line_reading import Ask, lines_of
 from ccstore.loki.loki_limits import Budget
 from ccstore.loki.metric_series import ordered
@@ -63,26 +63,22 @@ async def line_sizes(
         if asked >= limits.sampled_groups or budget.is_spent():
             break
         asked += 1
-        for plan in _plans_of(query, dict(labels), wanted):
-            found = await _newest(ask, plan, span, wanted, limits.sampled_each, budget)
-            if labels in found:
-                samples[labels] = found[labels]
-                break
+        plan = _plan_of_group(query, dict(labels), wanted)
+        found = await _newest(ask, plan, span, wanted, limits.sampled_each, budget)
+        if labels in found:
+            samples[labels] = found[labels]
     return {labels: (samples.get(labels) or all_of_them).mean for labels in totals}
 
 
-def _plans_of(query: LogQuery, values: Mapping[str, str], wanted: Sequence[str]) -> Sequence[Plan]:
-    """How lines of a group may be found, each way to be tried; none if the store cannot find them soon."""
-    matchers = [LabelMatcher(label, "=", values.get(label, "")) for label in wanted if label not in LEVELS]
+def _plan_of_group(query: LogQuery, values: Mapping[str, str], wanted: Sequence[str]) -> Plan:
+    """How lines of a group are found."""
+    matchers = [LabelMatcher(label, "=", values.get(label, "")) for label in wanted if label != DETECTED]
     plan = plan_of(evolve(query, matchers=(*query.matchers, *matchers)), may_be_empty=True)
-    if not any(label in LEVELS for label in wanted):
-        return [plan]
-    level = next((values[label] for label in LEVELS if label in values), UNKNOWN)
+    if DETECTED not in wanted:
+        return plan
+    matcher = level_matcher(values.get(DETECTED, UNKNOWN))
     selection = plan.selection
-    return [
-        evolve(plan, selection=evolve(selection, matchers=(*selection.matchers, matcher)))
-        for matcher in level_matchers(level)
-    ]
+    return evolve(plan, selection=evolve(selection, matchers=(*selection.matchers, matcher)))
 
 
 async def _newest(

@@ -23,13 +23,13 @@ from ccstore.loki.fixed_answers import (
     BUILD,
     NO_ALERTS,
     NO_NAMESPACES,
-    NO_PATTERNS,
     NO_RULES,
     drilldown_limits,
 )
 from ccstore.loki.label_answers import LabelAnswers
 from ccstore.loki.live_answers import LiveAnswers
 from ccstore.loki.loki_limits import LokiLimits
+from ccstore.loki.pattern_answers import PatternAnswers
 from ccstore.loki.push_answers import PushAnswers
 from ccstore.loki.query_answers import QueryAnswers
 from ccstore.loki.syntax import LogQLError
@@ -85,6 +85,7 @@ class LokiRoutes:
             "series": labels.series,
             "detected_labels": labels.detected,
             "detected_fields": fields.fields,
+            "patterns": PatternAnswers(self._desk).patterns,
             "index/stats": volumes.stats,
             "index/volume": volumes.volume,
             "index/volume_range": volumes.volume_range,
@@ -126,7 +127,6 @@ class LokiRoutes:
         fixed = {
             "status/buildinfo": BUILD,
             "drilldown-limits": drilldown_limits(self._desk.config, self._desk.limits),
-            "patterns": NO_PATTERNS,
             "rules": NO_RULES if request.path.startswith(b"/prometheus") else NO_NAMESPACES,
             "alerts": NO_ALERTS,
         }

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from ccstore.loki.label_conditions import labels_in, value_test
-from ccstore.loki.label_names import selected_label, stored_label
+from ccstore.loki.label_names import DETECTED, level_matcher, selected_label, stored_label
 from ccstore.loki.line_conditions import text_conditions
 from ccstore.loki.pipeline import DETAILS, ERROR
 from ccstore.loki.syntax import (
@@ -120,6 +120,10 @@ def _push_condition(condition: LabelCondition, matchers: list[Matcher]) -> bool:
         return False
     if condition.label in (ERROR, DETAILS):
         return value_test(condition)("")
+    if condition.label == DETECTED and condition.op == "=":
+        # What the store finds by it is looked at again.
+        matchers.append(level_matcher(condition.value))
+        return False
     return _push(condition, stored_label(condition.label), matchers)
 
 

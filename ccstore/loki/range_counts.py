@@ -9,12 +9,10 @@ from itertools import accumulate
 from attrs import evolve, frozen
 
 from ccstore.loki.label_names import (
+    DETECTED,
     INDEXED,
-    LEVEL_TAGS,
-    LEVELS,
-    UNKNOWN,
     Labels,
-    level_of,
+    meaning_of,
     metadata_of,
     needed_labels,
     stored_label,
@@ -25,7 +23,7 @@ from ccstore.loki.metric_series import Grid, Values, Vector, not_empty, ordered
 from ccstore.loki.pipeline import Line, passes, steps_of
 from ccstore.loki.planning import Plan
 from ccstore.message import INT64_MAX, INT64_MIN
-from ccstore.query import ALL_TAGS, STREAM_LABELS, TAG_PREFIX, Count, Counting, Counts
+from ccstore.query import ALL_TAGS, LEVEL, STREAM_LABELS, Count, Counting, Counts
 from ccstore.timing import SECOND
 
 #: Lets the store count.
@@ -76,12 +74,8 @@ class GroupLabels:
             stored = stored_label(label)
             if stored is not None:
                 (stream_part if label in INDEXED else rest)[label] = known[stored]
-            elif label in LEVELS:
-                tags = {tag: known[TAG_PREFIX + tag] for tag in LEVEL_TAGS}
-                level = level_of(tags)
-                if label == "level":
-                    level = tags["level"] or (level if level != UNKNOWN else "")
-                rest[label] = level
+            elif label == DETECTED:
+                rest[label] = meaning_of(known[LEVEL])
         return ordered(stream_part), ordered(rest)
 
 

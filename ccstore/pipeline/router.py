@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -32,6 +32,14 @@ _BEHIND: Final = 3653 * 86400 * SECOND
 _HOSTS_WARNED_OF = 32
 
 
+#: Is told of messages that came in at a receiver, and when that was, in nanoseconds.
+Heard = Callable[[str, Batch, int], None]
+
+
+def nobody_hears(receiver: str, messages: Batch, now: int) -> None:
+    """Make nothing of it."""
+
+
 class _Samples:
     """Samples of some messages that came together, as long as more of a reason are wanted.
 
@@ -56,6 +64,7 @@ class Router:
     :param store_logs: keep logs, or drop them.
     :param store_heartbeats: keep those of a fleet, whichever way they come, or drop them: their text has a
         credential, and whoever may query would see it.
+    :param heard: is told of what is kept.
     """
 
     log = Logger()
@@ -68,8 +77,10 @@ class Router:
         retention: float,
         store_logs: bool,
         store_heartbeats: bool = False,
+        heard: Heard = nobody_hears,
     ) -> None:
         self._store = store
+        self._heard = heard
         self._clock = clock
         self.reconfigure(retention=retention, store_logs=store_logs, store_heartbeats=store_heartbeats)
         self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
@@ -100,6 +111,7 @@ class Router:
             origin.dropped.lines += len(messages) - len(kept) - len(refusals)
         if not kept:
             return succeed(refusals)
+        self._heard(account.name, kept, now)
         committed = self._store.accept(kept, urgent=urgent)
         return committed.addCallbacks(
             self._committed,

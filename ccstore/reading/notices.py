@@ -7,12 +7,11 @@ import heapq
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from operator import eq
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.defer import Deferred
 
 from ccstore.query import Selection
-from ccstore.reading.query_service import QueryService
 
 #: Names that are looked at for the one that was meant.
 _MOST: Final = 100_000
@@ -20,16 +19,30 @@ _MOST: Final = 100_000
 _AT_A_TIME: Final = 1000
 _COMPARED: Final = 30
 _LONGEST: Final = 100
+#: Losses that are told one by one.
+_LOSSES: Final = 3
 #: Labels in whose values people make mistakes, and what these are called.
 _NAMED: Final = (("cluster", "cluster"), ("hostname", "host"), ("name", "name"))
 
 
+class Names(Protocol):
+    """Whoever knows the values of a label."""
+
+    async def known(self, label: str, *, most: int) -> Sequence[str]:
+        """Values of a label of streams, of which there may be more."""
+
+
 async def notice_of(
-    selection: Selection, service: QueryService, turn: Callable[[], Deferred[None]]
+    selection: Selection,
+    service: Names,
+    turn: Callable[[], Deferred[None]],
+    *,
+    nothing: str = "the store is empty",
 ) -> str | None:
     """Why a selection has no messages, if it is because there is no such cluster, host or name.
 
     :param turn: fires when there is time to go on, see :meth:`Scheduler.turn`.
+    :param nothing: what to say if no values are known.
     """
     for label, called in _NAMED:
         wanted = _wanted(selection, label)
@@ -41,10 +54,16 @@ async def notice_of(
             near = await _nearest(missing[0], known, turn)
             meant = f", the nearest is {near[0]!r}" if near else ""
             if not known:
-                meant = ": the store is empty"
+                meant = f": {nothing}"
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             return f"there is no {called} {missing[0][:60]!r}{more}{meant}"
     return None
+
+
+def notice_of_losses(losses: Sequence[str]) -> str | None:
+    """What is said of messages that cannot be read."""
+    more = f"; and {len(losses) - _LOSSES} more" if len(losses) > _LOSSES else ""
+    return "; ".join(losses[:_LOSSES]) + more if losses else None
 
 
 async def _nearest(name: str, known: Sequence[str], turn: Callable[[], Deferred[None]]) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -15,7 +14,6 @@ from ccstore.interfaces import IAnswers
 from ccstore.message import INT64_MAX
 from ccstore.query import (
     STREAM_LABELS,
-    TAG_PREFIX,
     Arrival,
     Counting,
     Counts,
@@ -26,6 +24,8 @@ from ccstore.query import (
     Row,
     Selection,
     TextPage,
+    label_reader,
+    tags_in,
 )
 
 #: Rows of the first page of an export, and of all others: whoever wants few has them soon.
@@ -45,9 +45,9 @@ class Found:
         """Conditions: these labels have the values that they have here."""
         row = self.row
         known = dict(zip(STREAM_LABELS, self.page.streams[row.stream], strict=True))
-        tags = json.loads(row.othertags) if row.othertags else {}
+        tags = tags_in(row.othertags)
         return [
-            Matcher(label, "=", known.get(label, tags.get(label.removeprefix(TAG_PREFIX))) or "")
+            Matcher(label, "=", (known[label] or "") if label in known else label_reader(label)(tags))
             for label in labels
         ]
 

@@ -136,7 +136,11 @@ class Answering:
     async def _ask(self, question: Question[_T], timeout: float) -> _T:
         self.queries += question.count
         await self._catch_up()
-        return await self._read(question, timeout)
+        answer = await self._read(question, timeout)
+        for loss in _losses_of(answer):
+            if self._committer.warnings.check(("loss", loss)) is not None:
+                self.log.error("{loss}", loss=loss)
+        return answer
 
     async def _read(self, question: Question[_T], timeout: float) -> _T:
         committer = self._committer
@@ -181,3 +185,10 @@ class Answering:
         await caught_up
         if timer.active():
             timer.cancel()
+
+
+def _losses_of(answer: object) -> Sequence[str]:
+    """What of an answer could not be read."""
+    if isinstance(answer, list):
+        return [loss for each in answer for loss in _losses_of(each)]
+    return answer.losses if isinstance(answer, (Page, TextPage, Counts)) else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.api.test_job_answers import STORAGE, JobsTestCase, everyday
-from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, log, start_job
+from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, log, start_job, stop_job
 from tests.support.scratch import scratch
 
 DOWN = "ib0: link is down"
@@ -49,7 +49,8 @@ class CauseTests(JobsTestCase):
                 *[log(host, "Out of memory: Killed process 42 (a.out)", BEGIN + HOUR) for host in hosts],
             ]
         )
-        template = "Out of memory: Killed process <num> (a.out)"
+        # A message will do for its template.
+        template = "Out of memory: Killed process 4711 (a.out)"
         answer = (await self.get("cause", template=template, **FIVE)).json
         kinds = {each["kind"]: each["name"] for each in answer["causes"][:2]}
         self.assertEqual(kinds["job"], "1")
@@ -84,6 +85,45 @@ class CauseTests(JobsTestCase):
         self.assertEqual(first["lead"], 240)
         self.assertFalse(any(row["is_significant"] for row in answer["before"][1:]))
 
+    async def test_the_controller_tells_of_many_nodes_at_once(self) -> None:
+        """Nobody knows of the switch, but its nodes follow each other."""
+        text = "error: Nodes a[0065-0128] not responding, setting DOWN"
+        await self.fill([*everyday(256, 3), log("adm1", text, BEGIN + HOUR, name="slurmctld")])
+        answer = (await self.get("cause", text="not responding", **FIVE)).json
+        self.assertEqual(answer["burst"]["hosts"], {"list": "a[0065-0128]", "count": 64})
+        first = answer["causes"][0]
+        self.assertEqual((first["kind"], first["name"], first["outside"]), ("range", "a[0065-0128]", 0))
+        self.assertTrue(first["is_significant"])
+
+    async def test_what_comes_before_the_controller_tells_that_a_node_is_down(self) -> None:
+        lines = everyday(60, 24)
+        for number in range(8):
+            host, at = f"a{5 * number + 1:04}", BEGIN + (number + 6) * HOUR
+            lines.append(log(host, f"EXT4-fs error: inode #{number}", at - 4 * MINUTE, name="kernel"))
+            down = f"error: Nodes {host} not responding, setting DOWN"
+            lines.append(log("adm1", down, at, name="slurmctld"))
+        await self.fill(lines)
+        answer = (await self.get("before", text="setting DOWN", **FIVE)).json
+        first = answer["before"][0]
+        self.assertEqual((first["cases"], first["controls"]), (8, 0))
+        self.assertIn("EXT4-fs error", first["example"]["text"])
+
+    async def test_what_comes_before_jobs_fail(self) -> None:
+        """On any of their nodes, which the event of the end does not tell."""
+        lines = everyday(60, 24)
+        for number in range(8):
+            hosts = [f"a{5 * number + place:04}" for place in range(1, 5)]
+            begin, end = BEGIN + (number + 6) * HOUR, BEGIN + (number + 8) * HOUR
+            lines.append(start_job(number + 1, hosts, begin))
+            lines.append(stop_job(number + 1, end, state="failed"))
+            lines.append(log(hosts[number % 4], "slurmd: lost /scratch", end - MINUTE))
+        await self.fill(lines)
+        answer = (await self.get("before", regex='jobState": "failed', **FIVE)).json
+        self.assertEqual((answer["count"], answer["hosts"]["count"], answer["cases"]), (8, 32, 8))
+        first = answer["before"][0]
+        self.assertEqual((first["example"]["text"], first["cases"]), ("slurmd: lost /scratch", 8))
+        self.assertEqual(first["hosts"]["count"], 8)
+
     async def test_a_mistake_is_named(self) -> None:
         await self.fill(everyday(2, 1))
         for call, given, expected in (
@@ -99,3 +139,4 @@ class CauseTests(JobsTestCase):
         self.assertEqual(answer["notice"], "there is no cluster 'alx', the nearest is 'alex'")
         answer = (await self.get("before", text="nothing", **FIVE)).json
         self.assertEqual((answer["count"], answer["before"]), (0, []))
+        self.assertRegex(answer["notice"], "^there is no such message since 20.*Z: from= looks further back$")

@@ -131,8 +131,37 @@ class LabelTests(CountsTestCase):
         await self.fill()
         answer = (await self.get("labels")).json
         labels = {each["label"]: each["count"] for each in answer["labels"]}
-        expected = {"cluster": 13, "kind": 13, "name": 13, "host": 12, "tag.loglevel": 6}
+        expected = {"cluster": 13, "kind": 13, "name": 13, "host": 12, "level": 6, "tag.loglevel": 6}
         self.assertEqual(labels, expected)
+
+    async def test_the_level_is_what_the_first_of_some_tags_says(self) -> None:
+        """It is a label of its own, wherever labels may be, and the tag of this name is another."""
+        self.start()
+        tags: list[dict[str, str]] = [
+            *({"severity": "warn", "level": "err"}, {"loglevel": "err", "level": "debug"}),
+            *({"priority": "warn"}, {"level": "error"}, {}),
+        ]
+        lines = [log(f"{place}", BASE + place, **given) for place, given in enumerate(tags)]
+        self.assertEqual((await self.write(*lines, path="/api/write/?precision=ns")).status, 200)
+        for given, texts in (
+            ({"level": "err"}, "10"),
+            ({"level_not": "err"}, "432"),
+            ({"level_not": ["err", ""]}, "32"),
+            ({"level": "e*"}, "310"),
+            ({"level": ""}, "4"),
+            ({"tag_level": "err"}, "0"),
+            ({"tag_level": "debug", "level": "err"}, "1"),
+        ):
+            found = (await self.get("messages", **given)).json["messages"]
+            self.assertEqual("".join(each["text"] for each in found), texts, given)
+        counted = (await self.get("histogram", by="level")).json["series"]
+        levels = [(each["by"]["level"], each["total"]) for each in counted]
+        self.assertEqual(levels, [("err", 2), ("", 1), ("error", 1), ("warn", 1)])
+        answer = (await self.get("values/level", prefix="e")).json
+        values = [(each["value"], each["count"]) for each in answer["values"]]
+        self.assertEqual(values, [("err", 2), ("error", 1)])
+        answer = (await self.get("values/tag.level")).json
+        self.assertEqual([each["value"] for each in answer["values"]], ["debug", "err", "error"])
 
     async def test_no_other_label_has_values(self) -> None:
         self.start()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.api.test_message_answers import MessagesTestCase
-from tests.support.job_lines import BEGIN, HOUR, MINUTE, log, start_job, stop_job
+from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, log, start_job, stop_job
 
 GPU = "NVRM: Xid (PCI:0000:3b:00): 79, pid=4711, GPU has fallen off the bus."
 
@@ -137,3 +137,39 @@ class StoryTests(JobsTestCase):
     async def test_a_job_of_any_cluster(self) -> None:
         await self.fill([start_job(5, ["f1"], BEGIN, cluster="fritz")])
         self.assertEqual((await self.job("5", cluster="*"))["job"]["cluster"], "fritz")
+
+    async def test_names_with_and_without_a_domain(self) -> None:
+        await self.fill(
+            [
+                start_job(1, ["a1", "a2"], BEGIN),
+                stop_job(1, BEGIN + HOUR),
+                log("a2.hpc.example.org", GPU, BEGIN + MINUTE),
+            ]
+        )
+        found = await self.job("1")
+        self.assertEqual([row["example"]["text"] for row in found["timeline"]], [GPU])
+        self.assertEqual(found["hosts"]["list"], "a1,a2.hpc.example.org")
+
+    async def test_places_are_told_and_what_is_wrong_goes_first(self) -> None:
+        await self.fill(
+            [
+                *everyday(20, 8),
+                start_job(1, ["a0001", "a0002"], BEGIN + 3 * HOUR),
+                log("a0001", "something else", BEGIN + 4 * HOUR, loglevel="info"),
+                log("a0002", GPU, BEGIN + 5 * HOUR, loglevel="err"),
+                log("a0002", GPU, BEGIN + 5 * HOUR + 1, loglevel="err"),
+                stop_job(1, BEGIN + 6 * HOUR),
+            ]
+        )
+        found = await self.job("1")
+        self.assertEqual([row["example"]["text"] for row in found["unusual"]], [GPU, "something else"])
+        places = [row["places"] for row in found["timeline"]]
+        second = (BEGIN + 5 * HOUR) // SECOND
+        self.assertEqual(places[1], [["a0002", second, 2]])
+        self.assertEqual(found["timeline"][1]["more_places"], 0)
+
+    async def test_when_its_pace_changed(self) -> None:
+        tags = "region,cluster=alex,type=node,stype=application,stype-id=1"
+        region = f'{tags} event="region changed" {BEGIN + HOUR}'.encode()
+        await self.fill([start_job(1, ["a1"], BEGIN), region, stop_job(1, BEGIN + 2 * HOUR)])
+        self.assertEqual([text[14:16] for text in (await self.job("1"))["phases"]], ["00"])

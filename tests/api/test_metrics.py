@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccstore import __version__
-from ccstore.accounting.figures import Figures, counter, counters, gauge, text
+from ccstore.accounting.figures import Figures, counter, counters, gauge, gauges, text
 from ccstore.api import metrics
 from tests.support.api_case import ApiTestCase
 from tests.support.metric_names import (
@@ -18,6 +18,7 @@ from tests.support.metric_names import (
     MANAGER,
     POSTGRES,
     RECEIVERS,
+    SENDERS,
     SPOOL,
     SQLITE,
     STORAGE,
@@ -38,6 +39,7 @@ STATS: dict[str, Any] = {
         "status": Figures(writes=counter(1, "Batches."), bytes=gauge(4096, "Bytes.")),
     },
     "storage": Figures(waiting_limit=gauge(9, "Waiting at most.")),
+    "senders": Figures(silent=gauges({"alex": 2, "fritz": 0}, "Silent.", by="cluster")),
     "info": {"backend_type": "sqlite", "flush_time": "1s", "retention_time": "86400s"},
     "receivers": {
         'a "b"\\\n': Figures(
@@ -79,6 +81,7 @@ class RenderTests(SynchronousTestCase):
         receiver = ('a "b"\\\n', "udp")
         self.assertEqual(found["ccstore_info"], {("1", "sqlite"): 1})
         self.assertEqual(found["ccstore_uptime_seconds"], {(): 1.5})
+        self.assertEqual(found["ccstore_senders_silent"], {("alex",): 2, ("fritz",): 0})
         self.assertEqual(found["ccstore_ready"], {(): 1})
         self.assertEqual(found["ccstore_lines_received_total"], {receiver: 5})
         self.assertEqual(found["ccstore_lines_rejected_total"], {(*receiver, "malformed"): 2})
@@ -125,6 +128,7 @@ class RenderTests(SynchronousTestCase):
 class ServerTests(ApiTestCase):
     async def metrics(self, *expected: dict[str, str]) -> None:
         """The metrics keep all rules, and are these; each figure of the statistics is there."""
+        await self.ask("GET", "/api/v1/senders")  # whose figures are as of the last look
         body = (await self.ask("GET", "/metrics")).body
         found = check(body, counters_without_total=COUNTERS_WITHOUT_TOTAL)
         everything = {name: kind for part in expected for name, kind in part.items()}
@@ -160,7 +164,7 @@ class ServerTests(ApiTestCase):
         while not (await self.stats())["receivers"]["nats"]["acknowledged"]:
             pass  # it connects in its own time
         books = {name: kind for one in RECEIVERS.values() for name, kind in one.items()}
-        await self.metrics(FIRST, BOOKS, books, MANAGER, STORAGE, BACKEND, SQLITE)
+        await self.metrics(FIRST, BOOKS, books, MANAGER, STORAGE, BACKEND, SQLITE, SENDERS)
         body = (await self.ask("GET", "/metrics")).body
         for name, labels in (
             (name, dict(labels)) for name, f in families(body).items() for labels in f.values
@@ -184,7 +188,7 @@ class ServerTests(ApiTestCase):
         while "bytes" not in (await self.stats())["backend"]["status"]:
             pass  # the first look at the partitions takes its time
         receivers = RECEIVERS["api"], RECEIVERS["tcp"]
-        await self.metrics(FIRST, BOOKS, *receivers, MANAGER, STORAGE, SPOOL, BACKEND, POSTGRES)
+        await self.metrics(FIRST, BOOKS, *receivers, MANAGER, STORAGE, SPOOL, BACKEND, POSTGRES, SENDERS)
 
     async def test_the_books_balance_in_the_metrics_too(self) -> None:
         self.start()

@@ -29,7 +29,7 @@ class NodeTests(JobsTestCase):
         self.assertEqual([job["id"] for job in found["jobs"]], ["3", "1", "4"])
         self.assertEqual(found["jobs"][1]["ending"], "stopped")
         ran = await self.node("a0101", at=(BEGIN + 30 * MINUTE) // SECOND)
-        self.assertEqual([job["id"] for job in ran["jobs"]], ["1"])
+        self.assertEqual([job["id"] for job in ran["jobs"]], ["1", "4"])
         listed = await self.node("a0103", **{"from": "2026-01-01"})
         self.assertEqual([job["id"] for job in listed["jobs"]], ["4"])
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ccstore.accounting.diagnosis import Finding, diagnose
+from ccstore.accounting.diagnosis import diagnose
+from ccstore.accounting.finding import Finding
 from tests.support.client_commands import Done, Site, nothing_listens
 from tests.support.configuration import write_config
 from tests.support.loopback import NOW

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccstore.client.table import table
-from ccstore.hostlist import MOST, expand
+from ccstore.hostlist import MOST, expand, fold
 from ccstore.instants import parse_moment
 from ccstore.times import show_span
 
@@ -250,3 +250,24 @@ def test_tables() -> None:
 
 def test_nothing_in_a_table_reaches_the_terminal_as_a_command() -> None:
     assert table(["TEXT"], [["\x1b[2J a\nb"]]) == "TEXT\n\\x1b[2J a\\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "text"),
+    [
+        ("", ""),
+        ("a0101", "a0101"),
+        ("a0103 a0101 a0102 a0200 login1", "a[0101-0103,0200],login1"),
+        ("a9 a10 a11", "a9,a[10-11]"),
+        ("r1n01 r1n02 r2n01", "r1n[01-02],r2n01"),
+        ("n1-ib n2-ib x", "n[1-2]-ib,x"),
+        ("a1 a1", "a1"),
+    ],
+)
+def test_folded(hosts: str, text: str) -> None:
+    assert fold(hosts.split()) == text
+
+
+@given(st.lists(st.from_regex(r"[a-c]{1,2}[0-9]{1,4}(-ib)?|login", fullmatch=True), max_size=40))
+def test_folded_hosts_expand_to_themselves(hosts: list[str]) -> None:
+    assert sorted(expand(fold(hosts)) if hosts else []) == sorted(set(hosts))

@@ -22,9 +22,9 @@ VARIABLES = {
 }
 
 
-def queries() -> Iterator[str]:
+def queries(name: str = "*") -> Iterator[str]:
     """All queries of the dashboards, as they are asked."""
-    for path in sorted(FOLDER.glob("dashboards/*.json")):
+    for path in sorted(FOLDER.glob(f"dashboards/{name}.json")):
         dashboard: Mapping[str, list[dict[str, list[dict[str, str]]]]] = json.loads(path.read_text("utf-8"))
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
@@ -47,8 +47,9 @@ def test_the_files_of_provisioning_fit_together() -> None:
     assert (source["type"], source["url"]) == ("loki", "http://127.0.0.1:8088")
     (provider,) = yaml.safe_load((FOLDER / "dashboards.yaml").read_text())["providers"]
     assert provider["type"] == "file"
-    dashboard = json.loads((FOLDER / "dashboards" / "cluster.json").read_text("utf-8"))
-    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
+    for path in FOLDER.glob("dashboards/*.json"):
+        dashboard = json.loads(path.read_text("utf-8"))
+        assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
 
 
 class DashboardTests(LokiTestCase):
@@ -63,7 +64,7 @@ class DashboardTests(LokiTestCase):
             line("long ago", -3600 * SECOND, hostname="a02"),
         )
         found = []
-        for query in queries():
+        for query in queries("cluster"):
             if query.startswith("{"):
                 continue
             found.append(await self.number(query, 600 * SECOND))
@@ -71,4 +72,28 @@ class DashboardTests(LokiTestCase):
         self.assertEqual((jobs, levels), ({}, {}))
         self.assertEqual((events, silent), ({"a01": "1"}, {"a02": "1"}))
         self.assertEqual(top, {"error # at #/syslog": "2", "long ago/syslog": "1"})
-        self.assertEqual(await self.number(next(queries()), 30 * SECOND), {"start_job": "1"})
+        self.assertEqual(await self.number(next(queries("cluster")), 30 * SECOND), {"start_job": "1"})
+
+    async def test_what_is_unusual_is_shown(self) -> None:
+        self.start()
+        failed = '{"jobId": 7, "user": "ada", "jobState": "failed"}'
+        await self.fill(
+            line("NVRM: Xid (PCI:0000:3b:00): 79", 0, name="kernel", loglevel="err"),
+            *(line(f"check {number}", number, hostname="a02") for number in range(50)),
+            line("check", -7200 * SECOND, hostname="a02"),
+            line(failed, 1, name="job", kind="event", function="stop_job"),
+            line("update_node: node a02 state set to DOWN", 2, hostname="adm1"),
+            line("new", 3, name="template_new", kind="event"),
+        )
+        found: list[object] = []
+        for query in queries("insight"):
+            if query.startswith("{"):
+                found.append(await self.lines(query))
+            else:
+                found.append(await self.number(query, 50 * SECOND))
+        new, errors, loud, jobs, hardware, states = found
+        self.assertEqual(
+            (new, errors, jobs, hardware), (["new"], {"a01": "1"}, {"ada": "1"}, {"kernel": "1"})
+        )
+        self.assertEqual([*loud], ["a02"])  # type: ignore[call-overload]
+        self.assertEqual(states, ["update_node: node a02 state set to DOWN"])

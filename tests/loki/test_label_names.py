@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 from ccstore.loki.label_names import (
     clean_name,
-    level_of,
+    level_matcher,
+    meaning_of,
     metadata_of,
     needed_labels,
     stored_label,
     stream_labels,
 )
 from ccstore.message import COLUMN_TAGS
+from ccstore.query import level_of
+from ccstore.storage.reading.evaluate import value_test
 
 
 def labels_of(**tags: str) -> dict[str, str]:
@@ -41,8 +44,8 @@ def test_no_tag_is_lost(tags: dict[str, str]) -> None:
     tags = {key: value for key, value in tags.items() if key not in (*COLUMN_TAGS, "cluster")}
     found = dict(metadata_of(json.dumps(tags)))
     del found["detected_level"]
-    if "level" not in tags:
-        found.pop("level", None)
+    if found.get("level") != tags.get("level"):
+        del found["level"]
     assert sorted(found.values()) == sorted(tags.values())
     assert all(clean_name(label) == label for label in found)
 
@@ -65,11 +68,24 @@ def test_levels_mean_the_same_whoever_says_so() -> None:
         ({"loglevel": "strange", "level": "error"}, "unknown"),
         ({}, "unknown"),
     ):
-        assert level_of(tags) == level, tags
+        assert meaning_of(level_of(tags)) == level, tags
         assert labels_of(**tags)["detected_level"] == level
-    assert labels_of(loglevel="err")["level"] == "error"
-    assert labels_of(loglevel="err", level="Err")["level"] == "Err"
+    assert labels_of(loglevel="err")["level"] == "err"
     assert "level" not in labels_of()
+
+
+def test_the_level_is_that_of_the_store_and_the_tag_of_its_name_is_kept() -> None:
+    assert labels_of(loglevel="err", level="Err") == {
+        **{"detected_level": "error", "level": "err", "loglevel": "err", "tag_level": "Err"}
+    }
+    assert labels_of(level="Err") == {"detected_level": "error", "level": "Err"}
+    assert stored_label("level") == "level"
+
+
+@given(st.sampled_from(("error", " Crit\n", "7", "", "strange", "eror", "6x")))
+def test_what_the_store_finds_of_a_level_is_all_that_means_it(level: str) -> None:
+    assert value_test(level_matcher(meaning_of(level)))(level)
+    assert not value_test(level_matcher("warn"))(level)
 
 
 def test_what_has_to_be_known_for_labels() -> None:
@@ -78,6 +94,5 @@ def test_what_has_to_be_known_for_labels() -> None:
         "name",
         "tag.jobid",
     ]
-    levels = ["tag.loglevel", "tag.level", "tag.severity", "tag.priority"]
-    assert needed_labels(["level", "detected_level"]) == levels
+    assert needed_labels(["level", "detected_level"]) == ["level"]
     assert needed_labels(["job_id"]) is None

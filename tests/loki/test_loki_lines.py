@@ -37,7 +37,7 @@ class LineTests(LokiTestCase):
                 {
                     "stream": {
                         **{"cluster": "alex", "detected_level": "error", "hostname": "a01", "job_id": "7"},
-                        **{"kind": "log", "level": "error", "loglevel": "err"},
+                        **{"kind": "log", "level": "err", "loglevel": "err"},
                         **{"name": "syslog", "service_name": "syslog"},
                     },
                     "values": [[str(BASE), "disk full"]],
@@ -72,7 +72,7 @@ class LineTests(LokiTestCase):
                         "disk full",
                         {
                             "structuredMetadata": {
-                                **{"detected_level": "error", "job_id": "7", "level": "error"},
+                                **{"detected_level": "error", "job_id": "7", "level": "err"},
                                 "loglevel": "err",
                             },
                             "parsed": {
@@ -319,6 +319,24 @@ class FixedTests(LokiTestCase):
             self.assertEqual(answer.json, {"status": "success", "data": expected})
         self.assertEqual(await self.data("patterns", query='{cluster="alex"}'), [])
         self.assertEqual(await self.data("format_query", query='{a="b"}|json'), '{a="b"} | json')
+
+    async def test_patterns_find_the_lines_they_are_of(self) -> None:
+        self.start()
+        await self.fill(
+            *(line(f"a01: retry {second} of 10.1.2.{second}:80", second * SECOND) for second in range(4)),
+            line('{"jobId": 1, "hosts": ["a01", "a02"]}', 9 * SECOND),
+        )
+        found = await self.data("patterns", query='{cluster="alex"}', step="2s")
+        first, second = found
+        self.assertEqual(first["pattern"], "<_>: retry <_> of <_>")
+        self.assertEqual([count for _, count in first["samples"]], [2, 2])
+        self.assertEqual(second["pattern"], '<_>"jobId":<_>"hosts":<_>')
+        for pattern, expected in ((first["pattern"], 4), (second["pattern"], 1)):
+            lines = await self.lines(f'{{cluster="alex"}} |> `{pattern}`')
+            self.assertEqual(len(lines), expected)
+        only = await self.data("patterns", query='{cluster="alex"} |= "jobId"')
+        self.assertEqual([each["pattern"] for each in only], [second["pattern"]])
+        self.assertEqual((await self.get("patterns", query='{cluster="alex"} | json')).status, 400)
 
     async def test_an_answer_is_json_for_any_text(self) -> None:
         self.start()

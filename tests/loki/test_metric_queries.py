@@ -335,7 +335,7 @@ class MetricTests(LokiTestCase):
             data["result"],
             [
                 {
-                    "metric": {"detected_level": "error", "level": "error"},
+                    "metric": {"detected_level": "error", "level": "err"},
                     "values": [[seconds, "1"], [seconds + 2, "1"]],
                 },
                 {"metric": {"detected_level": "unknown"}, "values": [[seconds + 2, "1"], [seconds + 4, "1"]]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,61 @@ def test_long_names_keep_their_place_on_a_phone(chromium: Browser, tmp_path: Pat
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_a_finger_drags_over_the_histogram(chromium: Browser, store: Daemon) -> None:
+    with opened(chromium, viewport=PHONE, has_touch=True) as page:
+        page.goto(place(store, "?from=-3h"))
+        over = page.locator(".plot .u-over")
+        expect(over).to_be_visible()
+        box = over.bounding_box()
+        assert box is not None
+        finger = page.context.new_cdp_session(page)
+
+        def touch(kind: str, *places: float) -> None:
+            points = [{"x": box["x"] + each * box["width"], "y": box["y"] + 20} for each in places]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", 0.25)
+        touch("touchMove", 0.4)
+        touch("touchMove", 0.75)
+        expect(page.locator(".legend .when")).to_have_text(re.compile(r"^20\d\d-.* . .*\d\d:\d\d"))
+        touch("touchEnd")
+        expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
+        expect(page.locator(".how-many")).to_have_text(re.compile(r"^7\d\d messages$"))
+        # A tap is for the step below it.
+        expect(over).to_be_visible()
+        over.tap()
+        expect(page.locator(".how-many")).to_have_text(re.compile(r"^\d\d? messages?$"))
+
+
+def test_few_stops_of_tab_lead_past_everything(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    expect(page.get_by_role("button", name="Only host a0103", exact=True)).to_be_visible()
+    address = page.url
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="to the messages")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".fold").first).to_be_focused()
+    assert page.url == address
+    # Among the values the arrows go, and each facet is one stop.
+    hosts = page.locator(".facet", has=page.get_by_role("button", name="host", exact=True))
+    page.get_by_role("button", name="host", exact=True).focus()
+    page.keyboard.press("Tab")
+    expect(hosts.locator(".name").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="name", exact=True)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(hosts.locator(".name").nth(1)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    excluded = hosts.locator(".name").nth(1).inner_text()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"host!={excluded}"))
+
+
 def test_the_system_decides_between_dark_and_light(page: Page, store: Daemon) -> None:
     page.emulate_media(color_scheme="light")
     page.goto(place(store))
@@ -116,11 +172,9 @@ def test_all_can_be_done_with_keys(page: Page, store: Daemon) -> None:
     page.keyboard.type("memory")
     page.keyboard.press("Enter")
     count_is(page, COUNT // 20 - COUNT // 60)
-    # By Tab alone to the first message.
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.classList.contains('fold')"):
-            break
+    page.keyboard.press("Tab")
+    page.keyboard.press("m")
+    expect(page.locator(".fold").first).to_be_focused()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

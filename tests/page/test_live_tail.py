@@ -93,6 +93,9 @@ def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
         for start in range(1, 12_001, 2000):
             write(daemon, *map(log, range(start, start + 2000)))
         expect(page.get_by_role("button", name="12,000 new")).to_be_visible()
+        # Said at once, and not only where the list ends.
+        missed = "10,000 are held here, 2,001 newer ones are not: fetch them at the end"
+        expect(page.get_by_text(missed)).to_be_visible()
         page.get_by_role("button", name="12,000 new").click()
         gap = page.locator(".row.gap")
         expect(gap).to_contain_text("2,001 messages are not shown here")

@@ -45,7 +45,7 @@ def call(chromium: Browser, store: Daemon) -> Iterator[Call]:
         ("/var/log", ["text /var/log"], [], "/var/log"),
         ("host=a[01-02],b x", ["text x"], ["host = a[01-02],b"], "x"),
         ('name!="a b" jobid=1', [], ["name != a b", "tag.jobid = 1"], ""),
-        ("hostname=a level=err", [], ["host = a", "tag.loglevel = err"], ""),
+        ("hostname=a level=err", [], ["host = a", "level = err"], ""),
         ("tag.host=x host=", [], ["tag.host = x", "host = "], ""),
         ("- 50% =", ["text -", "text 50%", "text ="], [], "- 50% ="),
     ],
@@ -214,10 +214,10 @@ def test_a_colour_stays_with_its_name(call: Call) -> None:
         found = call("stacks", "stacksOf", answer, by, 600, 660)["series"]
         return {each["name"]: each["colour"] for each in found}
 
-    both = colours("info", "notice", by="tag.loglevel")
-    assert both == colours("notice", "info", by="tag.loglevel")
+    both = colours("info", "notice", by="level")
+    assert both == colours("notice", "info", by="level")
     assert both["info"] != both["notice"]
-    assert colours("notice", by="tag.loglevel") == {"notice": both["notice"]}
+    assert colours("notice", by="level") == {"notice": both["notice"]}
     names = [f"h{number}" for number in range(8)]
     first = colours(*names, by="host")
     assert len({*first.values()}) == len(names)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import COUNT
-from tests.support.browsing import count_is, place, search
+from tests.support.browsing import count_is, place, search, serving
 from tests.support.running_daemon import Daemon
 
 OOM = COUNT // 20 - COUNT // 60  # each twentieth, but for those that are events
@@ -135,6 +136,73 @@ def test_what_is_chosen_stands_first_among_the_values(page: Page, store: Daemon)
     assert {each.inner_text() for each in hosts.locator(".name").all()[:2]} == {"a0107", "a0108"}
     expect(hosts.nth(1)).to_have_class(re.compile("chosen"))
     expect(hosts.nth(2)).not_to_have_class(re.compile("chosen"))
+
+
+def test_a_facet_is_asked_for_once_where_all_of_it_is_there(page: Page, store: Daemon) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: "/v1/values/" in request.url and asked.append(request.url))
+    page.goto(place(store, "?cluster=alex&host=a0101&host=a0102&facets=host,cluster"))
+    count_is(page, COUNT // 5)
+    expect(page.locator(".facet .value.chosen")).to_have_count(3)
+    expect(page.locator(".facet.old")).to_have_count(0)
+    assert len(asked) == 2, asked
+
+
+def test_a_rare_value_that_is_chosen_is_found_among_many(page: Page, tmp_path: Path) -> None:
+    lines = [f'kernel,cluster=a,hostname=n{each:02} log="x"' for each in [*range(20), *range(19)]]
+    with serving(tmp_path, *lines) as daemon:
+        page.goto(place(daemon, "?host=n19&facets=host"))
+        expect(page.locator(".facet .value")).to_have_count(11)
+        expect(page.locator(".facet .value").first).to_contain_text("n19")
+
+
+def test_open_values_and_messages_are_in_the_url(page: Page, store: Daemon) -> None:
+    page.goto(place(store))
+    count_is(page, COUNT)
+    page.get_by_role("button", name="cluster", exact=True).click()
+    expect(page).to_have_url(re.compile(r"\?facets=level,host,name,kind$"))
+    page.get_by_role("button", name="jobid", exact=True).click()
+    expect(page.get_by_role("button", name="Only jobid 4702", exact=True)).to_be_visible()
+    page.locator(".fold").nth(1).click()
+    expect(page.locator(".row.open")).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"facets=level,host,name,kind,tag.jobid&open=[\w-]+$"))
+    text = page.locator(".row.open .line .text").inner_text()
+    page.reload()
+    expect(page.locator(".row.open .line .text")).to_have_text(text)
+    expect(page.get_by_role("button", name="Only jobid 4702", exact=True)).to_be_visible()
+    expect(page.locator(".facet").get_by_role("button", name="Only cluster alex")).to_be_hidden()
+    # Another search has other rows, and the same facets.
+    page.get_by_role("button", name="Only host a0103", exact=True).click()
+    expect(page).not_to_have_url(re.compile("open="))
+    expect(page.locator(".row.open")).to_have_count(0)
+    page.go_back()
+    expect(page.locator(".row.open .line .text")).to_have_text(text)
+
+
+def test_ranges_can_be_undone_after_a_reload(page: Page, store: Daemon) -> None:
+    page.goto(place(store, "?from=-2h"))
+    page.get_by_role("button", name=re.compile("^Time range")).click()
+    page.get_by_role("button", name="last hour").click()
+    expect(page).to_have_url(re.compile(r"from=-1h$"))
+    page.reload()
+    page.get_by_role("button", name="Undo:").click()
+    expect(page).to_have_url(re.compile(r"from=-2h$"))
+    expect(page.get_by_role("button", name="Undo:")).to_be_disabled()
+
+
+def test_columns_are_there_where_messages_differ(page: Page, tmp_path: Path) -> None:
+    def line(cluster: str, level: str) -> str:
+        return f'kernel,cluster={cluster},hostname=n1,level={level} log="x"'
+
+    cells = page.locator(".row").first.locator("span.cell")
+    with serving(tmp_path, line("alex", "info"), line("fritz", "err")) as daemon:
+        page.goto(place(daemon))
+        expect(cells).to_have_count(4)
+        assert {cells.nth(0).inner_text(), cells.nth(3).inner_text()} in ({"alex", "info"}, {"fritz", "err"})
+        page.goto(place(daemon, "?cluster=alex"))
+        expect(cells).to_have_text(["n1", "kernel"])
+        page.goto(place(daemon, "?cluster=alex&cols=level,cluster"))
+        expect(cells).to_have_text(["info", "alex"])
 
 
 def test_everything_is_counted_from_the_oldest_message(page: Page, store: Daemon) -> None:

@@ -91,6 +91,30 @@ def test_it_says_who_sends_what_is_not_stored_and_why(page: Page, troubled: Daem
     expect(mistakes.nth(2)).to_contain_text("rejected malformed")
 
 
+def test_a_fault_of_many_receivers_is_said_once(page: Page, tmp_path: Path) -> None:
+    def finding(receiver: str, minutes: int, lines: int | None, sender: str) -> dict[str, Any]:
+        head = "lines" if lines is None else f"{lines:,} lines"
+        says = f"{head} are about {minutes} minutes ahead of the store's clock"
+        return {
+            **{"problem": True, "receiver": receiver, "senders": [sender], "lines": lines},
+            **{"reason": "ahead", "says": says, "do": "set the clock"},
+        }
+
+    def answer(route: Route) -> None:
+        found = [finding("tcp", 12, 1500, "a"), finding("udp", 5, 20, "b"), finding("tcp", 7, 2, "a")]
+        route.fulfill(json={**route.fetch().json(), "findings": found})
+
+    with serving(tmp_path) as daemon:
+        page.route("**/api/v1/store", answer)
+        page.goto(place(daemon, VIEW))
+        expect(page.get_by_role("heading", level=1)).to_have_text("Something needs attention")
+        findings = tile(page, "What the doctor says").get_by_role("listitem")
+        expect(findings).to_have_text(
+            "problem tcp, udp 1,522 lines are about 5 to 12 minutes ahead of the store's clock"
+            "set the clockfrom a, b"
+        )
+
+
 def test_it_tells_of_the_disk_and_what_runs_here(page: Page, troubled: Daemon) -> None:
     page.goto(place(troubled, VIEW))
     expect(tile(page, "Disk")).to_contain_text(re.compile(r"[\d.]+ [GT]B free"))

@@ -83,6 +83,7 @@ def test_every_metric_is_listed() -> None:
         *metric_names.RECEIVERS.values(),
         *(metric_names.FIRST, metric_names.BOOKS, metric_names.MANAGER, metric_names.STORAGE),
         *(metric_names.SPOOL, metric_names.BACKEND, metric_names.SQLITE, metric_names.POSTGRES),
+        metric_names.SENDERS,
         {
             "ccstore_backend_errors_total": "counter",
             "ccstore_receiver_certificate_expires": "gauge",

@@ -26,8 +26,10 @@ RUN: Final = {
     ("README.md", "A tour of two minutes"),
     ("docs/api.md", "An example"),
     ("docs/reading.md", "Examples"),
+    ("docs/senders.md", "Senders"),
     *(("docs/client.md", heading) for heading in ("Client", "Messages", "What there is")),
     ("docs/configuration.md", "Configuration"),
+    ("docs/insight.md", "An example"),
     ("docs/install.md", "Install"),
     ("docs/operations.md", "Backup"),
     ("docs/operations.md", "Copying a store"),
@@ -256,7 +258,7 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         head, row = (tmp_path / "slurmd.csv").read_text().splitlines()
         assert (head, row.split(",", 1)[1]) == ("time,host,level,text", "a0102,err,started")
         assert (again, quiet) == ("", "it was there\n")
-        clusters, hosts, names, levels, bars = (
+        clusters, hosts, names, levels, bars, by_level = (
             run(ccstore + url + command, tmp_path) for command in commands("docs/client.md", "What there is")
         )
         assert clusters.splitlines()[1].split()[:3] == ["alex", "1", "2"]
@@ -267,6 +269,15 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         ]
         assert json.loads(levels)["values"][0]["value"] == "err"
         assert bars.endswith("3 messages, 1h a step\n")
+        assert "err" in by_level
+        senders, nobody, _, told = (
+            run(ccstore + url + command, tmp_path) for command in commands("docs/senders.md", "Senders")
+        )
+        assert [line.split()[:3] for line in senders.splitlines()[1:]] == [
+            ["a0101", "api", "1"],
+            ["a0102", "api", "2"],
+        ]
+        assert (nobody, json.loads(told)["total"]) == ("", 2)
         assert (tmp_path / "a0101.token").read_text().count(".") == 2
         if missing("curl"):
             pytest.skip("no curl on this machine")
@@ -275,7 +286,7 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         )
         assert (written, events(json.loads(asked))) == ("", ['{"jobId": 73}'])
         assert json.loads(ready)
-        written, page, table, posted, histogram, values, store = (
+        written, page, table, posted, histogram, levels, values, store = (
             run(to(daemon, command), tmp_path) for command in commands("docs/reading.md", "Examples")
         )
         text = "Out of memory: killed process 42"
@@ -284,8 +295,24 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
         ] * 2
         assert text in table.splitlines()[1]
         assert json.loads(histogram)["total"] == 5
+        assert "err" in [each["by"]["level"] for each in json.loads(levels)["series"]]
         assert "err" in [each["value"] for each in json.loads(values)["values"]]
         assert json.loads(store)["receivers"]
+
+
+def test_jobs_and_causes(tmp_path: Path, ccstore: str) -> None:
+    with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
+        url = f"export CCSTORE_URL=http://127.0.0.1:{daemon.ports['REST']}; "
+        _, _, job, node, before, cause, answer = (
+            run(ccstore + url + to(daemon, command), tmp_path)
+            for command in commands("docs/insight.md", "An example")
+        )
+    assert job.startswith("job 4711 of alex: user ada\n")
+    assert "NVRM: Xid" in job
+    assert ["4711", "ada"] in [line.split()[:2] for line in node.splitlines()]
+    assert before.startswith("1 messages on 1 hosts; 1 windows of 10 minutes before them")
+    assert "on 1 of 2 hosts of alex: a0102" in cause
+    assert json.loads(answer)["hosts"] == {"list": "a[0101-0102]", "count": 2}
 
 
 def test_operations(tmp_path: Path, ccstore: str) -> None:

@@ -67,6 +67,7 @@ LEVELS: Final = (
     {"lineprotocol"},
     {"interfaces"},
     {"insight"},
+    {"senders"},
     {"query", "batch", "holdings"},
     {"accounting"},
     {"instants"},

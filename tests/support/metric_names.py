@@ -114,3 +114,12 @@ SQLITE = {
     "ccstore_backend_disk_free_bytes": "gauge",
 }
 POSTGRES = {"ccstore_backend_settled": "counter", "ccstore_backend_partitions": "gauge"}
+SENDERS = {
+    "ccstore_senders_hosts": "gauge",
+    "ccstore_senders_silent": "gauge",
+    "ccstore_senders_skewed": "gauge",
+    "ccstore_senders_worst_skew_seconds": "gauge",
+    "ccstore_senders_known": "gauge",
+    "ccstore_senders_left_out_total": "counter",
+    "ccstore_senders_without_host_total": "counter",
+}

@@ -10,6 +10,7 @@ from ccstore.batch import Batch
 from ccstore.message import Message
 from ccstore.query import (
     ALL_TAGS,
+    LEVEL_TAGS,
     Arrival,
     Count,
     Counting,
@@ -25,6 +26,8 @@ from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
 from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.studying import StudyQuestion
+from tests.support.insight_story import inquiries, story, without_ids
 from tests.support.stores import NOW, MemoryBackend, message
 
 BEFORE_ALL = -(2**63)
@@ -82,6 +85,7 @@ class ReadingContract:
         memory = await self._filled(11)
         pick = random.Random(11)
         labels = ("cluster", "kind", "name", "hostname", "type-id", "function", "tag.kind ", ALL_TAGS)
+        labels += ("level", "tag.level")
         for _ in range(150):
             selection = some_selection(pick)
             by = tuple(pick.sample(labels, pick.choice((0, 1, 1, 2))))
@@ -176,6 +180,21 @@ class ReadingContract:
             self.assertLessEqual(kind.oldest, NOW + 10)  # type: ignore[attr-defined]
             self.assertGreaterEqual(kind.newest, NOW)  # type: ignore[attr-defined]
 
+    # -- studies
+
+    async def test_studies_find_what_they_find_in_a_list(self) -> None:
+        memory = MemoryBackend()
+        memory.open()
+        for batch in story():
+            await self.backend.write(batch)
+            await memory.write(batch)
+            await self.backend.tend(NOW)
+        for inquiry in inquiries():
+            question = StudyQuestion(inquiry, BEFORE_ALL)
+            found = await self.backend.read(question, timeout=60)
+            expected = await memory.read(question, timeout=60)
+            self.assertEqual(without_ids(found), without_ids(expected), inquiry)  # type: ignore[attr-defined]
+
     async def _filled(self, seed: int) -> MemoryBackend:
         """Write the same to this backend and to one in memory, which is given back."""
         memory = MemoryBackend()
@@ -206,6 +225,7 @@ def some_message(pick: random.Random) -> Message:
         "type_id": pick.choice((None, "0", "1")),
         "function": pick.choice((None, "start_job", 'quo"ted', "日本")),
         "kind ": pick.choice((None, "odd")),
+        **{tag: pick.choice((None, None, "err", "0", 'quo"ted', "start_job")) for tag in LEVEL_TAGS},
     }
     text = " ".join(pick.choices(("error", "Error", "ERROR", "ok", "50%", "a_b", "ß", "\n"), k=3))
     return message(
@@ -222,7 +242,17 @@ def some_selection(pick: random.Random) -> Selection:
     ops: Any = ("=", "!=", "=~", "!~")
     values = ("a01", "0", "start_job", 'quo"ted', "日本", "job", "", "a.*", "a0[12]|b01", ".*", "(?i)JOB")
     words = ("error", "0%", "a_b", "e.r", "SS")
-    labels = ("hostname", "name", "type-id", "cluster", "function", "kind ", "none such")
+    labels = (
+        "hostname",
+        "name",
+        "type-id",
+        "cluster",
+        "function",
+        "kind ",
+        "none such",
+        "level",
+        "tag.level",
+    )
     text_ops: Any = ("contains", "lacks", "matches", "fails")
     after = Position(NOW + pick.randrange(12), pick.choice(("event", "log")), pick.choice((0, 2**62)))
     return Selection(

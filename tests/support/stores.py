@@ -20,6 +20,7 @@ from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavaila
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
 from ccstore.query import (
     ALL_TAGS,
+    LEVEL_TAGS,
     STREAM_LABELS,
     Arrival,
     Count,
@@ -203,6 +204,8 @@ class MemoryBackend:
             by = tuple(
                 (row.othertags or "")
                 if label == ALL_TAGS
+                else next((tags[tag] for tag in LEVEL_TAGS if tags.get(tag)), "")
+                if label == "level"
                 else (known.get(label) or tags.get(label.removeprefix("tag."), ""))
                 for label in counting.by
             )

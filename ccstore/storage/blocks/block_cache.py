@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ccstore.storage.blocks.block_format import Block
+
+#: Streams up to which each is looked for.
+_FEW: Final = 20
+#: Rows up to which it is worth it to put no more in order than has to be.
+_FEW_ROWS: Final = 1000
 
 
 class BlockEntry(NamedTuple):
@@ -38,21 +45,47 @@ class HeldBlock(Block):
         self.columns: dict[str, bytes] = {}
         super().__init__(entry.rows, self.columns)
 
+    def ids_of(self, rows: Sequence[int]) -> Sequence[int]:
+        """The ids of some rows; of the oldest or the newest that there are it takes less than of others."""
+        if not rows:
+            return ()
+        times = self.times
+        if len(rows) < _FEW_ROWS:
+            # The last ones in time are soon put in order, and so are the first ones.
+            least, greatest = min([times[row] for row in rows]), max([times[row] for row in rows])
+            behind = [row for row, time in enumerate(times) if time >= least]
+            if len(behind) < _FEW_ROWS:
+                behind.sort(key=times.__getitem__)
+                return self._picked(behind, len(times) - len(behind), rows)
+            before = [row for row, time in enumerate(times) if time <= greatest]
+            if len(before) < _FEW_ROWS:
+                before.sort(key=times.__getitem__)
+                return self._picked(before, 0, rows)
+        ids = self.ids
+        return [ids[row] for row in rows]
+
+    def _picked(self, in_order: Sequence[int], begin: int, rows: Sequence[int]) -> Sequence[int]:
+        numbers = dict(zip(in_order, self.ids_by_time[begin:], strict=False))
+        return [numbers[row] for row in rows]
+
 
 class BlockCache:
     """The blocks that were asked for last; for any thread.
 
     :param most: of them, each of which takes up to a few megabytes when all of it is unpacked.
+    :param most_known: blocks of which it is known which streams they have, which takes 8 bytes for each.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_known: int = 4096) -> None:
         self._most = most
+        self._most_known = most_known
         self._lock = Lock()
         self._blocks: OrderedDict[BlockEntry, HeldBlock] = OrderedDict()
+        self._streams: OrderedDict[BlockEntry, bytes] = OrderedDict()
 
-    def __reduce__(self) -> tuple[type[BlockCache], tuple[int]]:
+    def __reduce__(self) -> tuple[type[BlockCache], tuple[int, int]]:
         # Another process has its own.
-        return BlockCache, (self._most,)
+        return BlockCache, (self._most, self._most_known)
 
     def get(self, entry: BlockEntry) -> HeldBlock:
         """The block, with what is known of it."""
@@ -68,3 +101,19 @@ class BlockCache:
         """It is of no use any more, such as one that is damaged."""
         with self._lock:
             self._blocks.pop(entry, None)
+
+    def note(self, block: HeldBlock) -> None:
+        """Keep in mind which streams a block has."""
+        with self._lock:
+            if block.entry not in self._streams:
+                self._streams[block.entry] = array("q", [stream for stream, _ in block.runs]).tobytes()
+                while len(self._streams) > self._most_known:
+                    self._streams.popitem(last=False)
+
+    def may_have(self, entry: BlockEntry, streams: Collection[int]) -> bool:
+        """Whether a block may have rows of one of these streams, as far as it is known."""
+        known = self._streams.get(entry)
+        if known is None or len(streams) > _FEW:
+            return True
+        # Bytes that belong to two of them may look like one: it is not too few that are found.
+        return any(array("q", [stream]).tobytes() in known for stream in streams)

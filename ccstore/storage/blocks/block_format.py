@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, chain, groupby, pairwise, repeat
@@ -93,6 +94,14 @@ class Block:
         return [*chain.from_iterable([repeat(stream, count) for stream, count in self.runs])]
 
     @cached_property
+    def _run_ends(self) -> Sequence[int]:
+        return [*accumulate([count for _, count in self.runs])]
+
+    def stream(self, row: int) -> int:
+        """The stream of a row."""
+        return self.runs[bisect_right(self._run_ends, row)][0]
+
+    @cached_property
     def times(self) -> Sequence[int]:
         """The time of each row, in nanoseconds."""
         return self._sized(unpack_numbers("q", self._columns["times"]))
@@ -168,7 +177,7 @@ class Block:
 
     def row(self, row: int) -> PlainRow:
         """All of a row."""
-        return self.streams[row], self.times[row], self.ids[row], self.text(row), self.tags(row)
+        return self.stream(row), self.times[row], self.ids[row], self.text(row), self.tags(row)
 
     def _sized(self, numbers: Sequence[int]) -> Sequence[int]:
         if len(numbers) != self.rows:

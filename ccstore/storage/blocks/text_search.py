@@ -9,12 +9,15 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ccstore.query import TextCondition
-from ccstore.regex import compile_regex, required_text
+from ccstore.regex import compile_regex, required_texts
 from ccstore.storage.blocks.block_format import Block
 
 #: What tells of the beginning or the end of a text, or of a word: in texts that lie one behind the other it
 #: would find something else.
 _OF_ENDS: Final = re.compile(r"\\[bBAzQ]|[$^]")
+
+#: Rows that are tested one by one in the time in which all texts are searched for something.
+_FEW: Final = 100
 
 #: Numbers of rows that rise; None is all of them.
 Rows = Sequence[int] | None
@@ -27,12 +30,14 @@ class TextSearch:
 
     :param conditions: each of them has to hold.
     :param tests: for each, whether an encoded text meets it.
+    :ivar needed: what the texts that meet all of them have in them, once they are in the lower case of ASCII.
     """
 
     def __init__(self, conditions: Sequence[TextCondition], tests: Sequence[Callable[[bytes], bool]]) -> None:
         given = [*zip(conditions, tests, strict=True)]
         # What is found as it stands comes first: there is less left to be tested.
         plain = [_plain(condition) for condition, _ in given if is_plain(condition)]
+        self.needed = [part for condition, _ in given for part in needed_by(condition)]
         self._finders = plain + [_tested(*each) for each in given if not is_plain(each[0])]
 
     def rows(self, block: Block) -> Rows:
@@ -50,6 +55,16 @@ def is_plain(condition: TextCondition) -> bool:
     if condition.op not in ("contains", "lacks"):
         return False
     return not condition.ignores_case or condition.value.isascii()
+
+
+def needed_by(condition: TextCondition) -> list[bytes]:
+    """What a text has in it, once it is in the lower case of ASCII, if it meets a condition."""
+    if condition.op == "contains" and is_plain(condition):
+        return [condition.value.encode().lower()]
+    if condition.op == "matches":
+        parts, _ = required_texts(condition.value, ignores_case=condition.ignores_case)
+        return [part.encode().lower() for part in parts]
+    return []
 
 
 def rows_with(block: Block, what: str, *, ignores_case: bool) -> Rows:
@@ -102,9 +117,9 @@ def _without(block: Block, among: Rows, rows: Rows) -> Rows:
 def _tested(condition: TextCondition, test: Callable[[bytes], bool]) -> Finder:
     if condition.op != "matches":
         return lambda block, among: _those(block, test, range(block.rows) if among is None else among)
-    part, ignores_case = required_text(condition.value, ignores_case=condition.ignores_case)
+    parts, ignores_case = required_texts(condition.value, ignores_case=condition.ignores_case)
     search = None
-    if not part and not _OF_ENDS.search(condition.value):
+    if not parts and not _OF_ENDS.search(condition.value):
         search = compile_regex(condition.value, ignores_case=condition.ignores_case).search
 
     def find(block: Block, among: Rows) -> Rows:
@@ -112,7 +127,13 @@ def _tested(condition: TextCondition, test: Callable[[bytes], bool]) -> Finder:
             return _those(block, test, among)
         if search is not None:
             return _matching(block, search, test)
-        rows = rows_with(block, part, ignores_case=ignores_case)
+        rows: Rows = None
+        # The longest first: it is mostly in the fewest.
+        for part in sorted(parts, key=len, reverse=True):
+            if rows is not None and len(rows) <= _FEW:
+                break
+            found = rows_with(block, part, ignores_case=ignores_case)
+            rows = found if rows is None or found is None else sorted({*rows}.intersection(found))
         return _those(block, test, range(block.rows) if rows is None else rows)
 
     return find

@@ -71,6 +71,7 @@ class LookQuestion:
 
     count = 1
     is_long = False
+    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[Look]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -83,6 +84,7 @@ class WritingQuestion:
 
     count = 1
     is_long = False
+    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[Set[Writing]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""

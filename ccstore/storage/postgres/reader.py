@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
+from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.threads import deferToThreadPool
 
 from ccstore.interfaces import QueryTimeout
 from ccstore.storage.cancelling import cancellable
@@ -13,13 +15,28 @@ from ccstore.storage.postgres.asking import Asking
 from ccstore.storage.postgres.connections import Cancelled, Connections, Link, unavailable
 from ccstore.storage.postgres.driver_errors import translate
 from ccstore.storage.reading.dialect import Dialect, Question
-from ccstore.storage.reading.statement import Rows
+from ccstore.storage.reading.statement import Reading, Rows, Statement
 
 _T = TypeVar("_T")
 
 #: Seconds that the server may take to notice that a query took too long.
 _GRACE: Final = 2.0
 _TOO_LONG: Final = "the query took too long"
+
+
+@frozen
+class _Answer(Generic[_T]):
+    """What a question came to."""
+
+    value: _T
+
+
+def _go_on(reading: Reading[_T], rows: Rows | None) -> Statement | _Answer[_T]:
+    """The next statement, or the answer."""
+    try:
+        return reading.send(rows)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        return _Answer(stop.value)
 
 
 class Reader:
@@ -31,6 +48,7 @@ class Reader:
     def __init__(self, connections: Connections, reactor: Any, dialect: Dialect) -> None:
         self._dialect = dialect
         self._connections = connections
+        self._reactor = reactor
         self._clock: IReactorTime = reactor
         self.queries = 0
 
@@ -94,16 +112,20 @@ class Reader:
         reading = question.reading(self._dialect)
         rows: Rows | None = None
         while True:
-            try:
-                sql, parameters, *_ = reading.send(rows)  # type: ignore[arg-type]
-            except StopIteration as stop:
-                answer: _T = stop.value
-                return answer
+            step: Statement | _Answer[_T]
+            if question.is_heavy:
+                step = await deferToThreadPool(
+                    self._reactor, self._reactor.getThreadPool(), _go_on, reading, rows
+                )
+            else:
+                step = _go_on(reading, rows)
+            if isinstance(step, _Answer):
+                return step.value
             asking.check()
             if rows is not None:
                 await link.execute(self._limit(deadline))
-            named = {f"p{number}": value for number, value in enumerate(parameters, 1)}
-            rows = await link.execute(sql, **named)
+            named = {f"p{number}": value for number, value in enumerate(step.parameters, 1)}
+            rows = await link.execute(step.sql, **named)
 
     def _limit(self, deadline: float) -> str:
         left = self._left(deadline)

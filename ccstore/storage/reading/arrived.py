@@ -66,24 +66,24 @@ class _ArrivalReading:
         streams = yield from self._conditions.streams()
         if streams.are_none:
             return Page(())
+        packed = PackedRows(self._question.selection, self._dialect, streams)
         for kind in self._question.selection.kinds:
-            yield from self._of_kind(kind, streams)
+            yield from self._of_kind(kind, streams, packed)
         rows, most = self._rows, self._question.most
         is_cut = len(rows) > most
         del rows[most:]
         used = sorted({row.stream for row in rows})
-        return Page(rows, is_cut, (yield from streams_of(used, self._dialect)))
+        return Page(rows, is_cut, (yield from streams_of(used, self._dialect)), packed.losses)
 
     @property
     def _is_full(self) -> bool:
         return len(self._rows) > self._question.most
 
-    def _of_kind(self, kind: Kind, streams: Streams) -> Reading[None]:
+    def _of_kind(self, kind: Kind, streams: Streams, packed: PackedRows) -> Reading[None]:
         after, upto = self._question.after.of(kind), self._question.upto.of(kind)
         begin, end = self._expired.span(self._question.selection, kind)
         if after >= upto or begin > end or self._is_full:
             return
-        packed = PackedRows(self._question.selection, self._dialect, streams)
         for parts, last in (yield from self._dialect.parts_after(kind, after)):
             while after < min(last, upto) and not self._is_full:
                 rows: list[Row] = []

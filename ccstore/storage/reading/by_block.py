@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from heapq import nlargest, nsmallest
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from attrs import frozen
-
 from ccstore.instants import show_moment
 from ccstore.message import Kind
-from ccstore.query import STREAM_LABELS, Row, Selection
-from ccstore.storage.blocks.block_cache import HeldBlock
+from ccstore.query import STREAM_LABELS, Counting, Row, Selection
+from ccstore.storage.blocks.block_cache import BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.blocks.text_search import TextSearch
+from ccstore.storage.blocks.text_search import Rows, TextSearch
+from ccstore.storage.reading.by_words import WordSieve
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import encoded_test, tags_test
@@ -24,6 +24,12 @@ from ccstore.storage.reading.statement import Reading, Statement, Values
 _TIMES: Final = ("times", "ids")
 _OTHERS: Final = ("lengths", "tag_codes", "tags", "texts")
 _ID: Final = attrgetter("id")
+
+
+#: A stream, and from which up to (and without) which row of a block it is.
+Run = tuple[int, int, int]
+#: A stream, other tags, the beginning of a step, how many messages, and the times of the first and the last.
+Group = tuple[int, "str | None", "int | None", int, int, int]
 
 
 class Bounds(NamedTuple):
@@ -38,77 +44,53 @@ class Bounds(NamedTuple):
     marks: Sequence[tuple[int, int]] = ()
 
 
-@frozen
-class Loss:
-    """Rows that cannot be read, since what they are packed in is damaged.
-
-    :ivar first: the time of the oldest, in nanoseconds; ``last`` is that of the newest.
-    """
-
-    kind: Kind
-    segment: int
-    block: int
-    rows: int
-    first: int
-    last: int
-    why: str
-
-    def __str__(self) -> str:
-        return (
-            f"block {self.block} of segment {self.segment} is damaged ({self.why}): {self.rows} {self.kind}s "
-            f"from {show_moment(self.first)} to {show_moment(self.last)} cannot be read"
-        )
-
-
 class PackedRows:
     """Finds the rows of a selection in packed segments; its times, order and limit do not matter.
 
     :param streams: its streams.
-    :ivar losses: what could not be read.
+    :ivar losses: what could not be read, since what it is packed in is damaged; in words.
     """
 
     def __init__(self, selection: Selection, dialect: Dialect, streams: Streams) -> None:
         self._dialect = dialect
+        self._cache = dialect.block_cache
         self._streams = streams
         self._wanted: frozenset[int] | None = None
         self._knows_wanted = False
         texts = selection.texts
         self._search = TextSearch(texts, [*map(encoded_test, texts)]) if texts else None
+        self._sieve = None if self._search is None else WordSieve(self._search.needed, dialect)
         of_tags = [each for each in selection.matchers if each.label not in STREAM_LABELS]
         self._tags_test = tags_test(of_tags) if of_tags else None
-        self.losses: list[Loss] = []
+        self.losses: list[str] = []
 
-    def blocks(self, part: Part, begin: int, end: int, *, is_newest_first: bool) -> Reading[Sequence[Part]]:
-        """Those of a part that may have rows of the selection, from one time (ns) to another.
-
-        They are parts themselves, in the order in which they are best read.
-        """
+    def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[Part]]:
+        """Those of a part that have rows from one time (ns) to another; they are parts themselves."""
         entries = yield from self._dialect.blocks(part, begin, end)
-        if is_newest_first:
-            entries = sorted(entries, key=lambda entry: entry.last, reverse=True)
-        else:
-            entries = sorted(entries, key=lambda entry: entry.first)
+        if self._sieve is not None:
+            self._sieve.expect(entries)
         return [part._replace(oldest=entry.first, newest=entry.last, block=entry) for entry in entries]
 
     def rows(
-        self, part: Part, bounds: Bounds, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
+        self, block: Part, bounds: Bounds, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
     ) -> Reading[Sequence[Row]]:
         """The first rows of a block within bounds, in an order, and perhaps some more.
 
         :param behind: time and id of a row; only what comes behind it.
         """
-        found: Sequence[Row] = ()
-        assert part.block is not None
-        block = self._dialect.block_cache.get(part.block)
+        if not (yield from self._may_have(block)):
+            return ()
+        held = self._held(block)
         try:
-            chosen = yield from self._chosen(part, block)
-            if chosen is None or chosen:
-                yield from self._fetch(block, _TIMES)
-                picked = _first_rows(block, chosen, bounds, behind, most, is_newest_first=is_newest_first)
-                found = yield from self._made(part.kind, block, picked)
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, _TIMES)
+            picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
+            return (yield from self._made(block.kind, held, picked))
         except Damaged as error:
-            self._lose(part, str(error))
-        return found
+            self._lose(block, str(error))
+            return ()
 
     def arrived(
         self, part: Part, bounds: Bounds, after: int, upto: int, most: int
@@ -117,92 +99,128 @@ class PackedRows:
 
         :return: these, and whether they are all.
         """
-        entries = yield from self._dialect.blocks(part, bounds.begin, bounds.end)
         found: list[Row] = []
-        for entry in sorted(entries, key=lambda entry: entry.min_id):
-            if entry.max_id <= after or entry.min_id > upto:
-                continue
+        blocks = yield from self.blocks(part, bounds.begin, bounds.end)
+        for block in sorted(blocks, key=lambda block: _entry_of(block).min_id):
+            entry = _entry_of(block)
             if len(found) > most and found[most].id < entry.min_id:
                 break
-            block = self._dialect.block_cache.get(entry)
-            try:
-                chosen = yield from self._chosen(part, block)
-                if chosen is None or chosen:
-                    yield from self._fetch(block, _TIMES)
-                    rows, times = _in_bounds(block, chosen, bounds)
-                    ids = block.ids
-                    picked = [(times[row], ids[row], row) for row in rows if after < ids[row] <= upto]
-                    found += yield from self._made(part.kind, block, picked)
-                    found.sort(key=_ID)
-            except Damaged as error:
-                self._lose(part._replace(block=entry), str(error))
+            if entry.max_id > after and entry.min_id <= upto:
+                found += yield from self._arrived(block, bounds, after, upto)
+                found.sort(key=_ID)
         return found[:most], len(found) <= most
 
-    def _made(
-        self, kind: Kind, block: HeldBlock, picked: Sequence[tuple[int, int, int]]
-    ) -> Reading[Sequence[Row]]:
-        """Rows of which times, ids and numbers are known."""
-        if not picked:
+    def _arrived(self, block: Part, bounds: Bounds, after: int, upto: int) -> Reading[Sequence[Row]]:
+        if not (yield from self._may_have(block)):
             return ()
-        yield from self._fetch(block, _OTHERS)
-        return [
-            Row(time, kind, number, block.streams[row], block.text(row), block.tags(row))
-            for time, number, row in picked
-        ]
+        held = self._held(block)
+        try:
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, _TIMES)
+            ids, times = held.ids, held.times
+            rows = range(held.rows) if chosen is None else chosen
+            picked = [(times[row], ids[row], row) for row in rows if after < ids[row] <= upto]
+            return (yield from self._made(block.kind, held, picked))
+        except Damaged as error:
+            self._lose(block, str(error))
+            return ()
 
     def groups(
-        self, part: Part, bounds: Bounds, start_of: Callable[[int], int | None], *, with_tags: bool
-    ) -> Reading[Iterator[tuple[int, str | None, int | None, int, int, int]]]:
-        """The rows of a block within bounds, counted.
+        self, block: Part, bounds: Bounds, counting: Counting, *, with_tags: bool
+    ) -> Reading[Sequence[Group]]:
+        """The rows of a block within bounds, counted by stream and step.
 
-        :param start_of: to what of a time (ns) they are counted together.
-        :param with_tags: those with the same other tags are counted together.
-        :return: stream, other tags, what ``start_of`` gave, how many, and the times of the first and last.
+        :param with_tags: and by their other tags.
         """
-        assert part.block is not None
-        block = self._dialect.block_cache.get(part.block)
-        counted: dict[tuple[int, int, int | None], list[int]] = {}
-        sets: Sequence[str | None] = (None,)
+        if not (yield from self._may_have(block)):
+            return ()
+        held = self._held(block)
         try:
-            chosen = yield from self._chosen(part, block)
-            if chosen is None or chosen:
-                yield from self._fetch(block, ("times", "ids") if bounds.marks else ("times",))
-                if with_tags:
-                    yield from self._fetch(block, _OTHERS)
-                    sets = block.tag_sets
-                counted = _counted(block, chosen, bounds, start_of, with_tags=with_tags)
+            if not (self._search or self._tags_test or with_tags or bounds.marks):
+                # None of the rows has to be looked at by itself.
+                runs = yield from self._runs(held, bounds)
+                if not runs:
+                    return ()
+                if counting.with_times or counting.step is not None:
+                    yield from self._fetch(held, _TIMES)
+                return _counted_in_runs(held, runs, counting)
+            chosen = yield from self._chosen(held, bounds)
+            if chosen is not None and not chosen:
+                return ()
+            yield from self._fetch(held, ("streams",))
+            yield from self._fetch(held, _TIMES)
+            if with_tags:
+                yield from self._fetch(held, _OTHERS)
+            return _counted(held, chosen, counting, with_tags=with_tags)
         except Damaged as error:
-            self._lose(part, str(error))
-            counted = {}
-        return (
-            (stream, sets[code], start, number, oldest, newest)
-            for (stream, code, start), (number, oldest, newest) in counted.items()
-        )
+            self._lose(block, str(error))
+            return ()
 
-    def _chosen(self, part: Part, block: HeldBlock) -> Reading[Sequence[int] | None]:
-        """The rows that are meant whatever their times are; None for all of them."""
+    def _held(self, block: Part) -> HeldBlock:
+        return self._cache.get(_entry_of(block))
+
+    def _may_have(self, block: Part) -> Reading[bool]:
+        """Whether it has to be looked at for rows that are meant."""
         yield from self._find_wanted()
-        yield from self._fetch(block, ("streams",))
-        chosen: Sequence[int] | None = None
-        if self._wanted is not None:
-            chosen = [*_of_streams(block, self._wanted)]
-            if len(chosen) == block.rows:
+        if self._wanted is not None and not self._cache.may_have(_entry_of(block), self._wanted):
+            return False
+        return self._sieve is None or (yield from self._sieve.may_have(block, _entry_of(block)))
+
+    def _chosen(self, held: HeldBlock, bounds: Bounds) -> Reading[Rows]:
+        """The rows that are meant."""
+        chosen: Rows = None
+        if self._wanted is not None or _is_cut(held.entry, bounds):
+            chosen = [
+                row for _, begin, end in (yield from self._runs(held, bounds)) for row in range(begin, end)
+            ]
+            if len(chosen) == held.rows:
                 chosen = None
             elif not chosen:
-                return chosen
+                return ()
         if self._search is not None:
-            yield from self._fetch(block, _OTHERS)
-            found = self._search.rows(block)
+            yield from self._fetch(held, _OTHERS)
+            found = self._search.rows(held)
             if chosen is None:
                 chosen = found
             elif found is not None:
                 chosen = sorted({*chosen}.intersection(found))
         if self._tags_test is not None and (chosen is None or chosen):
-            yield from self._fetch(block, _OTHERS)
-            good = {code for code, tags in enumerate(block.tag_sets) if self._tags_test(tags)}
-            codes = block.tag_codes
-            chosen = [row for row in (range(block.rows) if chosen is None else chosen) if codes[row] in good]
+            yield from self._fetch(held, _OTHERS)
+            good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}
+            codes = held.tag_codes
+            chosen = [row for row in (range(held.rows) if chosen is None else chosen) if codes[row] in good]
+        if bounds.marks and (chosen is None or chosen):
+            yield from self._fetch(held, _TIMES)
+            chosen = _not_expired(held, range(held.rows) if chosen is None else chosen, bounds.marks)
         return chosen
+
+    def _runs(self, held: HeldBlock, bounds: Bounds) -> Reading[Sequence[Run]]:
+        """The rows of the streams that are meant that are within bounds."""
+        wanted = self._wanted
+        yield from self._fetch(held, ("streams",))
+        self._cache.note(held)
+        runs = []
+        begin = 0
+        for stream, count in held.runs:
+            if wanted is None or stream in wanted:
+                runs.append((stream, begin, begin + count))
+            begin += count
+        if not runs or not _is_cut(held.entry, bounds):
+            return runs
+        yield from self._fetch(held, _TIMES)
+        times = held.times
+        # In a run they rise.
+        cut = [
+            (
+                stream,
+                bisect_left(times, bounds.begin, begin, end),
+                bisect_right(times, bounds.end, begin, end),
+            )
+            for stream, begin, end in runs
+        ]
+        return [(stream, begin, end) for stream, begin, end in cut if begin < end]
 
     def _find_wanted(self) -> Reading[None]:
         if self._knows_wanted:
@@ -217,102 +235,109 @@ class PackedRows:
             found = yield Statement(sql, values.given, ("id",))
             self._wanted = frozenset([number for (number,) in found])
 
-    def _fetch(self, block: HeldBlock, columns: Sequence[str]) -> Reading[None]:
-        missing = [column for column in columns if column not in block.columns]
-        if missing:
-            yield from self._dialect.fetch_block(block, missing)
+    def _made(
+        self, kind: Kind, held: HeldBlock, picked: Sequence[tuple[int, int, int]]
+    ) -> Reading[Sequence[Row]]:
+        """Rows of which times, ids and numbers are known."""
+        if not picked:
+            return ()
+        yield from self._fetch(held, ("streams",))
+        yield from self._fetch(held, _OTHERS)
+        stream, text, tags = held.stream, held.text, held.tags
+        return [Row(time, kind, number, stream(row), text(row), tags(row)) for time, number, row in picked]
 
-    def _lose(self, part: Part, why: str) -> None:
-        entry = part.block
-        assert entry is not None
-        self._dialect.block_cache.forget(entry)
-        loss = Loss(part.kind, entry.segment, entry.number, entry.rows, entry.first, entry.last, why)
+    def _fetch(self, held: HeldBlock, columns: Sequence[str]) -> Reading[None]:
+        if columns[0] not in held.columns:
+            yield from self._dialect.fetch_block(held, columns)
+
+    def _lose(self, block: Part, why: str) -> None:
+        entry = _entry_of(block)
+        self._cache.forget(entry)
+        loss = (
+            f"block {entry.number} of segment {entry.segment} is damaged ({why}): {entry.rows} {block.kind}s "
+            f"from {show_moment(entry.first)} to {show_moment(entry.last)} cannot be read"
+        )
         if loss not in self.losses:
             self.losses.append(loss)
 
 
-def _of_streams(block: HeldBlock, wanted: frozenset[int]) -> Iterator[int]:
-    begin = 0
-    for stream, count in block.runs:
-        if stream in wanted:
-            yield from range(begin, begin + count)
-        begin += count
+def _entry_of(block: Part) -> BlockEntry:
+    assert block.block is not None
+    return block.block
 
 
-def _in_bounds(
-    block: HeldBlock, chosen: Sequence[int] | None, bounds: Bounds
-) -> tuple[Sequence[int], Sequence[int]]:
-    """Numbers of rows, and their times."""
-    times = block.times
-    rows: Sequence[int] = range(block.rows) if chosen is None else chosen
-    begin, end = bounds.begin, bounds.end
-    entry = block.entry
-    if entry.first < begin or entry.last > end:
-        rows = [row for row in rows if begin <= times[row] <= end]
-    for cutoff, below in bounds.marks:
-        if entry.first <= cutoff:
-            rows = [row for row in rows if times[row] > cutoff or block.ids[row] >= below]
-    return rows, times
+def _is_cut(entry: BlockEntry, bounds: Bounds) -> bool:
+    return entry.first < bounds.begin or entry.last > bounds.end
+
+
+def _not_expired(held: HeldBlock, rows: Sequence[int], marks: Sequence[tuple[int, int]]) -> Sequence[int]:
+    for cutoff, below in marks:
+        if held.entry.first <= cutoff:
+            times, ids = held.times, held.ids
+            rows = [row for row in rows if times[row] > cutoff or ids[row] >= below]
+    return rows
 
 
 def _first_rows(
-    block: HeldBlock,
-    chosen: Sequence[int] | None,
-    bounds: Bounds,
-    behind: tuple[int, int] | None,
-    most: int,
-    *,
-    is_newest_first: bool,
+    held: HeldBlock, chosen: Rows, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
 ) -> Sequence[tuple[int, int, int]]:
     """Time, id and number of the first rows."""
-    rows, times = _in_bounds(block, chosen, bounds)
-    if behind is not None and block.entry.first <= behind[0] <= block.entry.last:
+    rows = range(held.rows) if chosen is None else chosen
+    times = held.times
+    if behind is not None and held.entry.first <= behind[0] <= held.entry.last:
         # What has that very time is told apart by its id.
         edge, number = behind
-        ids = block.ids if any(times[row] == edge for row in rows) else ()
         rows = [
             row
             for row in rows
-            if times[row] != edge or (ids[row] < number if is_newest_first else ids[row] > number)
+            if times[row] != edge or (held.ids[row] < number if is_newest_first else held.ids[row] > number)
         ]
     if len(rows) > most:
         pick = nlargest if is_newest_first else nsmallest
         limit = pick(most, [times[row] for row in rows])[-1]
         # Those of the same time as the last one are told apart by their ids, too.
         rows = [row for row in rows if (times[row] >= limit if is_newest_first else times[row] <= limit)]
-    ids_of = _ids_of(block, rows)
-    return sorted(
-        [(times[row], number, row) for row, number in zip(rows, ids_of, strict=True)],
-        reverse=is_newest_first,
-    )
+    picked = zip([times[row] for row in rows], held.ids_of(rows), rows, strict=True)
+    return sorted(picked, reverse=is_newest_first)
 
 
-def _ids_of(block: HeldBlock, rows: Sequence[int]) -> Sequence[int]:
-    return [block.ids[row] for row in rows]
+def _counted_in_runs(held: HeldBlock, runs: Sequence[Run], counting: Counting) -> Sequence[Group]:
+    step = counting.step
+    if step is None and not counting.with_times:
+        return [(stream, None, None, end - begin, 0, 0) for stream, begin, end in runs]
+    times = held.times
+    if step is None:
+        return [
+            (stream, None, None, end - begin, times[begin], times[end - 1]) for stream, begin, end in runs
+        ]
+    groups: list[Group] = []
+    for stream, begin, end in runs:
+        while begin < end:
+            start = counting.start_of(times[begin])
+            assert start is not None
+            behind = bisect_left(times, start + step, begin, end)
+            groups.append((stream, None, start, behind - begin, times[begin], times[behind - 1]))
+            begin = behind
+    return groups
 
 
-def _counted(
-    block: HeldBlock,
-    chosen: Sequence[int] | None,
-    bounds: Bounds,
-    start_of: Callable[[int], int | None],
-    *,
-    with_tags: bool,
-) -> dict[tuple[int, int, int | None], list[int]]:
-    rows, times = _in_bounds(block, chosen, bounds)
-    streams = block.streams
-    codes = block.tag_codes if with_tags else None
+def _counted(held: HeldBlock, chosen: Rows, counting: Counting, *, with_tags: bool) -> Sequence[Group]:
+    times, stream = held.times, held.stream
+    codes = held.tag_codes if with_tags else None
+    start_of = counting.start_of
     counted: dict[tuple[int, int, int | None], list[int]] = {}
-    for row in rows:
+    for row in range(held.rows) if chosen is None else chosen:
         time = times[row]
-        key = streams[row], 0 if codes is None else codes[row], start_of(time)
+        key = stream(row), 0 if codes is None else codes[row], start_of(time)
         known = counted.get(key)
         if known is None:
             counted[key] = [1, time, time]
         else:
+            # Within a stream they rise; that is counted by tags as well.
             known[0] += 1
-            if time < known[1]:
-                known[1] = time
-            elif time > known[2]:
-                known[2] = time
-    return counted
+            known[2] = time
+    sets: Sequence[str | None] = held.tag_sets if with_tags else (None,)
+    return [
+        (stream, sets[code], start, number, oldest, newest)
+        for (stream, code, start), (number, oldest, newest) in counted.items()
+    ]

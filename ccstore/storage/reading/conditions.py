@@ -7,11 +7,11 @@ from json.encoder import encode_basestring as _quoted
 from typing import Final, NamedTuple
 
 from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition
+from ccstore.query import LEVEL, STREAM_LABELS, TAG_PREFIX, Matcher, Selection, TextCondition
 from ccstore.regex import required_text
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.dialect import Dialect
-from ccstore.storage.reading.evaluate import encoded_test, row_test, stream_test, tag_of, tags_test
+from ccstore.storage.reading.evaluate import encoded_test, row_test, stream_test, tags_test
 from ccstore.storage.reading.statement import Reading, Statement, Test, Values
 
 
@@ -102,7 +102,7 @@ class Conditions:
             self.has_text_test = bool(in_python)
         # A tag that has to be there stands in the JSON as it is written; Python looks again where it is.
         self._in_tags = [
-            [f"{_quoted(tag_of(each.label))}: {_quoted(value)}" for value in each.values]
+            [f"{_key_of(each.label)}: {_quoted(value)}" for value in each.values]
             for each in of_tags
             if each.op == "=" and "" not in each.values and len(each.values) <= _FEW
         ]
@@ -184,6 +184,11 @@ class Conditions:
         if not parts:
             return "1 = 0" if is_equal else "1 = 1"
         return parts[0] if is_equal else f"({column} IS NULL OR {parts[0]})"
+
+
+def _key_of(label: str) -> str:
+    """What stands before the value of a label in JSON; of the level, which several tags may tell, nothing."""
+    return "" if label == LEVEL else _quoted(label.removeprefix(TAG_PREFIX))
 
 
 def streams_of(numbers: list[int], dialect: Dialect) -> Reading[dict[int, StreamKey]]:

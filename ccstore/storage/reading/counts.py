@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
@@ -11,13 +10,23 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
-from ccstore.query import ALL_TAGS, STREAM_LABELS, Count, Counting, Counts, Matcher, Row
+from ccstore.query import (
+    ALL_TAGS,
+    STREAM_LABELS,
+    Count,
+    Counting,
+    Counts,
+    Matcher,
+    Row,
+    label_reader,
+    tags_in,
+)
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.evaluate import row_test, tag_of
+from ccstore.storage.reading.evaluate import row_test
 from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
@@ -81,7 +90,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
     for count in counts:
         left[count.start] -= count.messages
     rest = [Count((), start, messages, 0, 0) for start, messages in left.items() if messages]
-    return Counts(counts, found.is_cut or everything.is_cut, rest, others)
+    losses = [*dict.fromkeys([*found.losses, *everything.losses])]
+    return Counts(counts, found.is_cut or everything.is_cut, rest, others, losses)
 
 
 def _most_frequent(counts: Iterable[Count], top: int) -> tuple[frozenset[tuple[str, ...]], int]:
@@ -100,7 +110,7 @@ def _only_top(counted: Counts, top: int) -> Counts:
         if count.by not in chosen:
             _add(rest, count._replace(by=()))
     counts = [count for count in counted.counts if count.by in chosen]
-    return Counts(counts, counted.is_cut, [*rest.values()], others)
+    return Counts(counts, counted.is_cut, [*rest.values()], others, counted.losses)
 
 
 def _add(groups: dict[_Group, Count], count: Count) -> None:
@@ -144,12 +154,14 @@ class _CountReading:
         # Many rows have the same other tags, so that these are looked at once for all of them.
         self._test = row_test(of_tags, ()) if of_tags and not dialect.has_tests else None
         self._names = tuple(LABEL_COLUMNS[label] for label in counting.by if label in LABEL_COLUMNS)
+        self._readers = [(label, label_reader(label)) for label in counting.by]
         needs_tags = self._test is not None or len(self._names) < len(counting.by)
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._groups: dict[_Group, Count] = {}
-        self._known_streams: dict[int, StreamKey] = {}
+        self._names_known: dict[int, Sequence[str | None]] = {}
+        self._losses: list[str] = []
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
@@ -161,7 +173,7 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut)
+        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
 
     # -- by statements
 
@@ -189,6 +201,7 @@ class _CountReading:
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
         packed = PackedRows(self._selection, self._dialect, streams)
+        self._losses = packed.losses
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:
@@ -205,14 +218,20 @@ class _CountReading:
         counting = self._counting
         bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
         with_tags = len(self._names) < len(counting.by)
-        for block in (yield from packed.blocks(part, begin, end, is_newest_first=True)):
-            groups = yield from packed.groups(block, bounds, counting.start_of, with_tags=with_tags)
-            counted = [*groups]
-            unknown = {stream for stream, *_ in counted}.difference(self._known_streams)
-            self._known_streams |= yield from streams_of([*unknown], self._dialect)
-            for stream, tags, start, number, oldest, newest in counted:
-                by = self._values(self._names_of(self._known_streams[stream]), tags)
-                self._add(by, start, number, oldest, newest)
+        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        for block in (yield from packed.blocks(part, begin, end)):
+            for stream, tags, start, number, oldest, newest in (
+                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            ):
+                known = counted.get((stream, tags, start))
+                if known is not None:
+                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
+                counted[stream, tags, start] = number, oldest, newest
+        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
+        found = yield from streams_of([*unknown], self._dialect)
+        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
+        for (stream, tags, start), numbers in counted.items():
+            self._add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -282,14 +301,14 @@ class _CountReading:
         if len(self._names) == len(self._counting.by):
             return tuple(name or "" for name in names)
         left = iter(names)
-        tags = json.loads(othertags) if othertags else {}
+        tags = tags_in(othertags)
         return tuple(
             (next(left) or "")
             if label in LABEL_COLUMNS
             else (othertags or "")
             if label == ALL_TAGS
-            else tags.get(tag_of(label), "")
-            for label in self._counting.by
+            else read(tags)
+            for label, read in self._readers
         )
 
     # -- by looking at each

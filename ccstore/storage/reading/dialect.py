@@ -10,6 +10,7 @@ from attrs import frozen
 from ccstore.holdings import Segment
 from ccstore.message import Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
+from ccstore.storage.blocks.vocabulary import Chunk
 from ccstore.storage.reading.statement import Reading, Values
 
 T_co = TypeVar("T_co", covariant=True)
@@ -104,6 +105,23 @@ class Dialect(Protocol):
         """Put some columns into a block; raises :class:`Damaged` if they are not there."""
         yield from ()
 
+    def chunks(
+        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
+    ) -> Reading[Sequence[Chunk]]:
+        """What there is of a vocabulary of a packed part.
+
+        :param number: of the vocabulary, of which each has some blocks.
+        :param sort: of the words.
+        :param first: only what may have words from this one to ``last``, both included; None for all.
+        """
+        yield from ()
+        return ()
+
+    def has_words(self, part: Part, number: int) -> Reading[bool]:
+        """There is such a vocabulary."""
+        yield from ()
+        return False
+
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
 
@@ -185,6 +203,11 @@ class Question(Protocol[T_co]):
     @property
     def is_long(self) -> bool:
         """It may have to look at many rows, for seconds."""
+        return False
+
+    @property
+    def is_heavy(self) -> bool:
+        """It works on what statements give for longer than the reactor could wait."""
         return False
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:

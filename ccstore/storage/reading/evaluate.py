@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from attrs import evolve
 
 from ccstore.message import Series, StreamKey
-from ccstore.query import STREAM_LABELS, TAG_PREFIX, Matcher, Selection, TextCondition
+from ccstore.query import STREAM_LABELS, Matcher, Selection, TextCondition, label_reader, tags_in
 from ccstore.regex import compile_regex
 
 _PLACES = {label: place for place, label in enumerate(STREAM_LABELS)}
@@ -60,12 +59,12 @@ def encoded_test(condition: TextCondition) -> Callable[[bytes], bool]:
 
 def tags_test(matchers: Sequence[Matcher]) -> Callable[[str | None], bool]:
     """Whether the other tags of a row, as JSON, meet all of these; many rows have the same ones."""
-    tests = [(tag_of(matcher.label), value_test(matcher)) for matcher in matchers]
+    tests = [(label_reader(matcher.label), value_test(matcher)) for matcher in matchers]
 
     @lru_cache(4096)
     def test(othertags: str | None) -> bool:
-        tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
-        return all(test(tags.get(key, "")) for key, test in tests)
+        tags = tags_in(othertags)
+        return all(test(read(tags)) for read, test in tests)
 
     return test
 
@@ -119,8 +118,3 @@ def evaluate(selection: Selection) -> Callable[[StreamKey, str | None, int, str]
         )
 
     return test
-
-
-def tag_of(label: str) -> str:
-    """The tag that a label is about; ``tag.name`` is the tag of that name, which is no label."""
-    return label.removeprefix(TAG_PREFIX)

@@ -153,10 +153,11 @@ class PageReading:
                 yield from self._unpack(part, packed)
             else:
                 yield from self._read(part, streams)
+        losses = packed.losses
         if not self._with_tags:
-            return Page(self._rows, self._is_cut)
+            return Page(self._rows, self._is_cut, losses=losses)
         used = sorted({row.stream for row in self._rows})
-        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)))
+        return Page(self._rows, self._is_cut, (yield from streams_of(used, self._dialect)), losses)
 
     def _parts(self, *, is_scan: bool) -> Reading[list[Part]]:
         """All that has to be read, in the order in which it is best read."""
@@ -174,12 +175,7 @@ class PageReading:
                     is_whole=False,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
-        # What has no known time is mostly newer than all else.
-        if is_newest_first:
-            parts.sort(key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
-        else:
-            parts.sort(key=lambda part: INT64_MAX if part.oldest is None else part.oldest)
-        return parts
+        return _in_order(parts, is_newest_first=is_newest_first)
 
     def _is_behind(self, part: Part) -> bool:
         """Whether nothing in there can belong to the page, which is full."""
@@ -243,7 +239,7 @@ class PageReading:
         """The same for a part whose rows are packed."""
         after, is_newest_first = self._selection.after, self._selection.is_newest_first
         begin, end, _ = self._bounds_within(part, after)
-        for block in (yield from packed.blocks(part, begin, end, is_newest_first=is_newest_first)):
+        for block in _in_order((yield from packed.blocks(part, begin, end)), is_newest_first=is_newest_first):
             if self._is_cut and self._is_behind(block):
                 return
             begin, end, number = self._bounds_within(part, after)
@@ -313,3 +309,10 @@ class PageReading:
 
 def _size(rows: Iterable[Row]) -> int:
     return sum(map(len, map(_TEXT, rows)))
+
+
+def _in_order(parts: Iterable[Part], *, is_newest_first: bool) -> list[Part]:
+    # What has no known time is mostly newer than all else.
+    if is_newest_first:
+        return sorted(parts, key=lambda part: INT64_MAX if part.newest is None else part.newest, reverse=True)
+    return sorted(parts, key=lambda part: INT64_MAX if part.oldest is None else part.oldest)

@@ -32,9 +32,14 @@ class StudyQuestion(Question[_T]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return True
 
+    @property
+    def is_heavy(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
     def reading(self, dialect: Dialect) -> Reading[_T]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        # Where Python cannot be asked by statements, it runs in the reactor's thread: few rows at a time.
+        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time.
         fetching = dialect.fetching
         most = fetching.most if dialect.has_tests else fetching.rows
         study: Generator[Wanted, Any, _T] = self.inquiry.study()

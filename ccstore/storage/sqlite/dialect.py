@@ -13,6 +13,7 @@ from ccstore.holdings import Segment
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.vocabulary import Chunk
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
@@ -155,9 +156,33 @@ class SqliteDialect(Dialect):
             columns,
             has_bytes=True,
         )
-        if not found:
+        if not found or not all(isinstance(value, bytes) for value in found[0]):
             raise Damaged("it has no columns")
         block.columns.update(zip(columns, found[0], strict=True))
+
+    def chunks(
+        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
+    ) -> Reading[Sequence[Chunk]]:
+        where, given = "segment = ?1 AND part = ?2 AND sort = ?3", [_segment_of(part), number, sort]
+        if first is not None:
+            # From the one that begins with it or before it.
+            since = f"SELECT max(first) FROM vocabulary WHERE {where} AND first <= ?4"
+            where += f" AND first >= coalesce(({since}), ?4) AND first <= ?5"
+        found = yield Statement(
+            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary WHERE {where} ORDER BY first",
+            given if first is None else [*given, first, last],
+            Chunk._fields,
+            has_bytes=True,
+        )
+        return [*map(Chunk._make, found)]
+
+    def has_words(self, part: Part, number: int) -> Reading[bool]:
+        found = yield Statement(
+            "SELECT 1 AS found FROM vocabulary WHERE segment = ?1 AND part = ?2 LIMIT 1",
+            (_segment_of(part), number),
+            ("found",),
+        )
+        return bool(found)
 
     def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
         found = yield Statement(

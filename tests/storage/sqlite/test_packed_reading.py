@@ -2,71 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from attrs import evolve
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
-from ccstore.message import INT64_MAX, Message
-from ccstore.storage.reading.dialect import Question
+from ccstore.instants import show_moment
+from ccstore.message import Message
+from ccstore.query import Counting, Selection, TextCondition
+from ccstore.storage.reading.counts import CountsQuestion
+from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.packing_offline import OfflinePacking
+from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
+from tests.support.packing_backend import PackingBackend
 from tests.support.reading_contract import ReadingContract
 from tests.support.sqlite_files import NO_SYNC, RETENTION, SPAN, SqliteFiles
-from tests.support.stores import NOW
+from tests.support.stores import NOW, message
 
-
-class PackingBackend:
-    """A backend that packs all that is sealed whenever it is tended.
-
-    :param make: gives one that is not open.
-    """
-
-    def __init__(self, files: SqliteFiles) -> None:
-        self._files = files
-        self._backend = self._opened()
-
-    def _opened(self) -> SqliteBackend:
-        backend = self._files.backend_at(self._files.path, NO_SYNC)
-        backend.open()
-        return backend
-
-    def write(self, batch: Batch) -> Deferred[Mapping[str, int]]:
-        return self._backend.write(batch)
-
-    def read(self, question: Question[Any], *, timeout: float) -> Deferred[Any]:
-        return self._backend.read(question, timeout=timeout)
-
-    async def tend(self, now: int) -> None:
-        await self._backend.tend(now)
-        await self._backend.close()
-        packing = OfflinePacking(
-            self._files.path,
-            NO_SYNC,
-            retention=RETENTION,
-            say=print,
-            sizes=evolve(self._files.sizes, packing_margin=0),
-        )
-        packing.open()
-        for _ in packing.run(INT64_MAX):
-            pass
-        packing.close()
-        self._backend = self._opened()
-
-    def close(self) -> Deferred[None]:
-        return self._backend.close()
+#: A few rows in a block, a few blocks in a tile, and a few tiles in a segment.
+SMALL = evolve(
+    SIZES,
+    segments=SegmentSizes(segment_rows=5, packed_rows=60),
+    tiles=TileSizes(block_rows=4, blocks=3, step=2),
+    packing_rest=0.0,
+    packing_margin=0,
+)
 
 
 class PackedReadingTests(SqliteFiles, ReadingContract, TestCase):
     """Nearly all logs are packed, and the last ones are not."""
 
     now = NOW + SPAN
+    sizes = SMALL
 
     def setUp(self) -> None:
-        self.limit(segment_rows=5, packed_rows=40)
         self.backend = PackingBackend(self)
         self.addCleanup(lambda: self.backend.close())
 
@@ -76,4 +50,105 @@ class PackedReadingTests(SqliteFiles, ReadingContract, TestCase):
 
     async def test_it_is_packed(self) -> None:
         await self._filled(1)
-        self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 0"), 1)
+        self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 2"), 1)
+        self.assertGreater(self.value("SELECT count(*) FROM vocabulary"), 0)
+
+
+class ReadingWhilePackingTests(SqliteFiles, ReadingContract, TestCase):
+    """Logs are packed, bit by bit, while questions are answered."""
+
+    now = NOW + SPAN
+    sizes = SMALL
+
+    def setUp(self) -> None:
+        self.backend = _LaterTending(
+            self.path,
+            NO_SYNC,
+            retention=RETENTION,
+            now=lambda: self.now,
+            reactor=reactor,
+            sizes=self.sizes,
+            packing=Packing(after=1e-9),
+        )
+        self.backend.open()
+        self.addCleanup(self.backend.close)
+
+    async def store(self, *stored: Message) -> None:
+        await self.backend.write(Batch.of(stored))
+        await self.backend.tend(NOW)
+
+    async def test_it_is_packed(self) -> None:
+        await self._filled(1)
+        await self.backend.tend(NOW)
+        self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 0"), 0)
+
+
+class _LaterTending(SqliteBackend):
+    """One for which all messages are old enough; of those of packing a step is taken at each question."""
+
+    def tend(self, now: int) -> Any:
+        return super().tend(now + 1000)
+
+    def read(self, question: Any, *, timeout: float) -> Any:
+        return Deferred.fromCoroutine(self._read_meanwhile(question, timeout))
+
+    async def _read_meanwhile(self, question: Any, timeout: float) -> Any:
+        tending = self.tend(NOW)
+        answer = await super().read(question, timeout=timeout)
+        await tending
+        return answer
+
+
+class DamageTests(SqliteFiles, TestCase):
+    """What cannot be read is told, and the rest is there."""
+
+    now = NOW + SPAN
+    sizes = SMALL
+
+    async def filled(self) -> PackingBackend:
+        """Twelve messages in three blocks of four."""
+        self.sizes = evolve(SMALL, segments=SegmentSizes(segment_rows=12, packed_rows=12))
+        backend = PackingBackend(self)
+        self.addCleanup(lambda: backend.close())
+        for place in range(13):
+            await backend.write(Batch.of([message(f"text {place}", NOW + place, "log")]))
+        await backend.tend(NOW)
+        return backend
+
+    def damage(self, column: str) -> None:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(
+                f"UPDATE {'block' if column == 'streams' else 'block_columns'} "
+                f"SET {column} = CAST(substr({column}, 1, length({column}) - 1) || x'00' AS BLOB) WHERE number = 1"
+            )
+
+    async def test_only_the_rows_of_a_damaged_block_are_missing(self) -> None:
+        backend = await self.filled()
+        ((first, last),) = self.sql("SELECT first_time, last_time FROM block WHERE number = 1")
+        for column in ("texts", "times", "ids", "lengths", "tag_codes", "tags", "streams"):
+            self.damage(column)
+            await backend.close()
+            backend = PackingBackend(self)
+            self.addCleanup(backend.close)
+            (page,) = await backend.read(Pages([Selection(kinds=("log",))], 0, Limits(100)), timeout=60)
+            self.assertEqual(len(page.rows), 9, column)
+            (loss,) = page.losses
+            self.assertIn(f"4 logs from {show_moment(first)} to {show_moment(last)} cannot be read", loss)
+
+    async def test_counts_tell_it_too(self) -> None:
+        backend = await self.filled()
+        self.damage("texts")
+        selection = Selection(kinds=("log",), texts=(TextCondition("contains", "text"),))
+        counts = await backend.read(CountsQuestion(Counting(selection), 0), timeout=60)
+        self.assertEqual([count.messages for count in counts.counts], [9])
+        self.assertEqual(len(counts.losses), 1)
+
+    async def test_without_words_each_block_is_searched(self) -> None:
+        backend = await self.filled()
+        selection = Selection(kinds=("log",), texts=(TextCondition("contains", "TEXT 7", True),))
+        for statement in ("UPDATE vocabulary SET words = x'0102'", "DELETE FROM vocabulary"):
+            with closing(sqlite3.connect(self.path)) as connection, connection:
+                connection.execute(statement)
+            (page,) = await backend.read(Pages([selection], 0, Limits(100)), timeout=60)
+            self.assertEqual([row.text for row in page.rows], ["text 7"])
+            self.assertEqual([*page.losses], [])

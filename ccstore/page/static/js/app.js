@@ -3,7 +3,9 @@
 import { html, useEffect, useState } from '../vendor/preact-htm.js';
 import { Announcements } from './announcements.js';
 import { Help } from './help.js';
+import { useKeys } from './keys.js';
 import { isOpen, onToken, setToken, token } from './session.js';
+import { SkipLink } from './skipping.js';
 import { TokenDialog } from './token_dialog.js';
 import { useUrlState, setState, writeState, DEFAULTS } from './url_state.js';
 import { VIEWS } from './views.js';
@@ -21,11 +23,14 @@ export function App() {
     look(); // there may have been an answer already
     return onToken(look);
   }, []);
+  useKeys(Object.fromEntries(VIEWS.map(({ name }, place) => [String(place + 1), () => setState({ view: name })])));
   const view = VIEWS.find((each) => each.name === state.view) ?? VIEWS[0];
   useEffect(() => {
-    document.title = `${state.q ? `${state.q} – ` : ''}${view.title} – ccstore`;
-  }, [state.q, view]);
+    const what = view.named ? state[view.named] : state.q;
+    document.title = `${what ? `${what} – ` : ''}${view.title} – ccstore`;
+  }, [state, view]);
   return html`
+    <${SkipLink} />
     <header class="top">
       <a class="brand" href=${location.pathname} title=${`ccstore ${meta('ccstore-version')}`}>
         <img src=${`${meta('ccstore-files')}/icon.svg`} alt="" width="20" height="20" /> <span>ccstore</span>
@@ -43,13 +48,13 @@ export function App() {
         )}
       </nav>
       <div class="access" id="access">
-        ${!held[0] && held[1] && html`<span class="unguarded" title=${OPEN}>open, no token needed</span>`}
+        ${!held[0] && held[1] && html`<span class="unguarded" title=${OPEN}>open<span class="long">, no token needed</span></span>`}
         ${held[0] && html`<button type="button" class="plain" onClick=${() => setToken('')}
           title="forget the token of this session">forget token</button>`}
         <${Help} version=${meta('ccstore-version')} />
       </div>
     </header>
-    <main id="main"><${view.component} state=${state} /></main>
+    <main id="main" tabindex="-1"><${view.component} state=${state} /></main>
     <${TokenDialog} />
     <${Announcements} />
   `;

@@ -33,6 +33,7 @@ const OPTIONS = {
   'type-id': '--type-ids',
   stype: '--subtype',
   'stype-id': '--subtype-ids',
+  level: '--level',
   text: '--grep',
   'text!': '--not-grep',
   regex: '--regex',

@@ -1,7 +1,8 @@
 // The histogram and the facets of a search: asked for when the messages are there, given up with them.
 
 import { ask, isAborted } from './api.js';
-import { facetLabels, LEVEL, meant } from './labels.js';
+import { holds } from './host_lists.js';
+import { LEVEL, USUAL_FACETS } from './labels.js';
 import { parametersWithout } from './question.js';
 
 const BUCKETS = 120;
@@ -14,14 +15,14 @@ const VALUES = 10;
 const MANY = 100;
 /** Milliseconds after a key. */
 const TYPED = 150;
+/** Tags take longer to count than what streams are called by. */
+const isOfTags = (label) => label === LEVEL || label.startsWith('tag.');
 
 /** Counts of a search: `histogram` and `facets` by label; each `{answer, error, isRunning}`. */
 export class Counts {
   constructor() {
     this.histogram = { answer: null };
     this.facets = new Map();
-    this.open = new Set(facetLabels());
-    this.level = LEVEL;
     this.all = new Set(); // facets of which more values are wanted
     this.prefixes = new Map(); // how the values begin that are wanted
     this.known = new Set(); // labels that were found by asking for all there are
@@ -38,10 +39,8 @@ export class Counts {
     this.tell = search.tell;
     this.isKnown = false;
     this.at = Date.now();
-    if (this.level !== LEVEL && this.open.delete(this.level)) this.open = new Set([LEVEL, ...this.open]);
-    this.level = LEVEL;
     // Two at a time: the next messages that somebody asks for must not wait behind all of them.
-    const left = [...this.open].sort((one, other) => one.startsWith('tag.') - other.startsWith('tag.'));
+    const left = [...openOf(state)].sort((one, other) => isOfTags(one) - isOfTags(other));
     const some = async () => {
       while (left.length && !signal.aborted) await this.runFacet(left.shift());
     };
@@ -52,8 +51,11 @@ export class Counts {
   update(state, search) {
     if (!this.state || search.isRunning) return;
     const isOther = state.by !== this.state.by;
+    const before = openOf(this.state);
     this.state = state;
-    if (isOther && this.signal) this.runHistogram();
+    if (!this.signal) return;
+    if (isOther) this.runHistogram();
+    for (const label of openOf(state)) if (!before.includes(label)) this.runFacet(label);
   }
 
   stop() {
@@ -67,12 +69,12 @@ export class Counts {
     this.facets = new Map();
   }
 
-  /** The histogram; over long times a tag takes long, and then first one that is not divided by it. */
+  /** The histogram; over long times a tag, such as that of the level, takes long, and then first one that is not divided by it. */
   async runHistogram() {
-    const by = meant(this.state.by);
+    const { by } = this.state;
     const from = await this.begin(this.search.question, this.signal);
     const divided = this.askHistogram(by, from);
-    if (!by.startsWith('tag.')) return divided;
+    if (!isOfTags(by)) return divided;
     const isThere = await Promise.race([
       divided.then(() => true),
       new Promise((done) => setTimeout(done, GRACE)),
@@ -126,16 +128,20 @@ export class Counts {
     const prefix = this.prefixes.get(label);
     const more = [['limit', limit], ...(prefix ? [['prefix', prefix]] : [])];
     const path = `v1/values/${encodeURIComponent(label)}`;
-    // What is chosen stands first, however rare it is.
-    let chosen = null;
-    if (question.parameters.some(([name]) => name === label)) {
-      await this.ask(path, [...question.parameters, ...more], ({ answer }) => {
-        chosen = answer ?? chosen;
-      });
-    }
+    const chosen = question.parameters.filter(([name]) => name === label).map(([, value]) => value);
+    const keep = (found) => this.facets.set(label, { ...this.facets.get(label), ...found });
+    let answer;
     await this.ask(path, [...parameters, ...more], (found) => {
-      const answer = found.answer && chosen ? withFirst(chosen.values, found.answer) : found.answer;
-      this.facets.set(label, { ...this.facets.get(label), ...found, ...(answer ? { answer } : {}) });
+      answer = found.answer && withFirst(label, chosen, found.answer);
+      keep(answer ? { ...found, answer } : found);
+    });
+    // What is chosen stands first, however rare it is.
+    if (!answer?.cut || chosen.every((value) => answer.values.some((each) => each.value === value))) return;
+    await this.ask(path, [...question.parameters, ...more], (found) => {
+      if (!found.answer) return;
+      const { values } = found.answer;
+      const others = answer.values.filter((each) => !values.some((one) => one.value === each.value));
+      keep({ answer: { ...answer, values: [...values, ...others] } });
     });
   }
 
@@ -151,14 +157,6 @@ export class Counts {
       keep({ error, isRunning: false });
     }
     if (signal === this.signal) this.tell();
-  }
-
-  /** Show or hide a facet. */
-  toggle(label, isOpen) {
-    if (isOpen) this.open.add(label);
-    else this.open.delete(label);
-    this.tell();
-    if (isOpen) this.runFacet(label);
   }
 
   /** More values of a facet, or fewer. */
@@ -191,8 +189,13 @@ export class Counts {
   }
 }
 
-/** An answer with some of its values first. */
-function withFirst(first, answer) {
-  const names = new Set(first.map((each) => each.value));
-  return { ...answer, values: [...first, ...answer.values.filter((each) => !names.has(each.value))] };
+/** The labels whose values are shown. */
+const openOf = (state) => state.facets ?? USUAL_FACETS;
+
+/** An answer with those of its values first that are one of these, or in one of these lists. */
+function withFirst(label, chosen, answer) {
+  const isChosen = ({ value }) =>
+    chosen.some((one) => one === value || (label === 'host' && holds(one, value)));
+  const others = answer.values.filter((each) => !isChosen(each));
+  return { ...answer, values: [...answer.values.filter(isChosen), ...others] };
 }

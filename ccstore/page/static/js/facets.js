@@ -1,12 +1,13 @@
 // Values of labels beside the messages, with how many there are of each under the question.
 
-import { html } from '../vendor/preact-htm.js';
+import { html, useState } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';
-import { called, COLUMNS, facetLabels } from './labels.js';
+import { called, COLUMNS, USUAL_FACETS } from './labels.js';
 import { showTime } from './moments.js';
 import { showNumber } from './numbers.js';
+import { rove } from './roving.js';
 import { setState } from './url_state.js';
 
 /** Tags that messages have, of which a few are looked at. */
@@ -18,30 +19,29 @@ export function tagsOf(messages) {
 
 /** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones). */
 export function Facets({ counts, state, labels }) {
-  const shown = [
-    ...new Set([
-      ...facetLabels(),
-      ...labels,
-      ...COLUMNS.filter((label) => counts.known.has(label)),
-      ...counts.known,
-    ]),
-  ];
+  const known = COLUMNS.filter((label) => counts.known.has(label));
+  const open = new Set(state.facets ?? USUAL_FACETS);
+  const shown = [...new Set([...USUAL_FACETS, ...labels, ...known, ...counts.known, ...open])];
+  const toggle = (label) => {
+    const facets = open.has(label) ? [...open].filter((each) => each !== label) : [...open, label];
+    setState({ facets }, { replace: true });
+  };
   return html`<aside class="facets" aria-label="Values">
     ${state.tail && counts.at && html`<p class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</p>`}
-    ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters} />`)}
+    ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters}
+      isOpen=${open.has(label)} onToggle=${() => toggle(label)} />`)}
     ${!counts.isKnown && html`<button type="button" class="plain"
       onClick=${() => counts.findLabels()}>more labels …</button>`}
   </aside>`;
 }
 
-function Facet({ label, counts, filters }) {
-  const isOpen = counts.open.has(label);
+function Facet({ label, counts, filters, isOpen, onToggle }) {
   const { answer, error, isRunning } = counts.facets.get(label) ?? {};
   const name = called(label);
   const hasFilter = filters.some((each) => each.label === label && !each.off);
   return html`<section class=${`facet ${isRunning ? 'old' : ''}`}>
     <h3><button type="button" class="plain" aria-expanded=${isOpen}
-      onClick=${() => counts.toggle(label, !isOpen)}>${visible(name)}</button>
+      onClick=${onToggle}>${visible(name)}</button>
       ${hasFilter && html`<span class="dot" title="there is a filter on it">●</span>`}</h3>
     ${isOpen && error && html`<p class="problem">Not counted: ${error.message}</p>`}
     ${isOpen && answer && !error && html`<${Values} label=${label} answer=${answer} filters=${filters}
@@ -51,22 +51,25 @@ function Facet({ label, counts, filters }) {
 
 function Values({ label, answer, filters, counts }) {
   const found = answer.values;
+  const [at, setAt] = useState(null); // the value to which Tab goes
+  const all = [...found.map(({ value }) => value), ...(answer.without > 0 && !starts(counts, label) ? [''] : [])];
+  const stop = all.includes(at) ? at : all[0];
   const most = Math.max(1, ...found.map((each) => each.count), answer.without);
   const isAll = counts.all.has(label);
-  const starts = counts.prefixes.get(label) ?? '';
-  const hasMore = answer.cut || isAll || starts;
+  const prefix = starts(counts, label);
+  const hasMore = answer.cut || isAll || prefix;
   return html`
     ${
       hasMore &&
       html`<input class="starts" type="text" aria-label=${`${called(label)} begins with`} placeholder="begins with …"
-      value=${starts} spellcheck="false" autocomplete="off" autocapitalize="none"
+      value=${prefix} spellcheck="false" autocomplete="off" autocapitalize="none"
       onInput=${(event) => counts.setPrefix(label, event.target.value)} />`
     }
-    <ul>
+    <ul aria-label=${`Values of ${called(label)}`} onKeyDown=${(event) => rove(event, '.value')}>
       ${found.map(({ value, count }) => html`<${Value} key=${value} label=${label} value=${value}
-        count=${count} most=${most} filters=${filters} />`)}
-      ${answer.without > 0 && !starts && html`<${Value} key="" label=${label} value="" count=${answer.without}
-        most=${most} filters=${filters} />`}
+        count=${count} most=${most} filters=${filters} isStop=${value === stop} onFocus=${() => setAt(value)} />`)}
+      ${answer.without > 0 && !prefix && html`<${Value} key="" label=${label} value="" count=${answer.without}
+        most=${most} filters=${filters} isStop=${stop === ''} onFocus=${() => setAt('')} />`}
     </ul>
     ${!found.length && !answer.without && html`<p class="hint">none</p>`}
     ${answer.cut && !isAll && html`<button type="button" class="plain more"
@@ -76,6 +79,9 @@ function Values({ label, answer, filters, counts }) {
       onClick=${() => counts.showAll(label, false)}>fewer</button>`}
   `;
 }
+
+/** How the values begin that are wanted. */
+const starts = (counts, label) => counts.prefixes.get(label) ?? '';
 
 /** Whether a value is chosen or excluded, also by a host list. */
 function stance(filters, label, value) {
@@ -87,7 +93,7 @@ function stance(filters, label, value) {
   return found ? (found.negated ? '-' : '+') : '';
 }
 
-function Value({ label, value, count, most, filters }) {
+function Value({ label, value, count, most, filters, isStop, onFocus }) {
   const chosen = stance(filters, label, value);
   const shown = value || '(none)';
   const name = escaped(`${called(label)} ${shown}`);
@@ -99,15 +105,15 @@ function Value({ label, value, count, most, filters }) {
         : withValue(filters, label, value, negated);
     setState({ filters: change });
   };
-  return html`<li class=${`value ${chosen === '+' ? 'chosen' : ''} ${chosen === '-' ? 'excluded' : ''}`}>
+  return html`<li class=${`value ${chosen === '+' ? 'chosen' : ''} ${chosen === '-' ? 'excluded' : ''}`} onfocusin=${onFocus}>
     <i class="share" style=${{ width: `${(100 * count) / most}%` }}></i>
-    <button type="button" class="name plain" title=${escaped(shown)} aria-pressed=${chosen === '+'}
+    <button type="button" class="name plain" tabindex=${isStop ? 0 : -1} title=${escaped(shown)} aria-pressed=${chosen === '+'}
       onClick=${() => put('+')}>${visible(shown)}</button>
     <span class="count">${showNumber(count)}</span>
-    <button type="button" class="sign" title=${chosen === '+' ? 'not only these' : 'only these'}
+    <button type="button" class="sign" tabindex="-1" title=${chosen === '+' ? 'not only these' : 'only these'}
       aria-label=${`Only ${name}`}
       aria-pressed=${chosen === '+'} onClick=${() => put('+')}>+</button>
-    <button type="button" class="sign" title=${chosen === '-' ? 'these as well' : 'none of these'}
+    <button type="button" class="sign" tabindex="-1" title=${chosen === '-' ? 'these as well' : 'none of these'}
       aria-label=${`Without ${name}`}
       aria-pressed=${chosen === '-'} onClick=${() => put('-')}>−</button>
   </li>`;

@@ -2,13 +2,14 @@
 
 import { Component, html } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
-import { called, LEVEL, meant } from './labels.js';
+import { called } from './labels.js';
 import { filterBy } from './message_detail.js';
 import { showShort, showTime, toState } from './moments.js';
 import { colour, loadPlot, onScheme } from './plotting.js';
 import { showNumber } from './numbers.js';
 import { stacksOf } from './stacks.js';
 import { setRange } from './time_range.js';
+import { brushByTouch } from './touch_brush.js';
 import { setState } from './url_state.js';
 
 /** Pixels, on a phone as well. */
@@ -23,7 +24,7 @@ const DRAGGED = 4;
 export class Histogram extends Component {
   constructor() {
     super();
-    this.state = { at: null, problem: '' };
+    this.state = { at: null, span: null, problem: '' };
   }
 
   componentDidMount() {
@@ -155,8 +156,21 @@ export class Histogram extends Component {
     };
   }
 
+  /** By touch there is nothing that hovers: the span is told while it is dragged. */
+  listenToTouch(plot) {
+    const times = (places) => places.map((each) => plot.posToVal(each, 'x'));
+    brushByTouch(plot, {
+      onDrag: (...places) => this.setState({ span: times(places) }),
+      onEnd: (...places) => {
+        this.setState({ span: null });
+        if (places.length) this.zoom(...times(places));
+      },
+    });
+  }
+
   /** A click, which is no drag, is for the step below it. */
   listen(plot) {
+    this.listenToTouch(plot);
     let down = null;
     plot.over.addEventListener('mousedown', (event) => (down = event.clientX));
     plot.over.addEventListener('click', (event) => {
@@ -196,13 +210,13 @@ export class Histogram extends Component {
     const { histogram } = counts;
     const isPlain = histogram.error && histogram.answer && !histogram.by;
     const said = isPlain
-      ? `not by ${called(meant(state.by))}, ${histogram.error.message}`
+      ? `not by ${called(state.by)}, ${histogram.error.message}`
       : (histogram.error?.message ?? this.state.problem);
     return html`<section class="histogram" aria-label="Messages by time">
       <div class="legend">
         <label class="by">by
           <select value=${state.by} onChange=${(event) => setState({ by: event.target.value }, { replace: true })}>
-            ${[...new Set([...CHOICES, ...labels.filter((label) => label !== LEVEL), state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
+            ${[...new Set([...CHOICES, ...labels, state.by])].map((label) => html`<option value=${label}>${label ? escaped(called(label)) : 'nothing'}</option>`)}
           </select>
         </label>
         ${this.legend(state)}
@@ -232,11 +246,11 @@ export class Histogram extends Component {
   legend(state) {
     const { answer, by } = this.props.counts.histogram;
     if (!answer || !this.stacks?.series.length || !this.drawn) return null;
-    const { at } = this.state;
+    const { at, span } = this.state;
     const { times, series, step } = this.stacks;
+    const ends = span ?? (at !== null && [times[at], times[at] + step]);
     return html`<ul>
-      ${at !== null && html`<li
-        class="when">${showShort(times[at] * 1000, state.utc)} – ${showShort((times[at] + step) * 1000, state.utc).slice(11)}</li>`}
+      ${ends && html`<li class="when">${spanName(...ends, state.utc)}</li>`}
       ${series.map((each) => {
         const count = showNumber(at === null ? each.total : each.counts[at]);
         const inner = html`<i style=${{ background: `var(${each.colour})` }}></i><span class="name" title=${escaped(each.name)}>${visible(each.name)}</span> <b>${count}</b>`;
@@ -250,6 +264,12 @@ export class Histogram extends Component {
       })}
     </ul>`;
   }
+}
+
+/** From when to when; the day is said once if it is the same. */
+function spanName(first, last, isUtc) {
+  const [begin, end] = [first, last].map((at) => showShort(Math.round(at) * 1000, isUtc));
+  return `${begin} – ${end.startsWith(begin.slice(0, 10)) ? end.slice(11) : end}`;
 }
 
 function short(value) {

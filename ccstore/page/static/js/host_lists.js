@@ -59,3 +59,24 @@ function isIn(range, digits) {
 
 /** The parts of a list: commas outside of brackets divide it. */
 const parts = (list) => list.match(/(?:\[[^\]]*\]|[^,[])+/g) ?? [];
+
+/** The names of a list, so many at most. */
+export function expand(list, most = 4096) {
+  const names = [];
+  for (const part of parts(list)) {
+    const found = /^(.*?)\[([^\]]*)\](.*)$/.exec(part);
+    if (!found) {
+      names.push(part);
+      continue;
+    }
+    for (const range of found[2].split(',')) {
+      const [first, last = first] = range.split('-');
+      for (let number = Number(first); number <= Number(last) && names.length < most; number += 1) {
+        const name = `${found[1]}${String(number).padStart(first.length, '0')}${found[3]}`;
+        if (found[3].includes('[')) names.push(...expand(name, most - names.length));
+        else names.push(name);
+      }
+    }
+  }
+  return names.slice(0, most);
+}

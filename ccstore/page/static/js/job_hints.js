@@ -7,6 +7,13 @@ import { setState } from './url_state.js';
 
 const TAG = 'tag.jobid';
 
+/** The id of the job that a message is about, `payload` being its text if that is JSON; undefined if none is. */
+export function jobOf({ tags }, payload) {
+  const found = tags?.jobid ?? tags?.job_id ?? payload?.jobId ?? payload?.job_id;
+  const id = String(found?.digits ?? found ?? '');
+  return /^\d/.test(id) ? id : undefined;
+}
+
 /** The words of the search line that are numbers. */
 function numbers(state) {
   if (state.regex) return [];

@@ -4,13 +4,16 @@ import { useEffect } from '../vendor/preact-htm.js';
 
 export const KEYS = [
   ['/', 'to the search line'],
+  ['m', 'to the messages'],
   ['n', 'next hit'],
   ['N', 'hit before'],
   ['t', 'live tail, and back'],
+  ['f', 'equal messages folded into one row each, and back'],
   ['w', 'long lines wrapped, or in one line'],
-  ['↑ ↓', 'other messages, when one is chosen'],
+  ['↑ ↓', 'other messages, and other values beside them (there ← →, too)'],
   ['Enter', 'all about the message'],
   ['Esc', 'close what is open'],
+  ['1 2 3 …', 'the views, in their order'],
   ['?', 'this help'],
 ];
 

@@ -1,51 +1,38 @@
 // What messages are told apart by.
 
-/** Labels that are columns of the store; all others are tags. */
-export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 'stype', 'stype-id'];
-/** Tags that say how bad it is, the first that a message has counts. */
+/** The label that says how bad it is, in the word of the message. */
+export const LEVEL = 'level';
+/** Labels that the store knows as such; all others are tags. */
+export const COLUMNS = ['cluster', 'kind', 'name', 'host', 'type', 'type-id', 'stype', 'stype-id', LEVEL];
+/** Tags that say the level, the first that a message has counts. */
 const LEVELS = ['loglevel', 'level', 'severity', 'priority'];
-/** The label of the level: that of the tag which the messages have, as far as some were seen. */
-export let LEVEL = 'tag.loglevel';
-
-/** Look at messages for the tag that says the level; true if it is another one than was thought. */
-export function learnLevel(messages) {
-  const tag = LEVELS.find((each) => messages.some((message) => message.tags?.[each]));
-  if (!tag || LEVEL === `tag.${tag}`) return false;
-  LEVEL = `tag.${tag}`;
-  return true;
-}
 
 /** The labels that are counted beside the messages from the beginning. */
-export const facetLabels = () => [LEVEL, 'host', 'name', 'cluster', 'kind'];
-
-/** The label that is meant by one of the state, where `level` is whatever tag says it. */
-export const meant = (label) => (label === 'level' ? LEVEL : label);
+export const USUAL_FACETS = [LEVEL, 'host', 'name', 'cluster', 'kind'];
 
 /** How a label is called on the page. */
-export const called = (label) =>
-  label === LEVEL || label === 'level' ? 'level' : label.replace(/^tag\./, '');
+export const called = (label) => (label === `tag.${LEVEL}` ? label : label.replace(/^tag\./, ''));
 
 /** The label that somebody means by a word; words that are none are tags. */
 export function labelOf(word) {
   if (word === 'hostname') return 'host';
-  if (word === 'level') return LEVEL;
   return COLUMNS.includes(word) || word.startsWith('tag.') ? word : `tag.${word}`;
 }
 
 /** What a message has for a label; an empty text if it lacks it. */
 export function valueOf(message, label) {
   if (label === 'host') return message.hostname ?? '';
+  if (label === LEVEL) return wordOf(message);
   if (label.startsWith('tag.')) return message.tags?.[label.slice(4)] ?? '';
   return message[label] ?? '';
 }
 
 /** How bad it is: `error`, `warning`, `info`, `debug`, or an empty text if nothing says so. */
-export function levelOf(message) {
-  for (const tag of LEVELS) {
-    const value = message.tags?.[tag];
-    if (value) return levelClass(value);
-  }
-  return '';
+export const levelOf = (message) => levelClass(wordOf(message));
+
+function wordOf(message) {
+  const tag = LEVELS.find((each) => message.tags?.[each]);
+  return tag ? message.tags[tag] : '';
 }
 
 const WORDS = [

@@ -6,16 +6,16 @@ import { curlCommand, queryCommand } from './commands.js';
 import { copy } from './copying.js';
 import { escaped, visible } from './escapes.js';
 import { exportAddress, fetchExport, fileName, FORMATS, isPlain } from './exporting.js';
-import { called, COLUMNS, LEVEL, valueOf } from './labels.js';
+import { called, COLUMNS, valueOf } from './labels.js';
 import { showTime, toMilliseconds } from './moments.js';
 import { Popup } from './popup.js';
 import { settled } from './question.js';
 import { showNumber } from './numbers.js';
-import { DEFAULTS, linkTo, setState } from './url_state.js';
+import { getState, linkTo, setState } from './url_state.js';
 
 /** Props: `state`, `labels` (tags that messages have). */
 export function ColumnsMenu({ state, labels }) {
-  const all = [...new Set([...state.cols, ...COLUMNS, LEVEL, ...labels])];
+  const all = [...new Set([...state.cols, ...COLUMNS, ...labels])];
   const put = (cols) => setState({ cols }, { replace: true });
   const move = (label, by) => {
     const cols = state.cols.filter((each) => each !== label);
@@ -35,7 +35,7 @@ export function ColumnsMenu({ state, labels }) {
             aria-label=${escaped(`${called(label)} further right`)} onClick=${() => move(label, 1)}>↓</button>`}
         </li>`;
       })}
-      <li><button type="button" class="plain" onClick=${() => put(DEFAULTS.cols)}>the usual ones</button></li>
+      <li><button type="button" class="plain" onClick=${() => put(null)}>the usual ones</button></li>
     </ul>`}
   <//>`;
 }
@@ -54,15 +54,14 @@ export function CopyMenu({ state, question, held }) {
   const entries = (close) => {
     const messages = held();
     const many = `${showNumber(messages.length)} messages`;
-    const fixed = settled(state, question);
     const item = (name, text, what) =>
       html`<li><button type="button" class="plain" onClick=${() => {
         copy(text(), what);
         close();
       }}>${name}</button></li>`;
     return html`<ul class="choices">
-      ${item('a link to this search', () => linkTo(state), 'a link')}
-      ${item('a link to just this time', () => linkTo(fixed), 'a link')}
+      ${item('a link to this search', () => linkTo(getState()), 'a link')}
+      ${item('a link to just this time', () => linkTo(settled(getState(), question)), 'a link')}
       ${item('curl', () => curlCommand(question.parameters, state.order, state), 'a curl command')}
       ${item('ccstore query', () => queryCommand(question.parameters, state.order, state), 'a ccstore query command')}
       ${item(`${many} as text`, () => messages.map((each) => asLine(each, state)).join('\n'), many)}

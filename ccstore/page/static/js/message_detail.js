@@ -3,11 +3,14 @@
 import { html } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
+import { jobOf } from './job_hints.js';
+import { nodeAt } from './insight/words.js';
 import { called, COLUMNS, valueOf } from './labels.js';
 import { marked } from './marking.js';
 import { showTime, toMilliseconds, zoneAt } from './moments.js';
 import { Payload, readPayload } from './payload.js';
 import { getState, setState } from './url_state.js';
+import { ViewLink } from './view_link.js';
 
 /** Labels that a message has, the tags behind the columns. */
 export function labelsOf(message) {
@@ -25,12 +28,16 @@ export function filterBy(label, value, negated) {
 export function MessageDetail({ message, state, found, actions }) {
   const payload = readPayload(message.text);
   const ms = toMilliseconds(message.time_ns);
+  const { hostname, cluster } = message;
+  const job = jobOf(message, payload);
   return html`<div class="detail">
     <div class="tools">
       <button type="button" onClick=${() => actions.context(message)}>Around it</button>
       <button type="button" onClick=${() => actions.copyLink(message)}>Copy link</button>
       <button type="button" onClick=${() => actions.copyText(message)}>Copy text</button>
       <button type="button" onClick=${() => actions.copyJson(message)}>Copy JSON</button>
+      ${job && html`<${ViewLink} class="button" to=${{ view: 'job', job, of: cluster }}>Job ${visible(job)}<//>`}
+      ${hostname && html`<${ViewLink} class="button" to=${nodeAt(hostname, cluster, message.time)}>Node ${visible(hostname)}<//>`}
     </div>
     ${
       payload === undefined

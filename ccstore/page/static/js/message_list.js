@@ -5,6 +5,7 @@ import { hits } from './marking.js';
 import { columnsFor } from './columns.js';
 import { GapRow } from './gap_row.js';
 import { MessageRow } from './message_row.js';
+import { setState } from './url_state.js';
 import { VirtualList } from './virtual_list.js';
 
 /** Pixels: a row in one line, wrapped, and in two lines on a phone. */
@@ -21,7 +22,7 @@ const MOST_LOOKED = 10_000;
 export class MessageList extends Component {
   constructor() {
     super();
-    this.state = { current: null, open: new Map() };
+    this.state = { current: null };
     this.list = null;
     this.toggle = this.toggle.bind(this);
     this.onKeyDown = this.onKeyDown.bind(this);
@@ -29,17 +30,17 @@ export class MessageList extends Component {
   }
 
   componentWillReceiveProps(next) {
-    if (next.version !== this.props.version) this.setState({ current: null, open: new Map() });
+    if (next.version !== this.props.version) this.setState({ current: null });
   }
 
   /** Lay a message out, or not any more. */
   toggle(message, number) {
-    const open = new Map(this.state.open);
-    if (!open.delete(message.id)) {
-      open.set(message.id, number);
-      this.props.onScrolled?.(false);
-    }
-    this.setState({ open, current: number });
+    const { open } = this.props.state;
+    const others = open.filter((id) => id !== message.id);
+    const isOpened = others.length === open.length;
+    if (isOpened) this.props.onScrolled?.(false);
+    this.setState({ current: number });
+    setState({ open: isOpened ? [...open, message.id] : others }, { replace: true });
   }
 
   /** Go to the next row, or another one; that which can have the focus is the first if none was chosen. */
@@ -99,7 +100,7 @@ export class MessageList extends Component {
   row(number) {
     const { source, state, found, actions, gapProps } = this.props;
     const message = source.message(number);
-    const { current, open } = this.state;
+    const { current } = this.state;
     if (message?.gap) {
       return html`<${GapRow} key=${number} gap=${message.gap} number=${number} state=${state} found=${found}
         ...${gapProps()} />`;
@@ -110,7 +111,7 @@ export class MessageList extends Component {
       number=${number}
       state=${state}
       found=${found}
-      isOpen=${Boolean(message && open.has(message.id))}
+      isOpen=${Boolean(message && state.open.includes(message.id))}
       isCurrent=${number === (current ?? source.base ?? 0)}
       actions=${{ ...actions, toggle: this.toggle }}
     />`;

@@ -18,12 +18,14 @@ export function ResultBar({ search, state, labels, held, facets }) {
       <button type="button" class="for-phone" aria-expanded=${Boolean(facets.isOpen)}
         onClick=${facets.flip}>values</button>
       ${
-        !state.tail &&
+        !state.tail && !state.fold &&
         html`<button type="button" onClick=${() => setState({ order: state.order === 'newest' ? 'oldest' : 'newest' })}>
         ${state.order === 'newest' ? 'newest first' : 'oldest first'}</button>`
       }
       <button type="button" aria-pressed=${state.tail} title="what comes, as it comes (t)"
-        onClick=${() => setState({ tail: !state.tail })}>tail</button>
+        onClick=${() => setState({ tail: !state.tail, fold: false })}>tail</button>
+      <button type="button" aria-pressed=${state.fold} title="messages that are equal but for numbers and names as one row each (f)"
+        onClick=${() => setState({ fold: !state.fold, tail: false })}>fold</button>
       <button type="button" aria-pressed=${state.wrap}
         onClick=${() => setState({ wrap: !state.wrap }, { replace: true })}>wrap</button>
       <button type="button" title=${state.utc ? 'times are in UTC: show those of here' : 'times are those of here: show UTC'}

@@ -1,7 +1,6 @@
 // One search after the other: what is asked, and what is known of the answer.
 
 import { ApiError, ask, isAborted } from './api.js';
-import { learnLevel } from './labels.js';
 import { toMilliseconds } from './moments.js';
 import { keyOf, questionOf } from './question.js';
 import { Results } from './results.js';
@@ -75,7 +74,6 @@ export class Search {
       return;
     }
     if (controller !== this.controller) return;
-    learnLevel(results.held);
     this.results = results;
     this.version = this.number;
     this.shownKey = this.key;

@@ -1,12 +1,13 @@
 // The screen on which messages are searched for.
 
 import { Component, html } from '../vendor/preact-htm.js';
+import { usualColumns } from './columns.js';
 import { ContextPanel } from './context_panel.js';
 import { Counts } from './counts.js';
 import { Facets, tagsOf } from './facets.js';
+import { FoldView } from './fold_view.js';
 import { Histogram } from './histogram.js';
 import { useKeys } from './keys.js';
-import { LEVEL } from './labels.js';
 import { finders } from './marking.js';
 import { messageActions } from './message_actions.js';
 import { MessageList } from './message_list.js';
@@ -16,10 +17,14 @@ import { Search } from './search.js';
 import { SearchLine } from './search_line.js';
 import { Failed, NoMessages } from './sentences.js';
 import { onToken } from './session.js';
+import { toContent } from './skipping.js';
 import { TailView } from './tail_view.js';
 import { TimeRange } from './time_range.js';
 import { askForToken } from './token_dialog.js';
 import { setState } from './url_state.js';
+
+/** Messages that are looked at for what they have. */
+const FIRST = 200;
 
 function Keys({ actions }) {
   useKeys(actions);
@@ -33,9 +38,11 @@ export class SearchView extends Component {
     this.again = this.again.bind(this);
     this.keys = {
       '/': () => document.getElementById('search').select(),
+      m: toContent,
       n: () => (this.panel ?? this.list)?.next(1),
       N: () => (this.panel ?? this.list)?.next(-1),
-      t: () => setState({ tail: !this.props.state.tail }),
+      f: () => setState({ fold: !this.props.state.fold, tail: false }),
+      t: () => setState({ tail: !this.props.state.tail, fold: false }),
       w: () => setState({ wrap: !this.props.state.wrap }, { replace: true }),
     };
     this.keepList = (list) => (this.list = list);
@@ -73,9 +80,10 @@ export class SearchView extends Component {
     this.forceUpdate();
   }
 
-  render({ state }) {
+  render(props) {
     const { search } = this;
     const { results, question } = search;
+    const state = this.withColumns(props.state);
     const labels = this.labels(results);
     const isOther = search.isOther && !state.tail;
     return html`<div class=${`search-view ${isOther ? 'of-before' : ''}`}>
@@ -121,6 +129,7 @@ export class SearchView extends Component {
     }
     if (!results)
       return html`<p class="sentence hint" role="status">${search.isRunning ? 'Looking …' : ''}</p>`;
+    if (results.count && state.fold) return html`<${FoldView} question=${this.search.question} state=${state} />`;
     if (!results.count) return html`<${NoMessages} search=${search} state=${state} />`;
     return html`<${MessageList}
       ref=${this.keepList}
@@ -135,11 +144,20 @@ export class SearchView extends Component {
     />`;
   }
 
+  /** The state with the columns that are shown. */
+  withColumns(state) {
+    return state.cols ? state : { ...state, cols: usualColumns(this.first()) };
+  }
+
+  first() {
+    return this.search.results?.held.slice(0, FIRST) ?? [];
+  }
+
   /** Tags that the first messages have. */
   labels(results) {
     if (results !== this.labelsFor) {
       this.labelsFor = results;
-      this.tags = results ? tagsOf(results.held.slice(0, 200)).filter((each) => each !== LEVEL) : [];
+      this.tags = results ? tagsOf(this.first()) : [];
     }
     return this.tags;
   }

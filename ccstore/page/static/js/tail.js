@@ -42,6 +42,16 @@ export class Tail {
     return this.rows.length;
   }
 
+  /** Messages that came while somebody reads, and for which there was no room. */
+  get missed() {
+    return this.left?.messages ?? 0;
+  }
+
+  /** For how many more there is room while somebody reads. */
+  get room() {
+    return Math.max(0, HELD_READING - this.rows.length);
+  }
+
   message(number) {
     return this.rows[number - this.base] ?? null;
   }
@@ -100,7 +110,7 @@ export class Tail {
     this.note(this.came);
     this.came = 0;
     if (this.isReading) this.unseen += messages;
-    const room = this.isReading ? Math.max(0, HELD_READING - this.rows.length) : Infinity;
+    const room = this.isReading ? this.room : Infinity;
     for (const row of came.slice(0, room)) this.rows.push(row);
     for (const row of came.slice(room)) this.leave(row);
     if (!this.isReading && this.rows.length > HELD + PART) {

@@ -10,6 +10,8 @@ import { setState } from './url_state.js';
 
 /** Milliseconds between two looks at the rate. */
 const RATE = 1000;
+/** Room for so many messages is said while somebody reads. */
+const SCARCE = 5000;
 
 /** What is followed for a state: all that it asks for but the time. */
 export function followed(state) {
@@ -100,6 +102,12 @@ export class TailView extends Component {
     if (tail.state !== true) return `Not connected: ${tail.state.message}. Trying again …`;
     const rate = tail.rate;
     const shown = rate >= 10 ? Math.round(rate) : rate.toFixed(1);
-    return `${tail.isReading ? 'Paused while you read' : 'Following'}: ${shown} a second, ${showNumber(tail.count)} held here`;
+    const { count, missed, room } = tail;
+    if (missed) {
+      return `Paused while you read: ${showNumber(count - 1)} are held here, ${showNumber(missed)} newer ones are not: fetch them at the end`;
+    }
+    const held = `${shown} a second, ${showNumber(count)} held here`;
+    if (!tail.isReading) return `Following: ${held}`;
+    return `Paused while you read: ${held}${room <= SCARCE ? `, room for ${showNumber(room)} more` : ''}`;
   }
 }

@@ -20,7 +20,26 @@ const PRESETS = [
 ];
 /** Ranges that can be gone back to. */
 const MOST = 50;
-const before = [];
+const KEY = 'ccstore-ranges';
+const before = kept();
+
+/** Those of this tab, also when the page was loaded again. */
+function kept() {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEY) ?? '[]');
+    return found.filter((each) => each?.length === 2 && each.every((end) => typeof end === 'string'));
+  } catch {
+    return [];
+  }
+}
+
+function keep() {
+  try {
+    sessionStorage.setItem(KEY, JSON.stringify(before));
+  } catch {
+    // They are held as long as the page is.
+  }
+}
 
 /** Another range; the one of now can be had back. */
 export function setRange(from, to, options) {
@@ -28,11 +47,13 @@ export function setRange(from, to, options) {
   if (from === state.from && to === state.to) return;
   before.push([state.from, state.to]);
   if (before.length > MOST) before.shift();
+  keep();
   setState({ from, to, tail: false }, options);
 }
 
 function undo() {
   const range = before.pop();
+  keep();
   if (range) setState({ from: range[0], to: range[1] });
 }
 

@@ -14,18 +14,34 @@ export const DEFAULTS = {
   filters: [],
   by: 'level',
   order: 'newest',
-  cols: ['host', 'name'],
+  cols: null, // those that the messages differ in
   wrap: false,
   utc: false,
   tail: false,
+  fold: false,
+  sort: 'count', // of what is folded
   m: '',
+  job: '',
+  node: '',
+  of: '', // the cluster of the job or node
+  run: '', // which run of the job, or when the node is looked at
+  since: '-3d', // the node is looked at
+  all: false,
+  facets: null, // labels whose values are shown; null: the usual ones
+  open: [], // messages that are laid out
   same: 'host',
   within: false,
 };
 /** Switches, and what they are called in the URL. */
-const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', within: 'within' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same'];
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
+/** Lists, what may stand in each, and what is there if nothing is. */
+const LISTS = { cols: isLabel, facets: isLabel, open: (id) => /^[\w-]+$/.test(id) };
+/** Messages that are laid out in a link at most. */
+const MOST_OPEN = 20;
+/** What decides which rows there are: with others of it, none is laid out. */
+const OF_ROWS = ['view', 'from', 'to', 'q', 'regex', 'case', 'filters', 'tail', 'fold'];
 
 /** The state that a query string stands for; what is not known there is kept in `others`. */
 export function readState(search) {
@@ -35,7 +51,7 @@ export function readState(search) {
     const flag = Object.keys(FLAGS).find((each) => FLAGS[each] === name);
     if (flag) state[flag] = value === '1';
     else if (WORDS.includes(name)) state[name] = value;
-    else if (name === 'cols') state.cols = value.split(',').filter(isLabel);
+    else if (Object.hasOwn(LISTS, name)) state[name] = value.split(',').filter(LISTS[name]);
     else if (isLabel(bare)) state.filters = withValue(state.filters, bare, value, bare !== name);
     else if (name === 'off') {
       const found = /^(.+?)(!?)=(.*)$/s.exec(value);
@@ -58,7 +74,9 @@ export function writeState(state) {
     }
   }
   for (const [flag, name] of Object.entries(FLAGS)) if (state[flag]) parts.append(name, '1');
-  if (state.cols.join() !== DEFAULTS.cols.join()) parts.append('cols', state.cols.join());
+  if (state.cols) parts.append('cols', state.cols.join());
+  if (state.facets) parts.append('facets', state.facets.join());
+  if (state.open.length) parts.append('open', state.open.slice(-MOST_OPEN).join());
   for (const [name, value] of state.others ?? []) parts.append(name, value);
   const text = parts
     .toString()
@@ -91,6 +109,8 @@ export const getState = () => current;
  */
 export function setState(change, { replace = false } = {}) {
   const next = { ...current, ...change };
+  const isOther = OF_ROWS.some((name) => next[name] !== current[name]);
+  if (isOther && !change.open && next.open.length) next.open = [];
   const search = writeState(next);
   if (search !== writeState(current)) {
     history[replace ? 'replaceState' : 'pushState'](null, '', search || location.pathname);

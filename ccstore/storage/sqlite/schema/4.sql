@@ -29,6 +29,7 @@ CREATE TABLE block_columns (
     texts BLOB NOT NULL,
     PRIMARY KEY (segment, number)
 );
+
 -- The words of 32 blocks each, by which is found which of them may have a text; see Chunk in
 -- ccstore/storage/blocks/vocabulary.py. Where there are none, each block may have it.
 CREATE TABLE vocabulary (

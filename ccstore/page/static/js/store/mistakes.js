@@ -21,10 +21,10 @@ export function Findings({ store }) {
 }
 
 function Finding({ finding }) {
-  const { problem, receiver, senders, says } = finding;
+  const { problem, receivers, senders, says } = finding;
   const more = senders.length - NAMED;
   return html`<li class=${problem ? 'problem' : 'note'}>
-    <span class="what"><b class="kind">${problem ? 'problem' : 'note'}</b> ${receiver && html`<span class="at">${receiver}</span> `}${says}</span>
+    <span class="what"><b class="kind">${problem ? 'problem' : 'note'}</b> ${receivers.length > 0 && html`<span class="at">${receivers.join(', ')}</span> `}${says}</span>
     ${finding.do && html`<span class="do">${finding.do}</span>`}
     ${senders.length > 0 && html`<span class="who">from ${senders.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}</span>`}
   </li>`;

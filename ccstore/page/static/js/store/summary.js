@@ -45,7 +45,7 @@ function Stored({ store }) {
 function NotStored({ store }) {
   const all = totals(store.receivers);
   const count = all.rejected + all.dropped;
-  const isProblem = findingsOf(store).some((each) => each.problem && each.receiver);
+  const isProblem = findingsOf(store).some((each) => each.problem && each.receivers.length);
   const most = worst(store);
   return html`<${Tile} title="Not stored" value=${count ? counted(count, 'line') : 'none'} level=${isProblem ? 'warning' : ''}>
     ${most && html`<p>most of it from <strong>${most.sender}</strong>${most.host && most.host !== most.sender ? ` (host ${most.host})` : ''}: ${most.reason.replaceAll('_', ' ')}</p>`}

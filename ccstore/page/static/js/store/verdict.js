@@ -1,6 +1,6 @@
 // What the figures come to: is all that was received stored, and if not, whose fault is it?
 
-import { counted, showPart, showSpan, sumOf } from './figures.js';
+import { counted, showCount, showPart, showSpan, sumOf } from './figures.js';
 
 /** The books of all receivers together. */
 export function totals(receivers) {
@@ -18,9 +18,52 @@ export function totals(receivers) {
 
 /** What the doctor and the daemon complain of, problems first. */
 export function findingsOf(store) {
-  const own = store.problems.map((says) => ({ problem: true, receiver: null, senders: [], says, do: '' }));
-  return [...own, ...store.findings];
+  const own = store.problems.map((says) => ({ problem: true, receivers: [], senders: [], says, do: '' }));
+  return [...own, ...together(store.findings)];
 }
+
+const NUMBERS = /\d[\d,.]*\d|\d/g;
+
+/**
+ * The same fault of several receivers, or with other numbers, is one: `receivers` are those at which it shows,
+ * and the numbers are said from the least to the most.
+ */
+function together(findings) {
+  const groups = new Map();
+  for (const each of findings) {
+    const said = each.lines === null ? each.says : each.says.replace(/^[\d,]+ /, '');
+    const key = JSON.stringify([each.problem, each.reason, each.do, said.replace(NUMBERS, '#')]);
+    groups.set(key, [...(groups.get(key) ?? []), { ...each, said }]);
+  }
+  return [...groups.values()].map((group) => {
+    const lines = group.every((each) => each.lines !== null) ? group.reduce((sum, each) => sum + each.lines, 0) : null;
+    const said = spanOf(group.map((each) => each.said));
+    return {
+      ...group[0],
+      says: lines === null ? said : `${showCount(lines)} ${said}`,
+      receivers: [...new Set(group.map((each) => each.receiver).filter(Boolean))],
+      senders: [...new Set(group.flatMap((each) => each.senders))],
+    };
+  });
+}
+
+/** Texts that differ only in their numbers, as one with spans of them. */
+function spanOf(texts) {
+  const numbers = texts.map((text) => text.match(NUMBERS) ?? []);
+  let place = 0;
+  return texts[0].replace(NUMBERS, () => {
+    const found = numbers.map((each) => each[place]);
+    place += 1;
+    const others = [...new Set(found)].sort((one, other) => valueOf(one) - valueOf(other));
+    if (others.length === 1) return others[0];
+    // Addresses and versions have no least.
+    return others.some((each) => Number.isNaN(valueOf(each)))
+      ? others.join(' and ')
+      : `${others[0]} to ${others[others.length - 1]}`;
+  });
+}
+
+const valueOf = (number) => Number(number.replaceAll(',', ''));
 
 /** Mistakes of all receivers, the latest first. */
 export function mistakesOf(store) {
