@@ -161,35 +161,39 @@ class _CountReading:
         )
         self._groups: dict[_Group, Count] = {}
         self._names_known: dict[int, Sequence[str | None]] = {}
-        self._losses: list[str] = []
         self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
+        losses: Sequence[str] = ()
         streams = yield from self._conditions.streams()
         if streams.are_none:
             pass
         elif self._conditions.has_text_test:
             yield from self._row_by_row()
         else:
-            yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
+            packed = PackedRows(self._selection, self._dialect, streams)
+            yield from self._in_groups(streams, packed)
+            losses = packed.losses
+        return Counts([*self._groups.values()], self._is_cut, losses=losses)
 
     # -- by statements
 
-    def _in_groups(self, streams: Streams) -> Reading[None]:
+    def _in_groups(self, streams: Streams, packed: PackedRows) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
         census = None
         if dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
             census = CensusCounting(counting, dialect, self._expired, groups)
         for kind in self._selection.kinds:
-            yield from self._of_kind(kind, streams, census)
+            yield from self._of_kind(kind, streams, packed, census)
         if census is not None:
             for count in (yield from census.counts(self._groups)):
                 self._add(*count)
 
-    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
+    def _of_kind(
+        self, kind: Kind, streams: Streams, packed: PackedRows, census: CensusCounting | None
+    ) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
@@ -200,8 +204,6 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
-        packed = PackedRows(self._selection, self._dialect, streams)
-        self._losses = packed.losses
         for part in parts:
             spans: Sequence[Span] = [(begin, end)]
             if census is not None:
