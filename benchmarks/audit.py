@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -11,7 +12,17 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ccstore.storage.census import PackedCensus, stream_numbers, times, totals
+from ccstore.query import level_of, tags_in
+from ccstore.storage.census import (
+    SHORT,
+    Cells,
+    PackedCensus,
+    level_groups,
+    steps_between,
+    stream_numbers,
+    times,
+    totals,
+)
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 
 _KINDS = ("event", "log")
@@ -41,6 +52,7 @@ class _Segment:
     row_count: int | None
     begins_at: int | None
     ends_at: int | None
+    packed: int
 
     @property
     def table(self) -> str:
@@ -69,8 +81,10 @@ class Audit:
     def problems(self, connection: sqlite3.Connection) -> list[str]:
         """What is wrong."""
         segments = _catalogue(connection)
-        new = [segment for segment in segments if segment.table not in self._sealed]
-        found = [*self._integrity(connection, new), *_tables(connection, segments)]
+        found = _blocks(connection)
+        rows = [segment for segment in segments if not segment.packed and segment.kind != "packing"]
+        new = [segment for segment in rows if segment.table not in self._sealed]
+        found += [*self._integrity(connection, new), *_tables(connection, segments)]
         if not found:  # else the rest might not even be readable
             # What is being merged is not yet to be seen by anybody.
             for segment in new:
@@ -78,9 +92,9 @@ class Audit:
                     found += _content(connection, segment, self._sizes.segments_passed)
                     found += _census(connection, segment)
             found += _ranges(segments)
-            found += _twice(connection, segments)
+            found += _twice(connection, rows)
         self._sealed = {
-            segment.table for segment in segments if segment.kind in _KINDS and segment.sealed_at is not None
+            segment.table for segment in rows if segment.kind in _KINDS and segment.sealed_at is not None
         }
         return found
 
@@ -99,12 +113,33 @@ class Audit:
         ]
 
 
+def _blocks(connection: sqlite3.Connection) -> list[str]:
+    """Each packed segment has its blocks, and there are no others but for what is being packed."""
+    found = connection.execute(
+        "SELECT id, row_count, packed, (SELECT count(*) FROM block WHERE segment = id), "
+        "(SELECT total(rows) FROM block WHERE segment = id), "
+        "(SELECT count(*) FROM block_columns WHERE segment = id) FROM segment WHERE packed > 0"
+    ).fetchall()
+    (strange,) = connection.execute(
+        "SELECT count(*) FROM block WHERE segment NOT IN "
+        "(SELECT id FROM segment WHERE packed > 0 OR kind = 'packing')"
+    ).fetchone()
+    return [
+        *(f"packed segment {row[0]} does not have its blocks" for row in found if not _has_blocks(*row)),
+        *([f"{strange} blocks are of no packed segment"] if strange else []),
+    ]
+
+
+def _has_blocks(number: int, rows: int, packed: int, blocks: int, in_blocks: int, columns: int) -> bool:
+    return packed == blocks == columns and rows == in_blocks
+
+
 def _one(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
 def _catalogue(connection: sqlite3.Connection) -> list[_Segment]:
-    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count, begins_at, ends_at"
+    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count, begins_at, ends_at, packed"
     return [
         _Segment(*row) for row in connection.execute(f"SELECT {columns} FROM segment ORDER BY kind, first_id")
     ]
@@ -117,7 +152,7 @@ def _tables(connection: sqlite3.Connection, segments: list[_Segment]) -> list[st
         for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         if re.fullmatch(r"(event|log)_\d+", name)
     }
-    known = {segment.table for segment in segments}
+    known = {segment.table for segment in segments if not segment.packed and segment.kind != "packing"}
     found = [
         f"table {name} is not in the catalogue"
         for name in sorted(tables - known)
@@ -222,8 +257,30 @@ def _census(connection: sqlite3.Connection, segment: _Segment) -> Iterator[str]:
     rows = connection.execute(
         f"SELECT stream, count(*), min(time), max(time) FROM {segment.table} GROUP BY stream ORDER BY stream"
     ).fetchall()
-    if found != rows:
+    if found != rows or not _are_levels(connection, segment, census):
         yield f"{segment.table} has another census than its rows"
+
+
+def _are_levels(connection: sqlite3.Connection, segment: _Segment, census: PackedCensus) -> bool:
+    """What was counted of its names and levels is what it has, by steps and at their edges."""
+    if census.levels is None or census.level_cells is None:
+        return True
+    kinds = connection.execute("SELECT id, json_array(cluster, kind, name) FROM stream").fetchall()
+    names: dict[int, str] = dict(kinds)
+    expected: tuple[Counter[tuple[str, str, int]], ...] = (Counter(), Counter())
+    for stream, time, othertags in connection.execute(f"SELECT stream, time, othertags FROM {segment.table}"):
+        cell = (names[stream], level_of(tags_in(othertags)), time // SHORT)
+        expected[0][cell] += 1
+        expected[1][cell] += time % SHORT == 0
+    groups = level_groups(census.levels)
+    steps = steps_between(census.first, census.last, SHORT)
+    found: tuple[Counter[tuple[str, str, int]], ...] = (Counter(), Counter())
+    for packed, counted in zip((census.level_cells, census.level_edges), found, strict=True):
+        cells = None if packed is None else Cells(packed, len(groups), steps)
+        for place, (name, level) in enumerate(groups):
+            for step, number in enumerate(() if cells is None else cells.by_step(cells.row(place))):
+                counted[names[name], level, census.first // SHORT + step] += number
+    return [+each for each in found] == [+each for each in expected]
 
 
 def _ranges(segments: list[_Segment]) -> list[str]:

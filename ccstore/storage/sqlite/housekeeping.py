@@ -9,7 +9,7 @@ from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
 from ccstore.storage.sqlite import enumerating, expiry
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
-from ccstore.storage.sqlite.enumerating import Enumerator, Names
+from ccstore.storage.sqlite.enumerating import Enumerator, Levels, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.open_segments import OpenSegment
@@ -36,9 +36,10 @@ class Housekeeping:
         self._retention = retention
         self._now = now
         self._names = Names(writer.sizes.streams_held)
+        self._levels = Levels(writer.sizes.streams_held)
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
-        self._enumerator = Enumerator(writer.sizes, self._names)
+        self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self.packer = Packer(self._connection, say, writer.sizes, self._names)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
@@ -85,7 +86,8 @@ class Housekeeping:
             return {*segment.streams}, (segment.min_time, segment.max_time)
         tally = Tally(segment.streams, segment.times)
         streams = {*tally.totals}
-        census = tally.census(self._names.of(self._connection, streams))
+        levels = self._levels.of(segment.othertags)
+        census = tally.census(self._names.of(self._connection, streams), levels)
         if census is not None:
             enumerating.keep(self._connection, segment.id, census)
         return streams, tally.span
