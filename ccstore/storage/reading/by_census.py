@@ -13,15 +13,12 @@ from ccstore.storage.census import HOUR, SHORT, Cells, steps_between, stream_num
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
-from ccstore.storage.reading.pages import Expired
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Of so many messages one is found by an index in the time in which a census tells of all of them.
 _MANY: Final = 200
 #: Labels of what is counted in short steps.
 _OF_NAMES: Final = {"cluster", "kind", "name"}
-#: First and last time (ns) of what is left to be looked at.
-Span = tuple[int, int]
 #: The messages of a group of labels, in steps that begin then.
 Groups = Mapping[tuple[tuple[str, ...], int | None], Count]
 
@@ -43,6 +40,33 @@ def _labels_of(counting: Counting) -> set[str]:
 def _grid_of(counting: Counting) -> int:
     """The shortest steps that are counted."""
     return SHORT if _labels_of(counting) <= _OF_NAMES else HOUR
+
+
+def are_many(dialect: Dialect, parts: Sequence[Part], streams: Collection[int]) -> Reading[bool]:
+    """Whether a few streams have so many messages that a census tells it sooner than an index.
+
+    :param parts: the newest first.
+    """
+    for part in parts:
+        found = None
+        if part.oldest is not None:
+            found = yield from dialect.census(part, ("streams", "totals"))
+        if found is not None:
+            counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
+            return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
+    return False
+
+
+class Span(NamedTuple):
+    """What is left to be looked at.
+
+    :ivar begin: the first time (ns); ``end`` is the last.
+    :ivar condition: on the time of what is meant; None if all of it is.
+    """
+
+    begin: int
+    end: int
+    condition: str | None = None
 
 
 class _Places(NamedTuple):
@@ -110,10 +134,9 @@ class CensusCounting:
     :param groups: its streams.
     """
 
-    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired, groups: StreamGroups) -> None:
+    def __init__(self, counting: Counting, dialect: Dialect, groups: StreamGroups) -> None:
         self._counting = counting
         self._dialect = dialect
-        self._marks = [cutoff for cutoff, _ in expired.marks]
         self._grid = _grid_of(counting)
         self._groups = groups
         self._counted: defaultdict[int | None, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -128,44 +151,25 @@ class CensusCounting:
         What is left has to be looked at by its rows.
         """
         counting, grid = self._counting, self._grid
-        if part.oldest is None or part.newest is None or self._is_marked(part):
-            return [(begin, end)]
+        if part.oldest is None or part.newest is None:
+            return [Span(begin, end)]
         start = counting.start_of(part.oldest)
         is_whole = begin <= part.oldest and part.newest <= end
         if is_whole and start == counting.start_of(part.newest) and (grid == HOUR or counting.with_times):
             is_counted = yield from self._as_a_whole(part, start)
-            return [] if is_counted else [(begin, end)]
+            return [] if is_counted else [Span(begin, end)]
         if counting.with_times:
-            return [(begin, end)]
+            return [Span(begin, end)]
         first = part.oldest // grid if begin <= part.oldest else -(-begin // grid)
         last = part.newest // grid if part.newest <= end else (end + 1) // grid - 1
         if first > last or not (yield from self._in_steps(part, first, last)):
-            return [(begin, end)]
+            return [Span(begin, end)]
         left = []
         if begin > part.oldest and begin < first * grid:
-            left.append((begin, first * grid - 1))
+            left.append(Span(begin, first * grid - 1))
         if end < part.newest and (last + 1) * grid <= end:
-            left.append(((last + 1) * grid, end))
+            left.append(Span((last + 1) * grid, end))
         return left
-
-    def are_many(self, parts: Sequence[Part], streams: Collection[int]) -> Reading[bool]:
-        """Whether a few streams have so many messages that a census tells it sooner than an index.
-
-        :param parts: the newest first.
-        """
-        for part in parts:
-            found = None
-            if part.oldest is not None:
-                found = yield from self._dialect.census(part, ("streams", "totals"))
-            if found is not None:
-                counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
-                return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
-        return False
-
-    def _is_marked(self, part: Part) -> bool:
-        """Perhaps some of its events have expired, and others of the same time have not."""
-        assert part.oldest is not None
-        return part.kind == "event" and any(part.oldest <= cutoff for cutoff in self._marks)
 
     def _as_a_whole(self, part: Part, start: int | None) -> Reading[bool]:
         found = yield from self._dialect.census(part, ("streams", "totals"))

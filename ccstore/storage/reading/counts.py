@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import (
@@ -23,11 +23,14 @@ from ccstore.query import (
 )
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.by_block import Bounds, PackedRows
-from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
+from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, are_many, can_tell
+from ccstore.storage.reading.by_level import LevelCounting, tells_levels
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test
-from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
+from ccstore.storage.reading.pages import Limits, PageReading
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
 #: Groups of one statement, above which its answer is cut.
@@ -44,11 +47,11 @@ _Group = tuple[tuple[str, ...], int | None]
 class CountsQuestion(Question[Counts]):
     """A question: how many messages there are.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     """
 
     counting: Counting
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
 
     @property
     def is_long(self) -> bool:
@@ -58,7 +61,7 @@ class CountsQuestion(Question[Counts]):
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         counting = self.counting
-        expired = yield from expired_by(self.cutoff, [counting.selection], dialect)
+        expired = yield from expired_by(self.moment, [counting.selection], dialect)
         if counting.top is None:
             return (yield from _CountReading(counting, dialect, expired).counts())
         return (yield from _top_counts(counting, counting.top, dialect, expired))
@@ -72,7 +75,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
 
     counting = evolve(counting, top=None)
     totals = evolve(counting, step=None, with_times=False)
-    if counting.with_times or not counting.by or not dialect.has_censuses or not can_tell(totals):
+    is_told = can_tell(totals) and not tells_levels(counting)
+    if counting.with_times or not counting.by or not dialect.has_censuses or not is_told:
         return _only_top((yield from counted(counting)), top)
     # To count everything is soon done, and to count the few; it is all of them by step that would take long.
     chosen, others = _most_frequent((yield from counted(totals)).counts, top)
@@ -198,36 +202,49 @@ class _CountReading:
 
     def _in_groups(self, streams: Streams) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
-        census = None
-        if dialect.has_censuses and can_tell(counting):
+        census: CensusCounting | LevelCounting | None = None
+        if dialect.has_censuses and tells_levels(counting):
+            census = LevelCounting(counting, dialect, streams)
+        elif dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
-            census = CensusCounting(counting, dialect, self._expired, groups)
+            census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
             for count in (yield from census.counts(self._found.groups)):
                 self._found.add(*count)
 
-    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
+    def _of_kind(
+        self, kind: Kind, streams: Streams, census: CensusCounting | LevelCounting | None
+    ) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
         parts = yield from self._parts(kind, begin, end, is_scan=True)
         if streams.are_probed(self._dialect):
             assert streams.numbers is not None
-            if census is not None and not (yield from census.are_many(parts, streams.numbers)):
+            if census is not None and not (yield from are_many(self._dialect, parts, streams.numbers)):
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
         packed = PackedRows(self._selection, self._dialect, streams)
         self._losses = packed.losses
+        # Up to there, each row has to be looked at.
+        edge = self._expired.edge(kind)
+        since = begin if edge is None else max(begin, edge + 1)
         for part in parts:
-            spans: Sequence[Span] = [(begin, end)]
+            spans: list[Span] = [Span(begin, end)]
             if census is not None:
-                spans = yield from census.take(part, begin, end)
+                spans = (
+                    [Span(begin, min(end, since - 1))]
+                    if since > begin and not _is_behind(part, since)
+                    else []
+                )
+                if since <= end and (part.newest is None or part.newest >= since):
+                    spans += yield from census.take(part, since, end)
             for span in spans:
                 if part.order == "blocks":
-                    yield from self._unpack(part, packed, *span)
+                    yield from self._unpack(part, packed, span.begin, span.end)
                     continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
@@ -235,7 +252,8 @@ class _CountReading:
     def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
         """The same for a part whose rows are packed."""
         counting = self._counting
-        bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+        gone = yield from gone_of(self._expired, part.kind, self._dialect)
+        bounds = Bounds(begin, end, gone)
         with_tags = len(self._names) < len(counting.by)
         counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
         for block in (yield from packed.blocks(part, begin, end)):
@@ -270,11 +288,14 @@ class _CountReading:
                 by = self._values(labels, tags)
                 self._found.add(by, rest.get("start"), int(number), oldest, newest)
 
-    def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
+    def _statement(
+        self, part: Part, streams: Streams, begin: int, end: int, condition: str | None
+    ) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
         dialect = self._dialect
         values = Values(dialect.placeholder)
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
+        where += [] if condition is None else [condition]
         where += self._conditions.of_rows(values)
         where += self._expired.conditions(part.kind)
         needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
@@ -284,11 +305,13 @@ class _CountReading:
         else:
             probed, outside = streams.as_conditions(dialect, values)
             source = dialect.rows(needed, part, " AND ".join([*probed, *where]), outside, backwards=False)
+        # With the +, no index is used to have them in this order: rows would be read all over the table.
+        by_stream = "+stream" if part.order == "id" else "stream"
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start(part) if name == "start" else name for name in self._rest]
         inner = (
             f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n, min(time) AS oldest,"
-            f" max(time) AS newest FROM {source} GROUP BY {', '.join(['stream', *self._rest])}"
+            f" max(time) AS newest FROM {source} GROUP BY {', '.join([by_stream, *self._rest])}"
         )
         groups = [*(f"s.{name}" for name in self._names), *(f"r.{name}" for name in self._rest)]
         if self._rest == ("start",):
@@ -352,6 +375,11 @@ class _CountReading:
         """The values of its labels that are counted by."""
         known = dict(zip(LABEL_COLUMNS, stream, strict=True))
         return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
+
+
+def _is_behind(part: Part, time: int) -> bool:
+    """Whether all of a part is at or behind a time."""
+    return part.oldest is not None and part.oldest >= time
 
 
 def _is_short(part: Part, begin: int, end: int) -> bool:

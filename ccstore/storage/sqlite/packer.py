@@ -177,8 +177,8 @@ class Packer(StorePacker):
         rows, is_late = 0, False
         for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
             "SELECT id, row_count, min_time, max_time, min(max_time, sealed_at), packed > 0, "
-            "id IN (SELECT segment FROM census) FROM segment "
-            "WHERE kind = 'log' AND sealed_at IS NOT NULL ORDER BY first_id"
+            f"id IN {enumerating.COUNTED} FROM segment "
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
         ).fetchall():
             source = _Source(*of_segment)
             is_fit = settled_at < before and not is_packed and source.number not in self._failed
@@ -267,6 +267,17 @@ class Packer(StorePacker):
         self._obsolete += [f"{run.kind}_{number}" for number in run.numbers]
         self._run = None
         return True
+
+    @property
+    def sources(self) -> Sequence[int]:
+        """The segments that are being packed."""
+        return () if self._run is None else self._run.numbers
+
+    def remove(self, number: int) -> None:
+        """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
+        self._connection.execute("DELETE FROM segment WHERE id = ?", (number,))
+        enumerating.forget(self._connection, [number])
+        self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:
         """Give a run up; what there is of it is tidied up."""
