@@ -80,7 +80,7 @@ def _taken(page: Page, path: Path) -> Path:
 
 def _search(chromium: Browser, place: str, path: Path) -> Path:
     with opened(chromium, viewport=_WIDE) as page:
-        _open(page, f"{place}?q=%22not+responding%22&host!=n0105&tag.loglevel=error&tag.loglevel=warning")
+        _open(page, f"{place}?q=%22not+responding%22&host!=n0105&level=error&level=warning")
         return _taken(page, path)
 
 
