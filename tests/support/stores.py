@@ -15,7 +15,7 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.holdings import Holdings, Segment, holdings_of
-from ccstore.insight.study import WantedCounts, WantedRows
+from ccstore.insight.study import ToldTemplates, WantedCounts, WantedRows, WantedTemplates
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
 from ccstore.query import (
@@ -86,13 +86,17 @@ class NoThreads:
 
 @implementer(IBackend)
 class MemoryBackend:
-    """Messages in lists: what any other backend does, said as simply as can be."""
+    """Messages in lists: what any other backend does, said as simply as can be.
+
+    :param study_rows: that a study is given at a time.
+    """
 
     name = "memory"
     is_busy_elsewhere = False
     writers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, study_rows: int = 7) -> None:
+        self._study_rows = study_rows
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
@@ -176,9 +180,12 @@ class MemoryBackend:
             except StopIteration as stop:
                 return stop.value
             if isinstance(wanted, WantedRows):
-                (answer,) = self._pages(Pages([wanted.selection], question.cutoff, Limits(7)))
+                (answer,) = self._pages(Pages([wanted.selection], question.cutoff, Limits(self._study_rows)))
             elif isinstance(wanted, WantedCounts):
                 answer = self._counts(CountsQuestion(wanted.counting, question.cutoff))
+            elif isinstance(wanted, WantedTemplates):
+                chosen = wanted.selection
+                answer = ToldTemplates({}, (), [(chosen.begin, chosen.end, frozenset())])
             else:
                 place = STREAM_LABELS.index(wanted.label)
                 answer = [*{stream[place] for stream in self._all_streams() if stream[place] is not None}]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ccstore.storage.dbfile.sql import transaction
-from ccstore.storage.sqlite import enumerating, expiry
+from ccstore.storage.sqlite import enumerating, expiry, templating
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.segments import index_by_stream, make_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -161,6 +161,7 @@ def _append(connection: sqlite3.Connection, source: int, target: int, part: Sequ
         (len(part), ids[0], min(times), max(times), target),
     )
     enumerating.forget(connection, [target])
+    templating.forget(connection, [target])
 
 
 def _remove(connection: sqlite3.Connection, number: int, part: Sequence[_Found]) -> None:
@@ -170,6 +171,7 @@ def _remove(connection: sqlite3.Connection, number: int, part: Sequence[_Found])
         (json.dumps([each[0] for each in part]),),
     )
     enumerating.forget(connection, [number])
+    templating.forget(connection, [number])
     left = connection.execute(f"SELECT count(*), min(time), max(time) FROM event_{number}").fetchone()
     if left[0]:
         connection.execute(

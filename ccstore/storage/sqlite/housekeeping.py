@@ -7,13 +7,14 @@ from collections.abc import Callable
 from ccstore.message import STORED_KINDS
 from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
-from ccstore.storage.sqlite import enumerating, expiry
+from ccstore.storage.sqlite import enumerating, expiry, templating
 from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
 from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.templating import TemplateCounter
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -39,9 +40,11 @@ class Housekeeping:
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names)
+        self._templates = TemplateCounter(writer.sizes)
         self.packer = Packer(self._connection, say, writer.sizes, self._names)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
+            self._templates.forget,
         ]
 
     def retain(self, retention: int) -> None:
@@ -107,6 +110,7 @@ class Housekeeping:
             with transaction(connection):
                 connection.execute("DELETE FROM segment WHERE id = ?", (number,))
                 enumerating.forget(connection, [number])
+                templating.forget(connection, [number])
                 refresh_rows_views(connection)
                 connection.execute(f"DROP TABLE event_{number}")
         if expired:
@@ -137,6 +141,7 @@ class Housekeeping:
         is_done = self._divider.step(self._connection, self._retention, self._now())
         if is_done:
             self._enumerator.forget(self._connection)
+            self._templates.forget(self._connection)
         return is_done
 
     def merge(self) -> bool:
@@ -146,6 +151,10 @@ class Housekeeping:
     def count(self) -> bool:
         """Go one step on in taking the censuses of segments; False if there is nothing to do."""
         return self._enumerator.step(self._connection)
+
+    def mask(self) -> bool:
+        """Go one step on in taking the templates of segments; False if there is nothing to do."""
+        return self._templates.step(self._connection)
 
     def give_back(self) -> bool:
         """Give a step's worth of free pages back to the file system; True if there is more to give."""
