@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ccstore.insight.study import Study, WantedCounts, WantedRows
+from ccstore.insight.study import Study, ToldTemplates, WantedCounts, WantedRows, WantedTemplates
 from ccstore.query import Counting, Counts, Page, Selection
 
 
@@ -26,5 +26,8 @@ def conclude(
             answer = page(wanted.selection)
         elif isinstance(wanted, WantedCounts):
             answer = counts(wanted.counting)
+        elif isinstance(wanted, WantedTemplates):
+            chosen = wanted.selection
+            answer = ToldTemplates({}, (), [(chosen.begin, chosen.end, frozenset())])
         else:
             answer = values(wanted.label)

@@ -89,13 +89,17 @@ class NoThreads:
 
 @implementer(IBackend)
 class MemoryBackend:
-    """Messages in lists: what any other backend does, said as simply as can be."""
+    """Messages in lists: what any other backend does, said as simply as can be.
+
+    :param study_rows: that a study is given at a time.
+    """
 
     name = "memory"
     is_busy_elsewhere = False
     writers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, study_rows: int = 7) -> None:
+        self._study_rows = study_rows
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
@@ -190,7 +194,7 @@ class MemoryBackend:
         """What it finds, asking for a few rows at a time."""
         return conclude(
             question.inquiry.study(),
-            lambda selection: self._pages(Pages([selection], question.moment, Limits(7)))[0],
+            lambda selection: self._pages(Pages([selection], question.moment, Limits(self._study_rows)))[0],
             lambda counting: self._counts(CountsQuestion(counting, question.moment)),
             self._known,
         )
