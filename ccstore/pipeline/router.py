@@ -187,7 +187,7 @@ class Router:
                     continue
                 if series.cluster is None:
                     message = message._replace(series=self._with_cluster(series, found))
-            if self._has_own_period_over(message, now):
+            if self._period_of is not None and _is_over(message, now, self._shortest, self._period_of):
                 self._drop_expired(message, index, samples, now)
                 continue
             if message.others is not None:
@@ -195,18 +195,6 @@ class Router:
             places.append(index)
             kept.append(message)
         return kept, places, refusals
-
-    def _has_own_period_over(self, message: Message, now: int) -> bool:
-        """Whether it has expired by a rule for its stream."""
-        if self._period_of is None or message.time > now - self._shortest:
-            return False
-        period = self._period_of(message.series.stream)
-        return period is not None and message.time <= now - period
-
-    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int) -> None:
-        samples.origin.account.lose("expired", 1)
-        samples.offer("dropped", "expired", message, index)
-        self._warn_expired(message, index, samples.origin, now)
 
     def _is_unwanted(self, series: Series) -> bool:
         """It is a heartbeat, and they are not to be kept."""
@@ -294,7 +282,10 @@ class Router:
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
 
-    def _warn_expired(self, message: Message, index: int, origin: Origin, now: int) -> None:
+    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int) -> None:
+        origin = samples.origin
+        origin.account.lose("expired", 1)
+        samples.offer("dropped", "expired", message, index)
         host = message.tags.get("hostname") or origin.host_of(index)
         suppressed = self._expired_warnings.check((origin.account.name, host))
         if suppressed is None:
@@ -312,3 +303,14 @@ class Router:
             time=seconds(message.time),
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
+
+
+def _is_over(message: Message, now: int, shortest: int, period_of: Callable[[StreamKey], int | None]) -> bool:
+    """Whether a message has expired by the period of its stream.
+
+    :param shortest: nanoseconds after which the first of all messages expire.
+    """
+    if message.time > now - shortest:
+        return False
+    period = period_of(message.series.stream)
+    return period is not None and message.time <= now - period
