@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -11,7 +12,17 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ccstore.storage.census import PackedCensus, stream_numbers, times, totals
+from ccstore.query import level_of, tags_in
+from ccstore.storage.census import (
+    SHORT,
+    Cells,
+    PackedCensus,
+    level_groups,
+    steps_between,
+    stream_numbers,
+    times,
+    totals,
+)
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 
 _KINDS = ("event", "log")
@@ -222,8 +233,30 @@ def _census(connection: sqlite3.Connection, segment: _Segment) -> Iterator[str]:
     rows = connection.execute(
         f"SELECT stream, count(*), min(time), max(time) FROM {segment.table} GROUP BY stream ORDER BY stream"
     ).fetchall()
-    if found != rows:
+    if found != rows or not _are_levels(connection, segment, census):
         yield f"{segment.table} has another census than its rows"
+
+
+def _are_levels(connection: sqlite3.Connection, segment: _Segment, census: PackedCensus) -> bool:
+    """What was counted of its names and levels is what it has, by steps and at their edges."""
+    if census.levels is None or census.level_cells is None:
+        return True
+    kinds = connection.execute("SELECT id, json_array(cluster, kind, name) FROM stream").fetchall()
+    names: dict[int, str] = dict(kinds)
+    expected: tuple[Counter[tuple[str, str, int]], ...] = (Counter(), Counter())
+    for stream, time, othertags in connection.execute(f"SELECT stream, time, othertags FROM {segment.table}"):
+        cell = (names[stream], level_of(tags_in(othertags)), time // SHORT)
+        expected[0][cell] += 1
+        expected[1][cell] += time % SHORT == 0
+    groups = level_groups(census.levels)
+    steps = steps_between(census.first, census.last, SHORT)
+    found: tuple[Counter[tuple[str, str, int]], ...] = (Counter(), Counter())
+    for packed, counted in zip((census.level_cells, census.level_edges), found, strict=True):
+        cells = None if packed is None else Cells(packed, len(groups), steps)
+        for place, (name, level) in enumerate(groups):
+            for step, number in enumerate(() if cells is None else cells.by_step(cells.row(place))):
+                counted[names[name], level, census.first // SHORT + step] += number
+    return [+each for each in found] == [+each for each in expected]
 
 
 def _ranges(segments: list[_Segment]) -> list[str]:

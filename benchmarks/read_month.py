@@ -18,6 +18,7 @@ from benchmarks.asker import Asker, beside, median_and_p99
 from benchmarks.daemon import Daemon
 from benchmarks.events import sending
 from benchmarks.month import CLUSTERS, COMMON, DAY, RARE, RARE_ROWS, REGEX, Month, host_name
+from benchmarks.packed_month import pack_month
 from benchmarks.report import percentile, progress
 
 #: Long enough that nothing of the month expires.
@@ -59,6 +60,7 @@ def run(
     use: Path | None = None,
     is_postgres: bool = False,
     text_index: bool = False,
+    is_packed: bool = False,
 ) -> tuple[list[Row], list[str]]:
     """Figures, and what is wrong.
 
@@ -66,7 +68,10 @@ def run(
     :param keep: a directory that gets the database, for other runs.
     :param use: such a directory.
     :param text_index: of PostgreSQL, see the configuration.
+    :param is_packed: all logs are packed before they are read; of a file of SQLite.
     """
+    if is_packed and is_postgres:
+        raise SystemExit("--packed: in PostgreSQL nothing is packed; leave out --postgres and --text-index")
     if rows is None:
         rows = _ROWS_IN_POSTGRES if is_postgres else _ROWS
     month = Month(rows, (int(time.time()) // DAY - 30) * DAY)
@@ -93,6 +98,8 @@ def run(
                 keep.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(directory / "ccstore.db", keep / "ccstore.db")
                 (keep / "begin").write_text(str(month.begin))
+        if is_packed:
+            figures.append(pack_month(directory / "ccstore.db"))
         with Daemon(storage, directory, api=_API) as daemon:
             measured = _Measured(daemon, month)
             for measure in (
@@ -209,10 +216,33 @@ class _Measured:
 
         row = self._times("regular expression over everything", regex, 3, p99=6000)
         figures.append({**row, "more": f"{found[0]} hits"})
+        figures += self._parts_of_texts()
         with beside(_honest(self._month), self._daemon.ports["api"]) as honest:
             regex(0)
         figures.append(_row("a query of a host beside it", honest, p99=50))
         return figures
+
+    def _parts_of_texts(self) -> list[Row]:
+        """A job, a part of a word that is in ten texts, and who says something most often."""
+
+        def job(_: int) -> float:
+            number = self._chance.randrange(100_000, 100_000 + 100 * self._month.hosts // 8)
+            return self._rows(limit=1000, text=f"job {number} ", kind="log", is_there=False)
+
+        def part(_: int) -> float:
+            answer = self._asker.ask("messages", text=RARE[2:-2], format="ndjson")
+            self._expect("a part of a rare word", answer.body.count(b"\n"), RARE_ROWS)
+            return answer.seconds
+
+        def top(_: int) -> float:
+            asked = {"text": "not responding, retry 19", "limit": 10, **self._range}
+            return self._asker.ask("values/host", **asked).seconds
+
+        return [
+            self._times("what a job logged", job, _SLOW_SAMPLES, p99=1500),
+            self._times("a part of a word in everything", part, _SLOW_SAMPLES, p99=1500),
+            self._times("top 10 hosts of a phrase", top, _SLOW_SAMPLES, p99=6000),
+        ]
 
     def count(self) -> list[Row]:
         """Counts."""

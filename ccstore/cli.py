@@ -189,6 +189,13 @@ COMMANDS: Final = (
         options="ccstore.commands.copy:Options",
     ),
     Command(
+        "export",
+        "ccstore.commands.export_plain:main",
+        "[OPTION ...]",
+        "write all messages into a plain SQLite file",
+        options="ccstore.commands.export_plain:Options",
+    ),
+    Command(
         "pack",
         "ccstore.commands.pack:main",
         "[OPTION ...]",

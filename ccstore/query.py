@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -23,6 +24,10 @@ TAG_PREFIX: Final = "tag."
 #: of this name is ``tag.level``.
 LEVEL: Final = "level"
 LEVEL_TAGS: Final = ("loglevel", "level", "severity", "priority")
+
+#: Such a tag in the JSON that :func:`tags_in` reads. A key stands behind a brace or a space; a quote
+#: in a value stands behind a backslash.
+_SAYS_LEVEL: Final = re.compile(rf'(?<=[{{ ])"({"|".join(LEVEL_TAGS)})": "([^"\\]*)(["\\])')
 
 #: A label to count by: all tags that are none of :data:`STREAM_LABELS`, as a JSON object.
 ALL_TAGS: Final = "tag.*"
@@ -81,6 +86,16 @@ def tags_in(othertags: str | None) -> Mapping[str, str]:
     """The other tags of a message, which are kept as a JSON object, or None."""
     tags: Mapping[str, str] = json.loads(othertags) if othertags else {}
     return tags
+
+
+def level_in(othertags: str | None) -> str:
+    """The same as :func:`level_of` of :func:`tags_in`, in a fraction of the time."""
+    found = _SAYS_LEVEL.findall(othertags or "")
+    if not found:
+        return ""
+    if any(end != '"' for _, _, end in found):
+        return level_of(tags_in(othertags))
+    return level_of({tag: value for tag, value, _ in found})
 
 
 def _as_tuple(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThreadPool
 
+from ccstore.commands.check_data import check_data
 from ccstore.commands.description import FILE, choice
 from ccstore.commands.options import GoOptions
 from ccstore.config import (
@@ -38,6 +39,7 @@ class Options(GoOptions):
     optFlags = [
         ["logdate", None, "Date and time in each line of the log, in systemd's journal too."],
         ["check", None, "Read the configuration, say what is wrong with it, and exit."],
+        ["data", None, "Read all messages of the database as well, and say which are damaged."],
         ["lenient", None, "Only warn of keys in the configuration that are not known."],
         ["strict", None, "Take warnings about the configuration for problems."],
     ]
@@ -53,14 +55,15 @@ class Options(GoOptions):
 
     @property
     def hidden(self) -> Collection[str]:  # type: ignore[override]
-        return ("check", "loglevel", "logdate") if self._only_checks else ()
+        return ("check", "loglevel", "logdate") if self._only_checks else ("data",)
 
     @property
     def longdesc(self) -> str:
         if self._only_checks:
             return (
                 "Reads a configuration, and lists everything that is wrong with it. A PostgreSQL database is "
-                "asked how words are found in it. Nothing is started."
+                "asked how words are found in it. Nothing is started. With --data it may take minutes, "
+                "and a daemon may have the database open meanwhile."
             )
         return (
             "Starts the daemon, a short-term store for the events and logs of HPC clusters. Without a "
@@ -71,7 +74,10 @@ class Options(GoOptions):
     @property
     def statuses(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
         if self._only_checks:
-            return (("0", "The configuration is good."), ("1", "It is not, or the options are wrong."))
+            return (
+                ("0", "The configuration is good, and so is the data, if it was to be read."),
+                ("1", "It is not, or the options are wrong."),
+            )
         return (
             ("0", "Asked for the check, the version or the help text, it did that."),
             ("1", "The options or the configuration are wrong, or the daemon cannot start."),
@@ -111,7 +117,7 @@ class Options(GoOptions):
             print("the configuration is good" if path is None else f"{path}: the configuration is good")
             for remark in remarks(self.config):
                 print(remark)
-            raise SystemExit(0)
+            raise SystemExit(0 if not self["data"] or check_data(self.config) else 1)
 
 
 def makeService(options: Options, reactor: Any = None) -> EventStoreService:

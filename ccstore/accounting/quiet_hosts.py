@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ccstore.accounting.finding import Finding
 from ccstore.times import show_moment
 
 _LOOK = "`ccstore senders --silent` shows them; it may be a maintenance, or the node or its sender is down"
+
+
+#: Characters of a list of hosts that are shown.
+_SHOWN: Final = 60
+
+
+def _shown(hosts: str) -> str:
+    return hosts if len(hosts) <= _SHOWN else hosts[:_SHOWN] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def silent_hosts(sampled: Mapping[str, Any]) -> Iterator[Finding]:
@@ -20,7 +28,7 @@ def silent_hosts(sampled: Mapping[str, Any]) -> Iterator[Finding]:
     for outage in silence["outages"]:
         says = (
             f"{outage['silent']} of {outage['of']} hosts of {outage['cluster']} are silent since "
-            f"{show_moment(outage['since'])}"
+            f"{show_moment(outage['since'])} ({_shown(outage['folded'])})"
         )
         yield Finding(False, None, says, _LOOK, reason="silent")
     for host in silence["hosts"]:

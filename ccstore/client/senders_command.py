@@ -24,8 +24,6 @@ _ORDERS: Final = ("host", "last", "silence", "messages", "rate", "skew")
 _FORMATS: Final = ("text", "json")
 #: Senders that are asked for if nobody says how many: as many as the daemon knows.
 _MOST: Final = 100_000
-#: Hosts of an outage that are named.
-_NAMED: Final = 5
 
 
 class Options(ServerOptions):
@@ -129,15 +127,8 @@ def _is_meant(outage: Mapping[str, Any], options: Options) -> bool:
 
 def _outage(outage: Mapping[str, Any], zone: tzinfo | None) -> str:
     since = show_time(parse_moment(outage["since"], 0), zone)
-    named = outage["hosts"][:_NAMED]
-    more = outage["silent"] - len(named)
-    hosts = f"{', '.join(named)}{f' and {more} more' if more else ''}"
-    return (
-        clean(
-            f"{outage['silent']} of {outage['of']} hosts of {outage['cluster']} silent since {since}: {hosts}"
-        )
-        + "\n"
-    )
+    who = f"{outage['silent']} of {outage['of']} hosts of {outage['cluster']}"
+    return f"{clean(who)} silent since {since}: {clean(outage['folded'])}\n"
 
 
 def _row(one: Mapping[str, Any], options: Options, *, has_clusters: bool) -> list[object]:

@@ -29,6 +29,7 @@ from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
 from ccstore.storage.reading.leaving import HoldList
 from ccstore.storage.sqlite.export import SqliteSource
+from ccstore.storage.sqlite.packed_rows import Tell
 from ccstore.timing import Backoff, nanoseconds
 
 _RETENTION: Final = 86400.0
@@ -123,13 +124,14 @@ def place(word: str, *, lenient: bool = False) -> tuple[BackendConfig, float]:
     return storage.backend, storage.retention_time
 
 
-def _source(config: BackendConfig, into: BackendConfig) -> Source:
+def store_source(config: BackendConfig, scratch: Path, tell: Tell) -> Source:
+    """A store to read.
+
+    :param scratch: a folder with room for a copy of it, which may have to be made.
+    :param tell: is told what is damaged; the rest is read.
+    """
     if isinstance(config, SqliteConfig):
-        # A snapshot may need as much room as the copy: beside the new file, that must be there anyway.
-        scratch = into.database_path.parent if isinstance(into, SqliteConfig) else Path(gettempdir())
-        return SqliteSource(
-            config.database_path, scratch, tell=lambda damaged: print(damaged, file=sys.stderr)
-        )
+        return SqliteSource(config.database_path, scratch, tell=tell)
     _needs_packages()
     from ccstore.storage.postgres.export import PostgresSource
 
@@ -155,7 +157,10 @@ class Copy:
         reactor: Any,
         out: TextIO,
     ) -> None:
-        self._source = _source(where[0], into[0])
+        # A snapshot may need as much room as the copy: beside the new file, that must be there anyway.
+        to = into[0]
+        scratch = to.database_path.parent if isinstance(to, SqliteConfig) else Path(gettempdir())
+        self._source = store_source(where[0], scratch, lambda damaged: self._say(str(damaged)))
         self._reactor = reactor
         self._out = out
         if isinstance(into[0], PostgresConfig):

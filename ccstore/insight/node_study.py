@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -26,8 +26,8 @@ from ccstore.insight.node_states import (
 )
 from ccstore.insight.said import HOST, NAME, Tally
 from ccstore.insight.silences import Habit, Silence, habit_of, is_boot, silences_of
-from ccstore.insight.study import Study, counts_of, each_row, page_of
-from ccstore.insight.topology import Topology
+from ccstore.insight.study import Study, counts_of, each_row, page_of, values_of
+from ccstore.insight.topology import Group, Topology
 from ccstore.instants import show_moment
 from ccstore.message import StreamKey
 from ccstore.query import Counting, Matcher, Row, Selection, TextCondition
@@ -38,7 +38,11 @@ _HOUR: Final = 3600 * SECOND
 _LONGEST_JOB: Final = 3 * 24 * _HOUR
 #: A job is lost with its node if it ends no longer (ns) after the node is gone, or has no end at all.
 _LOST: Final = 600 * SECOND
-_LOST_STATES: Final = ("node_fail", "failed", "boot_fail", "cancelled")
+_LOST_STATES: Final = ("failed", "cancelled", "canceled")
+#: These say that it was a node.
+_BY_NODE: Final = ("node_fail", "boot_fail")
+#: Hosts with which it is compared, if there is a group with so many.
+_FEW: Final = 3
 #: Of a cluster that is silent by so great a part, no node is silent by itself.
 _MOST_SILENT: Final = 0.5
 
@@ -83,9 +87,14 @@ class NodeInquiry:
         cluster = self.cluster
         if cluster is None:
             page = yield from page_of(Selection(matchers=(Matcher("hostname", "=", self.host),), limit=1))
-            if not page.rows:
+            if page.rows:
+                cluster = page.streams[page.rows[0].stream][0]
+            else:
+                # Others may tell of one that says nothing itself.
+                clusters = yield from values_of("cluster", 2)
+                cluster = clusters[0] if len(clusters) == 1 else None
+            if cluster is None:
                 return {"is_known": False}
-            cluster = page.streams[page.rows[0].stream][0] or ""
         return (yield from _NodeStory(self, cluster).told())
 
 
@@ -142,11 +151,10 @@ class _NodeStory:
 
     def _look(self) -> Study[None]:
         """Its own messages, the newest first."""
-        day = min(self._asked.end, self._asked.now) - 24 * _HOUR
 
         def take(row: Row, stream: StreamKey) -> None:
             self._times.append(row.time)
-            if row.time >= day:
+            if row.time > self._times[0] - 24 * _HOUR:
                 self._own.take(row, stream)
             if is_boot(row.text):
                 self._boots.append(row)
@@ -253,25 +261,22 @@ class _NodeStory:
     def _alone(self) -> Study[dict[str, Any]]:
         """Templates of its last day that nobody else in its rack has."""
         asked = self._asked
-        end = min(asked.end, asked.now)
-        groups = asked.topology.groups_of(asked.host)
-        if not groups or not self._own.said:
+        if not self._own.said:
             return {"group": None, "hosts": folded(()), "templates": []}
+        end = self._times[-1] + 1
         begin = max(asked.begin, end - 24 * _HOUR)
-        counting = Counting(
-            Selection((self._cluster,), begin=begin, end=end), ("hostname",), with_times=False
-        )
-        counts = yield from counts_of(counting)
+        selection = Selection((self._cluster,), begin=begin, end=end)
+        counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
+        heard = {count.by[0]: count.messages for count in counts.counts if count.by[0]}
+        group, found = _mates(asked.host, heard, asked.topology)
         mates: list[str] = []
         left = self._bounds.others
-        for count in sorted(counts.counts, key=lambda count: count.by):
-            (host,) = count.by
-            if host != asked.host and groups[-1] in asked.topology.groups_of(host):
-                left -= count.messages
-                if left < 0:
-                    self._cut.append(f"alone: compared with {len(mates)} hosts of its {groups[-1].kind}")
-                    break
-                mates.append(host)
+        for host in found:
+            left -= heard[host]
+            if left < 0:
+                self._cut.append(f"alone: compared with {len(mates)} of {len(found)} hosts")
+                break
+            mates.append(host)
         others = Tally()
         if mates:
             selection = evolve(
@@ -282,10 +287,24 @@ class _NodeStory:
         only.sort(key=lambda said: (-said.count, said.template))
         shown = only[: self._bounds.shown] if mates else []
         return {
-            "group": described_group(groups[-1]),
+            "group": None if group is None else described_group(group),
             "hosts": folded(mates),
             "templates": [*map(described, shown)],
         }
+
+
+def _mates(host: str, heard: Iterable[str], topology: Topology) -> tuple[Group | None, Sequence[str]]:
+    """Its rack, or else the smallest of its groups with a few hosts, and the others there."""
+    smallest_first = topology.groups_of(host)[::-1]
+    groups = sorted(smallest_first, key=lambda group: not group.kind.startswith("rack"))
+    best: tuple[Group | None, Sequence[str]] = None, ()
+    for group in groups:
+        mates = sorted(each for each in heard if each != host and group in topology.groups_of(each))
+        if len(mates) >= _FEW:
+            return group, mates
+        if len(mates) > len(best[1]):
+            best = group, mates
+    return best
 
 
 def _described_period(period: StatePeriod, runs: Sequence[JobRun], now: int) -> dict[str, Any]:
@@ -308,6 +327,8 @@ def _is_lost(run: JobRun, period: StatePeriod) -> bool:
         return False
     if run.ending != "stopped":
         return run.ending in ("lost", "restarted")
+    if run.state in _BY_NODE:
+        return True
     return run.end <= period.since + _LOST and run.state in _LOST_STATES
 
 

@@ -103,7 +103,7 @@ async def counted_groups(
         return
     selection = evolve(plan.selection, begin=span.begin, end=span.end)
     budget.asks(selection)
-    counts = await desk.counts(Counting(selection, groups.by))
+    counts = await desk.counts(Counting(selection, groups.by, with_times=False))
     if counts.is_cut:
         budget.warn("the answer is cut: there are too many different labels")
     steps = steps_of(plan.stages)

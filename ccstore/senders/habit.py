@@ -37,7 +37,7 @@ class Habit:
     All times are seconds since the epoch, all gaps seconds.
 
     :ivar first: when it was heard of first, as ``last`` is when it was last.
-    :ivar gaps: how many are known. Messages of the same second have none between them.
+    :ivar gaps: how many are known. Messages that were taken in together have none between them.
     :ivar usual_gap: their decayed mean.
     :ivar longest_gap: the longest of them, of which a week takes half.
     """

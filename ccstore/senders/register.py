@@ -16,8 +16,10 @@ from ccstore.senders.sender import Sender
 from ccstore.timing import SECOND
 
 #: Times are looked at of so many series in one go at most, and then of one more in so many nanoseconds.
-_LOOKS: Final = 2000
-_PAUSE: Final = 50_000
+_LOOKS: Final = 1000
+_PAUSE: Final = 1_000_000
+#: Of messages that are not counted one by one, each one of so many stands for as many.
+_ONE_IN: Final = 8
 #: Series that are dealt with in one go, which takes about a millisecond.
 _AT_A_TIME: Final = 2000
 #: Series of which it is known at a time whose they are.
@@ -31,12 +33,18 @@ class Heard:
     :ivar last: when the last of them came, in nanoseconds.
     :ivar times: of some of them, when they came, and the time of the last of each series.
     :ivar room: series whose times may be looked at now.
+    :ivar exact: messages that are still counted one by one.
+    :ivar sampled: of those behind them some, by series.
+    :ivar place: that of the first of a batch that is one of these.
     """
 
-    __slots__ = ("counted", "last", "room", "times")
+    __slots__ = ("counted", "exact", "last", "place", "room", "sampled", "times")
 
-    def __init__(self) -> None:
+    def __init__(self, exact: int) -> None:
         self.counted: Counter[Series] = Counter()
+        self.exact = exact
+        self.sampled: Counter[Series] = Counter()
+        self.place = 0
         self.last = 0
         self.times: list[tuple[int, dict[Series, int]]] = []
         self.room = _LOOKS
@@ -47,14 +55,22 @@ class SenderRegister:
 
     :param most: senders that are known at a time, each a host at one receiver.
     :param most_new: series that are looked at for the first time in one go; there may be one for each line.
+    :param exact: messages of a receiver that are counted one by one between two times that they are taken in;
+        those behind them are by a sample.
     :param forgotten_after: seconds after which whoever is not heard of is known no more.
     :ivar left_out: messages of senders that there was no room for, or no time to look at.
     :ivar without_host: messages that name no host.
     """
 
     def __init__(
-        self, *, most: int = 20_000, most_new: int = 20_000, forgotten_after: float = 14 * 86400.0
+        self,
+        *,
+        most: int = 20_000,
+        most_new: int = 20_000,
+        exact: int = 100_000,
+        forgotten_after: float = 14 * 86400.0,
     ) -> None:
+        self._exact = exact
         self._most = most
         self._most_new = most_new
         self._forgotten_after = forgotten_after
@@ -79,11 +95,16 @@ class SenderRegister:
         """
         heard = self._heard.get(receiver)
         if heard is None:
-            heard = self._heard[receiver] = Heard()
+            heard = self._heard[receiver] = Heard(self._exact)
         room = min(_LOOKS, heard.room + (now - heard.last) // _PAUSE)
         heard.last = now
         for part in messages.parts or (messages,):
-            heard.counted.update(part.series)
+            if heard.exact > 0:
+                heard.counted.update(part.series)
+                heard.exact -= len(part.series)
+            else:
+                heard.sampled.update(part.series[heard.place :: _ONE_IN])
+                heard.place = (heard.place + 1) % _ONE_IN  # hosts may take turns
             if room > 0:
                 # Of each series its last message, which most often is the one that was not held up.
                 times = dict(zip(part.series, part.times, strict=True))
@@ -99,6 +120,8 @@ class SenderRegister:
         heard, self._heard = self._heard, {}
         for receiver, news in heard.items():
             now = news.last / SECOND
+            for series, messages in news.sampled.items():
+                news.counted[series] += _ONE_IN * messages
             counted = iter(news.counted.items())
             touched: dict[Sender, None] = {}
             left = self._most_new

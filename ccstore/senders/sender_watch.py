@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, counter, gauge, gauges
 from ccstore.errors import StoreError
+from ccstore.hostlist import fold
 from ccstore.logs import RateLimit
 from ccstore.query import Counting, Counts
 from ccstore.senders.register import SenderRegister
@@ -74,7 +75,7 @@ class SenderWatch:
         counts: Callable[[Counting], Deferred[Counts]],
         *,
         is_shared: bool,
-        every: float = 1.0,
+        every: float = 3.0,
         look_every: float = 10.0,
     ) -> None:
         self.register = register
@@ -219,7 +220,7 @@ def _worst(states: Sequence[ClusterState]) -> float | None:
 
 
 def outage_as_json(outage: Outage) -> dict[str, object]:
-    """An outage for programs; of its hosts some are named."""
+    """An outage for programs; of its hosts some are named, and all folded into a list."""
     return {
         "cluster": outage.cluster,
         "silent": len(outage.hosts),
@@ -227,4 +228,5 @@ def outage_as_json(outage: Outage) -> dict[str, object]:
         "since": outage.since,
         "hosts": [*outage.hosts[:_NAMED]],
         "others": max(0, len(outage.hosts) - _NAMED),
+        "folded": fold(outage.hosts),
     }

@@ -80,7 +80,7 @@ _EXAMPLES: Final = (
     ("Send a file of line protocol:", "ccstore send --cluster alex < lines.txt"),
     ("The events of some hosts in the last hour:", "ccstore query -c alex -H 'a[0101-0103]' --from -1h"),
     ("What comes in from now on, but for what is said again and again:", "ccstore query -f --not-grep nfs"),
-    ("The errors of this morning, one line each:", "ccstore query -S 06:00 --tag loglevel=err -o short-iso"),
+    ("The errors of this morning, one line each:", "ccstore query -S 06:00 --level err -o short-iso"),
     ("How many messages of which name there were when:", "ccstore histogram --by name --since yesterday"),
     ("Which hosts there are, and when each was heard of last:", "ccstore hosts --cluster alex"),
     ("Whether every sender does right:", "ccstore doctor"),

@@ -6,6 +6,7 @@ takes about a byte for each of them. What is asked most, how many of which name,
 
 from __future__ import annotations
 
+import json
 import sys
 import zlib
 from array import array
@@ -40,6 +41,11 @@ class PackedCensus(NamedTuple):
     :ivar cells: for each of them, the messages of each :data:`HOUR`; None if they are far too many.
     :ivar names: of all streams that have the same cluster and name, the number of one, as in ``streams``.
     :ivar name_cells: for each of these, the messages of all of them in each :data:`SHORT` step; or None.
+    :ivar levels: the groups of messages of the same name and level, see :func:`level_groups`; None if levels
+        were not looked at, as by an earlier version.
+    :ivar level_cells: as ``name_cells``, for each of these groups.
+    :ivar level_edges: the same of those alone that have the very time at which a step begins; None if there
+        are none.
     """
 
     first: int
@@ -51,6 +57,18 @@ class PackedCensus(NamedTuple):
     cells: bytes | None
     names: bytes
     name_cells: bytes | None
+    levels: bytes | None
+    level_cells: bytes | None
+    level_edges: bytes | None
+
+
+#: A name, as the number of one of its streams, and a level.
+LevelGroup = tuple[int, str]
+
+
+def level_groups(packed: bytes) -> list[LevelGroup]:
+    """Undo what was done to :attr:`PackedCensus.levels`."""
+    return [(name, level) for name, level in json.loads(zlib.decompress(packed))]
 
 
 def steps_between(first: int, last: int, step: int) -> int:
@@ -167,7 +185,7 @@ class _Counted:
             self._sums[number] = self._sums.get(number, 0) + int.from_bytes(_bytes(row), "little")
         self._rows = {}
         width = 4 * self._steps
-        plain = b"".join([self._sums[number].to_bytes(width, "little") for number in numbers])
+        plain = b"".join([self._sums.get(number, 0).to_bytes(width, "little") for number in numbers])
         nothing = bytes(len(plain) // 4)
         size = 1
         if plain[1::4] != nothing:
@@ -183,12 +201,14 @@ class _Counted:
 class Tally:
     """What is soon known of some messages.
 
-    :param streams: the stream of each, as ``times`` are their times in nanoseconds.
+    :ivar streams: the stream of each, as ``times`` are their times in nanoseconds.
     :ivar totals: messages of each stream.
     :ivar oldest: the time of the oldest of each, as ``newest`` is that of the newest.
     """
 
     def __init__(self, streams: Sequence[int], times: Sequence[int]) -> None:
+        self.streams = streams
+        self.times = times
         self.totals = Counter(streams)
         self.oldest = _oldest(streams, times, len(self.totals))
         self.newest = _newest(streams, times, len(self.totals))
@@ -198,16 +218,93 @@ class Tally:
         """The times of the oldest and the newest message."""
         return min(self.oldest.values()), max(self.newest.values())
 
-    def census(self, names: Mapping[int, int]) -> PackedCensus | None:
+    def census(self, names: Mapping[int, int], levels: Sequence[str]) -> PackedCensus | None:
         """Their census; None if that takes long.
 
-        :param names: see :meth:`CensusTaker.add`.
+        :param names: see :meth:`CensusTaker.add`, as for ``levels``.
         """
         taker = CensusTaker(*self.span, self.totals.total())
         if taker.takes_long:
             return None
-        taker.add_tally(self, names)
+        taker.add_tally(self, names, levels)
         return taker.packed()
+
+
+class _LevelCounts:
+    """Messages of each name and level in short steps; see :class:`CensusTaker`."""
+
+    def __init__(self, first: int, last: int, messages: int) -> None:
+        self._first = first
+        self._numbers: dict[LevelGroup, int] = {}
+        # A name has some levels, of which most have few messages.
+        most = 2 * _CELLS * messages
+        self._cells = _Counted(first, last, SHORT, most)
+        self._edges = _Counted(first, last, SHORT, most)
+        self._has_edges = False
+        self._is_known = True
+
+    def add(self, tally: Tally, names: Mapping[int, int], levels: Sequence[str]) -> None:
+        """Count messages by their names and levels."""
+        if self._cells.takes_long:
+            groups = [
+                *map(self._number, zip(map(names.__getitem__, tally.streams), levels, strict=True)),
+            ]
+            self._cells.add(groups, tally.times)
+            at_edges = [place for place, time in enumerate(tally.times) if time % SHORT == 0]
+            if at_edges:
+                self._has_edges = True
+                self._edges.add(
+                    [*map(groups.__getitem__, at_edges)], [*map(tally.times.__getitem__, at_edges)]
+                )
+            return
+        self._add_totals(self._cells, _level_totals(tally.totals, tally.streams, names, levels))
+        if self._first % SHORT == 0:
+            at_edges = [place for place, time in enumerate(tally.times) if time == self._first]
+            streams = [*map(tally.streams.__getitem__, at_edges)]
+            there = [*map(levels.__getitem__, at_edges)]
+            self._has_edges |= bool(at_edges)
+            self._add_totals(self._edges, _level_totals(Counter(streams), streams, names, there))
+
+    def _add_totals(self, counted: _Counted, totals: Counter[LevelGroup]) -> None:
+        counted.add_totals((self._number(group), count) for group, count in totals.items())
+
+    def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
+        """Count messages that were counted already."""
+        if other.levels is None:
+            self._is_known = False
+            return
+        ours = [self._number((names[name], level)) for name, level in level_groups(other.levels)]
+        self._cells.add_cells(other.first, other.last, ours, other.level_cells)
+        if other.level_edges is not None:
+            self._has_edges = True
+            self._edges.add_cells(other.first, other.last, ours, other.level_edges)
+
+    def _number(self, group: LevelGroup) -> int:
+        return self._numbers.setdefault(group, len(self._numbers))
+
+    def packed(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The last columns of :class:`PackedCensus`."""
+        if not self._is_known:
+            return None, None, None
+        groups = sorted(self._numbers)
+        numbers = [*map(self._numbers.__getitem__, groups)]
+        cells = self._cells.packed(numbers)
+        edges = self._edges.packed(numbers) if self._has_edges and cells is not None else None
+        return zlib.compress(json.dumps(groups).encode(), _LEVEL), cells, edges
+
+
+def _level_totals(
+    totals: Counter[int], streams: Sequence[int], names: Mapping[int, int], levels: Sequence[str]
+) -> Counter[LevelGroup]:
+    """Messages of each name and level; soon, where all of them have the same level."""
+    distinct = {*levels}
+    if len(distinct) > 1:
+        return Counter(zip(map(names.__getitem__, streams), levels, strict=True))
+    found: Counter[LevelGroup] = Counter()
+    for level in distinct:
+        for stream, count in totals.items():
+            found[names[stream], level] += count
+    return found
 
 
 class CensusTaker:
@@ -227,25 +324,29 @@ class CensusTaker:
         self._cells = _Counted(first, last, HOUR, _CELLS * messages)
         self._name_cells = _Counted(first, last, SHORT, _CELLS * messages)
         self._names: set[int] = set()
+        self._levels = _LevelCounts(first, last, messages)
 
     @property
     def takes_long(self) -> bool:
         """Each message has to be looked at."""
         return self._cells.takes_long or self._name_cells.takes_long
 
-    def add(self, streams: Sequence[int], times: Sequence[int], names: Mapping[int, int]) -> None:
+    def add(
+        self, streams: Sequence[int], times: Sequence[int], names: Mapping[int, int], levels: Sequence[str]
+    ) -> None:
         """Count messages.
 
         :param streams: the stream of each, as ``times`` are their times in nanoseconds.
         :param names: for each stream one of its kind that has the same cluster and name, always the same.
+        :param levels: of each message.
         """
-        self.add_tally(Tally(streams, times), names)
+        self.add_tally(Tally(streams, times), names, levels)
         if self._cells.takes_long:
             self._cells.add(streams, times)
         if self._name_cells.takes_long:
             self._name_cells.add([*map(names.__getitem__, streams)], times)
 
-    def add_tally(self, tally: Tally, names: Mapping[int, int]) -> None:
+    def add_tally(self, tally: Tally, names: Mapping[int, int], levels: Sequence[str]) -> None:
         """The same for messages of which none has to be looked at."""
         counted = tally.totals
         self._totals.update(counted)
@@ -254,6 +355,7 @@ class CensusTaker:
         self._names.update(map(names.__getitem__, counted))
         self._cells.add_totals(counted.items())
         self._name_cells.add_totals((names[stream], count) for stream, count in counted.items())
+        self._levels.add(tally, names, levels)
 
     def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
         """Count messages that were counted already."""
@@ -265,6 +367,7 @@ class CensusTaker:
         ours = [names[each] for each in stream_numbers(other.names)]
         self._names.update(ours)
         self._name_cells.add_cells(other.first, other.last, ours, other.name_cells)
+        self._levels.add_census(other, names)
 
     def packed(self) -> PackedCensus:
         """The census."""
@@ -280,6 +383,7 @@ class CensusTaker:
             self._cells.packed(streams),
             _packed_numbers(names),
             self._name_cells.packed(names),
+            *self._levels.packed(),
         )
 
 

@@ -19,7 +19,7 @@ from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
-from ccstore.storage.holding import Holding
+from ccstore.storage.held_back import Holding
 from ccstore.storage.lingering import Linger
 from ccstore.storage.queue import Bounds, Queue
 from ccstore.storage.retention import Retention

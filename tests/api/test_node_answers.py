@@ -9,8 +9,8 @@ from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, event, log, sta
 
 
 class NodeTests(JobsTestCase):
-    async def node(self, host: str, **given: Any) -> Any:
-        answer = await self.get(f"nodes/alex/{host}", **given)
+    async def node(self, host: str, cluster: str = "alex", **given: Any) -> Any:
+        answer = await self.get(f"nodes/{cluster}/{host}", **given)
         self.assertEqual(answer.status, 200, answer.body)
         return answer.json
 
@@ -94,6 +94,24 @@ class NodeTests(JobsTestCase):
             ["Kernel panic - not syncing", "Linux version 5.14.0"],
         )
         self.assertEqual(found["alone"]["hosts"], {"list": "a[0101-0102,0104-0108]", "count": 7})
+
+    async def test_names_of_a_blue_gene(self) -> None:
+        """It is compared with its rack, and not with the one other node of its card."""
+        hosts = [f"R02-M{plane}-N{card}-C:J{node}-U11" for plane in "01" for card in "01" for node in "12"]
+        lines = [log(host, "instruction cache parity error corrected", BEGIN) for host in hosts]
+        lines.append(log(hosts[3], "machine check interrupt (bit=0x10)", BEGIN + MINUTE, level="FATAL"))
+        await self.fill(lines)
+        found = await self.node(hosts[3], cluster="*", to=(BEGIN + HOUR) // SECOND)
+        alone = found["alone"]
+        self.assertEqual((alone["group"], alone["hosts"]["count"]), ({"kind": "rack", "name": "R02"}, 7))
+        self.assertEqual(len(alone["templates"]), 1)
+        self.assertIn("machine check", alone["templates"][0]["example"]["text"])
+
+    async def test_a_node_of_which_only_others_tell(self) -> None:
+        await self.fill([start_job(1, ["a0101"], BEGIN)])
+        found = await self.node("a0101", cluster="*")
+        self.assertEqual([job["id"] for job in found["jobs"]], ["1"])
+        self.assertEqual((found["count"], found["habit"], found["last"]), (0, None, None))
 
     async def test_a_node_that_is_not_there(self) -> None:
         await self.fill(everyday(3, 1))

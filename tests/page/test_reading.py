@@ -215,7 +215,7 @@ def test_columns_wrapping_zone_and_order_are_in_the_url(tokyo: Page, store: Daem
     page.get_by_role("button", name="Columns", exact=True).click()
     page.get_by_role("checkbox", name="cluster").check()
     page.get_by_role("checkbox", name="host").uncheck()
-    page.get_by_role("checkbox", name="level").uncheck()
+    page.get_by_role("checkbox", name="level", exact=True).uncheck()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Columns")).to_be_hidden()
     expect(page.locator(".row").first.locator(".cell")).to_have_text(

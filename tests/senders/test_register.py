@@ -50,6 +50,17 @@ class RegisterTests(SynchronousTestCase):
             {("a1", "tcp"): (3, seconds), ("a2", "tcp"): (1, seconds), ("a1", "udp"): (1, seconds + 5)},
         )
 
+    def test_a_flood_is_counted_by_a_sample(self) -> None:
+        self.register = SenderRegister(exact=1000)
+        hosts = [(series(f"a{number}"), NOW) for number in range(8)]
+        for _ in range(100):
+            self.register.hear("tcp", batch(*hosts * 10), NOW)
+        self.take_in()
+        counted = [each.messages for each in self.known().values()]
+        self.assertTrue(all(900 <= messages <= 1100 for messages in counted), counted)
+        self.hear(*hosts)
+        self.assertEqual([each.messages for each in self.known().values()], [each + 1 for each in counted])
+
     def test_batches_that_are_one_are_counted(self) -> None:
         one = series("a1")
         self.register.hear("tcp", Batch.together([batch((one, NOW)), batch((one, NOW), (one, NOW))]), NOW)

@@ -41,6 +41,7 @@ from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.storage_service import StorageService
+from tests.support.expiring import has_expired
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.
@@ -193,9 +194,9 @@ class MemoryBackend:
             except StopIteration as stop:
                 return stop.value
             if isinstance(wanted, WantedRows):
-                (answer,) = self._pages(Pages([wanted.selection], question.cutoff, Limits(7)))
+                (answer,) = self._pages(Pages([wanted.selection], question.moment, Limits(7)))
             elif isinstance(wanted, WantedCounts):
-                answer = self._counts(CountsQuestion(wanted.counting, question.cutoff))
+                answer = self._counts(CountsQuestion(wanted.counting, question.moment))
             else:
                 place = STREAM_LABELS.index(wanted.label)
                 answer = [*{stream[place] for stream in self._all_streams() if stream[place] is not None}]
@@ -292,7 +293,11 @@ class MemoryBackend:
                 series = message.series
                 stream = series.stream
                 is_meant = test(stream, series.othertags, message.time, message.text)
-                if is_meant and not self._has_expired(stream, message.time, moment):
+                if is_meant and not has_expired(
+                    stream, message.time, moment, self._periods, self._holds.values()
+                ):
+                    stream, message.time, moment, self._periods, self._holds.values()
+                ):
                     if stream not in self._streams:
                         self._streams.append(stream)
                     place = self._streams.index(stream)
@@ -302,16 +307,6 @@ class MemoryBackend:
         for row in rows:
             if after is None or (row.position < after if selection.is_newest_first else row.position > after):
                 yield row
-
-    def _has_expired(self, stream: StreamKey, time: int, moment: Moment) -> bool:
-        if moment.now is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        if any(test(stream) and begin <= time <= end for test, (begin, end) in self._holds.values()):
-            return False
-        period = self._periods.of(stream)
-        if period is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        return time <= moment.now - period
 
     def expire(self, cutoff: int) -> Deferred[int]:
         events = self._stored["event"]

@@ -19,8 +19,6 @@ from ccstore.storage.reading.statement import Reading, Statement, Values
 _MANY: Final = 200
 #: Labels of what is counted in short steps.
 _OF_NAMES: Final = {"cluster", "kind", "name"}
-#: First and last time (ns) of what is left to be looked at.
-Span = tuple[int, int]
 #: The messages of a group of labels, in steps that begin then.
 Groups = Mapping[tuple[tuple[str, ...], int | None], Count]
 
@@ -42,6 +40,33 @@ def _labels_of(counting: Counting) -> set[str]:
 def _grid_of(counting: Counting) -> int:
     """The shortest steps that are counted."""
     return SHORT if _labels_of(counting) <= _OF_NAMES else HOUR
+
+
+def are_many(dialect: Dialect, parts: Sequence[Part], streams: Collection[int]) -> Reading[bool]:
+    """Whether a few streams have so many messages that a census tells it sooner than an index.
+
+    :param parts: the newest first.
+    """
+    for part in parts:
+        found = None
+        if part.oldest is not None:
+            found = yield from dialect.census(part, ("streams", "totals"))
+        if found is not None:
+            counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
+            return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
+    return False
+
+
+class Span(NamedTuple):
+    """What is left to be looked at.
+
+    :ivar begin: the first time (ns); ``end`` is the last.
+    :ivar condition: on the time of what is meant; None if all of it is.
+    """
+
+    begin: int
+    end: int
+    condition: str | None = None
 
 
 class _Places(NamedTuple):
@@ -127,38 +152,24 @@ class CensusCounting:
         """
         counting, grid = self._counting, self._grid
         if part.oldest is None or part.newest is None:
-            return [(begin, end)]
+            return [Span(begin, end)]
         start = counting.start_of(part.oldest)
         is_whole = begin <= part.oldest and part.newest <= end
         if is_whole and start == counting.start_of(part.newest) and (grid == HOUR or counting.with_times):
             is_counted = yield from self._as_a_whole(part, start)
-            return [] if is_counted else [(begin, end)]
+            return [] if is_counted else [Span(begin, end)]
         if counting.with_times:
-            return [(begin, end)]
+            return [Span(begin, end)]
         first = part.oldest // grid if begin <= part.oldest else -(-begin // grid)
         last = part.newest // grid if part.newest <= end else (end + 1) // grid - 1
         if first > last or not (yield from self._in_steps(part, first, last)):
-            return [(begin, end)]
+            return [Span(begin, end)]
         left = []
         if begin > part.oldest and begin < first * grid:
-            left.append((begin, first * grid - 1))
+            left.append(Span(begin, first * grid - 1))
         if end < part.newest and (last + 1) * grid <= end:
-            left.append(((last + 1) * grid, end))
+            left.append(Span((last + 1) * grid, end))
         return left
-
-    def are_many(self, parts: Sequence[Part], streams: Collection[int]) -> Reading[bool]:
-        """Whether a few streams have so many messages that a census tells it sooner than an index.
-
-        :param parts: the newest first.
-        """
-        for part in parts:
-            found = None
-            if part.oldest is not None:
-                found = yield from self._dialect.census(part, ("streams", "totals"))
-            if found is not None:
-                counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
-                return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
-        return False
 
     def _as_a_whole(self, part: Part, start: int | None) -> Reading[bool]:
         found = yield from self._dialect.census(part, ("streams", "totals"))

@@ -126,7 +126,7 @@ class Conditions:
         found = []
         for parts in self._in_tags:
             any_of = [self._dialect.contains("othertags", part, values) for part in parts]
-            found.append(any_of[0] if len(any_of) == 1 else f"({' OR '.join(any_of)})")
+            found.append(f"({' OR '.join(any_of)})" if any_of else "1 = 0")
         for each in self._in_text:
             if each.ignores_case:
                 condition = self._dialect.contains_any_case("text", each.value, values)

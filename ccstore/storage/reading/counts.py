@@ -23,7 +23,8 @@ from ccstore.query import (
 )
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.by_block import Bounds, PackedRows
-from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, can_tell
+from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, are_many, can_tell
+from ccstore.storage.reading.by_level import LevelCounting, tells_levels
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test
@@ -74,7 +75,8 @@ def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired
 
     counting = evolve(counting, top=None)
     totals = evolve(counting, step=None, with_times=False)
-    if counting.with_times or not counting.by or not dialect.has_censuses or not can_tell(totals):
+    is_told = can_tell(totals) and not tells_levels(counting)
+    if counting.with_times or not counting.by or not dialect.has_censuses or not is_told:
         return _only_top((yield from counted(counting)), top)
     # To count everything is soon done, and to count the few; it is all of them by step that would take long.
     chosen, others = _most_frequent((yield from counted(totals)).counts, top)
@@ -143,6 +145,26 @@ class KnownValues(Question[list[str]]):
         return [value for (value,) in found]
 
 
+class _Gathered:
+    """Groups that were found, as many as there may be.
+
+    :param with_times: their times are kept.
+    """
+
+    def __init__(self, with_times: bool) -> None:
+        self._with_times = with_times
+        self.groups: dict[_Group, Count] = {}
+        self.is_cut = False
+
+    def add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
+        if not self._with_times:
+            oldest = newest = 0
+        if len(self.groups) >= _MOST_GROUPS and (by, start) not in self.groups:
+            self.is_cut = True
+            return
+        _add(self.groups, Count(by, start, number, oldest, newest))
+
+
 class _CountReading:
     """Counts one selection."""
 
@@ -161,10 +183,9 @@ class _CountReading:
         self._rest = tuple(
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
-        self._groups: dict[_Group, Count] = {}
+        self._found = _Gathered(counting.with_times)
         self._names_known: dict[int, Sequence[str | None]] = {}
         self._losses: list[str] = []
-        self._is_cut = False
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
@@ -175,30 +196,34 @@ class _CountReading:
             yield from self._row_by_row()
         else:
             yield from self._in_groups(streams)
-        return Counts([*self._groups.values()], self._is_cut, losses=self._losses)
+        return Counts([*self._found.groups.values()], self._found.is_cut, losses=self._losses)
 
     # -- by statements
 
     def _in_groups(self, streams: Streams) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
-        census = None
-        if dialect.has_censuses and can_tell(counting):
+        census: CensusCounting | LevelCounting | None = None
+        if dialect.has_censuses and tells_levels(counting):
+            census = LevelCounting(counting, dialect, streams)
+        elif dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
             census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
-            for count in (yield from census.counts(self._groups)):
-                self._add(*count)
+            for count in (yield from census.counts(self._found.groups)):
+                self._found.add(*count)
 
-    def _of_kind(self, kind: Kind, streams: Streams, census: CensusCounting | None) -> Reading[None]:
+    def _of_kind(
+        self, kind: Kind, streams: Streams, census: CensusCounting | LevelCounting | None
+    ) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
             return
         parts = yield from self._parts(kind, begin, end, is_scan=True)
         if streams.are_probed(self._dialect):
             assert streams.numbers is not None
-            if census is not None and not (yield from census.are_many(parts, streams.numbers)):
+            if census is not None and not (yield from are_many(self._dialect, parts, streams.numbers)):
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
@@ -208,16 +233,18 @@ class _CountReading:
         edge = self._expired.edge(kind)
         since = begin if edge is None else max(begin, edge + 1)
         for part in parts:
-            spans: list[Span] = [(begin, end)]
+            spans: list[Span] = [Span(begin, end)]
             if census is not None:
                 spans = (
-                    [(begin, min(end, since - 1))] if since > begin and not _is_behind(part, since) else []
+                    [Span(begin, min(end, since - 1))]
+                    if since > begin and not _is_behind(part, since)
+                    else []
                 )
                 if since <= end and (part.newest is None or part.newest >= since):
                     spans += yield from census.take(part, since, end)
             for span in spans:
                 if part.order == "blocks":
-                    yield from self._unpack(part, packed, *span)
+                    yield from self._unpack(part, packed, span.begin, span.end)
                     continue
                 found = yield self._statement(part, streams, *span)
                 self._take(found)
@@ -241,7 +268,7 @@ class _CountReading:
         found = yield from streams_of([*unknown], self._dialect)
         self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
         for (stream, tags, start), numbers in counted.items():
-            self._add(self._values(self._names_known[stream], tags), start, *numbers)
+            self._found.add(self._values(self._names_known[stream], tags), start, *numbers)
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (
@@ -251,7 +278,7 @@ class _CountReading:
         )
 
     def _take(self, found: Rows) -> None:
-        self._is_cut |= len(found) > _MOST_GROUPS
+        self._found.is_cut |= len(found) > _MOST_GROUPS
         for row in found[:_MOST_GROUPS]:
             *group, number, oldest, newest = row
             labels = group[: len(self._names)]
@@ -259,13 +286,16 @@ class _CountReading:
             tags = rest.get("othertags")
             if self._test is None or self._test(tags, ""):
                 by = self._values(labels, tags)
-                self._add(by, rest.get("start"), int(number), oldest, newest)
+                self._found.add(by, rest.get("start"), int(number), oldest, newest)
 
-    def _statement(self, part: Part, streams: Streams, begin: int, end: int) -> Statement:
+    def _statement(
+        self, part: Part, streams: Streams, begin: int, end: int, condition: str | None
+    ) -> Statement:
         """The rows of a part, in groups of those that are counted together."""
         dialect = self._dialect
         values = Values(dialect.placeholder)
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
+        where += [] if condition is None else [condition]
         where += self._conditions.of_rows(values)
         where += self._expired.conditions(part.kind)
         needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
@@ -275,11 +305,13 @@ class _CountReading:
         else:
             probed, outside = streams.as_conditions(dialect, values)
             source = dialect.rows(needed, part, " AND ".join([*probed, *where]), outside, backwards=False)
+        # With the +, no index is used to have them in this order: rows would be read all over the table.
+        by_stream = "+stream" if part.order == "id" else "stream"
         # By its number first: a stream is looked up once for each group, and not for each row.
         chosen = [self._start(part) if name == "start" else name for name in self._rest]
         inner = (
             f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n, min(time) AS oldest,"
-            f" max(time) AS newest FROM {source} GROUP BY {', '.join(['stream', *self._rest])}"
+            f" max(time) AS newest FROM {source} GROUP BY {', '.join([by_stream, *self._rest])}"
         )
         groups = [*(f"s.{name}" for name in self._names), *(f"r.{name}" for name in self._rest)]
         if self._rest == ("start",):
@@ -337,20 +369,12 @@ class _CountReading:
     def _add_row(self, row: Row, stream: StreamKey) -> None:
         start = self._counting.start_of(row.time)
         by = self._values(self._names_of(stream), row.othertags)
-        self._add(by, start, 1, row.time, row.time)
+        self._found.add(by, start, 1, row.time, row.time)
 
     def _names_of(self, stream: StreamKey) -> list[str | None]:
         """The values of its labels that are counted by."""
         known = dict(zip(LABEL_COLUMNS, stream, strict=True))
         return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
-
-    def _add(self, by: tuple[str, ...], start: int | None, number: int, oldest: int, newest: int) -> None:
-        if not self._counting.with_times:
-            oldest = newest = 0
-        if len(self._groups) >= _MOST_GROUPS and (by, start) not in self._groups:
-            self._is_cut = True
-            return
-        _add(self._groups, Count(by, start, number, oldest, newest))
 
 
 def _is_behind(part: Part, time: int) -> bool:

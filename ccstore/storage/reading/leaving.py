@@ -38,12 +38,12 @@ class HoldList(Question[list[Hold]]):
 
 @frozen
 class KeepingQuestion(Question[Kept]):
-    """A question: what is held, and by rule what has expired and is not deleted yet, and what expires within a day.
+    """A question: what is held; by rule what has expired and is not deleted yet, and what does within a day.
 
     It goes by the rules that are given, whichever are noted in the database.
 
-    :ivar retention: nanoseconds after which events expire that none of the rules is about; None if it is only
-        asked what is held.
+    :ivar retention: nanoseconds after which events expire that none of the rules is about; None if it is
+        only asked what is held.
     :ivar now: nanoseconds.
     """
 

@@ -56,6 +56,10 @@ class Departures:
         """The segments that are being made something else."""
         return [*self._merger.sources, *self._packer.sources]
 
+    def period_of(self, kind: Kind) -> int | None:
+        """A time (ns) of which a segment of a kind should span only a part, so that it goes soon; or None."""
+        return self.retention if kind == "event" else self._keeper.shortest_of(kind)
+
     def retain(self, retention: int, rules: Sequence[Any]) -> None:
         """See :meth:`Housekeeping.retain`."""
         self.retention = retention

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import define
 
+from ccstore.query import level_in
 from ccstore.storage.census import CensusTaker, PackedCensus
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite.segments import BEHIND, is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 _COLUMNS: Final = ", ".join(PackedCensus._fields)
+#: Segments with a census that lacks nothing, as those of earlier versions do.
+COUNTED: Final = "(SELECT segment FROM census WHERE levels IS NOT NULL)"
 
 
 def keep(connection: sqlite3.Connection, segment: int, census: PackedCensus) -> None:
@@ -69,6 +72,31 @@ class Names:
         return self._known
 
 
+class Levels:
+    """The levels that messages have, by their other tags, as JSON; many have the same ones.
+
+    :param most: tags that are kept in mind.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[str | None, str] = {}
+
+    def of(self, othertags: Sequence[str | None]) -> list[str]:
+        """The level of each; an empty text if they say none."""
+        known = self._known
+        try:
+            return [*map(known.__getitem__, othertags)]
+        except KeyError:
+            unknown = {*othertags}.difference(known)
+        if len(known) + len(unknown) > self._most:
+            known.clear()
+            unknown = {*othertags}
+        for tags in unknown:
+            known[tags] = level_in(tags)
+        return [*map(known.__getitem__, othertags)]
+
+
 @define
 class _Run:
     """A segment of which the census is being taken.
@@ -92,9 +120,10 @@ class Enumerator:
     late, and those of a file from before there were any. A restart forgets how far it got with one.
     """
 
-    def __init__(self, sizes: SegmentSizes, names: Names) -> None:
+    def __init__(self, sizes: SegmentSizes, names: Names, levels: Levels) -> None:
         self._most = sizes.counted_rows
         self._names = names
+        self._levels = levels
         self._run: _Run | None = None
 
     def forget(self, connection: sqlite3.Connection) -> None:
@@ -112,9 +141,10 @@ class Enumerator:
             with transaction(connection):
                 keep(connection, run.segment, run.census)
             return True
-        streams, times = self._rows(connection, run)
+        streams, times, othertags = self._rows(connection, run)
         if streams:
-            run.taker.add(streams, times, self._names.of(connection, {*streams}))
+            names = self._names.of(connection, {*streams})
+            run.taker.add(streams, times, names, self._levels.of(othertags))
         else:
             run.census = run.taker.packed()
         return True
@@ -124,7 +154,7 @@ class Enumerator:
         found = connection.execute(
             "SELECT id, kind, min_time, max_time, row_count FROM segment WHERE sealed_at IS NOT NULL AND "
             "kind IN ('event', 'log') AND packed = 0 AND row_count > 0 "
-            "AND id NOT IN (SELECT segment FROM census) "
+            f"AND id NOT IN {COUNTED} "
             "ORDER BY max_time DESC LIMIT 1"
         ).fetchone()
         if found is None:
@@ -133,21 +163,26 @@ class Enumerator:
         table = f"{kind}_{number}"
         return _Run(table, number, is_merged(connection, table), CensusTaker(first, last, rows))
 
-    def _rows(self, connection: sqlite3.Connection, run: _Run) -> tuple[list[int], list[int]]:
-        """The streams and times of the next rows."""
+    def _rows(
+        self, connection: sqlite3.Connection, run: _Run
+    ) -> tuple[list[int], list[int], list[str | None]]:
+        """The streams, times and other tags of the next rows."""
         conditions = BEHIND if run.is_merged else ("id > ?3",)
         arms = " UNION ALL ".join(
-            [f"SELECT stream, time, id FROM {run.table} WHERE {condition}" for condition in conditions]
+            [
+                f"SELECT stream, time, id, othertags FROM {run.table} WHERE {condition}"
+                for condition in conditions
+            ]
         )
         order = "stream, time, id" if run.is_merged else "id"
-        streams, times, ids = map(
+        streams, times, ids, othertags = map(
             json.loads,
             connection.execute(
-                "SELECT json_group_array(stream), json_group_array(time), json_group_array(id) "
-                f"FROM ({arms} ORDER BY {order} LIMIT {self._most})",
+                "SELECT json_group_array(stream), json_group_array(time), json_group_array(id), "
+                f"json_group_array(othertags) FROM ({arms} ORDER BY {order} LIMIT {self._most})",
                 run.behind,
             ).fetchone(),
         )
         if streams:
             run.behind = (streams[-1], times[-1], ids[-1])
-        return streams, times
+        return streams, times, othertags

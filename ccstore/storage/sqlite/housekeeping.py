@@ -12,7 +12,7 @@ from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
 from ccstore.storage.sqlite import enumerating
 from ccstore.storage.sqlite.departures import Departures
 from ccstore.storage.sqlite.dividing import Divider
-from ccstore.storage.sqlite.enumerating import Enumerator, Names
+from ccstore.storage.sqlite.enumerating import Enumerator, Levels, Names
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment
@@ -46,10 +46,11 @@ class Housekeeping:
         self._sizes = writer.sizes
         self._now = now
         self._names = Names(writer.sizes.streams_held)
+        self._levels = Levels(writer.sizes.streams_held)
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
         self._sifter = Sifter(writer.sizes)
-        self._enumerator = Enumerator(writer.sizes, self._names)
+        self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self.packer = Packer(self._connection, say, writer.sizes, self._names)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
@@ -86,7 +87,8 @@ class Housekeeping:
             segment = self._writer.segments[kind]
             # It may have been opened by a clock that was ahead.
             age = abs(now - segment.opened_at)
-            is_old = kind == "event" and segment.rows and age >= self._departures.retention // SPANS_IN_PERIOD
+            period = self._departures.period_of(kind)
+            is_old = period is not None and segment.rows and age >= period // SPANS_IN_PERIOD
             is_idle = now - segment.written_at >= IDLE
             if segment.rows >= self._sizes.segment_rows or is_old:
                 self.seal(kind)
@@ -117,7 +119,8 @@ class Housekeeping:
             return {*segment.streams}, (segment.min_time, segment.max_time)
         tally = Tally(segment.streams, segment.times)
         streams = {*tally.totals}
-        census = tally.census(self._names.of(self._connection, streams))
+        levels = self._levels.of(segment.othertags)
+        census = tally.census(self._names.of(self._connection, streams), levels)
         if census is not None:
             enumerating.keep(self._connection, segment.id, census)
         return streams, tally.span

@@ -104,7 +104,7 @@ class Merger:
         sources: list[int] = []
         rows = 0
         for number, count, is_counted in connection.execute(
-            "SELECT id, row_count, id IN (SELECT segment FROM census) FROM segment "
+            f"SELECT id, row_count, id IN {enumerating.COUNTED} FROM segment "
             "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL AND packed = 0 "
             "ORDER BY first_id"
         ).fetchall():

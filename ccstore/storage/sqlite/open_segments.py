@@ -26,7 +26,7 @@ class OpenSegment:
     :ivar first_id: the id before that of its first message.
     :ivar opened_at: nanoseconds since the epoch, as are the other times.
     :ivar written_at: when messages were last written.
-    :ivar streams: of each message, as ``times`` are their times: for its census.
+    :ivar streams: of each message, as are ``times`` and ``othertags``: for its census.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class OpenSegment:
     written_at: int = 0
     streams: list[int] = field(factory=list)
     times: list[int] = field(factory=list)
+    othertags: list[str | None] = field(factory=list)
 
     @property
     def table(self) -> str:
@@ -86,11 +87,11 @@ class OpenSegments:
                 continue
             segment = self._by_kind[kind] = OpenSegment(kind, *row)
             # As one value each: a row each would take long where somebody else is busy in Python.
-            segment.streams, segment.times = map(
+            segment.streams, segment.times, segment.othertags = map(
                 json.loads,
                 connection.execute(
-                    "SELECT json_group_array(stream), json_group_array(time) "
-                    f"FROM {segment.table} NOT INDEXED"
+                    "SELECT json_group_array(stream), json_group_array(time), "
+                    f"json_group_array(othertags) FROM {segment.table} NOT INDEXED"
                 ).fetchone(),
             )
             segment.rows = len(segment.times)
@@ -111,7 +112,8 @@ class OpenSegments:
         """A transaction was rolled back: this is true again."""
         self._by_kind = {**before}
         for segment in before.values():
-            del segment.streams[segment.rows :], segment.times[segment.rows :]
+            for column in (segment.streams, segment.times, segment.othertags):
+                del column[segment.rows :]
 
     @property
     def most_rows(self) -> int:
@@ -159,6 +161,7 @@ class OpenSegments:
         segment.rows += len(messages)
         segment.streams += streams
         segment.times += messages.times
+        segment.othertags += othertags
         segment.written_at = self._now()
 
     def index(self, connection: sqlite3.Connection, segment: OpenSegment) -> None:

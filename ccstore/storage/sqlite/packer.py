@@ -177,7 +177,7 @@ class Packer(StorePacker):
         rows, is_late = 0, False
         for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
             "SELECT id, row_count, min_time, max_time, min(max_time, sealed_at), packed > 0, "
-            "id IN (SELECT segment FROM census) FROM segment "
+            f"id IN {enumerating.COUNTED} FROM segment "
             "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
         ).fetchall():
             source = _Source(*of_segment)

@@ -44,7 +44,7 @@ class SegmentSizes:
     packed_rows: int = 1 << 20
     deleted_blocks: int = 8
     divided_rows: int = 2048
-    counted_rows: int = 8192
+    counted_rows: int = 4096
     segments_passed: int = 16
     streams_held: int = 1 << 17
     streams_sought: int = 128

@@ -27,6 +27,7 @@ BEGIN = NOW // HOUR * HOUR
 SPAN = 12 * HOUR
 DAYS = 86400 * 30
 NEVER = -(2**63)
+ERRORS = Matcher("level", "=~", ("e.*", ""))
 
 
 class CensusTests(SqliteFiles, TestCase):
@@ -130,6 +131,10 @@ class CensusTests(SqliteFiles, TestCase):
             Counting(Selection(begin=BEGIN + HOUR, end=BEGIN + 5 * HOUR), ("type",), HOUR, with_times=False),
             Counting(Selection(begin=BEGIN + SHORT), ("name",), SHORT, with_times=False),
             Counting(Selection(("fritz",)), ("hostname",), 2 * HOUR, top=1, with_times=False),
+            Counting(Selection(("fritz",)), ("level",), with_times=False),
+            Counting(Selection(matchers=(ERRORS,)), ("level", "name"), SHORT, 0, 2, with_times=False),
+            Counting(Selection(begin=BEGIN + 1), ("level",), 2 * SHORT, BEGIN + 1, with_times=False),
+            Counting(Selection(begin=BEGIN + 1), ("name",), SHORT, BEGIN + 1, with_times=False),
         ):
             question = CountsQuestion(counting, NEVER)
             found = await backend.read(question, timeout=60)
@@ -189,6 +194,23 @@ class CensusTests(SqliteFiles, TestCase):
         self.assertEqual(self.audit(), [])
         await self.compare(backend, memory, pick)
 
+    async def test_levels_are_counted_of_segments_that_have_a_census_without_them(self) -> None:
+        """As those of an older file; what else it tells is told meanwhile."""
+        pick = random.Random(17)
+        backend, memory = await self.fill(pick)
+        await backend.tend(self.now)
+        counted = self.sql("SELECT * FROM census ORDER BY segment")
+        await backend.close()
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE census SET levels = NULL, level_cells = NULL, level_edges = NULL")
+        backend = self.open()
+        await self.compare(backend, memory, pick)
+        await backend.tend(self.now)
+        self.assertEqual(self.sql("SELECT count(*) FROM census WHERE levels IS NULL"), [(0,)])
+        self.assertEqual(len(self.sql("SELECT * FROM census")), len(counted))
+        self.assertEqual(self.audit(), [])
+        await self.compare(backend, memory, pick)
+
     def uncounted(self) -> list[tuple[int]]:
         return self.sql(
             "SELECT id FROM segment WHERE sealed_at IS NOT NULL AND id NOT IN (SELECT segment FROM census)"
@@ -214,10 +236,13 @@ def some_message(pick: random.Random, progress: float) -> Message:
         "hostname": pick.choice((None, "a01", "a02", "b01")),
         "type": pick.choice((None, "node")),
         "jobid": pick.choice((None, "1", "2")),
+        "loglevel": pick.choice((None, "", "err", "info")),
+        "severity": pick.choice((None, None, "warn")),
     }
+    time = BEGIN + int(place * SPAN) + pick.randrange(HOUR // 10)
     return message(
         "text",
-        BEGIN + int(place * SPAN) + pick.randrange(HOUR // 10),
+        pick.choice((time, time, time, time // SHORT * SHORT, time // SHORT * SHORT + 1)),
         pick.choice(("event", "log", "log")),
         cluster=pick.choice(("alex", "fritz")),
         name=pick.choice(("job", "slurmd")),
@@ -229,9 +254,9 @@ def some_counting(pick: random.Random) -> Counting:
     ops: Any = ("=", "!=", "=~", "!~")
     matchers = tuple(
         Matcher(
-            pick.choice(("hostname", "name", "kind", "type", "cluster", "jobid")),
+            pick.choice(("hostname", "name", "kind", "type", "cluster", "jobid", "level", "level")),
             pick.choice(ops),
-            pick.sample(("a01", "a0[12]", "job", "log", "", ".*", "1"), 2),
+            pick.sample(("a01", "a0[12]", "job", "log", "", ".*", "1", "err", "w.*"), 2),
         )
         for _ in range(pick.choice((0, 0, 1, 2)))
     )
@@ -244,10 +269,10 @@ def some_counting(pick: random.Random) -> Counting:
         end,
         matchers,
     )
-    labels = ("cluster", "kind", "name", "hostname", "type", "jobid")
+    labels = ("cluster", "kind", "name", "hostname", "type", "jobid", "level", "level")
     by = tuple(pick.sample(labels, pick.choice((0, 1, 1, 2))))
     step = pick.choice((None, 7 * SECOND * 60, SHORT, 3 * SHORT, HOUR, 3 * HOUR))
-    origin = pick.choice((0, 0, HOUR, SHORT, 1))
+    origin = pick.choice((0, 0, HOUR, SHORT, 1, SHORT + 1, SHORT + 17 * SECOND))
     return Counting(selection, by, step, origin, pick.choice((None, None, 0, 1, 2)), pick.random() < 0.4)
 
 

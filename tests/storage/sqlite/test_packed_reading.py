@@ -117,10 +117,9 @@ class DamageTests(SqliteFiles, TestCase):
 
     def damage(self, column: str) -> None:
         with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(
-                f"UPDATE {'block' if column == 'streams' else 'block_columns'} "
-                f"SET {column} = CAST(substr({column}, 1, length({column}) - 1) || x'00' AS BLOB) WHERE number = 1"
-            )
+            table = "block" if column == "streams" else "block_columns"
+            shorter = f"substr({column}, 1, length({column}) - 1) || x'00'"
+            connection.execute(f"UPDATE {table} SET {column} = CAST({shorter} AS BLOB) WHERE number = 1")
 
     async def test_only_the_rows_of_a_damaged_block_are_missing(self) -> None:
         backend = await self.filled()

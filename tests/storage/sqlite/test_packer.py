@@ -20,6 +20,7 @@ from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.data_check import DataCheck
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.housekeeping import Housekeeping
@@ -284,6 +285,36 @@ class PackingTests(PackingCase):
             self.assertEqual([row for row in expected if row in found], found)
             self.assertEqual(len(expected) - len(found), told[0].rows)
             self.assertRegex(str(told[0]), r"block 3 of segment \d+ is damaged .*: \d+ logs from 2.* to 2")
+
+    async def test_all_is_read_to_say_what_is_damaged(self) -> None:
+        await self.filled()
+        with by_hand(self.path) as (housekeeping, reading):
+            pack(housekeeping, reading)
+        self.assertEqual(self.damage(self.path), (61, []))
+        for change, said in (
+            ("block_columns SET texts = zeroblob(99) WHERE number = 2", "block 2 of .* checksum"),
+            ("block SET streams = x'' WHERE number = 2", "block 2 of segment .* damaged"),
+            ("block SET last_time = last_time + 1 WHERE number = 1", "block 1 of .*checksum"),
+            ("segment SET packed = 9 WHERE packed > 0", "has 8 blocks with 30 messages and not 9"),
+            ("vocabulary SET words = x'00'", "index of words of log segment .* blocks 0 to 31"),
+            ("event_1 SET time = 5", ""),
+            ("segment SET row_count = 31 WHERE packed > 0", "has 8 blocks with 30 messages"),
+        ):
+            copy = self.folder / "damaged.db"
+            shutil.copy(self.path, copy)
+            with closing(sqlite3.connect(copy)) as connection, connection:
+                connection.execute(f"UPDATE {change}")
+            _, problems = self.damage(copy)
+            self.assertEqual(len(problems), 2 if said else 0, change)
+            for problem in problems:
+                self.assertRegex(problem, said)
+        with self.assertRaisesRegex(StoreError, "there is no file"):
+            self.damage(self.folder / "none")
+
+    def damage(self, path: Path) -> tuple[int, list[str]]:
+        check = DataCheck(path, lambda total, rows: None)
+        problems = [*check.problems()]
+        return check.rows, problems
 
     async def test_a_long_text_makes_blocks_smaller(self) -> None:
         backend = self.open(

@@ -8,8 +8,10 @@ import { askForToken } from './token_dialog.js';
 /**
  * `{answer, error, isRunning, again}` of a call; nothing is asked without a path. An answer is never that of another
  * question than the one of now.
+ *
+ * `every`: milliseconds after which the same is asked again, as long as somebody can see it.
  */
-export function useAnswer(path, parameters = []) {
+export function useAnswer(path, parameters = [], { every } = {}) {
   const key = path && JSON.stringify([path, parameters]);
   const [tries, setTries] = useState(0);
   const [found, set] = useState({});
@@ -29,6 +31,11 @@ export function useAnswer(path, parameters = []) {
     return () => controller.abort();
   }, [key, tries]);
   useEffect(() => onToken((held, isOther) => isOther && again()), []);
+  useEffect(() => {
+    if (!every) return undefined;
+    const timer = setInterval(() => document.hidden || again(), every);
+    return () => clearInterval(timer);
+  }, [every]);
   const { answer, error } = found.key === key ? found : {};
   return { answer, error, isRunning: Boolean(key) && !answer && !error, again };
 }

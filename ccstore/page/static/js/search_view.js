@@ -35,6 +35,9 @@ export class SearchView extends Component {
   constructor(props) {
     super(props);
     this.search = new Search(new Counts());
+    this.tags = [];
+    this.columns = usualColumns([]);
+    this.lookedAt = null;
     this.again = this.again.bind(this);
     this.keys = {
       '/': () => document.getElementById('search').select(),
@@ -84,7 +87,7 @@ export class SearchView extends Component {
     const { search } = this;
     const { results, question } = search;
     const state = this.withColumns(props.state);
-    const labels = this.labels(results);
+    const labels = this.labels();
     const isOther = search.isOther && !state.tail;
     return html`<div class=${`search-view ${isOther ? 'of-before' : ''}`}>
       <${Keys} actions=${this.keys} />
@@ -146,20 +149,24 @@ export class SearchView extends Component {
 
   /** The state with the columns that are shown. */
   withColumns(state) {
-    return state.cols ? state : { ...state, cols: usualColumns(this.first()) };
-  }
-
-  first() {
-    return this.search.results?.held.slice(0, FIRST) ?? [];
+    this.look();
+    return state.cols ? state : { ...state, cols: this.columns };
   }
 
   /** Tags that the first messages have. */
-  labels(results) {
-    if (results !== this.labelsFor) {
-      this.labelsFor = results;
-      this.tags = results ? tagsOf(this.first()) : [];
-    }
+  labels() {
+    this.look();
     return this.tags;
+  }
+
+  /** Look at the first messages of other results: what they have, and in what they differ. */
+  look() {
+    const { results } = this.search;
+    if (results === this.lookedAt) return;
+    this.lookedAt = results;
+    const first = results?.held.slice(0, FIRST) ?? [];
+    this.tags = tagsOf(first);
+    this.columns = usualColumns(first);
   }
 
   end() {

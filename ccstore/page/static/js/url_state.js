@@ -25,6 +25,7 @@ export const DEFAULTS = {
   node: '',
   of: '', // the cluster of the job or node
   run: '', // which run of the job, or when the node is looked at
+  senders: 'silent', // which of them are shown
   since: '-3d', // the node is looked at
   all: false,
   facets: null, // labels whose values are shown; null: the usual ones
@@ -34,7 +35,7 @@ export const DEFAULTS = {
 };
 /** Switches, and what they are called in the URL. */
 const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort'];
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort', 'senders'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
 /** Lists, what may stand in each, and what is there if nothing is. */
 const LISTS = { cols: isLabel, facets: isLabel, open: (id) => /^[\w-]+$/.test(id) };

@@ -42,6 +42,13 @@ CREATE TABLE vocabulary (
     masks BLOB NOT NULL,
     PRIMARY KEY (segment, part, sort, first)
 );
+
+-- How many messages a sealed segment has of each name and level; see PackedCensus in ccstore/storage/census.py.
+-- A census without them is taken once more before long.
+ALTER TABLE census ADD COLUMN levels BLOB;
+ALTER TABLE census ADD COLUMN level_cells BLOB;
+ALTER TABLE census ADD COLUMN level_edges BLOB;
+
 -- Rules of retention, and holds.
 
 -- After how many nanoseconds messages of a stream expire, where a rule says so; NULL is as all others of its kind.

@@ -8,6 +8,7 @@ import { Findings, Mistakes } from './mistakes.js';
 import { clock } from './moments_here.js';
 import { Plots } from './plots.js';
 import { Receivers } from './receivers.js';
+import { Senders } from './sender_list.js';
 import { StoreSource } from './store_source.js';
 import { Summary } from './summary.js';
 import { verdict } from './verdict.js';
@@ -50,15 +51,17 @@ export class StoreView extends Component {
           ? html`<button type="button" onClick=${() => this.source.again()}>Ask again now</button>`
           : html`<p class="hint as-of">as of ${clock(at, state.utc)}</p>`}
       </header>
-      ${store && this.details(store, history, state.utc)}
+      ${store && this.details(store, history, state)}
     </div>`;
   }
 
-  details(store, history, isUtc) {
+  details(store, history, state) {
+    const isUtc = state.utc;
     return html`<div class="details">
       <${Summary} store=${store} isUtc=${isUtc} />
       <${Findings} store=${store} />
       <${Receivers} receivers=${store.receivers} />
+      <${Senders} state=${state} />
       <${Mistakes} store=${store} isUtc=${isUtc} />
       ${history && html`<${Plots} history=${history} isUtc=${isUtc} />`}
       <div class="beside"><${Holdings} store=${store} isUtc=${isUtc} /><${Facts} store=${store} /></div>

@@ -32,7 +32,8 @@ function together(findings) {
   const groups = new Map();
   for (const each of findings) {
     const said = each.lines === null ? each.says : each.says.replace(/^[\d,]+ /, '');
-    const key = JSON.stringify([each.problem, each.reason, each.do, said.replace(NUMBERS, '#')]);
+    // What is at no receiver is told of one host or cluster, whose number is its name.
+    const key = JSON.stringify([each.problem, each.reason, each.do, each.receiver ? said.replace(NUMBERS, '#') : said]);
     groups.set(key, [...(groups.get(key) ?? []), { ...each, said }]);
   }
   return [...groups.values()].map((group) => {

@@ -1,0 +1,88 @@
+"""The commands about jobs, nodes and causes, as processes, with a real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.client_commands import Site
+from tests.support.faulty_daemon import daemon_in
+from tests.support.job_lines import BEGIN, HOUR, MINUTE, log, start_job, stop_job
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One with a job of two nodes, of which one goes down."""
+    lines = [
+        start_job(4711, ["a0101", "a0102"], BEGIN, partition="gpu"),
+        *[
+            log(f"a01{host:02}", f"check {host} ok", BEGIN + number * MINUTE)
+            for host in range(1, 9)
+            for number in range(60)
+        ],
+        log("a0102", "EDAC MC0: 1 UE \x1b[31mmemory error", BEGIN + 30 * MINUTE, name="kernel"),
+        log("adm1", "error: Nodes a0102 not responding, setting DOWN", BEGIN + 33 * MINUTE, name="slurmctld"),
+        stop_job(4711, BEGIN + HOUR, state="node_fail"),
+    ]
+    with daemon_in(tmp_path_factory.mktemp("site"), retention_time="100h") as daemon:
+        assert daemon.ask("POST", "/api/write?precision=ns", b"\n".join(lines))[0] == 200
+        yield Site(daemon)
+
+
+def test_a_job(site: Site) -> None:
+    done = site.run("job", "4711", "--utc")
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "job 4711 of alex: user ada, project hpc, partition gpu, name simulation"
+    assert lines[1].endswith("(60 minutes), node_fail (stopped)")
+    assert lines[2] == "  2 hosts: a[0101-0102]"
+    unusual = lines[lines.index("Unusual") + 2]
+    assert "a0102" in unusual
+    assert "EDAC MC" in unusual
+    assert "\x1b" not in done.out
+    assert "that other nodes said as often are left out: see --all" in lines[-1]
+    everything = site.run("job", "4711", "--all", "--cluster", "alex")
+    assert "check <num> ok" in everything.out
+    assert site.run("job", "4711", "--json").json["hosts"]["count"] == 2
+
+
+def test_a_node(site: Site) -> None:
+    done = site.run("node", "a0102", "--utc")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("a0102 of alex: rack a01\n")
+    (down,) = [line.split() for line in done.out.splitlines() if line.startswith("down ")]
+    assert down[-1] == "4711"
+    assert "Alone in its rack (7 others), last day" in done.out
+    assert ["4711", "ada", "node_fail"] in [line.split()[:3] for line in done.out.splitlines()]
+
+
+def test_what_comes_before_and_what_hosts_have_in_common(site: Site) -> None:
+    done = site.run("before", "--grep", "setting DOWN")
+    assert done.status == 0
+    assert "EDAC MC" in done.out.splitlines()[2]
+    done = site.run("cause", "--grep", "not responding", "--since", "-3d")
+    assert "on 1 of 9 hosts of alex: a0102" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["job"], "expected the number of a job, such as 1234567, 12_3 or 12+1, got nothing"),
+        (["job", "4712"], "says 404: no event tells of job 4712; the nearest is 4711"),
+        (["job", "4711", "--at", "soon"], "--at: expected a time"),
+        (["node", "a0999"], "says 404: there is no host 'a0999'"),
+        (["before"], "expected --grep, --regex or --template, to say which messages, got none"),
+        (["cause", "--grep", "x", "--window", "1y"], "says 400: window: "),
+    ],
+)
+def test_a_mistake(site: Site, words: list[str], said: str) -> None:
+    done = site.run(*words)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_nothing_is_found(site: Site) -> None:
+    done = site.run("cause", "--grep", "no such thing")
+    assert (done.status, done.out) == (1, "")
+    assert "there is no such message since" in done.err
