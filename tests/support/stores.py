@@ -296,8 +296,6 @@ class MemoryBackend:
                 if is_meant and not has_expired(
                     stream, message.time, moment, self._periods, self._holds.values()
                 ):
-                    stream, message.time, moment, self._periods, self._holds.values()
-                ):
                     if stream not in self._streams:
                         self._streams.append(stream)
                     place = self._streams.index(stream)
