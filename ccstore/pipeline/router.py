@@ -164,12 +164,14 @@ class Router:
             series = message.series
             kind = series.kind
             is_storable = series.is_storable
-            if not is_storable and kind in STORED_KINDS and self._is_unwanted(series):
+            # A heartbeat, if they are not to be kept.
+            is_unwanted = series.is_heartbeat and not self._store_heartbeats
+            if not is_storable and kind in STORED_KINDS and is_unwanted:
                 account.lose("fleet_heartbeat", 1)
                 continue
             if kind == "event":
                 if message.time <= cutoff:
-                    self._drop_expired(message, index, samples, now)
+                    self._drop_expired(message, index, samples, now, self._retention_shown)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
@@ -187,8 +189,9 @@ class Router:
                     continue
                 if series.cluster is None:
                     message = message._replace(series=self._with_cluster(series, found))
-            if self._period_of is not None and _is_over(message, now, self._shortest, self._period_of):
-                self._drop_expired(message, index, samples, now)
+            over = self._period_over(message, now)
+            if over is not None:
+                self._drop_expired(message, index, samples, now, show_duration(over / SECOND))
                 continue
             if message.others is not None:
                 account.fields_not_stored += len(message.others)
@@ -196,9 +199,12 @@ class Router:
             kept.append(message)
         return kept, places, refusals
 
-    def _is_unwanted(self, series: Series) -> bool:
-        """It is a heartbeat, and they are not to be kept."""
-        return series.is_heartbeat and not self._store_heartbeats
+    def _period_over(self, message: Message, now: int) -> int | None:
+        """The period (ns) by which a message has expired that a rule is about, or None."""
+        if self._period_of is None or message.time > now - self._shortest:
+            return None
+        period = self._period_of(message.series.stream)
+        return period if period is not None and message.time <= now - period else None
 
     def _committed(
         self,
@@ -282,7 +288,7 @@ class Router:
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
 
-    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int) -> None:
+    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int, period: str) -> None:
         origin = samples.origin
         origin.account.lose("expired", 1)
         samples.offer("dropped", "expired", message, index)
@@ -299,18 +305,7 @@ class Router:
             host=host[:100],
             sender=origin.sender_of(index),
             age=show_duration(seconds(now - message.time)),
-            retention=self._retention_shown,
+            retention=period,
             time=seconds(message.time),
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
-
-
-def _is_over(message: Message, now: int, shortest: int, period_of: Callable[[StreamKey], int | None]) -> bool:
-    """Whether a message has expired by the period of its stream.
-
-    :param shortest: nanoseconds after which the first of all messages expire.
-    """
-    if message.time > now - shortest:
-        return False
-    period = period_of(message.series.stream)
-    return period is not None and message.time <= now - period
