@@ -321,7 +321,7 @@ def test_retention(tmp_path: Path, ccstore: str) -> None:
     with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
         url = f"export CCSTORE_URL=http://127.0.0.1:{daemon.ports['REST']}; "
         for command in commands("docs/retention.md", "Rules"):
-            command = command.replace("/etc/ccstore/ccstore.yaml", str(daemon.config_path))
+            command = command.replace("/etc/ccstore/ccstore.yaml", "ccstore.json")
             assert "retention_time  event" in run(ccstore + url + command, tmp_path)
         added, listed, released = (
             run(ccstore + url + command, tmp_path) for command in commands("docs/retention.md", "Holds")
