@@ -103,6 +103,22 @@ COMMANDS: Final = (
         options="ccstore.client.histogram_command:Options",
     ),
     Command(
+        "hold",
+        "ccstore.client.keeping_commands:hold",
+        "add|list|release [OPTION ...]",
+        "keep messages from being deleted, and release them",
+        failed=2,
+        options="ccstore.client.keeping_commands:HoldOptions",
+    ),
+    Command(
+        "retention",
+        "ccstore.client.keeping_commands:retention",
+        "[OPTION ...]",
+        "show what is deleted next, by rule",
+        failed=2,
+        options="ccstore.client.keeping_commands:RetentionOptions",
+    ),
+    Command(
         "fold",
         "ccstore.client.fold_command:main",
         "[OPTION ...]",

@@ -18,6 +18,7 @@ from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
+from ccstore.keeping import Hold, KeepRule, RuleReport
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ class IAnswers(Interface):
         What was accepted just now may not be in it.
         """
 
+    def holds(*, timeout: float) -> Deferred[Sequence[Hold]]:
+        """All holds, the oldest first."""
+
+    def leaving(*, timeout: float) -> Deferred[Sequence[RuleReport]]:
+        """What is deleted next, by rule."""
+
     def size() -> int:
         """Bytes of the database as it was when that was last looked at."""
 
@@ -120,6 +127,15 @@ class IMessageStore(Interface):
         """As :meth:`IMessageSink.flush`."""
 
     answers = Attribute("What is stored, for those who ask: an :class:`IAnswers`.")
+
+    def hold(hold: Hold) -> Deferred[int]:
+        """Keep messages until they are released, of those that have not expired; the id of the hold."""
+
+    def release(number: int, who: str) -> Deferred[bool]:
+        """End a hold, by its id; False if there is none with this one.
+
+        :param who: wants that, for the log.
+        """
 
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""
@@ -183,13 +199,29 @@ class IBackend(Interface):
         """
 
     def expire(cutoff: int) -> Deferred[int]:
-        """Give back the space of events at or before ``cutoff`` (ns); the number of events that are gone."""
+        """Give back the space of what has expired; the number of messages that are gone.
+
+        :param cutoff: events at or before this time (ns) have, if no rule is about them.
+        """
 
     def tend(now: int) -> Deferred[None]:
         """Housekeeping, called about once a second with the time in ns."""
 
-    def retain(retention: float) -> Deferred[None]:
-        """From now on, events expire after so many seconds."""
+    def retain(retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
+        """From now on, events expire after so many seconds, or as the rules say."""
+
+    def limit(max_size: int | None) -> None:
+        """From now on, the database may have so many bytes, or any number of them.
+
+        When it has them, the oldest events are deleted, and behind them logs that a rule is about; never what
+        is held.
+        """
+
+    def hold(hold: Hold) -> Deferred[int]:
+        """Keep messages until they are released, of those that have not expired; the id of the hold."""
+
+    def release(number: int) -> Deferred[bool]:
+        """End a hold, by its id; False if there is none with this one."""
 
     def close() -> Deferred[None]:
         """Close the database, after what was begun has ended."""

@@ -11,6 +11,8 @@ from ccstore.accounting.finding import NAMED, Finding
 from ccstore.accounting.quiet_hosts import silent_hosts, skewed_hosts
 from ccstore.times import show_moment, show_span
 
+#: Part of the bytes that a database may have, from which on it is told.
+_NEARLY_FULL: Final = 0.8
 #: With fewer samples than that, it means nothing that most are of one sender.
 _ENOUGH: Final = 20
 _DOMINATES: Final = 0.8
@@ -45,6 +47,21 @@ def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
     refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
     if refused:
         yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")
+    yield from _room(stats["backend"]["status"])
+
+
+def _room(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether the database has nearly as many bytes as it may."""
+    most = status.get("max_bytes")
+    used = status.get("bytes", 0) - status.get("free_bytes", 0)
+    if most is None or used < _NEARLY_FULL * most:
+        return
+    says = f"the database has {used >> 20:,} MB of the {most >> 20:,} MB of storage.max_size"
+    if used <= most:
+        yield Finding(False, None, says, "when it has all, the oldest events that are not held go")
+    else:
+        do = "release holds (see `ccstore hold list`), give logs a rule in storage.retention, or allow more"
+        yield Finding(True, None, f"{says}, and little is left that may be deleted", do)
 
 
 def _receiver(

@@ -23,6 +23,7 @@ from ccstore.api.documents import SWAGGER_POLICY, openapi_document, swagger_file
 from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.home import POLICY, Home
+from ccstore.api.keeping_answers import KeepingAnswers
 from ccstore.api.metrics import CONTENT_TYPE, render
 from ccstore.api.queries import parse_request
 from ccstore.api.reading_routes import ReadingRoutes
@@ -152,7 +153,8 @@ class Api:
         self._exchange = Exchange(config, service, clock, bounds, intake.scheduler.turn)
         following = Following(service, feed, keep_alive=keep_alive)
         insight = Insight(self._all_figures, samples, store.unreadiness, problems, history, senders)
-        self._reading = ReadingRoutes(self._exchange, following, insight)
+        keeping = KeepingAnswers(self._exchange, store, lambda request: self.gate.check(request, "write"))
+        self._reading = ReadingRoutes(self._exchange, following, insight, keeping)
         self.reconfigure(config)
 
     def reconfigure(self, config: ApiConfig) -> None:

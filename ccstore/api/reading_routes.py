@@ -12,6 +12,7 @@ from ccstore.api.exchange import Exchange
 from ccstore.api.failures import answer_failures
 from ccstore.api.fold_answers import FoldAnswers
 from ccstore.api.insight_answers import InsightAnswers
+from ccstore.api.keeping_answers import KeepingAnswers
 from ccstore.api.message_answers import MessageAnswers
 from ccstore.api.sender_answers import SenderAnswers
 from ccstore.api.store_answers import Insight, StoreAnswers
@@ -31,7 +32,10 @@ class ReadingRoutes:
     app = Klein()
     log = Logger()
 
-    def __init__(self, exchange: Exchange, following: Following, insight: Insight) -> None:
+    def __init__(
+        self, exchange: Exchange, following: Following, insight: Insight, keeping: KeepingAnswers
+    ) -> None:
+        self._keeping = keeping
         self._bounds = exchange.bounds
         self._messages = MessageAnswers(exchange)
         self._counts = CountAnswers(exchange)
@@ -143,6 +147,30 @@ class ReadingRoutes:
     async def cause(self, request: IRequest) -> bytes:
         """What the hosts of a burst have in common."""
         return await self._insight.cause(request)
+
+    @app.route("/holds", methods=["GET"])
+    @app.route("/holds/", methods=["GET"])
+    async def holds(self, request: IRequest) -> bytes:
+        """What is held."""
+        return await self._keeping.holds(request)
+
+    @app.route("/holds", methods=["POST"])
+    @app.route("/holds/", methods=["POST"])
+    async def hold(self, request: IRequest) -> bytes:
+        """Hold messages."""
+        return await self._keeping.hold(request)
+
+    @app.route("/holds/<number>", methods=["DELETE"])
+    @app.route("/holds/<number>/", methods=["DELETE"])
+    async def release(self, request: IRequest, number: str) -> bytes:
+        """End a hold."""
+        return await self._keeping.release(request, number)
+
+    @app.route("/retention", methods=["GET"])
+    @app.route("/retention/", methods=["GET"])
+    async def retention(self, request: IRequest) -> bytes:
+        """What is deleted next."""
+        return await self._keeping.retention(request)
 
     @app.route("/senders", methods=_BOTH)
     @app.route("/senders/", methods=_BOTH)

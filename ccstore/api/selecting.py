@@ -7,19 +7,15 @@ from typing import Final, Literal
 
 from attrs import evolve
 
-from ccstore import hostlist
 from ccstore.api.parameters import LABELS, ORDERS, Parameters, label_of
 from ccstore.api.wording import one_of
 from ccstore.message import CLUSTER_TAG, INT64_MAX, INT64_MIN, STORED_KINDS, Kind
+from ccstore.patterns import label_matcher
 from ccstore.query import TAG_PREFIX, Matcher, Position, Selection, TextCondition
-from ccstore.regex import compile_regex, quote
+from ccstore.regex import compile_regex
 
-#: Hosts that may be given together with a pattern, which makes each of them a pattern.
-_MOST_BESIDE: Final = 1000
 #: Labels that a question names; what is counted by more has no groups to speak of.
 _MOST_LABELS: Final = 20
-#: Characters of a pattern.
-_LONGEST_PATTERN: Final = 1000
 #: Regular expressions of one parameter, each of which may take some megabytes and a part of a millisecond.
 _MOST_EXPRESSIONS: Final = 100
 
@@ -96,36 +92,12 @@ class Selecting:
 
     def _matchers(self, label: str, name: str, *, is_wanted: bool) -> list[Matcher]:
         """Conditions on a label from the values of a parameter, which may be patterns or host lists."""
-        values = self._parameters.all(name)
-        if label == "hostname":
-            values = self._hosts(name, values)
-        if any("*" in value for value in values):
-            if any(len(value) > _LONGEST_PATTERN for value in values):
-                self._parameters.problems.append(
-                    f"{name}: expected at most {_LONGEST_PATTERN} characters in a pattern with *, got more"
-                )
-                return []
-            patterns = tuple(map(_pattern, values))
-            return [Matcher(label, "=~" if is_wanted else "!~", patterns)]
-        return [Matcher(label, "=" if is_wanted else "!=", tuple(values))] if values else []
-
-    def _hosts(self, name: str, values: Sequence[str]) -> list[str]:
-        hosts: dict[str, None] = {}
-        total = 0
-        for value in dict.fromkeys(values):
-            try:
-                found = hostlist.expand(value, before=total) if value else [""]
-            except ValueError as error:
-                self._parameters.problems.append(f"{name}: {error}")
-                break
-            hosts |= dict.fromkeys(found)
-            total += len(found)
-        if total > _MOST_BESIDE and any("*" in value for value in values):
-            self._parameters.problems.append(
-                f"{name}: expected at most {_MOST_BESIDE} hosts if one is a pattern with *, got {total}"
-            )
+        try:
+            matcher = label_matcher(label, self._parameters.all(name), is_wanted=is_wanted)
+        except ValueError as error:
+            self._parameters.problems.append(f"{name}: {error}")
             return []
-        return [*hosts]
+        return [] if matcher is None else [matcher]
 
     def _texts(self) -> tuple[TextCondition, ...]:
         found: list[TextCondition] = []
@@ -153,8 +125,3 @@ class Selecting:
                         continue
                 found.append(TextCondition(op, value, ignores_case=name.startswith("text")))
         return tuple(found)
-
-
-def _pattern(value: str) -> str:
-    """The regular expression of a pattern, in which ``*`` stands for any characters."""
-    return "(?s)" + ".*".join(quote(part) for part in value.split("*"))

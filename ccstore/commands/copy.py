@@ -27,12 +27,14 @@ from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.export import Exported, Source
+from ccstore.storage.reading.leaving import HoldList
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.packed_rows import Tell
 from ccstore.timing import Backoff, nanoseconds
 
 _RETENTION: Final = 86400.0
 #: Seconds between two lines about how far it is.
+_PATIENCE = 60.0
 _PROGRESS_EVERY: Final = 2.0
 _RETRY_FIRST, _RETRY_MOST = 0.2, 10.0
 _POSTGRES: Final = ("postgresql:", "postgres:")
@@ -164,7 +166,7 @@ class Copy:
         if isinstance(into[0], PostgresConfig):
             _needs_packages()
         backend = make_backend(
-            into[0], into[1], lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
+            into[0], into[1], None, lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
         )
         self._backend: IBackend = backend
         self._target = cast(ICopyTarget, backend)
@@ -197,8 +199,17 @@ class Copy:
         self._begun_at = self._said_at = time.monotonic()
         for kind in STORED_KINDS:
             await self._copy_kind(source, kind, after.get(kind, 0))
+        await self._copy_holds()
         self._progress()
         return self._compare(to_copy, before, await self._target.count())
+
+    async def _copy_holds(self) -> None:
+        """Hold what is held in the source, unless an earlier copy has done so."""
+        there = {hold.pack() for hold in await self._backend.read(HoldList(), timeout=_PATIENCE)}
+        for hold in await deferToThread(self._source.holds):
+            if hold.pack() not in there:
+                number = await self._backend.hold(hold)
+                self._say(f"hold {number}: {hold.match}, for {hold.who}: {hold.reason}")
 
     async def _copy_kind(self, source: str, kind: Kind, after: int) -> None:
         pages = self._source.pages(kind, after)

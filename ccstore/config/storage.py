@@ -18,6 +18,7 @@ from . import kinds
 from .document import Object, reason
 from .kinds import Unfit, near
 from .postgres import read_postgres
+from .retention_section import read_retention_rules
 from .section import Section
 from .values import PACK_INDEXES, BackendConfig, SpoolConfig, SqliteConfig, StorageConfig
 
@@ -33,6 +34,8 @@ _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
 _SPOOL_LEAST = kinds.size(64 * 2**20, 2**50)
 _DATABASE_PATH = "the path of the SQLite file"
+#: Less than that a file has by itself before long.
+_MAX_SIZE = kinds.size(64 * 2**20, 2**60)
 _BACKENDS = ("sqlite", "postgres")
 _FILE_MODES = (0o600, 0o640)
 
@@ -86,6 +89,8 @@ def read_storage(section: Section) -> StorageConfig:
         store_heartbeats=section.take("store_heartbeats", kinds.boolean, False),
         spool=_find_spool(section, backend, mode),
         file_mode=mode,
+        rules=read_retention_rules(section),
+        max_size=section.take("max_size", _MAX_SIZE, None),
         pack_after=section.take("pack_after", _PACK_AFTER, _PACK_AFTER_DEFAULT),
         pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
     )

@@ -10,6 +10,7 @@ from typing import Final
 from attrs import field, frozen
 
 from ccstore.insight.topology import ByName, Topology
+from ccstore.keeping import KeepRule
 from ccstore.permissions import PRIVATE
 from ccstore.processing.rules import Rule
 
@@ -240,6 +241,7 @@ class StorageConfig:
     one transaction, ``max_waiting`` how many are held in memory before receivers are slowed down.
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
+    ``rules`` are those of retention besides ``retention_time``; ``max_size`` is in bytes, None for no limit.
     ``pack_after`` are seconds after which logs are packed, 0 for never; ``pack_index`` is one of
     :data:`PACK_INDEXES`.
     """
@@ -253,6 +255,8 @@ class StorageConfig:
     store_heartbeats: bool
     spool: SpoolConfig | None = None
     file_mode: int = PRIVATE
+    rules: tuple[KeepRule, ...] = ()
+    max_size: int | None = None
     pack_after: float = 0.0
     pack_index: str = PACK_INDEXES[0]
 

@@ -35,6 +35,7 @@ from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
+from ccstore.keeping import KeepRule, bounds
 from ccstore.lineprotocol import SeriesCache
 from ccstore.loki.loki_routes import LokiRoutes
 from ccstore.network.open_files import OpenFiles
@@ -172,6 +173,7 @@ class _Parts:
         backend = backend or make_backend(
             settings.backend,
             settings.retention_time,
+            settings.rules,
             lambda: nanoseconds(reactor.seconds()),
             self.instance,
             reactor,
@@ -180,11 +182,17 @@ class _Parts:
             packing=Packing(settings.pack_after, settings.pack_index == "words"),
         )
         spool = settings.spool
-        self._feed = Feed(reactor, lambda: self.storage.cutoff())
+        self._feed = Feed(
+            reactor,
+            lambda: self.storage.retention.first_cutoff(),
+            lambda stream, time: self.storage.retention.has_expired(stream, time),
+        )
         self.storage = StorageService(
             backend,
             reactor,
             retention=settings.retention_time,
+            rules=settings.rules,
+            max_size=settings.max_size,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             spool=None
@@ -197,8 +205,10 @@ class _Parts:
             self.storage,
             reactor,
             retention=settings.retention_time,
+            bounds=bounds(settings.retention_time, settings.rules),
             store_logs=settings.store_logs,
             store_heartbeats=settings.store_heartbeats,
+            period_of=self.storage.retention.period_of,
             heard=self.senders.register.hear,
         )
 
@@ -219,11 +229,14 @@ class _Parts:
         settings = config.storage
         self._router.reconfigure(
             retention=settings.retention_time,
+            bounds=bounds(settings.retention_time, settings.rules),
             store_logs=settings.store_logs,
             store_heartbeats=settings.store_heartbeats,
         )
         await self.storage.reconfigure(
             retention=settings.retention_time,
+            rules=settings.rules,
+            max_size=settings.max_size,
             flush_time=settings.flush_time,
             bounds=Bounds(settings.max_waiting, settings.batch_size),
             max_spooled=None if settings.spool is None else settings.spool.max_size,
@@ -333,6 +346,7 @@ def _limits(config: Config) -> Limits:
 def make_backend(
     config: BackendConfig,
     retention: float,
+    rules: Sequence[KeepRule] | None,
     now: Callable[[], int],
     instance: str,
     reactor: Any,
@@ -342,6 +356,7 @@ def make_backend(
 ) -> IBackend:
     """The backend for a configuration, not open yet.
 
+    :param rules: None for those that the database has.
     :param is_apart: see :class:`SqliteBackend`, as for ``packing``.
     """
     if isinstance(config, SqliteConfig):
@@ -349,6 +364,7 @@ def make_backend(
             config.database_path,
             config.pragmas,
             retention=retention,
+            rules=rules,
             packing=packing,
             now=now,
             reactor=reactor,
@@ -364,6 +380,7 @@ def make_backend(
         connection_timeout=config.connection_timeout,
         text_index=config.text_index,
         retention=retention,
+        rules=rules,
         now=now,
         instance=instance,
         reactor=reactor,

@@ -46,6 +46,7 @@ def settings(config: Config) -> Sequence[str]:
     spool = storage.spool
     return [
         f"events are kept for {show_duration(storage.retention_time)}, {logs}",
+        *(f"but for {show_duration(rule.period)}: {rule.match}" for rule in storage.rules),
         f"at most {storage.max_waiting:,} messages wait in memory to be stored"
         + (f", and {spool.max_size >> 20:,} MiB in the spool {spool.path}" if spool is not None else ""),
     ]

@@ -24,6 +24,7 @@ _OF_PACKING: Final = ("pack_after", "pack_index")
 _WITHOUT_CONNECTION: Final = ("cluster", "precision", "rules")
 #: Attributes whose keys in the configuration have other names.
 _KEYS: Final = {"rules": "process_messages", "cluster_from_database": "cluster_from"}
+_STORAGE_KEYS: Final = {"rules": "retention"}
 
 
 @frozen
@@ -102,7 +103,8 @@ def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
     for attribute in fields(type(new)):
         key = attribute.name
         if getattr(old, key) != getattr(new, key):
-            yield f"{place}.{_KEYS.get(key, key)}"
+            names = _STORAGE_KEYS if place == "storage" else _KEYS
+            yield f"{place}.{names.get(key, key)}"
 
 
 class Parts(Protocol):

@@ -17,7 +17,7 @@ from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IMessageSink, IMessageStore, Refusal
 from ccstore.logs import RateLimit
-from ccstore.message import STORED_KINDS, Message, Series, is_cluster
+from ccstore.message import STORED_KINDS, Message, Series, StreamKey, is_cluster
 from ccstore.timing import SECOND, nanoseconds, seconds
 
 NO_CLUSTER = "no cluster: neither a tag, nor the receiver, nor the payload names one"
@@ -43,16 +43,17 @@ def nobody_hears(receiver: str, messages: Batch, now: int) -> None:
 class _Samples:
     """Samples of some messages that came together, as long as more of a reason are wanted.
 
+    :ivar origin: where they come from.
     :ivar sated: reasons of which there are enough for now.
     """
 
     def __init__(self, origin: Origin, now: int) -> None:
-        self._origin = origin
+        self.origin = origin
         self._now = now
         self.sated: set[str] = set()
 
     def offer(self, outcome: str, reason: str, message: Message, index: int) -> None:
-        if reason not in self.sated and not self._origin.sample(outcome, reason, message, index, self._now):
+        if reason not in self.sated and not self.origin.sample(outcome, reason, message, index, self._now):
             self.sated.add(reason)
 
 
@@ -61,6 +62,8 @@ class Router:
     """Classifies messages, finds their cluster, and hands them to the store.
 
     :param retention: seconds after which events expire.
+    :param bounds: the shortest and the longest such time, where there are rules for some streams.
+    :param period_of: tells of a stream after how many nanoseconds its messages expire; None is never.
     :param store_logs: keep logs, or drop them.
     :param store_heartbeats: keep those of a fleet, whichever way they come, or drop them: their text has a
         credential, and whoever may query would see it.
@@ -75,22 +78,34 @@ class Router:
         clock: IReactorTime,
         *,
         retention: float,
+        bounds: tuple[float, float] | None = None,
         store_logs: bool,
         store_heartbeats: bool = False,
+        period_of: Callable[[StreamKey], int | None] | None = None,
         heard: Heard = nobody_hears,
     ) -> None:
         self._store = store
         self._heard = heard
         self._clock = clock
-        self.reconfigure(retention=retention, store_logs=store_logs, store_heartbeats=store_heartbeats)
+        self._period_of = period_of
+        self.reconfigure(
+            retention=retention, bounds=bounds, store_logs=store_logs, store_heartbeats=store_heartbeats
+        )
         self._expired_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._refused_warnings = RateLimit(clock, _WARN_EVERY, size=_HOSTS_WARNED_OF)
         self._in_cluster: dict[tuple[Series, str], Series] = {}
 
-    def reconfigure(self, *, retention: float, store_logs: bool, store_heartbeats: bool) -> None:
+    def reconfigure(
+        self,
+        *,
+        retention: float,
+        bounds: tuple[float, float] | None = None,
+        store_logs: bool,
+        store_heartbeats: bool,
+    ) -> None:
         """Go on with other settings."""
-        self._retention = nanoseconds(retention)
-        self._retention_shown = show_duration(retention)
+        self._shortest, self._retention = map(nanoseconds, bounds or (retention, retention))
+        self._retention_shown = show_duration(bounds[1] if bounds else retention)
         self._store_logs = store_logs
         self._store_heartbeats = store_heartbeats
 
@@ -99,7 +114,7 @@ class Router:
         account = origin.account
         account.accept(len(messages))
         now = int(self._clock.seconds() * SECOND)  # for each batch: without a call
-        cutoff = now - self._retention
+        cutoff = now - self._shortest
         kept = messages
         facts = messages.facts
         if facts.newest > now + _AHEAD or facts.oldest < now - _BEHIND:
@@ -122,7 +137,7 @@ class Router:
 
     def announce(self, parts: Sequence[Batch], origin: Origin) -> None:
         """See :meth:`IMessageSink.announce`."""
-        cutoff = int(self._clock.seconds() * SECOND) - self._retention
+        cutoff = int(self._clock.seconds() * SECOND) - self._shortest
         if all(self._keeps_all(part, cutoff) for part in parts):
             self._store.announce(parts)
 
@@ -154,9 +169,7 @@ class Router:
                 continue
             if kind == "event":
                 if message.time <= cutoff:
-                    account.lose("expired", 1)
-                    samples.offer("dropped", "expired", message, index)
-                    self._warn_expired(message, index, origin, now)
+                    self._drop_expired(message, index, samples, now)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
@@ -174,11 +187,26 @@ class Router:
                     continue
                 if series.cluster is None:
                     message = message._replace(series=self._with_cluster(series, found))
+            if self._has_own_period_over(message, now):
+                self._drop_expired(message, index, samples, now)
+                continue
             if message.others is not None:
                 account.fields_not_stored += len(message.others)
             places.append(index)
             kept.append(message)
         return kept, places, refusals
+
+    def _has_own_period_over(self, message: Message, now: int) -> bool:
+        """Whether it has expired by a rule for its stream."""
+        if self._period_of is None or message.time > now - self._shortest:
+            return False
+        period = self._period_of(message.series.stream)
+        return period is not None and message.time <= now - period
+
+    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int) -> None:
+        samples.origin.account.lose("expired", 1)
+        samples.offer("dropped", "expired", message, index)
+        self._warn_expired(message, index, samples.origin, now)
 
     def _is_unwanted(self, series: Series) -> bool:
         """It is a heartbeat, and they are not to be kept."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.batch import Batch, by_kind
-from ccstore.message import INT64_MIN, Series, StreamKey
+from ccstore.message import Series, StreamKey
 from ccstore.query import Arrival, Row, Selection
 from ccstore.storage.reading.evaluate import series_test, texts_test
 
@@ -97,8 +98,14 @@ class _Held:
             self._newest = time
         self._last_event, self._last_log = event, log
 
-    def take(self, cutoff: int, after: Arrival) -> tuple[list[Arrived], Gap | None]:
-        taken, self._messages = [each for each in self._messages if not _is_expired(each.row, cutoff)], []
+    def take(self, expiry: Expiry, after: Arrival) -> tuple[list[Arrived], Gap | None]:
+        cutoff = expiry.cutoff()
+        taken = [
+            each
+            for each in self._messages
+            if each.row.time > cutoff or not expiry.has_expired(each.stream, each.row.time)
+        ]
+        self._messages = []
         gap = None
         if self.has_gap:
             last = Arrival(self._last_event, self._last_log).upto(after)
@@ -108,8 +115,12 @@ class _Held:
         return taken, gap
 
 
-def _is_expired(row: Row, cutoff: int) -> bool:
-    return row.kind == "event" and row.time <= cutoff
+@frozen
+class Expiry:
+    """Which messages have expired by now; see :class:`Feed`."""
+
+    cutoff: Callable[[], int]
+    has_expired: Callable[[StreamKey, int], bool]
 
 
 class Tail:
@@ -117,18 +128,18 @@ class Tail:
 
     A reader that is too slow gets a :class:`Gap` for what there was no room for.
 
-    :param cutoff: gives the time (ns) at or before which events have expired by now.
+    :param expiry: tells which messages have expired by now.
     :param most: messages that may wait for the reader; ``size`` is the same in characters of their texts.
     """
 
     def __init__(
-        self, selection: Selection, clock: IReactorTime, cutoff: Callable[[], int], *, most: int, size: int
+        self, selection: Selection, clock: IReactorTime, expiry: Expiry, *, most: int, size: int
     ) -> None:
         self.matches = series_test(selection)
         self._texts = texts_test(selection.texts) if selection.texts else None
         self._begin, self._end = selection.begin, selection.end
         self._clock = clock
-        self._cutoff = cutoff
+        self._expiry = expiry
         self._held = _Held(most, size)
         self._after: Arrival | None = None
         self._waiting: Deferred[None] | None = None
@@ -165,7 +176,7 @@ class Tail:
 
     def take(self) -> tuple[list[Arrived], Gap | None]:
         """What has come since the last time and not expired, and what was left out behind it."""
-        return self._held.take(self._cutoff(), self._after or Arrival(0, 0))
+        return self._held.take(self._expiry, self._after or Arrival(0, 0))
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is something to take, or it is closed, but no longer than so many seconds."""
@@ -202,12 +213,18 @@ class Feed:
     That is the order of ids but for a batch of which it was in doubt whether it was committed: it may be
     told of behind what was committed after it. Whoever breaks off just then does not come back to it.
 
-    :param cutoff: gives the time (ns) at or before which events have expired by now.
+    :param cutoff: gives the time (ns) after which nothing has expired by now.
+    :param has_expired: tells of a message before it, by its stream and its time.
     """
 
-    def __init__(self, clock: IReactorTime, cutoff: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        cutoff: Callable[[], int],
+        has_expired: Callable[[StreamKey, int], bool] = lambda stream, time: stream[1] == "event",
+    ) -> None:
         self._clock = clock
-        self._cutoff = cutoff
+        self._expiry = Expiry(cutoff, has_expired)
         self._tails: set[Tail] = set()
         self._followers: dict[Series, tuple[Tail, ...]] = {}
         self._lasts = {"event": 0, "log": 0}
@@ -220,7 +237,7 @@ class Feed:
 
     def follow(self, selection: Selection, *, most: int = 10_000, size: int = 4 << 20) -> Tail:
         """Begin to follow a selection, whose order, limit and position do not matter."""
-        tail = Tail(selection, self._clock, self._cutoff, most=most, size=size)
+        tail = Tail(selection, self._clock, self._expiry, most=most, size=size)
         if self.is_closed:
             tail.close()
         self._tails.add(tail)
@@ -244,7 +261,7 @@ class Feed:
         :param lasts: by kind, the id of the last of them; the others of that kind have the ids before it.
         """
         if self._tails:
-            cutoff = self._cutoff()
+            cutoff = self._expiry.cutoff()
             for kind, part in by_kind(messages):
                 if kind in lasts:
                     numbers = range(lasts[kind] - len(part) + 1, lasts[kind] + 1)
@@ -254,7 +271,7 @@ class Feed:
     def publish_read(self, kind: str, messages: Batch, numbers: Sequence[int]) -> None:
         """These messages of one kind are stored, with these ids, which rise."""
         if self._tails:
-            self._publish(kind, messages, numbers, self._cutoff())
+            self._publish(kind, messages, numbers, self._expiry.cutoff())
         self._advance({kind: numbers[-1]})
 
     def _advance(self, lasts: Mapping[str, int]) -> None:
@@ -262,8 +279,7 @@ class Feed:
             self._lasts[kind] = max(self._lasts[kind], last)
 
     def _publish(self, kind: str, part: Batch, numbers: Sequence[int], cutoff: int) -> None:
-        if kind != "event":
-            cutoff = INT64_MIN - 1
+        has_expired = self._expiry.has_expired
         if len(self._followers) > _SERIES_HELD:
             self._followers.clear()
         followers, lasts = self._followers, self._lasts
@@ -272,7 +288,7 @@ class Feed:
             tails = find(series)
             if tails is None:
                 tails = followers[series] = tuple(tail for tail in self._tails if tail.matches(series))
-            if tails and time > cutoff:
+            if tails and (time > cutoff or not has_expired(series.stream, time)):
                 if number > lasts[kind]:
                     lasts[kind] = number
                 row = None

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
+from ccstore.keeping import Hold, RuleReport
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
 from ccstore.storage.group_commit import GroupCommit
@@ -22,9 +23,11 @@ from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.inventory import Inventory
+from ccstore.storage.reading.leaving import HoldList, LeavingQuestion
 from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.retention import Retention
+from ccstore.timing import nanoseconds
 
 #: Characters of a page of text, of which whoever reads slowly has two.
 _TEXT_SIZE: Final = 8 << 20
@@ -86,26 +89,26 @@ class Answering:
         self, selections: Sequence[Selection], *, max_rows: int, timeout: float, with_tags: bool = True
     ) -> Deferred[Sequence[Page]]:
         """See :meth:`ccstore.interfaces.IAnswers.pages`."""
-        question = Pages(selections, self._retention.cutoff(), Limits(max_rows), with_tags)
+        question = Pages(selections, self._retention.moment(), Limits(max_rows), with_tags)
         return self._asked(question, timeout)
 
     def text_page(
         self, selection: Selection, form: Form, *, max_rows: int, timeout: float
     ) -> Deferred[TextPage]:
         """See :meth:`ccstore.interfaces.IAnswers.text_page`."""
-        limits, cutoff = Limits(max_rows, _TEXT_SIZE), self._retention.cutoff()
+        limits, moment = Limits(max_rows, _TEXT_SIZE), self._retention.moment()
         if self._backend.is_busy_elsewhere:
-            return self._asked(PageInText(selection, cutoff, limits, form), timeout)
-        pages = self._asked(Pages([selection], cutoff, limits), timeout)
+            return self._asked(PageInText(selection, moment, limits, form), timeout)
+        pages = self._asked(Pages([selection], moment, limits), timeout)
         return pages.addCallback(lambda pages: pages[0].in_text(form))
 
     def counts(self, counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """See :meth:`ccstore.interfaces.IAnswers.counts`."""
-        return self._asked(CountsQuestion(counting, self._retention.cutoff()), timeout)
+        return self._asked(CountsQuestion(counting, self._retention.moment()), timeout)
 
     def insight(self, inquiry: Inquiry[_T], *, timeout: float) -> Deferred[_T]:
         """See :meth:`ccstore.interfaces.IAnswers.insight`."""
-        return self._asked(StudyQuestion(inquiry, self._retention.cutoff()), timeout)
+        return self._asked(StudyQuestion(inquiry, self._retention.moment()), timeout)
 
     def last_arrival(self, *, timeout: float) -> Deferred[Arrival]:
         """See :meth:`ccstore.interfaces.IAnswers.last_arrival`."""
@@ -115,7 +118,7 @@ class Answering:
         self, selection: Selection, after: Arrival, upto: Arrival, *, max_rows: int, timeout: float
     ) -> Deferred[Page]:
         """See :meth:`ccstore.interfaces.IAnswers.arrivals`."""
-        return self._asked(Arrivals(selection, after, upto, self._retention.cutoff(), max_rows), timeout)
+        return self._asked(Arrivals(selection, after, upto, self._retention.moment(), max_rows), timeout)
 
     def known(self, label: str, *, most: int, timeout: float) -> Deferred[Sequence[str]]:
         """See :meth:`ccstore.interfaces.IAnswers.known`."""
@@ -125,6 +128,17 @@ class Answering:
         """See :meth:`ccstore.interfaces.IAnswers.holdings`."""
         # Nothing is written sooner for it.
         return Deferred.fromCoroutine(self._read(Inventory(), timeout))
+
+    def holds(self, *, timeout: float) -> Deferred[Sequence[Hold]]:
+        """See :meth:`ccstore.interfaces.IAnswers.holds`."""
+        return Deferred.fromCoroutine(self._read(HoldList(), timeout))
+
+    def leaving(self, *, timeout: float) -> Deferred[Sequence[RuleReport]]:
+        """See :meth:`ccstore.interfaces.IAnswers.leaving`."""
+        retention = self._retention
+        now = nanoseconds(self._clock.seconds())
+        question = LeavingQuestion(retention.rules, nanoseconds(retention.seconds), now)
+        return self._asked(question, timeout)
 
     def size(self) -> int:
         """See :meth:`ccstore.interfaces.IAnswers.size`."""

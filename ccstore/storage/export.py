@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from ccstore.batch import Batch
+from ccstore.keeping import Hold
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, Kind, Series
 
 #: Rows of a page, and characters of text above which it has fewer.
@@ -47,6 +48,9 @@ class Source(Protocol):
 
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
         """All messages of a kind that come behind this id."""
+
+    def holds(self) -> Sequence[Hold]:
+        """What is held."""
 
     def close(self) -> None:
         """Let go of it."""

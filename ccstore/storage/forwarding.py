@@ -69,12 +69,12 @@ class Delivery:
         messages = self.group.messages
         if low or high < len(messages):
             messages = messages[low:high]
-        cutoff = self._retention.cutoff()
-        if min(messages.times) > cutoff:
+        retention = self._retention
+        if min(messages.times) > retention.first_cutoff():
             return messages
         kept = Batch()
         for place, message in enumerate(messages, low):
-            if message.kind == "event" and message.time <= cutoff:
+            if retention.has_expired(message.series.stream, message.time):
                 self.expired.add(place)
             else:
                 kept.append(message)
@@ -151,7 +151,7 @@ class Forwarder:
 
     async def expire(self) -> int:
         """Drop what has expired in the spool, so that there is room for what has not; its number."""
-        expired = await self.spool.expire(self._retention.cutoff())
+        expired = await self.spool.expire(self._retention.last_cutoff())
         self._counts["expired"] += expired
         return expired
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ccstore.interfaces import IBackend, StoreError, StoreUnavailable
+from ccstore.keeping import KeepRule
 from ccstore.storage.committer import Committer
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.retention import Retention
@@ -53,7 +54,7 @@ class Schedule:
     def start(self) -> None:
         """Do all of it now, and then again and again."""
         self._ends += [
-            self._expiring.start(expiry_interval(self._retention.seconds)),
+            self._expiring.start(expiry_interval(self._retention.shortest)),
             self._tending.start(_TEND_EVERY),
         ]
 
@@ -74,15 +75,15 @@ class Schedule:
         for end in self._ends:
             await end
 
-    async def retain(self, seconds: float) -> None:
-        """From now on, events expire after so long."""
-        self._retention.seconds = seconds
+    async def retain(self, seconds: float, rules: Sequence[KeepRule]) -> None:
+        """From now on, events expire after so long, or as the rules say."""
+        self._retention.change(seconds, rules)
         try:
-            await self._backend.retain(seconds)
+            await self._backend.retain(seconds, rules)
         except StoreError as error:
             self.log.warn("the database takes the new retention time later: {reason}", reason=error)
         if self._expiring.running and not self._committer.is_stopping:
-            self._expiring.interval = expiry_interval(seconds)
+            self._expiring.interval = expiry_interval(self._retention.shortest)
             self._expiring.reset()
             # At once: what has expired up to now is noted, and does not come back.
             self._ends.append(Deferred.fromCoroutine(self._expire()))

@@ -14,6 +14,7 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
+from ccstore.keeping import Hold, KeepRule
 from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
@@ -33,7 +34,8 @@ class StorageService(Service):
     What somebody waits for is written at once, anything else may linger up to ``flush_time`` seconds or until
     there is enough for a batch.
 
-    :param retention: seconds after which events expire.
+    :param retention: seconds after which events expire that none of the ``rules`` is about.
+    :param max_size: bytes that the database may have, or None.
     :param published: see :class:`Committer`.
     :param patience: how long a query waits for what was accepted before it.
     :param worth_beginning: see :class:`GroupCommit`.
@@ -47,6 +49,8 @@ class StorageService(Service):
         clock: IReactorTime,
         *,
         retention: float,
+        rules: Sequence[KeepRule] = (),
+        max_size: int | None = None,
         flush_time: float,
         bounds: Bounds,
         spool: Spool | None = None,
@@ -55,6 +59,7 @@ class StorageService(Service):
         worth_beginning: int = 2000,
     ) -> None:
         self._backend = backend
+        backend.limit(max_size)
         queue = self._queue = Queue(bounds, lingers=flush_time > 0)
         committer = self._committer = Committer(
             backend,
@@ -64,7 +69,7 @@ class StorageService(Service):
             published=published,
         )
         self._waiting_time = WaitingTime(queue, clock)
-        self._retention = Retention(clock, retention)
+        self._retention = Retention(clock, retention, rules)
         self._forwarder: Forwarder | None = None
         if spool is not None:
             self._forwarder = Forwarder(spool, clock, committer, self._retention, most=bounds.together)
@@ -100,20 +105,28 @@ class StorageService(Service):
         self.log.info("storing in {where}", where=self._backend.describe())
 
     async def reconfigure(
-        self, *, retention: float, flush_time: float, bounds: Bounds, max_spooled: int | None
+        self,
+        *,
+        retention: float,
+        rules: Sequence[KeepRule] = (),
+        max_size: int | None = None,
+        flush_time: float,
+        bounds: Bounds,
+        max_spooled: int | None,
     ) -> None:
         """Go on with other settings. What waits is written by the new ones.
 
         :param max_spooled: bytes that the spool may have, if there is one.
         """
+        self._backend.limit(max_size)
         self._linger.seconds = flush_time
         self._queue.reconfigure(bounds, lingers=flush_time > 0)
         if self._forwarder is not None and max_spooled is not None:
             self._forwarder.reconfigure(most=bounds.together, max_size=max_spooled)
         if len(self._queue):
             self.flush()  # it may have waited for longer than it is to wait now
-        if retention != self._retention.seconds:
-            await self._schedule.retain(retention)
+        if (retention, tuple(rules)) != (self._retention.seconds, self._retention.rules):
+            await self._schedule.retain(retention, rules)
 
     async def drain(self) -> None:
         """Commit everything that was accepted."""
@@ -181,9 +194,35 @@ class StorageService(Service):
         self._queue.flush()
         self._group_commit.write()
 
-    def cutoff(self) -> int:
-        """See :meth:`Retention.cutoff`."""
-        return self._retention.cutoff()
+    def hold(self, hold: Hold) -> Deferred[int]:
+        """See :meth:`IMessageStore.hold`."""
+        return Deferred.fromCoroutine(self._hold(hold))
+
+    async def _hold(self, hold: Hold) -> int:
+        number = await self._backend.hold(hold)
+        self.log.info(
+            "hold {number} begins: {match}; for {who}: {reason}",
+            number=number,
+            match=hold.match,
+            who=hold.who,
+            reason=hold.reason,
+        )
+        return int(number)
+
+    def release(self, number: int, who: str) -> Deferred[bool]:
+        """See :meth:`IMessageStore.release`."""
+        return Deferred.fromCoroutine(self._release(number, who))
+
+    async def _release(self, number: int, who: str) -> bool:
+        is_gone = await self._backend.release(number)
+        if is_gone:
+            self.log.info("hold {number} is released, for {who}", number=number, who=who)
+        return bool(is_gone)
+
+    @property
+    def retention(self) -> Retention:
+        """How long messages are kept."""
+        return self._retention
 
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""

@@ -10,12 +10,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
+from ccstore.keeping import Hold
+from ccstore.query import Selection
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
+from ccstore.storage.sqlite.keeper import holds
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes, Sizes
 from tests.support.client_commands import COPY, copy
 from tests.support.configuration import write_config
@@ -92,6 +96,24 @@ class CopyTests(TestCase):
         with closing(sqlite3.connect(target)) as connection:
             found = connection.execute('SELECT count(*) FROM "x; drop table y_events"').fetchone()
         self.assertEqual(found, (len(TEXTS),))
+
+    async def test_holds_come_along_once(self) -> None:
+        await self.fill()
+        backend = self.backend(self.path)
+        backend.open()
+        hold = Hold(Selection(kinds=("event",), end=NOW), "to now", "why", "me", NOW)
+        await backend.hold(hold)
+        await backend.close()
+        with a_database() as database:
+            for target in (database, f"sqlite:{self.directory / 'target.db'}"):
+                for _ in range(2):
+                    done = copy(f"sqlite:{self.path}", target)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+            done = copy(database, f"sqlite:{self.directory / 'back.db'}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        for name in ("target.db", "back.db"):
+            with closing(sqlite3.connect(self.directory / name)) as connection:
+                self.assertEqual(holds(connection), [evolve(hold, id=1)])
 
     async def test_to_postgres_and_back(self) -> None:
         # PostgreSQL takes no NUL in a text.

@@ -34,6 +34,7 @@ RUN: Final = {
     ("docs/operations.md", "Backup"),
     ("docs/operations.md", "Copying a store"),
     ("docs/operations.md", "Import"),
+    *(("docs/retention.md", heading) for heading in ("Rules", "Holds")),
     ("docs/security.md", "Tokens"),
     *(("docs/tour.md", heading) for heading in ("Tour", "A configuration", "Send, and ask")),
     *(("docs/tour.md", heading) for heading in ("What is not stored", "The file", "Tokens", "The end")),
@@ -313,6 +314,21 @@ def test_jobs_and_causes(tmp_path: Path, ccstore: str) -> None:
     assert before.startswith("1 messages on 1 hosts; 1 windows of 10 minutes before them")
     assert "on 1 of 2 hosts of alex: a0102" in cause
     assert json.loads(answer)["hosts"] == {"list": "a[0101-0102]", "count": 2}
+
+
+def test_retention(tmp_path: Path, ccstore: str) -> None:
+    with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
+        url = f"export CCSTORE_URL=http://127.0.0.1:{daemon.ports['REST']}; "
+        for command in commands("docs/retention.md", "Rules"):
+            command = command.replace("/etc/ccstore/ccstore.yaml", str(daemon.config_path))
+            assert "retention_time  event" in run(ccstore + url + command, tmp_path)
+        added, listed, released = (
+            run(ccstore + url + command, tmp_path) for command in commands("docs/retention.md", "Holds")
+        )
+    assert added == "hold 1\n"
+    assert "cluster=alex host=a[0101-0164]" in listed
+    assert "ticket 4711" in listed
+    assert released == "hold 1 is released\n"
 
 
 def test_operations(tmp_path: Path, ccstore: str) -> None:

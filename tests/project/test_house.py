@@ -66,6 +66,7 @@ LEVELS: Final = (
     {"pipeline", "storage"},
     {"lineprotocol"},
     {"interfaces"},
+    {"keeping", "patterns"},
     {"insight"},
     {"senders"},
     {"query", "batch", "holdings"},

@@ -15,6 +15,7 @@ from ccstore.interfaces import (
 )
 from ccstore.query import Page, Row
 from ccstore.storage.answering import Patience
+from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.schedule import expiry_interval
 from tests.support.service_case import LOCKED, RETENTION, START, ServiceCase
@@ -116,7 +117,14 @@ class ReadYourWritesTests(ServiceCase):
         self.query()
         self.assertEqual(
             self.backend.queries[0].argument,
-            (Pages([asking("alex")], int((START - RETENTION) * SECOND), Limits(10)), 5.0),
+            (
+                Pages(
+                    [asking("alex")],
+                    Moment(int((START - RETENTION) * SECOND), int(START * SECOND)),
+                    Limits(10),
+                ),
+                5.0,
+            ),
         )
 
     def test_passes_on_what_goes_wrong(self) -> None:

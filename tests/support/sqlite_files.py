@@ -14,8 +14,8 @@ from twisted.internet import reactor
 from ccstore.storage.dbfile.sql import statements
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION
 from ccstore.storage.sqlite.means import MEANS
+from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.sizes import SIZES
 from ccstore.storage.sqlite.versions import DATABASE
 from tests.support.scratch import scratch
@@ -23,7 +23,7 @@ from tests.support.stores import NOW, SECOND, ask, asking, read_at
 
 RETENTION = 1600  # seconds
 #: Age at which a segment of events is sealed.
-SPAN = RETENTION // SPANS_IN_RETENTION * SECOND
+SPAN = RETENTION // SPANS_IN_PERIOD * SECOND
 #: What a test that commits a thousand times does without.
 NO_SYNC = {"synchronous": "OFF"}
 

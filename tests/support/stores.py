@@ -17,6 +17,7 @@ from ccstore.batch import Batch
 from ccstore.holdings import Holdings, Segment, holdings_of
 from ccstore.insight.study import WantedCounts, WantedRows
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
+from ccstore.keeping import Hold, KeepRule
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
 from ccstore.query import (
     ALL_TAGS,
@@ -30,10 +31,12 @@ from ccstore.query import (
     Row,
     Selection,
 )
+from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.queue import Bounds
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
+from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
@@ -97,6 +100,8 @@ class MemoryBackend:
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
         self._streams: list[StreamKey] = []
+        self._periods = Periods(())
+        self._holds: dict[int, tuple[Callable[[StreamKey], bool], tuple[int, int]]] = {}
         self.is_open = False
 
     def describe(self) -> str:
@@ -109,8 +114,20 @@ class MemoryBackend:
     def open(self) -> None:
         self.is_open = True
 
-    def retain(self, retention: float) -> Deferred[None]:
+    def retain(self, retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
+        self._periods = Periods(rules)
         return succeed(None)
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        number = max(self._holds, default=0) + 1
+        self._holds[number] = (chosen_test(hold.chosen), hold.span)
+        return succeed(number)
+
+    def release(self, number: int) -> Deferred[bool]:
+        return succeed(self._holds.pop(number, None) is not None)
 
     def close(self) -> Deferred[None]:
         self.is_open = False
@@ -198,7 +215,7 @@ class MemoryBackend:
         counting = question.counting
         groups: dict[tuple[tuple[str, ...], int | None], list[int]] = {}
         selection = evolve(counting.selection, after=None, limit=None)
-        for row in self._rows(selection, question.cutoff):
+        for row in self._rows(selection, question.moment):
             known = dict(zip(STREAM_LABELS, self._streams[row.stream], strict=True))
             tags = json.loads(row.othertags) if row.othertags else {}
             by = tuple(
@@ -245,7 +262,7 @@ class MemoryBackend:
         selection = evolve(question.selection, after=None, limit=None)
         rows = [
             row
-            for row in self._rows(selection, question.cutoff)
+            for row in self._rows(selection, question.moment)
             if question.after.of(row.kind) < row.id <= question.upto.of(row.kind)
         ]
         rows.sort(key=lambda row: (row.kind, row.id))
@@ -256,7 +273,7 @@ class MemoryBackend:
         pages = []
         most = question.limits.rows
         for selection in question.selections:
-            rows = [*self._rows(selection, question.cutoff)]
+            rows = [*self._rows(selection, question.moment)]
             if not question.with_tags:
                 rows = [row._replace(stream=0, othertags=None) for row in rows]
             limit = most if selection.limit is None else min(most, selection.limit)
@@ -266,16 +283,16 @@ class MemoryBackend:
             most -= len(page.rows)
         return pages
 
-    def _rows(self, selection: Selection, cutoff: int) -> Iterator[Row]:
+    def _rows(self, selection: Selection, moment: Moment) -> Iterator[Row]:
         """All rows of a selection that come behind its position, in its order."""
         test = evaluate(selection)
         rows = []
         for kind in selection.kinds:
             for number, message in self._stored[kind]:
                 series = message.series
-                is_seen = kind == "log" or message.time > cutoff
                 stream = series.stream
-                if is_seen and test(stream, series.othertags, message.time, message.text):
+                is_meant = test(stream, series.othertags, message.time, message.text)
+                if is_meant and not self._has_expired(stream, message.time, moment):
                     if stream not in self._streams:
                         self._streams.append(stream)
                     place = self._streams.index(stream)
@@ -285,6 +302,16 @@ class MemoryBackend:
         for row in rows:
             if after is None or (row.position < after if selection.is_newest_first else row.position > after):
                 yield row
+
+    def _has_expired(self, stream: StreamKey, time: int, moment: Moment) -> bool:
+        if moment.now is None:
+            return stream[1] == "event" and time <= moment.cutoff
+        if any(test(stream) and begin <= time <= end for test, (begin, end) in self._holds.values()):
+            return False
+        period = self._periods.of(stream)
+        if period is None:
+            return stream[1] == "event" and time <= moment.cutoff
+        return time <= moment.now - period
 
     def expire(self, cutoff: int) -> Deferred[int]:
         events = self._stored["event"]
@@ -433,8 +460,17 @@ class ScriptedBackend:
     def open(self) -> None:
         self.is_open = True
 
-    def retain(self, retention: float) -> Deferred[None]:
+    def retain(self, retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
         return succeed(None)
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        return fail(StoreUnavailable("nothing is held here"))
+
+    def release(self, number: int) -> Deferred[bool]:
+        return succeed(False)
 
     def close(self) -> Deferred[None]:
         self.is_open = False

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.interfaces import Followers, IBackend, ICopyTarget, IShared, Published, StoreError
+from ccstore.keeping import Hold, KeepRule
 from ccstore.storage.postgres.copying_in import CopyingIn
 from ccstore.storage.postgres.database import (
     Address,
@@ -27,6 +28,7 @@ from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translated
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
+from ccstore.storage.postgres.keeper import PostgresKeeper
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.sizes import SIZES, Sizes
@@ -47,7 +49,8 @@ class PostgresBackend:
     :param dsn: a connection string of libpq, or empty.
     :param parameters: what libpq is told besides.
     :param connection_timeout: seconds.
-    :param retention: seconds after which events expire.
+    :param retention: seconds after which events expire that none of the ``rules`` is about; None for those
+        rules that the database has.
     :param now: the time in nanoseconds since the epoch.
     :param instance: tells this daemon from others.
     :param text_index: words are to be found by an index, which is made while the backend is open.
@@ -64,6 +67,7 @@ class PostgresBackend:
         *,
         connection_timeout: float,
         retention: float,
+        rules: Sequence[KeepRule] | None = None,
         now: Callable[[], int],
         instance: str,
         reactor: Any,
@@ -75,7 +79,8 @@ class PostgresBackend:
         self._timeout = connection_timeout
         self._where = "PostgreSQL"
         self._views = Views()
-        streams = Streams(noted_for(retention))
+        self._keeper = PostgresKeeper(rules, lambda: self._housekeeping.retention, now)
+        streams = Streams(noted_for(retention), self._keeper)
         pools = self._pools = Pools(reactor, Address(dsn, parameters), connection_timeout, sizes)
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
         horizon = Horizon(self._writer.open)
@@ -84,7 +89,7 @@ class PostgresBackend:
         dialect = PostgresDialect(horizon, self._text_index, Fetching(rows=pace.rows))
         following = Reader(pools.following, reactor, dialect)
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
-        self._housekeeping = Housekeeping(pools, streams, self._writer, retention, now, sizes)
+        self._housekeeping = Housekeeping(pools, streams, self._writer, self._keeper, retention, now, sizes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
 
     def describe(self) -> str:
@@ -111,10 +116,31 @@ class PostgresBackend:
             raise StoreError(f"cannot open the database {address}: {error}") from None
         self._where = f"{address} (PostgreSQL {version})"
 
-    def retain(self, retention: float) -> Deferred[None]:
+    def retain(self, retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
         """See :meth:`IBackend.retain`."""
+        self._keeper.change(rules)
         self._housekeeping.retain(retention)
         return succeed(None)
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+        self._housekeeping.max_size = max_size
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        """See :meth:`IBackend.hold`."""
+        return Deferred.fromCoroutine(translated(self._hold(hold), self._pools.address))
+
+    async def _hold(self, hold: Hold) -> int:
+        async with self._pools.keeping.connection() as link:
+            return await self._keeper.hold(link, hold)
+
+    def release(self, number: int) -> Deferred[bool]:
+        """See :meth:`IBackend.release`."""
+        return Deferred.fromCoroutine(translated(self._release(number), self._pools.address))
+
+    async def _release(self, number: int) -> bool:
+        async with self._pools.keeping.connection() as link:
+            return await self._keeper.release(link, number)
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""

@@ -8,7 +8,7 @@ from ccstore.batch import Batch
 from ccstore.message import STORED_KINDS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.postgres.connections import Connections
-from ccstore.storage.postgres.expiry import HAS_EXPIRED
+from ccstore.storage.postgres.expiry import has_expired
 from ccstore.storage.postgres.housekeeping import Housekeeping
 from ccstore.storage.postgres.writer import Writer
 
@@ -41,7 +41,7 @@ class CopyingIn:
         found: dict[tuple[str, str], int] = {}
         async with self._keeping.connection() as link:
             for kind in STORED_KINDS:
-                condition = f"NOT {HAS_EXPIRED}" if kind == "event" else "true"
+                condition = f"NOT {has_expired(kind)}"
                 statement = count_messages(f"ccstore_{kind}", "ccstore_stream", condition)
                 for cluster, rows in await link.execute(statement):
                     found[cluster, kind] = int(rows)

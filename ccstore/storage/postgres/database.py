@@ -15,7 +15,7 @@ from ccstore.interfaces import StoreError
 from ccstore.storage.postgres.connections import Rows
 from ccstore.storage.postgres.driver_errors import one_line
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 #: The oldest server; the newest that was tried is in docs/postgres.md.
 OLDEST: Final = 14
 #: What libpq is told unless the configuration has something else: that the other end is gone without a word

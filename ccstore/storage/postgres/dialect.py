@@ -11,10 +11,11 @@ from ccstore.holdings import Segment
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
+from ccstore.storage.postgres.expiry import TABLES, TERMS
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.text_index import EXPRESSION, TextIndex
 from ccstore.storage.postgres.windows import Extent, windows
-from ccstore.storage.reading.dialect import Dialect, Fetching, Part
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Columns of streams of which an index has the beginning.
@@ -41,6 +42,7 @@ class PostgresDialect(Dialect):
 
     # In one: each method is one thing that the databases say in different ways.
     streams = "ccstore_stream"
+    tables = TABLES
 
     def __init__(
         self,
@@ -86,11 +88,9 @@ class PostgresDialect(Dialect):
             )
         ]
 
-    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
-        found = yield Statement(
-            "SELECT cutoff, below FROM ccstore_expired WHERE cutoff >= %(p1)s", (begin,), ("cutoff", "below")
-        )
-        return [(cutoff, below) for cutoff, below in found]
+    def terms(self, begin: int) -> Reading[Terms]:
+        found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
+        return Terms.of(found)
 
     def last_ids(self) -> Reading[Mapping[str, int]]:
         """Events and logs share the blocks of ids that batches take."""

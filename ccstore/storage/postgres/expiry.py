@@ -13,11 +13,57 @@ from typing import Final
 from attrs import define, frozen
 from psycopg2.errors import UndefinedTable
 
+from ccstore.message import Kind
 from ccstore.storage.postgres.connections import Rows, Session
-from ccstore.storage.postgres.partitions import BLOCK_BITS, DEFAULT, Partition
+from ccstore.storage.postgres.places import BLOCK_BITS, DEFAULT, Partition
 
-#: A condition on an event ``r``: it has expired, by what is noted.
-HAS_EXPIRED: Final = "EXISTS (SELECT 1 FROM ccstore_expired e WHERE e.cutoff >= r.time AND e.below > r.id)"
+#: The tables that tell of it, see :class:`ccstore.storage.reading.dialect.Dialect`.
+TABLES: Final = {name: f"ccstore_{name}" for name in ("hold", "held", "lapsed")} | {
+    "streams": "ccstore_stream"
+}
+#: See :class:`ccstore.storage.reading.dialect.Terms`.
+TERMS: Final = (
+    "SELECT 'mark' AS what, cutoff AS one, below AS other FROM ccstore_expired WHERE cutoff >= %(p1)s "
+    "UNION ALL SELECT kind, min(nanoseconds), max(nanoseconds) FROM ccstore_retention_rule GROUP BY kind "
+    "UNION ALL SELECT 'held', min(begins_at), 0 FROM ccstore_hold "
+    "UNION ALL SELECT 'lapsed', max(cutoff), 0 FROM ccstore_lapsed"
+)
+# Conditions on a message ``r``.
+_BY_MARK: Final = "EXISTS (SELECT 1 FROM ccstore_expired e WHERE e.cutoff >= r.time AND e.below > r.id)"
+_HAS_NO_RULE: Final = "EXISTS (SELECT 1 FROM ccstore_stream k WHERE k.id = r.stream AND k.keeps IS NULL)"
+_HAS_LAPSED: Final = (
+    "EXISTS (SELECT 1 FROM ccstore_lapsed l WHERE l.stream_id = r.stream AND l.cutoff >= r.time "
+    "AND l.last_id >= r.id)"
+)
+#: It is held.
+IS_HELD: Final = (
+    "EXISTS (SELECT 1 FROM ccstore_held h WHERE h.stream_id = r.stream AND h.begins_at <= r.time "
+    "AND h.ends_at >= r.time)"
+)
+#: Marks of the retention time are about it.
+IS_PLAIN: Final = f"({_HAS_NO_RULE} AND NOT {IS_HELD})"
+
+
+#: There are no rules of retention and no holds, and there were none of which it still matters.
+IS_WITHOUT_RULES: Final = (
+    "SELECT NOT (EXISTS (SELECT 1 FROM ccstore_retention_rule) OR EXISTS (SELECT 1 FROM ccstore_hold) "
+    "OR EXISTS (SELECT 1 FROM ccstore_lapsed))"
+)
+
+
+def has_expired(kind: Kind) -> str:
+    """A condition on a message ``r`` of a kind: it has expired, by what is noted."""
+    by_mark = f"{_BY_MARK} AND {_HAS_NO_RULE} OR " if kind == "event" else ""
+    return f"(({by_mark}{_HAS_LAPSED}) AND NOT {IS_HELD})"
+
+
+def has_gone(kind: str, now: int, cutoff: int) -> str:
+    """The same, or by its period; events go by ``cutoff`` (ns) if no rule is about them."""
+    period = "(SELECT k.keeps FROM ccstore_stream k WHERE k.id = r.stream)"
+    by_mark = f"{_BY_MARK} AND {_HAS_NO_RULE} OR " if kind == "event" else ""
+    default = cutoff if kind == "event" else "NULL"
+    by_period = f"coalesce(r.time <= coalesce({now} - {period}, {default}), false)"
+    return f"(({by_period} OR {by_mark}{_HAS_LAPSED}) AND NOT {IS_HELD})"
 
 
 @frozen
@@ -29,8 +75,8 @@ class Expired:
 
     @property
     def condition(self) -> str:
-        """For SQL: an event has expired."""
-        return f"time <= {self.cutoff} AND id < {self.below}"
+        """For SQL: an event ``r`` has expired."""
+        return f"r.time <= {self.cutoff} AND r.id < {self.below} AND {IS_PLAIN}"
 
 
 async def note(session: Session, cutoff: int, retention: int, now: int) -> None:
@@ -123,7 +169,7 @@ class Sweeper:
         following = current.block + self._step_blocks
         try:
             ((is_over, deleted),) = await session.execute(
-                f"WITH gone AS (DELETE FROM {current.table} WHERE ctid >= '({current.block},0)' "
+                f"WITH gone AS (DELETE FROM {current.table} r WHERE ctid >= '({current.block},0)' "
                 f"AND ctid < '({following},0)' AND {current.condition} RETURNING 1) "
                 f"SELECT pg_relation_size('{current.table}') <= %s * current_setting('block_size')::bigint, "
                 "(SELECT count(*) FROM gone)",

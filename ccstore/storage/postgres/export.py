@@ -8,13 +8,15 @@ from typing import Any
 import psycopg2
 
 from ccstore.interfaces import StoreError
+from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
-from ccstore.storage.postgres.expiry import HAS_EXPIRED
+from ccstore.storage.postgres.expiry import has_expired
+from ccstore.storage.postgres.keeper import HOLD_COLUMNS
 
 
 class PostgresSource(Source):
@@ -89,6 +91,10 @@ class PostgresSource(Source):
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
         return pages(kind, self._rows(kind, after), self._streams)
 
+    def holds(self) -> Sequence[Hold]:
+        found = self._all(f"SELECT id, {HOLD_COLUMNS} FROM ccstore_hold ORDER BY id")
+        return [Hold.unpack(row, number) for number, *row in found]
+
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         # A cursor of the server: it sorts once, and keeps what it has sorted.
         with self._connection.cursor(name=f"ccstore_{kind}") as cursor:
@@ -113,4 +119,4 @@ class PostgresSource(Source):
 
 def _where(kind: Kind) -> str:
     """What is behind an id, without what has expired."""
-    return f"id > %s{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"
+    return f"id > %s AND NOT {has_expired(kind)}"

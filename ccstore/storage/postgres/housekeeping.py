@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from psycopg2.errors import LockNotAvailable
+from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, gauge
 from ccstore.storage.postgres.connections import Session
-from ccstore.storage.postgres.expiry import Sweeper, note, noted
+from ccstore.storage.postgres.expiry import IS_WITHOUT_RULES, Sweeper, note, noted
+from ccstore.storage.postgres.keeper import PostgresKeeper
 from ccstore.storage.postgres.partitions import Partitions
+from ccstore.storage.postgres.places import Partition
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.sizes import Sizes
 from ccstore.storage.postgres.streams import Streams
+from ccstore.storage.postgres.thinning import Thinner, first_to_go
 from ccstore.storage.postgres.writer import Writer
 
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
@@ -27,20 +31,28 @@ _FIGURES_EVERY: Final = 30 * 1_000_000_000
 _LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
 
 
+#: Part of the bytes that there may be, from which on it is said that there is little room left.
+NEAR: Final = 0.8
+
+
 class Housekeeping:
     """Keeps the tables in order, over a connection of its own.
 
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :ivar deletes: how often expired events were deleted.
+    :ivar max_size: bytes that the tables may have, or None.
     :ivar figures: of the tables, as they were at the last look.
     """
+
+    log = Logger()
 
     def __init__(
         self,
         pools: Pools,
         streams: Streams,
         writer: Writer,
+        keeper: PostgresKeeper,
         retention: float,
         now: Callable[[], int],
         sizes: Sizes,
@@ -51,6 +63,10 @@ class Housekeeping:
         self._now = now
         self._sizes = sizes
         self._sweeper = Sweeper(sizes.step_blocks)
+        self._keeper = keeper
+        self._thinner = Thinner(pools, sizes.partitions.thinned_rows)
+        self.max_size: int | None = None
+        self._is_near = False
         self.deletes = 0
         self.figures = Figures()
         self._figures_at = 0
@@ -62,8 +78,14 @@ class Housekeeping:
         self._partitions = Partitions(self._retention, self._sizes.partitions)
         self._streams.retain(noted_for(retention))
 
+    @property
+    def retention(self) -> int:
+        """Nanoseconds after which events expire that no rule is about."""
+        return self._retention
+
     async def begin(self, session: Session) -> None:
-        """Make the partitions that are missing at the start."""
+        """Note the rules, and make the partitions that are missing at the start."""
+        await self._keeper.settle(session)
         await self._partitions.ensure(session, self._now())
 
     async def cover_logs(self, oldest: int, newest: int) -> None:
@@ -75,27 +97,74 @@ class Housekeeping:
         """See :meth:`ccstore.interfaces.IBackend.expire`."""
         keeping, partitions, now = self._pools.keeping, self._partitions, self._now()
         async with keeping.connection() as link:
+            await self._keeper.settle(link)
             await note(link, cutoff, self._retention, now)
-        rows = await self._drop(cutoff)
+            ((is_plain,),) = await link.execute(IS_WITHOUT_RULES)
+        if not is_plain:
+            return await self._expire_by_rules(cutoff, now)
+        async with keeping.connection() as link:
+            expired = dict(await partitions.expired(link, cutoff))
+        rows = await self._drop(expired)
         async with keeping.connection() as link:
             wide = await partitions.too_wide(link, cutoff)
         for partition in wide:
             async with self._pools.writing.nobody(), keeping.connection() as link:
                 rows += await partitions.divide(link, partition, now, cutoff)
         async with keeping.connection() as link:
-            rows += await partitions.expire_strays(link, now, cutoff)
-            there = await partitions.events(link)
-            self._sweeper.plan(await noted(link), there, partitions.widest)
+            rows += await self._sweep_strays(link, now, cutoff)
+        return self._deleted(rows + await self._make_room(now))
+
+    async def _make_room(self, now: int) -> int:
+        """Drop the oldest partitions, as long as there is more than there may be; how many messages."""
+        most = self.max_size
+        if most is None:
+            return 0
+        async with self._pools.keeping.connection() as link:
+            await self._take_figures_by(link)
+            used = int(self.figures["bytes"])
+            is_near = used >= NEAR * most
+            if is_near and not self._is_near:
+                self.log.warn(
+                    "the tables have {used} MB of the {most} MB of storage.max_size: when they have all of "
+                    "them, the oldest events are deleted that are not held, whatever their period",
+                    used=used >> 20,
+                    most=most >> 20,
+                )
+            self._is_near = is_near
+            if used <= most:
+                return 0
+            leaving = await first_to_go(link, await self._partitions.of(link, "event"), now, used - most)
+        return await self._drop(leaving)
+
+    async def _expire_by_rules(self, cutoff: int, now: int) -> int:
+        """The same where messages are kept for different times."""
+        keeping = self._pools.keeping
+        async with keeping.connection() as link:
+            await self._keeper.forget_lapsed(link)
+            look = await self._thinner.look(link, self._partitions, cutoff, now)
+        rows = await self._drop(look.gone)
+        for partition in look.thin:
+            rows += await self._thinner.thin(partition, cutoff, now)
+        async with keeping.connection() as link:
+            rows += await self._sweep_strays(link, now, cutoff)
+        return self._deleted(rows + await self._make_room(now))
+
+    async def _sweep_strays(self, link: Session, now: int, cutoff: int) -> int:
+        rows = await self._partitions.expire_strays(link, now, cutoff)
+        there = await self._partitions.of(link, "event")
+        self._sweeper.plan(await noted(link), there, self._partitions.widest)
+        return rows
+
+    def _deleted(self, rows: int) -> int:
+        """With those that were deleted one by one."""
         rows += self._sweeper.deleted
         self._sweeper.deleted = 0
         self.deletes += bool(rows)
         return rows
 
-    async def _drop(self, cutoff: int) -> int:
-        """Drop partitions in which nothing is newer than the cutoff; the number of their events."""
+    async def _drop(self, expired: Mapping[Partition, int]) -> int:
+        """Drop partitions, given with the number of their messages; the number of those that are gone."""
         keeping, partitions = self._pools.keeping, self._partitions
-        async with keeping.connection() as link:
-            expired = dict(await partitions.expired(link, cutoff))
         left = [*expired]
         while left:
             # A partition cannot go while somebody writes, and whoever writes must not wait for one another.
@@ -150,13 +219,19 @@ class Housekeeping:
     async def _take_figures(self) -> None:
         async with self._pools.keeping.connection() as link:
             await self._writer.tidy(link)
-            ((partitions, size),) = await link.execute(
-                "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
-                "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
-            )
+            await self._take_figures_by(link)
+
+    async def _take_figures_by(self, link: Session) -> None:
+        ((partitions, size),) = await link.execute(
+            "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
+            "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
+        )
+        most = self.max_size
+        more = {} if most is None else {"max_bytes": gauge(most, "Bytes that the database may have.")}
         self.figures = Figures(
             partitions=gauge(partitions, "Partitions of the tables with messages."),
             bytes=gauge(size, "Bytes of these, with their indexes."),
+            **more,
         )
 
 

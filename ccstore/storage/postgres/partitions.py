@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import frozen
 from psycopg2.errors import UndefinedTable
 
 from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.database import LOCK
+from ccstore.storage.postgres.expiry import IS_PLAIN, has_gone
+from ccstore.storage.postgres.places import BLOCK_BITS, DEFAULT, Partition
 from ccstore.storage.postgres.sizes import PartitionSizes
 
 _SECOND: Final = 1_000_000_000
 #: An event partition spans this part of the retention time, so it goes soon after it may, within limits.
-_SPANS_IN_RETENTION: Final = 16
+_SPANS_IN_PERIOD: Final = 16
 _SPAN_LEAST, _SPAN_MOST = 10 * _SECOND, 7 * 86400 * _SECOND
 #: Where events are kept for years, weeks would be too many: a statement locks all partitions that it reads.
 _MOST_IN_RETENTION: Final = 256
@@ -24,25 +25,6 @@ _AHEAD: Final = 3
 #: Milliseconds that a change waits for others to let a table go: they wait behind it meanwhile.
 _LOCK_WAIT: Final = 500
 _LEAST, _MOST = -(2**63), 2**63 - 1
-#: The partition for clocks that are off.
-DEFAULT: Final = "ccstore_event_default"
-#: Ids below a block's number shifted by this much are of earlier batches.
-BLOCK_BITS: Final = 20
-
-
-@frozen
-class Partition:
-    """Times from ``begins_at`` up to, and without, ``ends_at``."""
-
-    id: int
-    kind: str
-    begins_at: int
-    ends_at: int
-
-    @property
-    def table(self) -> str:
-        """The name of its table."""
-        return f"ccstore_{self.kind}_{self.id}"
 
 
 class Partitions:
@@ -54,7 +36,7 @@ class Partitions:
     def __init__(self, retention: int, sizes: PartitionSizes) -> None:
         self._retention = retention
         self._sizes = sizes
-        part = retention // _SPANS_IN_RETENTION
+        part = retention // _SPANS_IN_PERIOD
         span = min(max(part, _SPAN_LEAST), max(_SPAN_MOST, retention // _MOST_IN_RETENTION))
         self._spans = {"event": span, "log": _LOG_SPAN}
         #: The most nanoseconds that a partition of events spans.
@@ -78,9 +60,9 @@ class Partitions:
             wanted = self._wanted(kind, now)
             is_complete = False
             while not is_complete:
-                if not await _begin(session):
+                if not await begin_change(session):
                     return False
-                missing = _missing(await self._of(session, kind), wanted)
+                missing = _missing(await self.of(session, kind), wanted)
                 for begins_at, ends_at in missing[: self._sizes.at_once]:
                     await self._make(session, kind, begins_at, ends_at)
                 await session.execute("COMMIT")
@@ -116,13 +98,14 @@ class Partitions:
         while not is_complete:
             await session.execute("BEGIN")
             await session.execute("SELECT pg_advisory_xact_lock(%s)", LOCK)
-            missing = _missing(await self._of(session, "log"), wanted)
+            missing = _missing(await self.of(session, "log"), wanted)
             for begins_at, ends_at in missing[: self._sizes.at_once]:
                 await self._make(session, "log", begins_at, ends_at)
             await session.execute("COMMIT")
             is_complete = len(missing) <= self._sizes.at_once
 
-    async def _of(self, session: Session, kind: str) -> list[Partition]:
+    async def of(self, session: Session, kind: str) -> list[Partition]:
+        """The partitions of a kind, besides the default one, in their order."""
         found = await session.execute(
             "SELECT id, kind, begins_at, ends_at FROM ccstore_partition WHERE kind = %s ORDER BY begins_at",
             kind,
@@ -170,7 +153,7 @@ class Partitions:
         if not run:
             self.are_merged = True
             return False
-        if not await _begin(session):
+        if not await begin_change(session):
             return False
         await session.execute("LOCK TABLE ONLY ccstore_event IN ACCESS EXCLUSIVE MODE")
         ((is_empty,),) = await session.execute(
@@ -187,14 +170,10 @@ class Partitions:
 
     # -- what expires
 
-    async def events(self, session: Session) -> list[Partition]:
-        """The partitions of events, besides the default one, in their order."""
-        return await self._of(session, "event")
-
     async def expired(self, session: Session, cutoff: int) -> list[tuple[Partition, int]]:
         """Partitions of events in which nothing is newer than the cutoff, and how many rows they have."""
         found = []
-        for partition in await self._of(session, "event"):
+        for partition in await self.of(session, "event"):
             if partition.ends_at - 1 <= cutoff:
                 try:
                     ((rows,),) = await session.execute(f"SELECT count(*) FROM {partition.table}")
@@ -209,7 +188,7 @@ class Partitions:
         Of many, the first ones.
         """
         dropped = []
-        if await _begin(session):
+        if await begin_change(session):
             dropped = [each for each in partitions[: self._sizes.at_once] if await self._drop(session, each)]
             await session.execute("COMMIT")
         return dropped
@@ -225,7 +204,7 @@ class Partitions:
     async def too_wide(self, session: Session, cutoff: int) -> list[Partition]:
         """Partitions that were made while events were kept longer, and have little enough to be divided."""
         found = []
-        for partition in await self._of(session, "event"):
+        for partition in await self.of(session, "event"):
             if partition.ends_at - partition.begins_at > self.widest and partition.ends_at - 1 > cutoff:
                 ((size,),) = await session.execute("SELECT pg_table_size(to_regclass(%s))", partition.table)
                 if size is not None and size <= self._sizes.divided_size:
@@ -238,7 +217,7 @@ class Partitions:
 
     async def divide(self, session: Session, partition: Partition, now: int, cutoff: int) -> int:
         """Put narrower partitions in the place of one; how many events have expired and are gone."""
-        if not await _begin(session):
+        if not await begin_change(session):
             return 0
         there = await session.execute(
             "DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id
@@ -255,7 +234,7 @@ class Partitions:
             cutoff,
         )
         await session.execute(f"DROP TABLE {partition.table}")
-        for begins_at, ends_at in _missing(await self._of(session, "event"), self._wanted("event", now)):
+        for begins_at, ends_at in _missing(await self.of(session, "event"), self._wanted("event", now)):
             await self._make(session, "event", begins_at, ends_at)
         await session.execute("COMMIT")
         return int(rows - kept)
@@ -271,14 +250,13 @@ class Partitions:
         span = self._spans["event"]
         far = (now // span + 2 + _AHEAD) * span
         tables = [DEFAULT] + [
-            partition.table for partition in await self._of(session, "event") if partition.begins_at >= far
+            partition.table for partition in await self.of(session, "event") if partition.begins_at >= far
         ]
         deleted = 0
         for table in tables:
             ((rows,),) = await session.execute(
-                f"WITH gone AS (DELETE FROM {table} WHERE time <= %s OR id < %s RETURNING 1) "
-                "SELECT count(*) FROM gone",
-                cutoff,
+                f"WITH gone AS (DELETE FROM {table} r WHERE {has_gone('event', now, cutoff)} "
+                f"OR (id < %s AND {IS_PLAIN}) RETURNING 1) SELECT count(*) FROM gone",
                 below,
             )
             deleted += rows
@@ -299,7 +277,7 @@ class Partitions:
         return int(deleted)
 
 
-async def _begin(session: Session) -> bool:
+async def begin_change(session: Session) -> bool:
     """Begin to change partitions; False, and no transaction, if somebody else is at it."""
     await session.execute("BEGIN")
     await session.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT}")

@@ -29,6 +29,7 @@ class Pools:
     :ivar reading: for queries.
     :ivar keeping: for what is done once in a while; there is one.
     :ivar following: for what is told to those who follow; there is one.
+    :ivar thinning: for copying what is kept of a partition, beside all that; there is one.
     :ivar indexing: for an index that is made beside everything else; there is one.
     """
 
@@ -46,12 +47,13 @@ class Pools:
         self.reading = pool(sizes.readers, _READING, sizes.longest_time)
         self.keeping = pool(1, _WRITING, sizes.longest_time)
         self.following = pool(1, _FOLLOWING, sizes.batch_time)
+        self.thinning = pool(1, _WRITING, sizes.longest_time)
         self.indexing = pool(1, _WRITING, sizes.indexing_time)
 
     async def close(self) -> None:
         """Close them: queries are ended at once, and what was begun otherwise has some seconds."""
-        pools = (self.writing, self.reading, self.keeping, self.following, self.indexing)
-        for ended in (self.reading, self.following, self.indexing):
+        pools = (self.writing, self.reading, self.keeping, self.following, self.thinning, self.indexing)
+        for ended in (self.reading, self.following, self.thinning, self.indexing):
             ended.abort()
 
         def abort() -> None:

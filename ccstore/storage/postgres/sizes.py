@@ -16,6 +16,8 @@ class PartitionSizes:
     :ivar covered: of logs that a copy makes at most, each of a month.
     :ivar divided_size: bytes that one may have to be divided in one transaction; ``divided_rows`` is the same
         in events.
+    :ivar thinned_rows: messages that are kept of a partition, at most, for it to be made smaller: they are
+        copied in one transaction.
     """
 
     at_once: int = 16
@@ -23,6 +25,7 @@ class PartitionSizes:
     covered: int = 240
     divided_size: int = 64 << 20
     divided_rows: int = 20_000
+    thinned_rows: int = 2_000_000
 
 
 @frozen

@@ -11,6 +11,7 @@ from ccstore.message import Series
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.arrays import numbers, optional_texts
 from ccstore.storage.postgres.connections import Session
+from ccstore.storage.postgres.keeper import PostgresKeeper
 
 _STREAMS_HELD: Final = 1 << 17
 _COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
@@ -25,10 +26,12 @@ class Streams:
     """The streams that this daemon knows.
 
     :param retention: nanoseconds after which events expire.
+    :param keeper: notes more of those that are made.
     """
 
-    def __init__(self, retention: int) -> None:
+    def __init__(self, retention: int, keeper: PostgresKeeper) -> None:
         self._retention = retention
+        self._keeper = keeper
         self._by_series: dict[Series, int] = {}
         self._by_key: dict[str, int] = {}
         self._noted_at = 0
@@ -92,13 +95,17 @@ class Streams:
             *columns,
             numbers([now] * len(missing)),
         )
-        return dict(made)
+        ids: dict[str, int] = dict(made)
+        await self._keeper.place(session, [(ids[key], each.stream) for key, each in missing.items()])
+        return ids
 
     async def forget(self, session: Session, now: int) -> int:
         """Delete streams whose events are gone, such as those of a host or a job that is no more."""
         ((gone,),) = await session.execute(
-            "WITH gone AS (DELETE FROM ccstore_stream WHERE kind = 'event' AND used < %s RETURNING 1) "
-            "SELECT count(*) FROM gone",
+            "WITH gone AS (DELETE FROM ccstore_stream s WHERE kind = 'event' AND used < %s "
+            "AND (keeps IS NULL OR used < %s - keeps) AND NOT EXISTS "
+            "(SELECT 1 FROM ccstore_held WHERE stream_id = s.id) RETURNING 1) SELECT count(*) FROM gone",
+            now - _FORGOTTEN_AFTER * self._retention,
             now - _FORGOTTEN_AFTER * self._retention,
         )
         return int(gone)

@@ -15,10 +15,11 @@ from ccstore.interfaces import Followers, Published, StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MIN, Series, StreamKey
 from ccstore.query import Page, Selection
 from ccstore.storage.postgres.horizon import Horizon, LookQuestion, WritingQuestion, end_of
-from ccstore.storage.postgres.partitions import BLOCK_BITS
+from ccstore.storage.postgres.places import BLOCK_BITS
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.reading.arrived import Arrivals
 from ccstore.storage.reading.dialect import Question
+from ccstore.storage.reading.expired import Moment
 
 _T = TypeVar("_T")
 _EVERYTHING: Final = Selection()
@@ -166,7 +167,7 @@ class Telling:
         horizon = self._horizon
         is_cut = True
         while is_cut:
-            question = Arrivals(_EVERYTHING, horizon.told, end_of(last), INT64_MIN, self._pace.rows)
+            question = Arrivals(_EVERYTHING, horizon.told, end_of(last), Moment(INT64_MIN), self._pace.rows)
             page = await self._ask(question)
             for kind, messages, numbers in self._series.batches(page):
                 horizon.told = horizon.told.after(kind, numbers[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import psycopg2
@@ -13,18 +13,25 @@ from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK, identifier
 from ccstore.storage.postgres.driver_errors import one_line
-from ccstore.storage.postgres.expiry import HAS_EXPIRED
+from ccstore.storage.postgres.expiry import IS_HELD, has_expired
 
 #: Bytes of a name; PostgreSQL cuts longer ones short.
 _LONGEST_NAME: Final = 63
 #: Views above which clusters get none: what is called a cluster is up to the senders.
 _MOST_VIEWS: Final = 4000
 _LOCK_WAIT: Final = 500
+_NOW: Final = "(extract(epoch FROM statement_timestamp()) * 1000000000)::bigint"
 #: By what is noted, and by the time at which somebody reads; who may read the view needs no right to these.
-_NOT_EXPIRED: Final = (
-    " AND r.time > (SELECT (extract(epoch FROM statement_timestamp()) * 1000000000)::bigint - nanoseconds "
-    f"FROM ccstore_retention) AND NOT {HAS_EXPIRED}"
-)
+#: The first condition lets partitions be left out.
+_SEEN: Final[Mapping[str, str]] = {
+    "event": (
+        f" AND r.time >= (SELECT least({_NOW} + 1 - greatest(nanoseconds, (SELECT max(nanoseconds) FROM "
+        "ccstore_retention_rule WHERE kind = 'event')), (SELECT min(begins_at) FROM ccstore_hold)) "
+        f"FROM ccstore_retention) AND (r.time > {_NOW} - coalesce(s.keeps, (SELECT nanoseconds FROM "
+        f"ccstore_retention)) OR {IS_HELD}) AND NOT {has_expired('event')}"
+    ),
+    "log": (f" AND (s.keeps IS NULL OR r.time > {_NOW} - s.keeps OR {IS_HELD}) AND NOT {has_expired('log')}"),
+}
 #: Instead of its kind: a view of an earlier version, which shows what has expired.
 _OUTDATED: Final = ""
 
@@ -61,9 +68,9 @@ class Views:
             return
         there: dict[str, str] = dict(
             await session.execute(
-                r"SELECT relname, CASE WHEN relkind = 'v' AND relname LIKE '%\_events' AND oid NOT IN "
+                "SELECT relname, CASE WHEN relkind = 'v' AND oid NOT IN "
                 "(SELECT r.ev_class FROM pg_rewrite r JOIN pg_depend d ON d.objid = r.oid "
-                "WHERE d.refobjid = 'ccstore_expired'::regclass) THEN '' ELSE relkind::text END "
+                "WHERE d.refobjid = 'ccstore_held'::regclass) THEN '' ELSE relkind::text END "
                 "FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
                 r"AND (relname LIKE '%\_events' OR relname LIKE '%\_logs')"
             )
@@ -96,7 +103,7 @@ class Views:
                 f"CREATE OR REPLACE VIEW {identifier(name).replace('%', '%%')} AS "
                 f"SELECT r.id, r.time / 1000000000 AS timestamp, {columns}, r.othertags, r.text AS field "
                 f"FROM ccstore_{kind} r JOIN ccstore_stream s ON s.id = r.stream "
-                f"WHERE s.cluster = %s AND s.kind = %s{_NOT_EXPIRED if kind == 'event' else ''}",
+                f"WHERE s.cluster = %s AND s.kind = %s{_SEEN[kind]}",
                 cluster,
                 kind,
             )

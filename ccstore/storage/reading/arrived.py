@@ -5,14 +5,15 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ccstore.message import Kind
 from ccstore.query import Arrival, Page, Row, Selection
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.pages import Expired, expired_by
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _ID: Final = attrgetter("id")
@@ -35,19 +36,19 @@ class Arrivals(Question[Page]):
 
     Events come before logs. The order, the limit and the position of the selection do not matter.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     :ivar most: rows, of which there may be more.
     """
 
     selection: Selection
     after: Arrival
     upto: Arrival
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
     most: int
 
     def reading(self, dialect: Dialect) -> Reading[Page]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        expired = yield from expired_by(self.moment, [self.selection], dialect)
         return (yield from _ArrivalReading(self, dialect, expired).page())
 
 
@@ -109,8 +110,8 @@ class _ArrivalReading:
         """The first rows of a part with ids above one up to another, by id, and whether they are all."""
         most = self._dialect.fetching.rows
         if part.order == "blocks":
-            marks = self._expired.marks if part.kind == "event" else ()
-            bounds = Bounds(*self._expired.span(self._question.selection, part.kind), marks)
+            gone = yield from gone_of(self._expired, part.kind, self._dialect)
+            bounds = Bounds(*self._expired.span(self._question.selection, part.kind), gone)
             return (yield from packed.arrived(part, bounds, after, upto, most))
         found = yield self._statement(part, streams, after, upto)
         rows = [Row(row[0], part.kind, row[1], row[3], row[2], row[4]) for row in found]

@@ -18,6 +18,7 @@ from ccstore.storage.reading.by_words import WordSieve
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import encoded_test, tags_test
+from ccstore.storage.reading.gone import Gone
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: What of a block is fetched by itself: to know when its rows were takes little.
@@ -36,12 +37,12 @@ class Bounds(NamedTuple):
     """Which rows of a kind are meant.
 
     :ivar begin: first time, in nanoseconds; ``end`` is the last, included.
-    :ivar marks: rows at or before the first of these (ns) have expired, but for ids from the second on.
+    :ivar gone: what has expired of the kind.
     """
 
     begin: int
     end: int
-    marks: Sequence[tuple[int, int]] = ()
+    gone: Gone | None = None
 
 
 class PackedRows:
@@ -138,7 +139,7 @@ class PackedRows:
             return ()
         held = self._held(block)
         try:
-            if not (self._search or self._tags_test or with_tags or bounds.marks):
+            if not (self._search or self._tags_test or with_tags or _may_be_gone(held, bounds)):
                 # None of the rows has to be looked at by itself.
                 runs = yield from self._runs(held, bounds)
                 if not runs:
@@ -191,9 +192,13 @@ class PackedRows:
             good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}
             codes = held.tag_codes
             chosen = [row for row in (range(held.rows) if chosen is None else chosen) if codes[row] in good]
-        if bounds.marks and (chosen is None or chosen):
+        if _may_be_gone(held, bounds) and (chosen is None or chosen):
+            assert bounds.gone is not None
+            yield from self._fetch(held, ("streams",))
             yield from self._fetch(held, _TIMES)
-            chosen = _not_expired(held, range(held.rows) if chosen is None else chosen, bounds.marks)
+            has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
+            rows = range(held.rows) if chosen is None else chosen
+            chosen = [row for row in rows if not has(streams[row], times[row], ids[row])]
         return chosen
 
     def _runs(self, held: HeldBlock, bounds: Bounds) -> Reading[Sequence[Run]]:
@@ -270,12 +275,8 @@ def _is_cut(entry: BlockEntry, bounds: Bounds) -> bool:
     return entry.first < bounds.begin or entry.last > bounds.end
 
 
-def _not_expired(held: HeldBlock, rows: Sequence[int], marks: Sequence[tuple[int, int]]) -> Sequence[int]:
-    for cutoff, below in marks:
-        if held.entry.first <= cutoff:
-            times, ids = held.times, held.ids
-            rows = [row for row in rows if times[row] > cutoff or ids[row] >= below]
-    return rows
+def _may_be_gone(held: HeldBlock, bounds: Bounds) -> bool:
+    return bounds.gone is not None and held.entry.first <= bounds.gone.edge
 
 
 def _first_rows(

@@ -13,7 +13,6 @@ from ccstore.storage.census import HOUR, SHORT, Cells, steps_between, stream_num
 from ccstore.storage.columns import LABEL_COLUMNS
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
-from ccstore.storage.reading.pages import Expired
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Of so many messages one is found by an index in the time in which a census tells of all of them.
@@ -56,12 +55,6 @@ def are_many(dialect: Dialect, parts: Sequence[Part], streams: Collection[int]) 
             counted = dict(zip(stream_numbers(found[0]), totals(found[1]), strict=True))
             return sum([counted.get(stream, 0) for stream in streams]) * _MANY > sum(counted.values())
     return False
-
-
-def is_marked(part: Part, expired: Expired) -> bool:
-    """Perhaps some of the events of a part have expired, and others of the same time have not."""
-    assert part.oldest is not None
-    return part.kind == "event" and any(part.oldest <= cutoff for cutoff, _ in expired.marks)
 
 
 class Span(NamedTuple):
@@ -141,10 +134,9 @@ class CensusCounting:
     :param groups: its streams.
     """
 
-    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired, groups: StreamGroups) -> None:
+    def __init__(self, counting: Counting, dialect: Dialect, groups: StreamGroups) -> None:
         self._counting = counting
         self._dialect = dialect
-        self._expired = expired
         self._grid = _grid_of(counting)
         self._groups = groups
         self._counted: defaultdict[int | None, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -159,7 +151,7 @@ class CensusCounting:
         What is left has to be looked at by its rows.
         """
         counting, grid = self._counting, self._grid
-        if part.oldest is None or part.newest is None or is_marked(part, self._expired):
+        if part.oldest is None or part.newest is None:
             return [Span(begin, end)]
         start = counting.start_of(part.oldest)
         is_whole = begin <= part.oldest and part.newest <= end

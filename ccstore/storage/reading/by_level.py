@@ -9,11 +9,10 @@ from typing import Final
 from ccstore.query import LEVEL, Count, Counting
 from ccstore.storage.census import SHORT, Cells, level_groups, steps_between
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.by_census import Groups, Span, is_marked
+from ccstore.storage.reading.by_census import Groups, Span
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import value_test
-from ccstore.storage.reading.pages import Expired
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Labels that it tells apart.
@@ -47,10 +46,9 @@ class LevelCounting:
     :param streams: of the selection, as far as they are known without the level.
     """
 
-    def __init__(self, counting: Counting, dialect: Dialect, expired: Expired, streams: Streams) -> None:
+    def __init__(self, counting: Counting, dialect: Dialect, streams: Streams) -> None:
         self._counting = counting
         self._dialect = dialect
-        self._expired = expired
         self._streams = streams
         self._tests = [
             value_test(matcher) for matcher in counting.selection.matchers if matcher.label == LEVEL
@@ -69,7 +67,7 @@ class LevelCounting:
 
     def take(self, part: Part, begin: int, end: int) -> Reading[Sequence[Span]]:
         """See :meth:`ccstore.storage.reading.by_census.CensusCounting.take`."""
-        if part.oldest is None or part.newest is None or is_marked(part, self._expired):
+        if part.oldest is None or part.newest is None:
             return [Span(begin, end)]
         late = self._late
         first = (part.oldest - late) // SHORT if begin <= part.oldest else -(-(begin - late) // SHORT)

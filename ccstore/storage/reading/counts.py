@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ccstore.message import INT64_MAX, Kind, StreamKey
 from ccstore.query import (
@@ -28,7 +28,9 @@ from ccstore.storage.reading.by_level import LevelCounting, tells_levels
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
 from ccstore.storage.reading.evaluate import row_test
-from ccstore.storage.reading.pages import Expired, Limits, PageReading, expired_by
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
+from ccstore.storage.reading.pages import Limits, PageReading
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
 #: Groups of one statement, above which its answer is cut.
@@ -45,11 +47,11 @@ _Group = tuple[tuple[str, ...], int | None]
 class CountsQuestion(Question[Counts]):
     """A question: how many messages there are.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     """
 
     counting: Counting
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
 
     @property
     def is_long(self) -> bool:
@@ -59,7 +61,7 @@ class CountsQuestion(Question[Counts]):
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         counting = self.counting
-        expired = yield from expired_by(self.cutoff, [counting.selection], dialect)
+        expired = yield from expired_by(self.moment, [counting.selection], dialect)
         if counting.top is None:
             return (yield from _CountReading(counting, dialect, expired).counts())
         return (yield from _top_counts(counting, counting.top, dialect, expired))
@@ -202,10 +204,10 @@ class _CountReading:
         counting, dialect = self._counting, self._dialect
         census: CensusCounting | LevelCounting | None = None
         if dialect.has_censuses and tells_levels(counting):
-            census = LevelCounting(counting, dialect, self._expired, streams)
+            census = LevelCounting(counting, dialect, streams)
         elif dialect.has_censuses and can_tell(counting):
             groups = StreamGroups(counting.by, dialect, streams)
-            census = CensusCounting(counting, dialect, self._expired, groups)
+            census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, census)
         if census is not None:
@@ -227,10 +229,19 @@ class _CountReading:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
         packed = PackedRows(self._selection, self._dialect, streams)
         self._losses = packed.losses
+        # Up to there, each row has to be looked at.
+        edge = self._expired.edge(kind)
+        since = begin if edge is None else max(begin, edge + 1)
         for part in parts:
-            spans: Sequence[Span] = [Span(begin, end)]
+            spans: list[Span] = [Span(begin, end)]
             if census is not None:
-                spans = yield from census.take(part, begin, end)
+                spans = (
+                    [Span(begin, min(end, since - 1))]
+                    if since > begin and not _is_behind(part, since)
+                    else []
+                )
+                if since <= end and (part.newest is None or part.newest >= since):
+                    spans += yield from census.take(part, since, end)
             for span in spans:
                 if part.order == "blocks":
                     yield from self._unpack(part, packed, span.begin, span.end)
@@ -241,7 +252,8 @@ class _CountReading:
     def _unpack(self, part: Part, packed: PackedRows, begin: int, end: int) -> Reading[None]:
         """The same for a part whose rows are packed."""
         counting = self._counting
-        bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+        gone = yield from gone_of(self._expired, part.kind, self._dialect)
+        bounds = Bounds(begin, end, gone)
         with_tags = len(self._names) < len(counting.by)
         counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
         for block in (yield from packed.blocks(part, begin, end)):
@@ -363,6 +375,11 @@ class _CountReading:
         """The values of its labels that are counted by."""
         known = dict(zip(LABEL_COLUMNS, stream, strict=True))
         return [known[label] for label in self._counting.by if label in LABEL_COLUMNS]
+
+
+def _is_behind(part: Part, time: int) -> bool:
+    """Whether all of a part is at or behind a time."""
+    return part.oldest is not None and part.oldest >= time
 
 
 def _is_short(part: Part, begin: int, end: int) -> bool:

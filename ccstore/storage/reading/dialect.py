@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
@@ -37,6 +37,45 @@ class Part(NamedTuple):
     block: BlockEntry | None = None
 
 
+class Terms(NamedTuple):
+    """What a database says of what has expired, and what is held.
+
+    :ivar marks: what had expired when events were not kept as long as now: of the events with ids below the
+        second number, those at or before the first (ns), if no rule is about them.
+    :ivar periods: by kind, the shortest and the longest period (ns) of a rule, if there are rules for it.
+    :ivar held_since: the first time (ns) that is held, if anything is.
+    :ivar lapsed: the last time (ns) at which a message of a stream had expired by an earlier rule.
+    """
+
+    marks: Sequence[tuple[int, int]] = ()
+    periods: Mapping[Kind, tuple[int, int]] = {}
+    held_since: int | None = None
+    lapsed: int | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[Any]]) -> Terms:
+        """From rows of what it is, and two numbers: a mark, a kind with its periods, held, or lapsed."""
+        marks, periods = [], {}
+        held_since = lapsed = None
+        for what, one, other in rows:
+            if one is None:
+                continue
+            if what == "mark":
+                marks.append((one, other))
+            elif what == "held":
+                held_since = one
+            elif what == "lapsed":
+                lapsed = one
+            else:
+                periods[what] = (one, other)
+        return cls(marks, periods, held_since, lapsed)
+
+    def are_by_stream(self, kind: Kind) -> bool:
+        """Whether it takes a look at the stream of a message of a kind to know whether it has expired."""
+        is_held = kind == "event" and self.held_since is not None
+        return is_held or kind in self.periods or self.lapsed is not None
+
+
 @frozen
 class Fetching:
     """How rows are fetched.
@@ -56,11 +95,13 @@ class Dialect(Protocol):
     """The SQL of one database, in fragments: one for each thing that the databases say in another way.
 
     :ivar streams: the table of streams, with ``id`` and :data:`ccstore.storage.columns.LABEL_COLUMNS`.
+    :ivar tables: the names of ``streams``, ``hold``, ``held`` and ``lapsed`` in the database.
     :ivar has_censuses: some parts have a census.
     :ivar block_cache: blocks that were read lately.
     """
 
     streams: str
+    tables: Mapping[str, str]
     fetching: Fetching
     has_censuses: bool = False
     block_cache: BlockCache = BlockCache(0)
@@ -122,10 +163,10 @@ class Dialect(Protocol):
         yield from ()
         return False
 
-    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
-        """What had expired when events were not kept as long as now, as far as it is not before ``begin``.
+    def terms(self, begin: int) -> Reading[Terms]:
+        """What the database says of what has expired.
 
-        Of the events with ids below the second number, those at or before the first (ns) have expired.
+        :param begin: what is before that (ns) by the retention time does not matter.
         """
 
     def last_ids(self) -> Reading[Mapping[str, int]]:

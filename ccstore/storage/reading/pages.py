@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
+from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _TEXT: Final = attrgetter("text")
@@ -31,37 +33,15 @@ class Limits:
 
 
 @frozen
-class Expired:
-    """Which events have expired: those at or before ``cutoff`` (ns), and more by ``marks``.
-
-    See :meth:`Dialect.marks`.
-    """
-
-    cutoff: int
-    marks: Sequence[tuple[int, int]] = ()
-
-    def span(self, selection: Selection, kind: Kind) -> tuple[int, int]:
-        """First and last time (ns) at which a selection may have messages of a kind."""
-        begin = max(selection.begin, self.cutoff + 1) if kind == "event" else selection.begin
-        return begin, selection.end - 1
-
-    def conditions(self, kind: Kind) -> list[str]:
-        """Conditions on each row of a kind."""
-        if kind != "event":
-            return []
-        return [f"(time > {cutoff} OR id >= {below})" for cutoff, below in self.marks]
-
-
-@frozen
 class Pages(Question[list[Page]]):
     """A question: one page for each of some selections, from one and the same state of the store.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     :ivar with_tags: the rows have their streams and other tags, and not only time and text.
     """
 
     selections: Sequence[Selection]
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
     limits: Limits
     with_tags: bool = True
 
@@ -79,7 +59,7 @@ class Pages(Question[list[Page]]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pages = []
         rows, size = self.limits.rows, self.limits.size
-        expired = yield from expired_by(self.cutoff, self.selections, dialect)
+        expired = yield from expired_by(self.moment, self.selections, dialect)
         for selection in self.selections:
             limits = Limits(rows, size)
             page = yield from PageReading(selection, dialect, expired, limits, self.with_tags).page()
@@ -93,12 +73,12 @@ class Pages(Question[list[Page]]):
 class PageInText(Question[TextPage]):
     """A question: the first page of a selection, as text.
 
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     :ivar form: puts the page into text. It may be done in another process, and has to be pickled for that.
     """
 
     selection: Selection
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
     limits: Limits
     form: Form
 
@@ -109,16 +89,9 @@ class PageInText(Question[TextPage]):
 
     def reading(self, dialect: Dialect) -> Reading[TextPage]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        expired = yield from expired_by(self.cutoff, [self.selection], dialect)
+        expired = yield from expired_by(self.moment, [self.selection], dialect)
         page = yield from PageReading(self.selection, dialect, expired, self.limits, True).page()
         return page.in_text(lambda page: [*self.form(page)])
-
-
-def expired_by(cutoff: int, selections: Sequence[Selection], dialect: Dialect) -> Reading[Expired]:
-    """What has expired by a cutoff (ns), as far as it matters to these selections."""
-    if any("event" in selection.kinds for selection in selections):
-        return Expired(cutoff, (yield from dialect.marks(cutoff + 1)))
-    return Expired(cutoff)
 
 
 class PageReading:
@@ -239,12 +212,13 @@ class PageReading:
         """The same for a part whose rows are packed."""
         after, is_newest_first = self._selection.after, self._selection.is_newest_first
         begin, end, _ = self._bounds_within(part, after)
+        gone = yield from gone_of(self._expired, part.kind, self._dialect)
         for block in _in_order((yield from packed.blocks(part, begin, end)), is_newest_first=is_newest_first):
             if self._is_cut and self._is_behind(block):
                 return
             begin, end, number = self._bounds_within(part, after)
             behind = (end if is_newest_first else begin), number
-            bounds = Bounds(begin, end, self._expired.marks if part.kind == "event" else ())
+            bounds = Bounds(begin, end, gone)
             rows = yield from packed.rows(
                 block, bounds, behind, self._most + 1, is_newest_first=is_newest_first
             )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
+from ccstore.storage.reading.expired import Moment, moment_of
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.statement import Reading
 
@@ -21,11 +22,11 @@ class StudyQuestion(Question[_T]):
     """A question that takes many others to answer, all from one and the same state of the store.
 
     :ivar inquiry: what is asked. It may be answered in another process, and has to be pickled for that.
-    :ivar cutoff: events at or before this time (ns) are not seen.
+    :ivar moment: when it is asked.
     """
 
     inquiry: Inquiry[_T]
-    cutoff: int
+    moment: Moment = field(converter=moment_of)
 
     @property
     def is_long(self) -> bool:
@@ -56,8 +57,8 @@ class StudyQuestion(Question[_T]):
         if isinstance(wanted, WantedRows):
             limit = wanted.selection.limit
             selection = evolve(wanted.selection, limit=most if limit is None else min(limit, most))
-            (page,) = yield from Pages([selection], self.cutoff, Limits(most)).reading(dialect)
+            (page,) = yield from Pages([selection], self.moment, Limits(most)).reading(dialect)
             return page
         if isinstance(wanted, WantedCounts):
-            return (yield from CountsQuestion(wanted.counting, self.cutoff).reading(dialect))
+            return (yield from CountsQuestion(wanted.counting, self.moment).reading(dialect))
         return (yield from KnownValues(wanted.label, wanted.most).reading(dialect))

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.interfaces import IBackend, ICopyTarget
+from ccstore.keeping import Hold, KeepRule
 from ccstore.permissions import PRIVATE
 from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.schema import Schema
@@ -29,6 +30,7 @@ from ccstore.storage.sqlite.pragmas import PRAGMAS, WRITER_PRAGMAS
 from ccstore.storage.sqlite.readers import Readers
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, Sizes
+from ccstore.storage.sqlite.store_writer import StoreHousekeeping
 from ccstore.storage.sqlite.tending import Tending
 from ccstore.storage.sqlite.versions import DATABASE
 from ccstore.storage.sqlite.writer_start import WriterStart
@@ -55,7 +57,8 @@ class SqliteBackend:
 
     :param path: absolute.
     :param pragmas: for every connection, besides what is always set.
-    :param retention: seconds after which events expire.
+    :param retention: seconds after which events expire that none of the ``rules`` is about; None for
+        those rules that the file has.
     :param packing: what is packed.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, and not a thread. It cannot be copied into then.
@@ -78,6 +81,7 @@ class SqliteBackend:
         pragmas: Mapping[str, str],
         *,
         retention: float,
+        rules: Sequence[KeepRule] | None = None,
         now: Callable[[], int],
         reactor: Any,
         is_apart: bool = False,
@@ -95,6 +99,7 @@ class SqliteBackend:
             self._file,
             {**WRITER_PRAGMAS, **pragmas},
             nanoseconds(retention),
+            rules,
             now,
             self._say,
             sizes,
@@ -112,7 +117,7 @@ class SqliteBackend:
             self._thread, self._readers, path, packing, means.clock, self._say, sizes
         )
         self._tending = Tending(
-            self._thread, self._file, self._reserve, now, means.clock, sizes, self._packing
+            self._thread, self._file, self._reserve, now, means.clock, sizes, self._packing, self._say
         )
         self._make_thread = lambda: means.threads(reactor, 1, "ccstore-writer")
 
@@ -148,13 +153,31 @@ class SqliteBackend:
             raise
         self._thread.begin(writer, self._make_thread())
 
-    def retain(self, retention: float) -> Deferred[None]:
+    def retain(self, retention: float, rules: Sequence[KeepRule] = ()) -> Deferred[None]:
         """See :meth:`IBackend.retain`."""
-        return Deferred.fromCoroutine(self._retain(nanoseconds(retention)))
+        return Deferred.fromCoroutine(self._retain(nanoseconds(retention), rules))
 
-    async def _retain(self, retention: int) -> None:
-        self._start.retention = retention
-        await self._thread.run(self._thread.writer.housekeeping.retain, retention)
+    async def _retain(self, retention: int, rules: Sequence[KeepRule]) -> None:
+        self._start.retention, self._start.rules = retention, rules
+        housekeeping = self._thread.writer.housekeeping
+        await self._thread.run(housekeeping.retain, retention, [rule.pack() for rule in rules])
+
+    def limit(self, max_size: int | None) -> None:
+        """See :meth:`IBackend.limit`."""
+        self._tending.max_size = max_size
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        """See :meth:`IBackend.hold`."""
+        return Deferred.fromCoroutine(self._change(lambda house: house.hold, hold.pack()))
+
+    def release(self, number: int) -> Deferred[bool]:
+        """See :meth:`IBackend.release`."""
+        return Deferred.fromCoroutine(self._change(lambda house: house.release, number))
+
+    async def _change(
+        self, what: Callable[[StoreHousekeeping], Callable[[Any], _Result]], given: object
+    ) -> _Result:
+        return await self._thread.do(what(self._thread.writer.housekeeping), given)
 
     def close(self) -> Deferred[None]:
         """See :meth:`IBackend.close`."""
@@ -216,7 +239,10 @@ class SqliteBackend:
     def status(self) -> Figures:
         """See :meth:`IBackend.status`."""
         state = self._thread.state
+        limit = self._tending.max_size
+        more = {} if limit is None else {"max_bytes": gauge(limit, "Bytes that the database may have.")}
         return Figures(
+            **more,
             active_tables=gauge(state.active_tables, "Clusters and kinds that have messages."),
             writes=counter(state.writes, "Transactions that wrote messages."),
             queries=counter(self._readers.queries, "Queries that were answered."),

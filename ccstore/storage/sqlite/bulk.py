@@ -63,7 +63,9 @@ class BulkWriter:
                 set_pragmas(connection, self._pragmas)
                 self._file.prepare(connection)
                 watch = self._file.watch
-                writer = LocalWriter(connection, watch, self._retention, time.time_ns, self._say, self._sizes)
+                writer = LocalWriter(
+                    connection, watch, self._retention, None, time.time_ns, self._say, self._sizes
+                )
                 writer.load()
                 watch.look(is_used=True)
             except BaseException:

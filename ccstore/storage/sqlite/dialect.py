@@ -14,8 +14,9 @@ from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.vocabulary import Chunk
-from ccstore.storage.reading.dialect import Dialect, Fetching, Part
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.sqlite.expiry import TABLES, TERMS
 
 #: Characters that have a meaning in a pattern of LIKE, and how many a pattern may well have.
 _SPECIAL: Final = re.compile("[%_!]")
@@ -46,6 +47,7 @@ class SqliteDialect(Dialect):
 
     # In one: each method is one thing that the databases say in different ways.
     streams = "stream"
+    tables = TABLES
     has_censuses = True
 
     def __init__(
@@ -184,13 +186,9 @@ class SqliteDialect(Dialect):
         )
         return bool(found)
 
-    def marks(self, begin: int) -> Reading[Sequence[tuple[int, int]]]:
-        found = yield Statement(
-            "SELECT cutoff, last_id + 1 AS below FROM expired WHERE cutoff >= ?1",
-            (begin,),
-            ("cutoff", "below"),
-        )
-        return [(cutoff, below) for cutoff, below in found]
+    def terms(self, begin: int) -> Reading[Terms]:
+        found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
+        return Terms.of(found)
 
     def last_ids(self) -> Reading[Mapping[str, int]]:
         """Ids go on from one segment to the next."""

@@ -12,13 +12,15 @@ from operator import itemgetter
 from pathlib import Path
 
 from ccstore.interfaces import StoreError
+from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.dbfile.explain import explain
 from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
-from ccstore.storage.sqlite.expiry import HAS_EXPIRED
+from ccstore.storage.sqlite.expiry import has_expired
+from ccstore.storage.sqlite.keeper import holds
 from ccstore.storage.sqlite.packed_rows import Tell, count_packed, rows_by_id
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
@@ -109,9 +111,14 @@ class SqliteSource(Source):
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
         return pages(kind, self._rows(kind, after), self._streams)
 
+    def holds(self) -> Sequence[Hold]:
+        assert self._connection is not None
+        with self._errors():
+            return holds(self._connection)
+
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         assert self._connection is not None
-        where = f"id > ?{f' AND NOT {HAS_EXPIRED}' if kind == 'event' else ''}"
+        where = f"id > ? AND NOT {has_expired(self._connection, kind)}"
         in_order: list[Iterator[Sequence[StoredRow]]] = []
         late: list[Iterator[Sequence[StoredRow]]] = []
         for number, came_late, packed in self._all(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from ccstore.message import STORED_KINDS
+from ccstore.keeping import Hold, KeepRule
+from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
 from ccstore.storage.sqlite import enumerating, expiry
-from ccstore.storage.sqlite.dividing import SPANS_IN_RETENTION, Divider
+from ccstore.storage.sqlite.dividing import Divider
 from ccstore.storage.sqlite.enumerating import Enumerator, Levels, Names
 from ccstore.storage.sqlite.expiry import Expired
+from ccstore.storage.sqlite.keeper import Keeper
 from ccstore.storage.sqlite.merging import Merger
+from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, drop
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -23,13 +28,20 @@ class Housekeeping:
 
     To be made before the writer loads the file.
 
-    :param retention: nanoseconds after which events expire.
+    :param retention: nanoseconds after which events expire that no rule is about.
     :param now: the time in nanoseconds since the epoch.
     :param say: tells people of segments that cannot be merged.
     :ivar packer: does what packing takes of a writer.
     """
 
-    def __init__(self, writer: Writer, retention: int, now: Callable[[], int], say: Say) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        retention: int,
+        rules: Sequence[KeepRule] | None,
+        now: Callable[[], int],
+        say: Say,
+    ) -> None:
         self._writer = writer
         self._connection = writer.connection
         self._sizes = writer.sizes
@@ -39,15 +51,41 @@ class Housekeeping:
         self._levels = Levels(writer.sizes.streams_held)
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
+        self._sifter = Sifter(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
-        self.packer = Packer(self._connection, say, writer.sizes, self._names)
+        self._keeper = Keeper(rules, lambda: self._retention, now)
+        writer.placing = self._keeper.place
+        self.packer = Packer(self._connection, say, writer.sizes, self._names, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
+            *(self._keeper.load, self._sifter.forget),
         ]
 
-    def retain(self, retention: int) -> None:
-        """From now on, events expire after so many nanoseconds."""
+    def retain(self, retention: int, rules: Sequence[Any] = ()) -> None:
+        """From now on, events expire after so many nanoseconds.
+
+        :param rules: as they are sent, see :meth:`KeepRule.pack`. They count from the next look for what has
+            expired.
+        """
         self._retention = retention
+        self._keeper.change([*map(KeepRule.unpack, rules)])
+
+    def hold(self, packed: Sequence[Any]) -> int:
+        """Hold messages until they are released; the id of the hold.
+
+        :param packed: see :meth:`Hold.pack`.
+        """
+        with transaction(self._connection):
+            number = self._keeper.hold(self._connection, Hold.unpack(packed))
+        self._sifter.forget(self._connection)
+        return number
+
+    def release(self, number: int) -> bool:
+        """End a hold; False if there is none with this id."""
+        with transaction(self._connection):
+            is_gone = self._keeper.release(self._connection, number)
+        self._sifter.forget(self._connection)
+        return is_gone
 
     def tend(self, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
@@ -55,7 +93,7 @@ class Housekeeping:
             segment = self._writer.segments[kind]
             # It may have been opened by a clock that was ahead.
             age = abs(now - segment.opened_at)
-            is_old = kind == "event" and segment.rows and age >= self._retention // SPANS_IN_RETENTION
+            is_old = kind == "event" and segment.rows and age >= self._retention // SPANS_IN_PERIOD
             is_idle = now - segment.written_at >= IDLE
             if segment.rows >= self._sizes.segment_rows or is_old:
                 self.seal(kind)
@@ -93,30 +131,66 @@ class Housekeeping:
         return streams, tally.span
 
     def expire(self, cutoff: int) -> int:
-        """Note what has expired, and drop event segments in which nothing is newer than the cutoff (ns).
+        """Note what has expired, and drop segments in which nothing is newer than the cutoff (ns), or kept.
 
         Returns how many rows are gone since the last time.
         """
-        self._note_expired(cutoff)
         connection = self._connection
-        # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
-        expired = connection.execute(
-            "SELECT id, row_count FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
-            "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
-            (cutoff, cutoff),
-        ).fetchall()
-        for number, _ in expired:
+        if self._keeper.is_due:
             with transaction(connection):
-                connection.execute("DELETE FROM segment WHERE id = ?", (number,))
-                enumerating.forget(connection, [number])
-                refresh_rows_views(connection)
-                connection.execute(f"DROP TABLE event_{number}")
-        if expired:
+                self._keeper.settle(connection)
+            self._sifter.forget(connection)
+        self._note_expired(cutoff)
+        dropped = 0
+        for number, kind in self._leaving(cutoff):
+            dropped += self._drop(number, kind)
+        deleted = dropped
+        for mover in (self._divider, self._sifter):
+            deleted, mover.deleted = deleted + mover.deleted, 0
+        if deleted:
             with self._writer.transaction():
                 self._writer.streams.drop(connection, self._writer.segments["event"].table)
             self._writer.deletes += 1
-        deleted, self._divider.deleted = self._divider.deleted, 0
-        return deleted + sum(int(rows) for _, rows in expired)
+        return deleted
+
+    def make_room(self) -> int:
+        """Drop the segment that goes first when there is no more room; its rows, 0 if there is none."""
+        connection = self._connection
+        streams = all_expired(streams_now(connection, 0, self._now()))
+        found = self._sifter.oldest(connection, streams, self._busy)
+        if found is None:
+            return 0
+        self._writer.deletes += 1
+        return self._drop(*found)
+
+    def _drop(self, number: int, kind: Kind) -> int:
+        """Drop a segment; how many rows it had."""
+        connection = self._connection
+        with transaction(connection):
+            rows, packed = connection.execute(
+                "SELECT row_count, packed FROM segment WHERE id = ?", (number,)
+            ).fetchone()
+            if packed:
+                self.packer.remove(number)
+            else:
+                drop(connection, kind, number)
+        return int(rows)
+
+    def _leaving(self, cutoff: int) -> Sequence[tuple[int, Kind]]:
+        """The segments that go as a whole."""
+        connection = self._connection
+        if self._keeper.is_needed:
+            with transaction(connection):
+                self._keeper.forget_lapsed(connection)
+            streams = streams_now(connection, cutoff, self._now())
+            return self._sifter.plan(connection, streams, self._busy)
+        # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
+        found = connection.execute(
+            "SELECT id FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
+            "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
+            (cutoff, cutoff),
+        )
+        return [(number, "event") for (number,) in found.fetchall()]
 
     def _note_expired(self, cutoff: int) -> None:
         connection, segments = self._connection, self._writer.segments
@@ -135,15 +209,22 @@ class Housekeeping:
             self.seal("event")
 
     def divide(self) -> bool:
-        """Go one step on in moving events that came late; False if there is nothing to do."""
-        is_done = self._divider.step(self._connection, self._retention, self._now())
+        """Go one step on in moving what came late, and what is kept; False if there is nothing to do."""
+        connection, now = self._connection, self._now()
+        is_done = self._divider.step(connection, self._retention, now)
+        is_done = is_done or self._sifter.step(connection, self._retention, now, self._busy)
         if is_done:
-            self._enumerator.forget(self._connection)
+            self._enumerator.forget(connection)
         return is_done
+
+    @property
+    def _busy(self) -> Sequence[int]:
+        """The segments that are being made something else."""
+        return [*self._merger.sources, *self.packer.sources]
 
     def merge(self) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
-        return self._merger.step(self._connection)
+        return self._merger.step(self._connection, [*self._sifter.segments, *self.packer.sources])
 
     def count(self) -> bool:
         """Go one step on in taking the censuses of segments; False if there is nothing to do."""

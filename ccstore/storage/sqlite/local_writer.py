@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from ccstore.batch import Batch
+from ccstore.keeping import KeepRule
 from ccstore.storage.dbfile.sql import Say, leave_log
 from ccstore.storage.dbfile.watch import FileChanged, Watch
 from ccstore.storage.sqlite.housekeeping import Housekeeping
@@ -23,7 +24,7 @@ class LocalWriter(StoreWriter):
 
     :param connection: to the file; it is closed with the writer.
     :param watch: of the file.
-    :param retention: nanoseconds after which events expire.
+    :param retention: nanoseconds after which events expire that no rule is about.
     :param now: the time in nanoseconds since the epoch.
     :ivar writer: writes the messages.
     """
@@ -33,6 +34,7 @@ class LocalWriter(StoreWriter):
         connection: sqlite3.Connection,
         watch: Watch,
         retention: int,
+        rules: Sequence[KeepRule] | None,
         now: Callable[[], int],
         say: Say,
         sizes: SegmentSizes,
@@ -40,7 +42,7 @@ class LocalWriter(StoreWriter):
         self._connection = connection
         self._watch = watch
         self.writer = Writer(connection, now, say, sizes)
-        self.housekeeping = Housekeeping(self.writer, retention, now, say)
+        self.housekeeping = Housekeeping(self.writer, retention, rules, now, say)
 
     def load(self) -> None:
         """Read the catalogue; has to be called first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from attrs import frozen
@@ -66,14 +66,22 @@ class Merger:
         for (name,) in obsolete:
             connection.execute(f"DROP TABLE {name}")
 
-    def step(self, connection: sqlite3.Connection) -> bool:
-        """Do a little; False if there is nothing to do."""
+    @property
+    def sources(self) -> Collection[int]:
+        """The segments that are being merged."""
+        return () if self._run is None else self._run.sources
+
+    def step(self, connection: sqlite3.Connection, busy: Collection[int]) -> bool:
+        """Do a little; False if there is nothing to do.
+
+        :param busy: segments that others are at.
+        """
         if self._obsolete:
             with transaction(connection):
                 connection.execute(f"DROP TABLE log_{self._obsolete[-1]}")
             self._obsolete.pop()
         elif self._run is None:
-            self._run = self._begin(connection)
+            self._run = self._begin(connection, busy)
             self._last, self._copied = (-1, 0, 0), 0
             return self._run is not None
         elif self._unordered:
@@ -90,16 +98,17 @@ class Merger:
             self._run, self._census = None, None
         return True
 
-    def _begin(self, connection: sqlite3.Connection) -> _Run | None:
+    def _begin(self, connection: sqlite3.Connection, busy: Collection[int]) -> _Run | None:
         """Take the first segments in a row that are small and enough of them, when all have a census."""
         together = self._sizes.merged_segments
         sources: list[int] = []
         rows = 0
         for number, count, is_counted in connection.execute(
             f"SELECT id, row_count, id IN {enumerating.COUNTED} FROM segment "
-            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND packed = 0 ORDER BY first_id"
+            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL AND packed = 0 "
+            "ORDER BY first_id"
         ).fetchall():
-            if count >= together * self._sizes.segment_rows or number in self._failed:
+            if count >= together * self._sizes.segment_rows or number in self._failed or number in busy:
                 sources, rows = [], 0
                 continue
             if not is_counted:

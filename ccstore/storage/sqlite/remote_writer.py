@@ -68,9 +68,18 @@ class RemoteHousekeeping(StoreHousekeeping):
     def packer(self) -> RemotePacker:
         return self._packer
 
-    def retain(self, retention: int) -> None:
-        self._process.retain(retention)
-        self._ask(Call.RETAIN, retention)
+    def retain(self, retention: int, rules: Sequence[Any]) -> None:
+        self._process.retain(retention, rules)
+        self._ask(Call.RETAIN, retention, rules)
+
+    def hold(self, packed: Sequence[Any]) -> int:
+        return int(self._ask(Call.HOLD, packed))
+
+    def release(self, number: int) -> bool:
+        return bool(self._ask(Call.RELEASE, number))
+
+    def make_room(self) -> int:
+        return int(self._ask(Call.MAKE_ROOM))
 
     def tend(self, now: int) -> None:
         self._ask(Call.TEND, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final
 
@@ -20,15 +20,21 @@ _OWN_COLUMNS: Final = ("id", "hostname", "typeid")
 _COMMON_COLUMNS: Final = tuple(column for column in _KEY_COLUMNS if column not in _OWN_COLUMNS)
 
 
+#: Is told of streams that are made, by their numbers.
+Placing = Callable[[sqlite3.Connection, Sequence[tuple[int, StreamKey]]], None]
+
+
 class Streams:
     """Finds and makes streams. What it knows belongs to the transactions that are committed or not.
 
+    :param placing: notes more of those that are made.
     :ivar clusters: pairs of a cluster and a kind that have streams, up to so many.
     :ivar new_clusters: those that have their first in this transaction.
     """
 
-    def __init__(self, sizes: SegmentSizes) -> None:
+    def __init__(self, sizes: SegmentSizes, placing: Placing) -> None:
         self._sizes = sizes
+        self._placing = placing
         self.clusters: set[tuple[str, str]] = set()
         self.new_clusters: set[tuple[str, str]] = set()
         self._by_series: dict[Series, int] = {}
@@ -90,6 +96,10 @@ class Streams:
         gone = {*json.loads(found)}
         if gone:
             connection.execute("DELETE FROM stream WHERE id IN (SELECT value FROM json_each(?))", (found,))
+            for table in ("held", "lapsed"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE stream_id IN (SELECT value FROM json_each(?))", (found,)
+                )
             self._by_series = {each: stream for each, stream in self._by_series.items() if stream not in gone}
             self._by_key = {key: stream for key, stream in self._by_key.items() if stream not in gone}
 
@@ -174,6 +184,7 @@ class Streams:
             same = [("segment", segment), *zip(_COMMON_COLUMNS, (cluster, kind, *more), strict=True)]
             insert_rows(connection, "stream", _OWN_COLUMNS, [*chain.from_iterable(rows)], same)
             self.new_clusters.add((str(cluster), str(kind)))
+        self._placing(connection, made)
         self.new_clusters -= self.clusters
         self._next += len(keys)
         self._by_key.update([(key, stream) for stream, key in made])

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.lock import InUse
+from ccstore.storage.dbfile.sql import PAGE_SIZE, Say
 from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.sqlite.background import BackgroundPacking
 from ccstore.storage.sqlite.reserve import Reserve
 from ccstore.storage.sqlite.sizes import Sizes
 from ccstore.storage.sqlite.writer_thread import WriterThread
+
+#: Part of the bytes that a file may have, from which on it is said that there is little room left.
+NEAR: Final = 0.8
 
 
 class Tending:
@@ -21,7 +26,9 @@ class Tending:
 
     :param now: the time in nanoseconds since the epoch.
     :param clock: a time in seconds that never goes back.
+    :param say: tells people that there is little room left.
     :ivar figures: of the file, when it was last tended.
+    :ivar max_size: bytes that the file may have, or None.
     """
 
     def __init__(
@@ -33,7 +40,11 @@ class Tending:
         clock: Callable[[], float],
         sizes: Sizes,
         packing: BackgroundPacking,
+        say: Say,
     ) -> None:
+        self._say = say
+        self._is_near = False
+        self.max_size: int | None = None
         self._thread = thread
         self._file = file
         self._reserve = reserve
@@ -54,11 +65,40 @@ class Tending:
             if not self._reserve.release():
                 raise
             expired = await do(housekeeping.expire, cutoff)
+        expired += await self._make_room()
         while await do(housekeeping.give_back):
             pass  # each a transaction of its own, with room for writes between them
         if not self._reserve.is_kept:
             await do(housekeeping.checkpoint)
         return expired
+
+    async def _make_room(self) -> int:
+        """Delete what goes first, as long as there is more than there may be; how many messages."""
+        if self.max_size is None:
+            return 0
+        do, housekeeping = self._thread.do, self._thread.writer.housekeeping
+        deleted = 0
+        while True:
+            figures = await do(housekeeping.figures)
+            used = figures["bytes"] - figures["free_bytes"]
+            self._tell(used, self.max_size)
+            # Some pages stay free for what comes.
+            if used + min(self._sizes.segments.free_pages * PAGE_SIZE, self.max_size // 8) <= self.max_size:
+                return deleted
+            rows = await do(housekeeping.make_room)
+            if not rows:
+                return deleted
+            deleted += rows
+
+    def _tell(self, used: int, most: int) -> None:
+        """Say it when there is little room left, once."""
+        is_near = used >= NEAR * most
+        if is_near and not self._is_near:
+            self._say(
+                f"the database has {used >> 20} MB of the {most >> 20} MB of storage.max_size: when it has "
+                "all of them, the oldest events are deleted that are not held, whatever their period"
+            )
+        self._is_near = is_near
 
     async def tend(self, now: int) -> None:
         """See :meth:`ccstore.interfaces.IBackend.tend`."""
@@ -68,6 +108,7 @@ class Tending:
         works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
+            (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
         if not self._packing.is_wanted:
             # Else it would be for nothing: what is packed was put in another order anyway.

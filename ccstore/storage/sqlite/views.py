@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ccstore.message import STORED_KINDS
+from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.dbfile.sql import Say, identifier, literal
-from ccstore.storage.sqlite.expiry import HAS_EXPIRED
+from ccstore.storage.reading.dialect import Terms
+from ccstore.storage.sqlite.expiry import has_expired, has_period_left, terms_of
 
 #: SELECTs in one UNION ALL; SQLite takes 500.
 _UNION: Final = 200
 #: The time in nanoseconds, and up to two milliseconds more: it is not known better, and must not be early.
 _NOW: Final = "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) + 2) * 1000000"
-#: By kind, the views of what is stored; of events, also what has expired since the daemon last looked.
-STORED_ROWS: Final = {"event": "ccstore_event_stored", "log": "ccstore_log_rows"}
+#: By kind, the views of what is stored, also of what has expired since the daemon last looked.
+STORED_ROWS: Final[Mapping[Kind, str]] = {"event": "ccstore_event_stored", "log": "ccstore_log_stored"}
 
 
 def refresh_rows_views(connection: sqlite3.Connection) -> None:
@@ -42,12 +43,8 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
             names = {group: f"ccstore_{kind}_rows_{level}_{group}" for group in groups}
             wanted |= {names[group]: " UNION ALL ".join(groups[group]) for group in groups}
             parts = {group: f"SELECT * FROM {names[group]}" for group in groups}
-        wanted[STORED_ROWS[kind]] = " UNION ALL ".join(parts.values())
-    stored = STORED_ROWS["event"]
-    wanted[stored] = f"SELECT * FROM ({wanted[stored]}) WHERE NOT {HAS_EXPIRED}"
-    wanted["ccstore_event_rows"] = (
-        f"SELECT * FROM {stored} WHERE time > (SELECT {_NOW} - nanoseconds FROM retention)"
-    )
+        select = " UNION ALL ".join(parts.values())
+        wanted |= _views_of_kind(kind, select, has_expired(connection, kind), terms_of(connection))
     statements = {name: f"CREATE VIEW {name} AS {select}" for name, select in wanted.items()}
     # Not a cluster's view, whatever the cluster is called: that ends in neither way.
     standing = connection.execute(
@@ -66,6 +63,25 @@ def refresh_rows_views(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP VIEW {identifier(name)}")
     for statement in statements.values():
         connection.execute(statement)
+
+
+def _views_of_kind(kind: Kind, select: str, expired: str, terms: Terms) -> dict[str, str]:
+    """The views of what is stored of a kind, and of what is seen of it.
+
+    :param expired: a condition on a message, see :func:`has_expired`.
+    """
+    stored, seen = STORED_ROWS[kind], f"ccstore_{kind}_rows"
+    if terms.are_by_stream(kind):
+        return {
+            stored: f"SELECT * FROM ({select}) WHERE NOT {expired}",
+            seen: f"SELECT * FROM {stored} WHERE {has_period_left(kind, _NOW)}",
+        }
+    if kind == "log":
+        return {seen: select, stored: f"SELECT * FROM {seen}"}
+    return {
+        stored: f"SELECT * FROM ({select}) WHERE NOT {expired}",
+        seen: f"SELECT * FROM {stored} WHERE time > (SELECT {_NOW} - nanoseconds FROM retention)",
+    }
 
 
 #: What SQLite says of a name that it keeps to itself.

@@ -11,7 +11,7 @@ from ccstore.batch import Batch, by_kind
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite.open_segments import OpenSegment, OpenSegments
 from ccstore.storage.sqlite.sizes import SegmentSizes
-from ccstore.storage.sqlite.streams import Streams
+from ccstore.storage.sqlite.streams import Placing, Streams
 from ccstore.storage.sqlite.versions import APPLICATION_ID
 from ccstore.storage.sqlite.views import refresh_cluster_views, refresh_rows_views
 
@@ -49,6 +49,8 @@ class Writer:
     :param now: the time in nanoseconds since the epoch.
     :param say: tells people, such as of clusters that can have no view.
     :ivar loading: what else has to be read when the file is; called inside of that transaction.
+    :ivar placing: notes more of streams that are made, inside of the transaction in which they are; to be set
+        before anything is loaded.
     :ivar deletes: times that expired events were deleted, counted by the housekeeping.
     """
 
@@ -58,7 +60,8 @@ class Writer:
         self.connection = connection
         self.sizes = sizes
         self.segments = OpenSegments(now)
-        self.streams = Streams(sizes)
+        self.placing: Placing = lambda connection, made: None
+        self.streams = Streams(sizes, self.placing)
         self.loading: list[Callable[[sqlite3.Connection], None]] = []
         self.deletes = 0
         self._now = now
@@ -84,7 +87,7 @@ class Writer:
     def load(self) -> None:
         """Read the catalogue; make what is missing."""
         self.segments = OpenSegments(self._now)
-        self.streams = Streams(self.sizes)
+        self.streams = Streams(self.sizes, self.placing)
         with transaction(self.connection):
             for load in self.loading:
                 load(self.connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -27,6 +28,9 @@ class Call(Enum):
     CHECKPOINT = 9
     FIGURES = 10
     COUNT = 11
+    HOLD = 19
+    RELEASE = 20
+    MAKE_ROOM = 21
     # See the methods of :class:`ccstore.storage.sqlite.packer.Packer`.
     PACK_BEGIN = 12
     PACK_INSERT = 13
@@ -43,22 +47,24 @@ class Opening:
 
     :ivar path: of the file.
     :ivar pragmas: for the connection.
-    :ivar retention: nanoseconds after which events expire.
+    :ivar retention: nanoseconds after which events expire that no rule is about.
+    :ivar rules: see :meth:`ccstore.keeping.KeepRule.pack`; None for those that the file has.
     :ivar now: the time in nanoseconds since the epoch.
     """
 
     path: str
     pragmas: dict[str, str]
     retention: int
+    rules: Sequence[Any] | None
     now: int
     sizes: SegmentSizes
 
     def pack(self) -> tuple[Any, ...]:
         """As it is sent."""
-        return (self.path, self.pragmas, self.retention, self.now, astuple(self.sizes))
+        return (self.path, self.pragmas, self.retention, self.rules, self.now, astuple(self.sizes))
 
     @classmethod
     def unpack(cls, sent: tuple[Any, ...]) -> Opening:
         """As it was before it was sent."""
-        path, pragmas, retention, now, sizes = sent
-        return cls(path, pragmas, retention, now, SegmentSizes(*sizes))
+        path, pragmas, retention, rules, now, sizes = sent
+        return cls(path, pragmas, retention, rules, now, SegmentSizes(*sizes))

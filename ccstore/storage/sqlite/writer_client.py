@@ -89,9 +89,12 @@ class WriterProcess:
             self.close()
             raise
 
-    def retain(self, retention: int) -> None:
-        """Whichever process is started from now on lets events expire after so many nanoseconds."""
-        self._opening = evolve(self._opening, retention=retention)
+    def retain(self, retention: int, rules: Sequence[Any]) -> None:
+        """Whichever process is started from now on lets events expire after so many nanoseconds.
+
+        :param rules: as they are sent.
+        """
+        self._opening = evolve(self._opening, retention=retention, rules=rules)
 
     def ask(self, call: Call, *arguments: object, attached: Sequence[bytes] = ()) -> Any:
         """Have something done; raises what was raised there, or :class:`ProcessEnded`."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ccstore.batch import Batch
+from ccstore.keeping import KeepRule
 from ccstore.message import Series, Source
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.dbfile.watch import Watch
@@ -79,6 +80,7 @@ class _Server:
                 connection,
                 watch,
                 opening.retention,
+                None if opening.rules is None else [*map(KeepRule.unpack, opening.rules)],
                 lambda: self._now,
                 self._said.append,
                 opening.sizes,
@@ -102,6 +104,9 @@ class _Server:
         packer = housekeeping.packer
         works: dict[int, Callable[..., object]] = {
             Call.RETAIN.value: housekeeping.retain,
+            Call.HOLD.value: housekeeping.hold,
+            Call.RELEASE.value: housekeeping.release,
+            Call.MAKE_ROOM.value: housekeeping.make_room,
             Call.TEND.value: housekeeping.tend,
             Call.EXPIRE.value: housekeeping.expire,
             Call.DIVIDE.value: housekeeping.divide,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.logger import Logger
 
+from ccstore.keeping import KeepRule
 from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.sql import Say, set_pragmas
 from ccstore.storage.sqlite.local_writer import LocalWriter
@@ -24,7 +25,7 @@ class WriterStart:
     :param pragmas: for the connection that writes.
     :param now: the time in nanoseconds since the epoch.
     :param is_apart: a process of its own writes, if there can be one.
-    :ivar retention: nanoseconds after which events expire.
+    :ivar retention: nanoseconds after which events expire that no rule in ``rules`` is about.
     """
 
     log = Logger()
@@ -34,6 +35,7 @@ class WriterStart:
         file: DatabaseFile,
         pragmas: Mapping[str, str],
         retention: int,
+        rules: Sequence[KeepRule] | None,
         now: Callable[[], int],
         say: Say,
         sizes: Sizes,
@@ -45,6 +47,7 @@ class WriterStart:
         wait = min(int(pragmas["busy_timeout"]), sizes.lock_wait)
         self._pragmas = {**pragmas, "busy_timeout": str(wait)}
         self.retention = retention
+        self.rules = rules
         self._now = now
         self._say = say
         self._sizes = sizes
@@ -62,7 +65,14 @@ class WriterStart:
 
     def _remote(self) -> RemoteWriter:
         process = WriterProcess(
-            Opening(str(self._file.path), self._pragmas, self.retention, self._now(), self._sizes.segments),
+            Opening(
+                str(self._file.path),
+                self._pragmas,
+                self.retention,
+                None if self.rules is None else [rule.pack() for rule in self.rules],
+                self._now(),
+                self._sizes.segments,
+            ),
             self._now,
             lambda: self._file.lock.descriptor,
             self._say,
@@ -81,6 +91,7 @@ class WriterStart:
                 connection,
                 self._file.watch,
                 self.retention,
+                self.rules,
                 self._now,
                 self._say,
                 self._sizes.segments,

@@ -83,7 +83,7 @@ class MergingTests(SqliteFiles, TestCase):
             with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
                 merger = Merger(self.fail, self.sizes.segments, Names(100))
                 for _ in range(steps):
-                    merger.step(connection)
+                    merger.step(connection, ())
             self.assertEqual(await texts(backend, kind="log"), expected)
             await backend.close()
             backend = self.open()
@@ -109,7 +109,7 @@ class MergingTests(SqliteFiles, TestCase):
                 connection.set_progress_handler(lambda: hundreds.append(None), 100)
                 while self.counts("log") != [3000]:
                     hundreds.clear()
-                    self.assertTrue(merger.step(connection))
+                    self.assertTrue(merger.step(connection, ()))
                     self.assertLess(len(hundreds), 100)  # to look at every row takes 400 and more
             await backend.close()
 

@@ -25,7 +25,7 @@ from tests.support.stores import NOW, message
 def open_writer(connection: sqlite3.Connection) -> tuple[Writer, Housekeeping]:
     """A writer that has read the file."""
     writer = Writer(connection, lambda: NOW, print, SIZES.segments)
-    housekeeping = Housekeeping(writer, 10**12, lambda: NOW, print)
+    housekeeping = Housekeeping(writer, 10**12, None, lambda: NOW, print)
     writer.load()
     return writer, housekeeping
 

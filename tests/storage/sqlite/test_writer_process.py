@@ -18,6 +18,8 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
+from ccstore.keeping import Hold
+from ccstore.query import Selection
 from ccstore.storage.dbfile.watch import FileChanged
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.process_errors import pack_error, unpack_error
@@ -59,6 +61,9 @@ class CallTests(ProcessCase):
         await self.backend.retain(RETENTION)
         await self.backend.tend(self.now)
         self.assertEqual(await self.backend.expire(0), 0)
+        number = await self.backend.hold(Hold(Selection(), "everything", "a test", "somebody", self.now))
+        self.assertTrue(await self.backend.release(number))
+        self.assertFalse(await self.backend.release(number))
         await self.backend.close()
         self.assertEqual({call for call, _ in self.processes.calls}, {*Call})
 

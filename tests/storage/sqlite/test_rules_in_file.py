@@ -1,0 +1,132 @@
+"""Rules of retention and holds in an SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from twisted.internet import reactor
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import TestCase
+
+from ccstore.batch import Batch
+from ccstore.keeping import Hold
+from ccstore.query import Selection
+from ccstore.storage.sqlite.backend import SqliteBackend
+from tests.support.keeping_contract import RETENTION, RULES, SHORT, KeepingContract
+from tests.support.sqlite_files import SqliteFiles, take_back
+from tests.support.stores import NOW, SECOND, message
+
+
+class FileKeepingTests(SqliteFiles, KeepingContract, TestCase):
+    def setUp(self) -> None:
+        self.limit(segment_rows=40, divided_rows=7, merged_segments=3, merged_rows=50)
+        self.backend = self.open()
+
+    async def stored_in_all(self) -> int:
+        tables = self.sql(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND "
+            "(name GLOB 'event_[0-9]*' OR name GLOB 'log_[0-9]*')"
+        )
+        return sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables if "log" not in table)
+
+    async def viewed(self) -> list[str]:
+        return [text for (text,) in self.sql("SELECT field FROM alex_events")]
+
+
+class ProcessKeepingTests(FileKeepingTests):
+    is_apart = True
+
+
+class SurvivingTests(SqliteFiles, TestCase):
+    """Rules and holds over restarts, copies and upgrades."""
+
+    async def test_a_hold_is_kept_over_a_restart_and_in_a_copy_of_the_file(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of([message("held"), message("other", name="node")]))
+        number = await backend.hold(Hold(Selection(kinds=("event",)), "everything", "why", "me", self.now))
+        await backend.close()
+        copy = self.path.with_name("copy.db")
+        with closing(sqlite3.connect(self.path)) as one, closing(sqlite3.connect(copy)) as other:
+            one.backup(other)
+        self.now += 3 * RETENTION * SECOND
+        for path in (self.path, copy):
+            backend = self.open(path)
+            await self.tend(backend)
+            self.assertEqual(self.viewed(path), ["held", "other"])
+            # What comes now is held where its time is.
+            await backend.write(Batch.of([message("new", NOW - 1, name="new")]))
+            self.assertEqual(self.viewed(path), ["held", "new", "other"])
+            self.assertTrue(await backend.release(number))
+            self.assertEqual(self.viewed(path), [])
+            await self.tend(backend)
+            await backend.close()
+            self.assertEqual(self.rows_in(path), 1)  # of the open segment
+
+    async def test_a_file_of_the_version_before_gets_rules(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of([message("job"), message("noise", name="noise")]))
+        await backend.close()
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("DROP VIEW ccstore_log_stored")
+            take_back(connection, 3)
+        self.now += (SHORT + 1) * SECOND
+        backend = SqliteBackend(
+            self.path, {}, retention=RETENTION, rules=RULES, now=lambda: self.now, reactor=reactor
+        )
+        backend.open()
+        self.assertTrue(self.path.with_name(f"{self.path.name}.v3").exists())
+        self.assertEqual(self.viewed(self.path), ["job"])
+        await backend.close()
+
+    async def tend(self, backend: SqliteBackend) -> None:
+        for _ in range(4):
+            await backend.expire(self.now - RETENTION * SECOND)
+            await backend.tend(self.now)
+
+    def viewed(self, path: object) -> list[str]:
+        self._path = path  # type: ignore[assignment]
+        return sorted(text for (text,) in self.sql("SELECT field FROM alex_events"))
+
+    def rows_in(self, path: object) -> int:
+        self._path = path  # type: ignore[assignment]
+        tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'")
+        return sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables)
+
+
+class RoomTests(SqliteFiles, TestCase):
+    """A limit for the size of the file."""
+
+    async def test_the_oldest_events_go_first_and_never_what_is_held_nor_logs(self) -> None:
+        self.limit(segment_rows=200, free_pages=0)
+        backend = self.open()
+        text = "x" * 500
+        for number in range(10):
+            for kind in ("event", "log"):
+                await backend.write(
+                    Batch.of(
+                        message(text, self.now + place, kind, hostname=f"a{number}") for place in range(200)
+                    )
+                )
+            if number == 2:
+                chosen = Selection(kinds=("event",), end=self.now + 10)
+                await backend.hold(Hold(chosen, "the first", "why", "me", self.now))
+            self.now += SECOND
+            await backend.tend(self.now)
+        self.assertEqual(self.value("SELECT count(*) FROM alex_events"), 2000)
+        figures = backend.status()
+        backend.limit(figures["bytes"] - figures["free_bytes"] - 400_000)
+        with capturedLogs() as logs:
+            for _ in range(4):
+                await backend.expire(0)
+                await backend.tend(self.now)
+        self.assertIn("of storage.max_size", formatEvent(logs[0]))
+        left = self.sql("SELECT hostname, count(*) FROM alex_events GROUP BY hostname ORDER BY hostname")
+        hosts = [host for host, _ in left]
+        # The newest are there, and of the oldest what is held.
+        self.assertEqual(hosts[-3:], ["a7", "a8", "a9"])
+        self.assertEqual(left[:3], [("a0", 200), ("a1", 200), ("a2", 10)])
+        self.assertNotIn("a3", hosts)
+        self.assertEqual(self.value("SELECT count(*) FROM alex_logs"), 2000)
+        figures = backend.status()
+        self.assertLessEqual(figures["bytes"] - figures["free_bytes"], figures["max_bytes"])
