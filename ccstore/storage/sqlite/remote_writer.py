@@ -40,11 +40,8 @@ class RemotePacker(StorePacker):
     def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
         return bool(self._ask(Call.PACK_INDEX, target, part, chunks))
 
-    def count(self, target: int) -> bool:
-        return bool(self._ask(Call.PACK_COUNT, target))
-
-    def publish(self, target: int) -> bool:
-        return bool(self._ask(Call.PACK_PUBLISH, target))
+    def publish(self, target: int, census: tuple[Any, ...]) -> bool:
+        return bool(self._ask(Call.PACK_PUBLISH, target, census))
 
     def abandon(self, target: int) -> None:
         self._ask(Call.PACK_ABANDON, target)
