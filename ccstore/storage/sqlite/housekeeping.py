@@ -55,7 +55,7 @@ class Housekeeping:
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._keeper = Keeper(rules, lambda: self._retention, now)
         writer.placing = self._keeper.place
-        self.packer = Packer(self._connection, say, writer.sizes, self._names)
+        self.packer = Packer(self._connection, say, writer.sizes, self._names, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
             *(self._keeper.load, self._sifter.forget),

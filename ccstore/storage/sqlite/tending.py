@@ -108,6 +108,7 @@ class Tending:
         works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
+            (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
         if not self._packing.is_wanted:
             # Else it would be for nothing: what is packed was put in another order anyway.
