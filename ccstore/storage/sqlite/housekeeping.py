@@ -19,6 +19,7 @@ from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, drop
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
 from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
+from ccstore.storage.sqlite.templating import TemplateCounter
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -55,10 +56,11 @@ class Housekeeping:
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._keeper = Keeper(rules, lambda: self._retention, now)
         writer.placing = self._keeper.place
+        self._templates = TemplateCounter(writer.sizes)
         self.packer = Packer(self._connection, say, writer.sizes, self._names, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
-            *(self._keeper.load, self._sifter.forget),
+            *(self._keeper.load, self._sifter.forget, self._templates.forget),
         ]
 
     def retain(self, retention: int, rules: Sequence[Any] = ()) -> None:
@@ -215,6 +217,7 @@ class Housekeeping:
         is_done = is_done or self._sifter.step(connection, self._retention, now, self._busy)
         if is_done:
             self._enumerator.forget(connection)
+            self._templates.forget(connection)
         return is_done
 
     @property
@@ -229,6 +232,10 @@ class Housekeeping:
     def count(self) -> bool:
         """Go one step on in taking the censuses of segments; False if there is nothing to do."""
         return self._enumerator.step(self._connection)
+
+    def mask(self) -> bool:
+        """Go one step on in taking the templates of segments; False if there is nothing to do."""
+        return self._templates.step(self._connection)
 
     def give_back(self) -> bool:
         """Give a step's worth of free pages back to the file system; True if there is more to give."""

@@ -11,7 +11,7 @@ from attrs import astuple, frozen
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite import enumerating, templating
 from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -277,6 +277,7 @@ class Packer(StorePacker):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
             enumerating.forget(connection, run.numbers)
             enumerating.keep(connection, target, run.census)
+            templating.move(connection, run.numbers, target)
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )
