@@ -16,6 +16,7 @@ from benchmarks import (
     latency,
     limits,
     many_nodes,
+    packing_costs,
     read_month,
     rule_costs,
     tag_layout,
@@ -110,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     command = add("tags", "other tags as JSON in each row, and as numbers of sets: size, CPU, questions")
     command.add_argument("--rows", type=int, default=600_000, help="messages, a fourth of them job events")
     command.add_argument("--repeat", type=int, default=5, help="turns; the medians are shown")
+
+    command = add("pack", "what packing takes and saves: bytes a row, CPU, memory, how long commits wait")
+    command.add_argument("--rows", type=int, default=1_500_000, help="messages, three fourths of them logs")
+    command.add_argument("--no-index", action="store_true", help="without the index of words")
     return parser
 
 
@@ -155,6 +160,8 @@ def main() -> None:
         rows = rule_costs.run(given.lines)
     elif given.command == "tags":
         rows = tag_layout.run(given.rows, given.repeat)
+    elif given.command == "pack":
+        rows = packing_costs.run(given.rows, has_words=not given.no_index)
     elif given.command == "postgres":
         # It takes packages that the others can do without.
         from benchmarks import into_postgres

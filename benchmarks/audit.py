@@ -52,6 +52,7 @@ class _Segment:
     row_count: int | None
     begins_at: int | None
     ends_at: int | None
+    packed: int
 
     @property
     def table(self) -> str:
@@ -80,8 +81,10 @@ class Audit:
     def problems(self, connection: sqlite3.Connection) -> list[str]:
         """What is wrong."""
         segments = _catalogue(connection)
-        new = [segment for segment in segments if segment.table not in self._sealed]
-        found = [*self._integrity(connection, new), *_tables(connection, segments)]
+        found = _blocks(connection)
+        rows = [segment for segment in segments if not segment.packed and segment.kind != "packing"]
+        new = [segment for segment in rows if segment.table not in self._sealed]
+        found += [*self._integrity(connection, new), *_tables(connection, segments)]
         if not found:  # else the rest might not even be readable
             # What is being merged is not yet to be seen by anybody.
             for segment in new:
@@ -89,9 +92,9 @@ class Audit:
                     found += _content(connection, segment, self._sizes.segments_passed)
                     found += _census(connection, segment)
             found += _ranges(segments)
-            found += _twice(connection, segments)
+            found += _twice(connection, rows)
         self._sealed = {
-            segment.table for segment in segments if segment.kind in _KINDS and segment.sealed_at is not None
+            segment.table for segment in rows if segment.kind in _KINDS and segment.sealed_at is not None
         }
         return found
 
@@ -110,12 +113,33 @@ class Audit:
         ]
 
 
+def _blocks(connection: sqlite3.Connection) -> list[str]:
+    """Each packed segment has its blocks, and there are no others but for what is being packed."""
+    found = connection.execute(
+        "SELECT id, row_count, packed, (SELECT count(*) FROM block WHERE segment = id), "
+        "(SELECT total(rows) FROM block WHERE segment = id), "
+        "(SELECT count(*) FROM block_columns WHERE segment = id) FROM segment WHERE packed > 0"
+    ).fetchall()
+    (strange,) = connection.execute(
+        "SELECT count(*) FROM block WHERE segment NOT IN "
+        "(SELECT id FROM segment WHERE packed > 0 OR kind = 'packing')"
+    ).fetchone()
+    return [
+        *(f"packed segment {row[0]} does not have its blocks" for row in found if not _has_blocks(*row)),
+        *([f"{strange} blocks are of no packed segment"] if strange else []),
+    ]
+
+
+def _has_blocks(number: int, rows: int, packed: int, blocks: int, in_blocks: int, columns: int) -> bool:
+    return packed == blocks == columns and rows == in_blocks
+
+
 def _one(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
 def _catalogue(connection: sqlite3.Connection) -> list[_Segment]:
-    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count, begins_at, ends_at"
+    columns = "kind, id, first_id, sealed_at, min_time, max_time, row_count, begins_at, ends_at, packed"
     return [
         _Segment(*row) for row in connection.execute(f"SELECT {columns} FROM segment ORDER BY kind, first_id")
     ]
@@ -128,7 +152,7 @@ def _tables(connection: sqlite3.Connection, segments: list[_Segment]) -> list[st
         for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         if re.fullmatch(r"(event|log)_\d+", name)
     }
-    known = {segment.table for segment in segments}
+    known = {segment.table for segment in segments if not segment.packed and segment.kind != "packing"}
     found = [
         f"table {name} is not in the catalogue"
         for name in sorted(tables - known)

@@ -28,8 +28,8 @@ class Options(CommandOptions):
 
     command = "pack"
     longdesc = (
-        "Packs the older messages of the store, as the daemon does bit by bit, at once: they take about a "
-        "ninth of the space, and are found as before. No daemon may use the file meanwhile. If it is "
+        "Packs the older messages of the store, as the daemon does bit by bit, at once: they take about "
+        "an eighth of the space, and are found as before. No daemon may use the file meanwhile. If it is "
         "interrupted, the same command goes on where it was."
     )
     optParameters = [

@@ -28,6 +28,7 @@ _RETENTION = kinds.positive_duration(
 )
 _RETENTION_DEFAULT: float = Duration.of("24h")
 _PACK_AFTER = kinds.duration_between(0, 100 * 365 * 86400, 'a duration such as "24h", or 0 for never')
+_PACK_AFTER_DEFAULT: float = Duration.of("24h")
 _FLAGS = kinds.flags('a list of strings such as "_timeout=5000"')
 _SPOOL_PATH = "the path of a file for the spool"
 #: One batch has to fit in any case.
@@ -90,7 +91,7 @@ def read_storage(section: Section) -> StorageConfig:
         file_mode=mode,
         rules=read_retention_rules(section),
         max_size=section.take("max_size", _MAX_SIZE, None),
-        pack_after=section.take("pack_after", _PACK_AFTER, 0.0),
+        pack_after=section.take("pack_after", _PACK_AFTER, _PACK_AFTER_DEFAULT),
         pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
     )
     if not isinstance(backend, SqliteConfig):

@@ -21,6 +21,8 @@ TERMS: Final = (
 )
 # Conditions on the columns id, stream and time of a message.
 _BY_MARK: Final = "EXISTS (SELECT 1 FROM expired e WHERE e.cutoff >= time AND e.last_id >= id)"
+#: Nothing has expired.
+NEVER: Final = "0"
 #: It is held.
 IS_HELD: Final = (
     "EXISTS (SELECT 1 FROM held h WHERE h.stream_id = stream AND h.begins_at <= time AND h.ends_at >= time)"
@@ -37,7 +39,7 @@ IS_PLAIN: Final = f"({_HAS_NO_RULE} AND NOT {IS_HELD})"
 def has_expired(connection: sqlite3.Connection, kind: Kind) -> str:
     """A condition on a message of a kind: it has expired, by what is noted."""
     terms = terms_of(connection)
-    by_mark = _BY_MARK if kind == "event" else "0"
+    by_mark = _BY_MARK if kind == "event" else NEVER
     if not terms.are_by_stream(kind):
         return by_mark
     return f"(({by_mark} AND {_HAS_NO_RULE} OR {_HAS_LAPSED}) AND NOT {IS_HELD})"

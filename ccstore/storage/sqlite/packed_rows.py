@@ -14,10 +14,11 @@ from typing import Final
 from attrs import frozen
 
 from ccstore.instants import show_moment
-from ccstore.message import INT64_MAX
+from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.blocks.block_format import Block, PackedBlock, is_whole, runs_of
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.export import PAGE_ROWS, StoredRow
+from ccstore.storage.sqlite.expiry import NEVER, has_expired
 
 _ID: Final = itemgetter(0)
 _FIELDS: Final = ", ".join(PackedBlock._fields)
@@ -82,10 +83,11 @@ def plain_rows(packed: PackedBlock) -> Sequence[StoredRow]:
 
 
 def rows_by_id(
-    connection: sqlite3.Connection, kind: str, segment: int, after: int, tell: Tell
+    connection: sqlite3.Connection, kind: Kind, segment: int, after: int, tell: Tell
 ) -> Iterator[Sequence[StoredRow]]:
     """The rows of a packed segment with ids above one in the order of these, in parts."""
     found = [*blocks(connection, segment, after)]
+    expired = has_expired(connection, kind)
     waiting: list[StoredRow] = []
     for place, (number, _) in enumerate(found):
         try:
@@ -93,7 +95,7 @@ def rows_by_id(
         except Damaged as error:
             tell(damaged_block(connection, kind, segment, number, str(error)))
             rows = []
-        waiting += [row for row in rows if row[0] > after]
+        waiting += _seen(connection, expired, [row for row in rows if row[0] > after])
         waiting.sort(key=_ID)
         # What comes before all that the following blocks have.
         limit = found[place + 1][1] if place + 1 < len(found) else INT64_MAX
@@ -101,6 +103,24 @@ def rows_by_id(
         for start in range(0, ready, PAGE_ROWS):
             yield waiting[start : min(start + PAGE_ROWS, ready)]
         del waiting[:ready]
+
+
+def _seen(connection: sqlite3.Connection, expired: str, rows: Sequence[StoredRow]) -> Sequence[StoredRow]:
+    """Rows that have not expired.
+
+    :param expired: see :func:`ccstore.storage.sqlite.expiry.has_expired`.
+    """
+    if expired == NEVER or not rows:
+        return rows
+    gone = {
+        number
+        for (number,) in connection.execute(
+            "SELECT id FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') "
+            f"AS stream, json_extract(value, '$[2]') AS time FROM json_each(?)) WHERE {expired}",
+            (json.dumps([row[:3] for row in rows]),),
+        )
+    }
+    return [row for row in rows if row[0] not in gone]
 
 
 def damaged_block(
@@ -113,18 +133,19 @@ def damaged_block(
     return DamagedBlock(segment, number, kind, rows, first, last, why)
 
 
-def count_packed(connection: sqlite3.Connection, kind: str, after: int = -1) -> Mapping[str, int]:
+def count_packed(connection: sqlite3.Connection, kind: Kind, after: int = -1) -> Mapping[str, int]:
     """The messages of each cluster in the packed segments of a kind with ids above one."""
     by_stream: Counter[int] = Counter()
+    expired = has_expired(connection, kind)
     for segment, number, rows, least, streams in connection.execute(
         "SELECT segment, number, rows, min_id, streams FROM block "
         "WHERE segment IN (SELECT id FROM segment WHERE kind = ? AND packed > 0) AND max_id > ?",
         (kind, after),
     ):
-        if least > after:
+        if least > after and expired == NEVER:
             by_stream.update(dict(_runs(streams, rows)))
         else:
-            by_stream.update(_streams_after(connection, segment, number, after))
+            by_stream.update(_streams_after(connection, segment, number, after, expired))
     by_cluster: Counter[str] = Counter()
     for stream, cluster in connection.execute(
         "SELECT id, cluster FROM stream WHERE id IN (SELECT value FROM json_each(?))",
@@ -141,10 +162,12 @@ def _runs(streams: bytes, rows: int) -> Sequence[tuple[int, int]]:
         return ()
 
 
-def _streams_after(connection: sqlite3.Connection, segment: int, number: int, after: int) -> Sequence[int]:
-    """The stream of each row of a block with an id above one."""
+def _streams_after(
+    connection: sqlite3.Connection, segment: int, number: int, after: int, expired: str
+) -> Sequence[int]:
+    """The stream of each row of a block that is seen and has an id above one."""
     try:
         rows = plain_rows(read_block(connection, segment, number))
     except Damaged:
         return ()
-    return [row[1] for row in rows if row[0] > after]
+    return [row[1] for row in _seen(connection, expired, [row for row in rows if row[0] > after])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from attrs import astuple, frozen
@@ -11,7 +11,7 @@ from attrs import astuple, frozen
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite import enumerating, templating
 from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -116,13 +116,23 @@ class Packer(StorePacker):
 
     The blocks are made by somebody else, who only reads. Until all of them are there and published nobody
     sees them; a restart forgets them, and begins again.
+
+    :param busy: gives the segments that somebody else is about to change.
     """
 
-    def __init__(self, connection: sqlite3.Connection, say: Say, sizes: SegmentSizes, names: Names) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        say: Say,
+        sizes: SegmentSizes,
+        names: Names,
+        busy: Callable[[], Collection[int]],
+    ) -> None:
         self._connection = connection
         self._say = say
         self._sizes = sizes
         self._names = names
+        self._busy = busy
         self._run: _Run | None = None
         self._obsolete: list[str] = []
         self._abandoned: list[int] = []
@@ -173,6 +183,7 @@ class Packer(StorePacker):
     def _choose(self, before: int, small_before: int) -> list[_Source]:
         """The segments, when all of them have a census."""
         most = self._sizes.packed_rows
+        others = {*self._failed, *self._busy()}
         run: list[_Source] = []
         rows, is_late = 0, False
         for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
@@ -181,7 +192,7 @@ class Packer(StorePacker):
             "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
         ).fetchall():
             source = _Source(*of_segment)
-            is_fit = settled_at < before and not is_packed and source.number not in self._failed
+            is_fit = settled_at < before and not is_packed and source.number not in others
             is_too_much = rows + source.rows > most * _SLACK
             if run and (not is_fit or is_too_much) and (rows >= most or is_too_much or is_late):
                 return run
@@ -248,6 +259,12 @@ class Packer(StorePacker):
         blocks, rows = connection.execute(
             "SELECT count(*), sum(rows) FROM block WHERE segment = ?", (target,)
         ).fetchone()
+        there = connection.execute(
+            f"SELECT count(*), total(row_count) FROM segment WHERE id IN {_list(run.numbers)}"
+        ).fetchone()
+        if there != (len(run.numbers), run.rows):
+            self.abandon(target)  # messages were deleted meanwhile: it is begun again without them
+            return False
         if rows != run.rows:
             self._say(
                 f"{run.kind} segments {run.numbers[0]} to {run.numbers[-1]} have {rows} rows and not "
@@ -260,6 +277,7 @@ class Packer(StorePacker):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
             enumerating.forget(connection, run.numbers)
             enumerating.keep(connection, target, run.census)
+            templating.move(connection, run.numbers, target)
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )
@@ -275,7 +293,8 @@ class Packer(StorePacker):
 
     def remove(self, number: int) -> None:
         """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
-        self._connection.execute("DELETE FROM segment WHERE id = ?", (number,))
+        # Its number must not be given to another segment before its blocks are gone.
+        self._connection.execute("UPDATE segment SET kind = 'packing', packed = 0 WHERE id = ?", (number,))
         enumerating.forget(self._connection, [number])
         self._abandoned.append(number)
 
@@ -297,7 +316,13 @@ class Packer(StorePacker):
         elif self._abandoned:
             target = self._abandoned[-1]
             with transaction(connection):
-                if not delete_blocks(connection, target, self._sizes.deleted_blocks):
+                # What removed it may have been rolled back.
+                is_gone = connection.execute(
+                    "SELECT 1 FROM segment WHERE id = ? AND kind = 'packing'", (target,)
+                ).fetchone()
+                if not is_gone:
+                    self._abandoned.pop()
+                elif not delete_blocks(connection, target, self._sizes.deleted_blocks):
                     connection.execute("DELETE FROM segment WHERE id = ?", (target,))
                     self._abandoned.pop()
         else:

@@ -39,6 +39,8 @@ class Call(Enum):
     PACK_ABANDON = 16
     PACK_TIDY = 17
     PACK_INDEX = 18
+    #: Of the housekeeping, as above.
+    MASK = 19
 
 
 @frozen

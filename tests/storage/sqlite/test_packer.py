@@ -133,7 +133,7 @@ def by_hand(path: Path) -> Iterator[tuple[Housekeeping, ReadingConnection]]:
     """What whoever writes has, and whoever reads."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         writer = Writer(connection, lambda: NOW, lambda text: None, SMALL.segments)
-        housekeeping = Housekeeping(writer, 10**18, lambda: NOW, lambda text: None)
+        housekeeping = Housekeeping(writer, 10**18, (), lambda: NOW, lambda text: None)
         writer.load()
         with closing(sqlite3.connect(path, isolation_level=None)) as reading:
             yield housekeeping, ReadingConnection(reading)
@@ -315,6 +315,47 @@ class PackingTests(PackingCase):
         check = DataCheck(path, lambda total, rows: None)
         problems = [*check.problems()]
         return check.rows, problems
+
+    async def test_what_is_removed_meanwhile_is_not_packed(self) -> None:
+        await self.filled()
+        with by_hand(self.path) as (housekeeping, reading):
+            while housekeeping.count():
+                pass
+            steps = pack_once(housekeeping.packer, NOW * 2, NOW * 2, SMALL.tiles, has_words=True)
+            result: Any = None
+            step = next(steps)
+            while not (isinstance(step, Do) and step.work == housekeeping.packer.publish):
+                if isinstance(step, Do):
+                    result = step.work(*step.arguments)
+                elif isinstance(step, Ask):
+                    reader = Reader(SqliteDialect(), is_alone=True)
+                    result = reader.read(reading, step.question, Asking(60))
+                step = steps.send(result)
+            (first, *_) = housekeeping.packer.sources
+            connection = sqlite3.connect(self.path, isolation_level=None)
+            connection.execute(f"DELETE FROM log_{first} WHERE id = 1")
+            connection.execute(f"UPDATE segment SET row_count = row_count - 1 WHERE id = {first}")
+            connection.close()
+            self.assertFalse(step.work(*step.arguments))
+            steps.close()
+            pack(housekeeping, reading)
+        self.assertEqual([row[1] for row in self.content()[1:]], [*range(2, 61)])
+
+    async def test_a_removed_segment_keeps_its_number_until_its_blocks_are_gone(self) -> None:
+        await self.filled()
+        with by_hand(self.path) as (housekeeping, reading):
+            pack(housekeeping, reading)
+            numbers = [
+                number for (number,) in self.sql("SELECT id FROM segment WHERE packed > 0 ORDER BY id")
+            ]
+            packer = housekeeping.packer
+            packer.remove(numbers[-1])
+            self.assertEqual(len(self.content()), 31)
+            while packer.tidy():
+                self.assertEqual(len(self.content()), 31)
+            self.assertEqual(self.sql("SELECT DISTINCT segment FROM block"), [(numbers[0],)])
+            self.assertEqual(self.sql("SELECT DISTINCT segment FROM vocabulary"), [(numbers[0],)])
+            self.assertEqual(self.sql("SELECT 1 FROM segment WHERE kind = 'packing'"), [])
 
     async def test_a_long_text_makes_blocks_smaller(self) -> None:
         backend = self.open(

@@ -1,0 +1,130 @@
+"""What packing takes and saves: bytes a row, CPU, memory, and how long it holds up commits."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.month import Month
+from benchmarks.report import progress
+from ccstore.lineprotocol import StreamDecoder
+from ccstore.message import INT64_MAX
+from ccstore.storage.sqlite.asking import Asking
+from ccstore.storage.sqlite.bulk import BulkWriter
+from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
+from ccstore.storage.sqlite.reader import Reader, ReadingConnection
+from ccstore.storage.sqlite.sizes import SIZES
+
+_BEGIN: Final = 1_700_000_000
+#: Seconds, long enough that nothing of the month expires.
+_RETENTION: Final = 10**9
+#: What belongs to rows of logs, and what to packed ones; both have a census.
+_OF_ROWS: Final = "name GLOB 'log_[0-9]*'"
+_OF_BLOCKS: Final = "name GLOB '*block*' OR name GLOB '*vocabulary*'"
+
+
+def run(rows: int, *, has_words: bool) -> list[dict[str, object]]:
+    """Figures of packing the logs of a month.
+
+    :param rows: messages of the month, of which three fourths are logs.
+    """
+    with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as name:
+        path = Path(name, "ccstore.db")
+        _fill(path, rows)
+        with closing(sqlite3.connect(path)) as connection:
+            (logs,) = connection.execute("SELECT total(row_count) FROM segment WHERE kind = 'log'").fetchone()
+            before = _bytes(connection, _OF_ROWS) / logs
+        # By a process that has done nothing else, for its memory.
+        with get_context("spawn").Pool(1) as pool:
+            times, peak = pool.apply(_pack, (path, has_words))
+        with closing(sqlite3.connect(path)) as connection:
+            after = _bytes(connection, _OF_BLOCKS) / logs
+            census = _bytes(connection, "name = 'census'") / logs
+    reader_cpu, writer_cpu = sum(times["reader CPU"]), sum(times["writer CPU"])
+    longest, most_cpu = max(times["writer"]), max(times["writer CPU"])
+    return [
+        _row(f"as rows, {logs:,.0f} logs", before, "bytes a log"),
+        _row("packed", after, "bytes a log", "with the index of words" if has_words else "without an index"),
+        _row("their census", census, "bytes a log", "before and after"),
+        _row("reading, packing, comparing", reader_cpu * 1e6 / logs, "s of CPU per million"),
+        _row("inserting, and dropping rows", writer_cpu * 1e6 / logs, "s of CPU per million"),
+        _row("a commit waits, at most", longest * 1000, "ms", f"{most_cpu * 1000:.1f} ms of CPU"),
+        _row("memory", peak, "MB", "of one process that does all of it"),
+    ]
+
+
+def _row(what: str, figure: float, unit: str, more: str = "") -> dict[str, object]:
+    return {"what": what, "figure": figure, "unit": unit, "more": more}
+
+
+def _fill(path: Path, rows: int) -> None:
+    bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
+    bulk.open()
+    decoder = StreamDecoder()
+    written = 0
+    for piece in Month(rows, _BEGIN).lines():
+        messages = decoder.feed(piece, 0).messages
+        bulk.write(messages, lambda connection: None)
+        written += len(messages)
+        progress(f"writing: {written:,} of {rows:,}")
+    for kind in ("event", "log"):
+        bulk.do(bulk.housekeeping.seal, kind)
+    while bulk.do(bulk.housekeeping.count):
+        pass
+    bulk.close()
+
+
+def _pack(path: Path, has_words: bool) -> tuple[Mapping[str, list[float]], float]:
+    """Seconds that each step took, and MB of memory."""
+    times: dict[str, list[float]] = defaultdict(list)
+    bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
+    bulk.open()
+    connection = sqlite3.connect(path, isolation_level=None)
+    reader, reading = Reader(SqliteDialect(), is_alone=True), ReadingConnection(connection)
+    packer = bulk.housekeeping.packer
+
+    def measured(who: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        begun, cpu = time.perf_counter(), time.thread_time()
+        result = work(*arguments)
+        times[f"{who} CPU"].append(time.thread_time() - cpu)
+        times[who].append(time.perf_counter() - begun)
+        return result
+
+    is_done = True
+    while is_done:
+        is_done = False
+        for steps in (
+            pack_once(packer, INT64_MAX, INT64_MAX, SIZES.tiles, has_words=has_words),
+            tidy(packer),
+        ):
+            result: Any = None
+            while True:
+                try:
+                    step = steps.send(result)
+                except StopIteration as stop:
+                    is_done = is_done or bool(stop.value)
+                    break
+                result = None
+                if isinstance(step, Do):
+                    result = measured("writer", bulk.do, step.work, *step.arguments)
+                elif isinstance(step, Ask):
+                    result = measured("reader", reader.read, reading, step.question, Asking(3600))
+                else:
+                    progress(f"packing: {step.rows:,} logs")
+    connection.close()
+    bulk.close()
+    return times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _bytes(connection: sqlite3.Connection, condition: str) -> float:
+    (found,) = connection.execute(f"SELECT total(pgsize) FROM dbstat WHERE {condition}").fetchone()
+    return float(found)
