@@ -18,38 +18,38 @@ _MASKS: Final = (
     (
         "time",
         r"\d{4}[-/.]\d\d[-/.]\d\d(?:[T_-]\d\d[:.]\d\d(?:[:.]\d\d)?(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?)?(?!\w)",
-        r"(?<![\w.:])(?:\d+-)?\d{1,3}:\d\d:\d\d(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?(?![\w:])",
+        r"(?<![\w.:>…])(?:\d+-)?\d{1,3}:\d\d:\d\d(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?(?![\w:<])",
     ),
     ("uuid", r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\w)"),
     (
         "pci",
-        r"(?<![\w:])(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](?![\w:])",
-        r"PCI:[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?(?![\w:])",
+        r"(?<![\w:>…])(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](?![\w:<])",
+        r"PCI:[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?(?![\w:<])",
     ),
     (
         "mac",
-        r"(?<![\w:])[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,19}(?![\w:])",
-        r"(?<![\w-])[0-9a-fA-F]{2}(?:-[0-9a-fA-F]{2}){5,7}(?![\w-])",
+        r"(?<![\w:>…])[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,19}(?![\w:<])",
+        r"(?<![\w>…-])[0-9a-fA-F]{2}(?:-[0-9a-fA-F]{2}){5,7}(?![\w-])",
     ),
     (
         "ip",
-        r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{1,5})?(?!\w)",
-        r"(?<![\w:])(?=[a-fA-F:]*\d|[a-fA-F]*::)(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?:/\d{1,3})?(?![\w:])",
+        r"(?<![\w.>…])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{1,5})?(?!\w)",
+        r"(?<![\w:>…])(?=[a-fA-F:]*\d|[a-fA-F]*::)(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?:/\d{1,3})?(?![\w:<])",
     ),
     (
         "hex",
         r"\b0[xX][0-9a-fA-F]+(?!\w)",
-        r"(?<![A-Za-z0-9])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,}(?![A-Za-z0-9])",
+        r"(?<![A-Za-z0-9>…])(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{7,}(?![A-Za-z0-9])",
     ),
-    ("path", r"(?<![\w<>.)\]}/-])/+[\w.@%+~:*-]+(?:/[\w.@%+~:*-]*)*"),
-    ("hosts", r"(?<![\w<])[A-Za-z][A-Za-z_-]*\[\d+[,-][\d,-]*\]"),
-    ("host", r"(?<![\w<./-])[a-z]{1,12}(?:-[a-z]{1,8})?-?\d{3,}(?:[a-z]\d+)*(?!\w)"),
+    ("path", r"(?<![\w<>….)\]}/-])/+[\w.@%+~:*-]+(?:/[\w.@%+~:*-]*)*"),
+    ("hosts", r"(?<![\w<>…])[A-Za-z][A-Za-z_-]*\[\d+[,-][\d,-]*\]"),
+    ("host", r"(?<![\w<>…./-])[a-z]{1,12}(?:-[a-z]{1,8})?-?\d{3,}(?:[a-z]\d+)*(?!\w)"),
     (
         "duration",
-        r"(?<![\w.])\d+(?:\.\d+)?(?:[nuµm]s|secs?|mins?|[smhd])(?:\d+(?:\.\d+)?(?:ms|[smh]))*(?!\w)",
+        r"(?<![\w.>…])\d+(?:\.\d+)?(?:[nuµm]s|secs?|mins?|[smhd])(?:\d+(?:\.\d+)?(?:ms|[smh]))*(?!\w)",
     ),
-    ("size", r"(?<![\w.])\d+(?:\.\d+)?(?:[kKMGTPE]i?[bB]?|[bB](?:ytes?)?)(?!\w)"),
-    ("num", r"(?:(?<![\w.>)\]-])[-+])?\d+(?:\.\d+)*(?:[eE][-+]?\d+)?"),
+    ("size", r"(?<![\w.>…])\d+(?:\.\d+)?(?:[kKMGTPE]i?[bB]?|[bB](?:ytes?)?)(?!\w)"),
+    ("num", r"(?:(?<![\w.>…)\]-])[-+])?\d+(?:\.\d+)*(?:[eE][-+]?\d+)?"),
 )
 _MASK: Final = re.compile("|".join([f"(?P<{name}>{'|'.join(patterns)})" for name, *patterns in _MASKS]))
 #: The same placeholder several times in a row, as in lists of any length.
@@ -60,7 +60,7 @@ _DAY: Final = re.compile(
     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}\d{1,2}(?= )"
 )
 #: The number of an Xid says what is wrong with a GPU: it stays.
-_XID: Final = re.compile(r"(Xid \([^)]*\): )(\d{1,3})(?!\d)")
+_XID: Final = re.compile(r"(?<!\S)(Xid \([^)]*\): )(\d{1,3})(?!\d)")
 
 _JSON: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"(?P<key>\s*:)?|(?P<value>-?\d[\d.eE+-]*|true|false|null)|(?P<space>\s+)'
@@ -115,7 +115,7 @@ def _without_host(text: str, host: str) -> str:
     while place >= 0:
         end = place + len(host)
         before, after = text[place - 1 : place], text[end : end + 1]
-        if not (before.isalnum() or before in ("_", "<") or after.isalnum() or after == "_"):
+        if not (before.isalnum() or before in ("_", "<", ">", "…") or after.isalnum() or after in ("_", "<")):
             text = f"{text[:place]}<host>{text[end:]}"
             end = place + len("<host>")
         place = text.find(host, end)
