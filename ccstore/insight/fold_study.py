@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -151,6 +151,10 @@ class Folding:
                 {told.streams[place] for place in each.streams},
                 each.points,
             )
+
+    def drop(self, templates: Collection[str]) -> None:
+        """Some templates are not meant."""
+        self.folds = {template: fold for template, fold in self.folds.items() if template not in templates}
 
     def rows(self) -> Study[None]:
         """Look at what is left."""

@@ -41,6 +41,7 @@ from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.storage_service import StorageService
 from tests.support.concluding import conclude
+from tests.support.expiring import has_expired
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.
@@ -291,7 +292,9 @@ class MemoryBackend:
                 series = message.series
                 stream = series.stream
                 is_meant = test(stream, series.othertags, message.time, message.text)
-                if is_meant and not self._has_expired(stream, message.time, moment):
+                if is_meant and not has_expired(
+                    stream, message.time, moment, self._periods, self._holds.values()
+                ):
                     if stream not in self._streams:
                         self._streams.append(stream)
                     place = self._streams.index(stream)
@@ -301,16 +304,6 @@ class MemoryBackend:
         for row in rows:
             if after is None or (row.position < after if selection.is_newest_first else row.position > after):
                 yield row
-
-    def _has_expired(self, stream: StreamKey, time: int, moment: Moment) -> bool:
-        if moment.now is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        if any(test(stream) and begin <= time <= end for test, (begin, end) in self._holds.values()):
-            return False
-        period = self._periods.of(stream)
-        if period is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        return time <= moment.now - period
 
     def expire(self, cutoff: int) -> Deferred[int]:
         events = self._stored["event"]

@@ -108,8 +108,8 @@ class Tending:
         works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
-            (housekeeping.packer.tidy, sizes.merging_seconds),
             (housekeeping.mask, sizes.masking_seconds),
+            (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
         if not self._packing.is_wanted:
             # Else it would be for nothing: what is packed was put in another order anyway.
