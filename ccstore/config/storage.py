@@ -96,7 +96,7 @@ def read_storage(section: Section) -> StorageConfig:
     )
     if not isinstance(backend, SqliteConfig):
         for key in filter(section.has, ("pack_after", "pack_index")):
-            section.place(key).warn("ignored: PostgreSQL compresses what it stores by itself")
+            section.place(key).warn("ignored: only an SQLite file is packed")
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
     section.finish()

@@ -34,6 +34,7 @@ class Housekeeping:
     :ivar packer: does what packing takes of a writer.
     """
 
+    # In one: each method is one call of the process that writes, and most of them are one line.
     def __init__(
         self,
         writer: Writer,
@@ -52,7 +53,7 @@ class Housekeeping:
         self._sifter = Sifter(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._templates = TemplateCounter(writer.sizes)
-        self.packer = Packer(self._connection, say, writer.sizes, self._names, lambda: self._sifter.segments)
+        self.packer = Packer(self._connection, say, writer.sizes, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
             self._templates.forget,

@@ -9,10 +9,9 @@ from typing import Any, Final, Protocol
 from attrs import astuple, frozen
 
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
-from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
+from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite import enumerating, templating
-from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -56,6 +55,21 @@ class PackingPlan:
         """As it is sent."""
         return (self.target, self.kind, self.rows, [astuple(source) for source in self.sources])
 
+    @property
+    def segments(self) -> Sequence[int]:
+        """The numbers of the sources."""
+        return [int(source.table.rpartition("_")[2]) for source in self.sources]
+
+    @property
+    def first(self) -> int:
+        """The time of the oldest message, in nanoseconds."""
+        return min([source.first for source in self.sources])
+
+    @property
+    def last(self) -> int:
+        """The time of the newest message, in nanoseconds."""
+        return max([source.last for source in self.sources])
+
     @classmethod
     def unpack(cls, sent: tuple[Any, ...]) -> PackingPlan:
         """As it was before it was sent."""
@@ -72,9 +86,7 @@ class StorePacker(Protocol):
 
     def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool: ...
 
-    def count(self, target: int) -> bool: ...
-
-    def publish(self, target: int) -> bool: ...
+    def publish(self, target: int, census: tuple[Any, ...]) -> bool: ...
 
     def abandon(self, target: int) -> None: ...
 
@@ -100,10 +112,6 @@ class _Run:
         self.kind = kind
         self.sources = sources
         self.rows = sum([source.rows for source in sources])
-        first, last = min([each.first for each in sources]), max([each.last for each in sources])
-        self.taker = CensusTaker(first, last, self.rows)
-        self.uncounted = [source.number for source in sources]
-        self.census: PackedCensus | None = None
 
     @property
     def numbers(self) -> list[int]:
@@ -125,13 +133,11 @@ class Packer(StorePacker):
         connection: sqlite3.Connection,
         say: Say,
         sizes: SegmentSizes,
-        names: Names,
         busy: Callable[[], Collection[int]],
     ) -> None:
         self._connection = connection
         self._say = say
         self._sizes = sizes
-        self._names = names
         self._busy = busy
         self._run: _Run | None = None
         self._obsolete: list[str] = []
@@ -234,26 +240,15 @@ class Packer(StorePacker):
             )
         return True
 
-    def count(self, target: int) -> bool:
-        """Go one step on in adding up the censuses of a run; False if there is nothing to do."""
-        run = self._run
-        if run is None or run.target != target or run.census is not None:
-            return False
-        if run.uncounted:
-            census = enumerating.kept(self._connection, run.uncounted.pop())
-            names = self._names.of(self._connection, stream_numbers(census.names))
-            run.taker.add_census(census, names)
-        else:
-            run.census = run.taker.packed()
-        return True
-
-    def publish(self, target: int) -> bool:
+    def publish(self, target: int, census: tuple[Any, ...]) -> bool:
         """Put the blocks of a run in the place of its segments; False if that cannot be.
+
+        :param census: of all of them.
 
         The tables of those go one by one, after that.
         """
         run = self._run
-        if run is None or run.target != target or run.census is None:
+        if run is None or run.target != target:
             return False
         connection = self._connection
         blocks, rows = connection.execute(
@@ -276,7 +271,7 @@ class Packer(StorePacker):
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
             enumerating.forget(connection, run.numbers)
-            enumerating.keep(connection, target, run.census)
+            enumerating.keep(connection, target, PackedCensus(*census))
             templating.move(connection, run.numbers, target)
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
@@ -296,6 +291,7 @@ class Packer(StorePacker):
         # Its number must not be given to another segment before its blocks are gone.
         self._connection.execute("UPDATE segment SET kind = 'packing', packed = 0 WHERE id = ?", (number,))
         enumerating.forget(self._connection, [number])
+        templating.forget(self._connection, [number])
         self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:

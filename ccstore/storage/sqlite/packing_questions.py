@@ -12,6 +12,7 @@ from attrs import frozen
 
 from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, pack_block
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
+from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.packer import SourceTable
@@ -179,3 +180,47 @@ class WordsOf(Question[list[Chunk]]):
                 texts = [block.texts[begin:end] for begin, end in pairwise(block.starts)]
                 taker.add(number, b"\n".join(texts).lower())
         return [*taker.packed()]
+
+
+@frozen
+class CensusOf(Question[PackedCensus]):
+    """A question: the census of segments together, each of which has one.
+
+    :ivar rows: of all of them.
+    """
+
+    segments: Sequence[int]
+    first: int
+    last: int
+    rows: int
+
+    @property
+    def count(self) -> int:
+        """Nobody asked for it."""
+        return 0
+
+    @property
+    def is_long(self) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        return True
+
+    def reading(self, dialect: Dialect) -> Reading[PackedCensus]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        taker = CensusTaker(self.first, self.last, self.rows)
+        first_of: dict[tuple[str, str], int] = {}
+        columns = PackedCensus._fields
+        for segment in self.segments:
+            (row,) = yield Statement(
+                f"SELECT {', '.join(columns)} FROM census WHERE segment = ?1",
+                (segment,),
+                columns,
+                has_bytes=True,
+            )
+            census = PackedCensus(*row)
+            found = yield Statement(
+                "SELECT id, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?1))",
+                (json.dumps(stream_numbers(census.names)),),
+                ("id", "cluster", "name"),
+            )
+            taker.add_census(census, {each: first_of.setdefault((a, b), each) for each, a, b in found})
+        return taker.packed()

@@ -11,7 +11,7 @@ from ccstore.storage.blocks.block_format import PackedBlock
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.packer import PackingPlan, StorePacker
-from ccstore.storage.sqlite.packing_questions import PackedTile, Tile, TilesOf, WordsOf
+from ccstore.storage.sqlite.packing_questions import CensusOf, PackedTile, Tile, TilesOf, WordsOf
 from ccstore.storage.sqlite.sizes import TileSizes
 
 
@@ -73,9 +73,8 @@ def pack_once(
             if not (yield Do(packer.index, (plan.target, part, [*map(tuple, chunks)]))):
                 return False
             yield Packed(0)
-        while (yield Do(packer.count, (plan.target,))):
-            pass
-        is_done = bool((yield Do(packer.publish, (plan.target,))))
+        census = yield Ask(CensusOf(plan.segments, plan.first, plan.last, plan.rows))
+        is_done = bool((yield Do(packer.publish, (plan.target, tuple(census)))))
         yield Packed(0, is_end=True)
     except Exception:
         yield Do(packer.abandon, (plan.target,))

@@ -40,11 +40,8 @@ class RemotePacker(StorePacker):
     def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
         return bool(self._ask(Call.PACK_INDEX, target, part, chunks))
 
-    def count(self, target: int) -> bool:
-        return bool(self._ask(Call.PACK_COUNT, target))
-
-    def publish(self, target: int) -> bool:
-        return bool(self._ask(Call.PACK_PUBLISH, target))
+    def publish(self, target: int, census: tuple[Any, ...]) -> bool:
+        return bool(self._ask(Call.PACK_PUBLISH, target, census))
 
     def abandon(self, target: int) -> None:
         self._ask(Call.PACK_ABANDON, target)
@@ -59,6 +56,7 @@ class RemoteHousekeeping(StoreHousekeeping):
     :param withdraw: called before anything is asked for, so that nothing counts as announced any more.
     """
 
+    # In one: each method is one call of the process that writes, and most of them are one line.
     def __init__(self, process: WriterProcess, withdraw: Callable[[], None]) -> None:
         self._process = process
         self._withdraw = withdraw

@@ -34,13 +34,12 @@ class Call(Enum):
     # See the methods of :class:`ccstore.storage.sqlite.packer.Packer`.
     PACK_BEGIN = 12
     PACK_INSERT = 13
-    PACK_COUNT = 14
+    PACK_INDEX = 14
     PACK_PUBLISH = 15
     PACK_ABANDON = 16
     PACK_TIDY = 17
-    PACK_INDEX = 18
     #: Of the housekeeping, as above.
-    MASK = 19
+    MASK = 18
 
 
 @frozen

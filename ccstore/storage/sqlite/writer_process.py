@@ -119,7 +119,6 @@ class _Server:
             Call.PACK_BEGIN.value: packer.begin,
             Call.PACK_INSERT.value: packer.insert,
             Call.PACK_INDEX.value: packer.index,
-            Call.PACK_COUNT.value: packer.count,
             Call.PACK_PUBLISH.value: packer.publish,
             Call.PACK_ABANDON.value: packer.abandon,
             Call.PACK_TIDY.value: packer.tidy,

@@ -214,7 +214,7 @@ class PackingTests(PackingCase):
                 strange = f"SELECT 1 FROM {table} WHERE segment NOT IN {visible}"
                 self.assertEqual(self.sql(strange, killed), [])
             steps += 1
-        self.assertGreater(steps, 30)
+        self.assertGreater(steps, 25)
 
     async def test_the_process_that_writes_may_be_killed_at_each_request(self) -> None:
         expected = await self.filled()
