@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccstore.query import TextCondition
@@ -42,6 +42,9 @@ CONDITIONS = st.one_of(
 
 
 @given(TEXTS, st.lists(CONDITIONS, max_size=3))
+@example(["1a", "b1"], [TextCondition("contains", "ab")])
+@example(["", "1a", "", "bab1"], [TextCondition("lacks", "AB", ignores_case=True)])
+@example(["1a", "a", "ab", "", "b1"], [TextCondition("matches", "[a]+[b]")])
 def test_finds_the_rows_that_meet_all_conditions(texts: list[str], conditions: list[TextCondition]) -> None:
     block = Block.of(pack_block([(1, place, place, text, None) for place, text in enumerate(texts)]))
     found = TextSearch(conditions, [*map(encoded_test, conditions)]).rows(block)
