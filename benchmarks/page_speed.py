@@ -16,6 +16,7 @@ from playwright.sync_api import Page
 
 from benchmarks.daemon import Daemon
 from benchmarks.events import sending
+from benchmarks.faulty_month import FaultyMonth
 from benchmarks.month import DAY, Month
 from benchmarks.report import figure, percentile, progress
 from tests.support.browsing import browser, opened
@@ -86,7 +87,7 @@ def run(rows: int, use: Path | None = None) -> tuple[list[dict[str, object]], li
         return [*_loads(page, place), *_clicks(page, place), *_tail(page, place, daemon)], []
 
 
-def fill(daemon: Daemon, month: Month) -> None:
+def fill(daemon: Daemon, month: Month | FaultyMonth) -> None:
     """Have a month stored."""
     with sending(daemon.ports["tcp"], month):
         stored = 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
 
 from benchmarks.daemon import Daemon
+from benchmarks.faulty_month import CLUSTER, FaultyMonth
 from benchmarks.month import DAY, DAYS, Month
 from benchmarks.page_speed import fill, send_lines
 from benchmarks.report import progress
@@ -23,7 +25,7 @@ _PHONE: Final = {"width": 390, "height": 720}
 
 
 def take(folder: Path = FOLDER) -> list[Path]:
-    """Take all of them: the search, what is around a message, and the tail on a phone in the dark."""
+    """Take all of them: the search, what is around a message, the tail on a dark phone, folds, and a job."""
     folder.mkdir(parents=True, exist_ok=True)
     # The month ends now, so that the last day is full.
     month = Month(_ROWS, int(time.time()) - DAYS * DAY)
@@ -32,11 +34,35 @@ def take(folder: Path = FOLDER) -> list[Path]:
         with daemon, browser() as chromium:
             fill(daemon, month)
             place = f"http://127.0.0.1:{daemon.ports['api']}/"
-            return [
+            taken = [
                 _search(chromium, place, folder / "page-search.png"),
                 _around(chromium, place, folder / "page-context.png"),
                 _phone(chromium, place, folder / "page-phone.png", daemon),
             ]
+        return [*taken, *_of_faults(folder)]
+
+
+def _of_faults(folder: Path) -> list[Path]:
+    """Those of a month in which something goes wrong."""
+    month = FaultyMonth(_ROWS, int(time.time()) - DAYS * DAY)
+    fault = next(each for each in month.faults if "stepd_connect" in each.name)
+    job = fault.path.rpartition("/")[2]
+    day = datetime.fromtimestamp(fault.lines[0][0] // 10**9 // DAY * DAY, timezone.utc)
+    times = f"from={day:%Y-%m-%dT00:00:00Z}&to={day + timedelta(1):%Y-%m-%dT00:00:00Z}"
+    with tempfile.TemporaryDirectory(prefix="ccstore-pictures-") as directory:
+        daemon = Daemon({"retention_time": "10000h"}, Path(directory))
+        with daemon, browser() as chromium, opened(chromium, viewport=_WIDE) as page:
+            fill(daemon, month)
+            place = f"http://127.0.0.1:{daemon.ports['api']}/"
+            page.goto(f"{place}?{times}&fold=1&sort=rare&by=name")
+            page.locator(".fold-row").nth(5).wait_for()
+            page.locator(".plot canvas").wait_for()
+            page.locator(".facet .value").nth(12).wait_for(state="attached")
+            fold = _taken(page, folder / "page-fold.png")
+            page.goto(f"{place}?view=job&job={job}&of={CLUSTER}")
+            page.locator(".lane .mark").first.wait_for()
+            page.locator(".lane .said").first.wait_for()
+            return [fold, _taken(page, folder / "page-job.png")]
 
 
 def _open(page: Page, place: str) -> None:
@@ -54,7 +80,7 @@ def _taken(page: Page, path: Path) -> Path:
 
 def _search(chromium: Browser, place: str, path: Path) -> Path:
     with opened(chromium, viewport=_WIDE) as page:
-        _open(page, f"{place}?q=%22not+responding%22&host!=n0105&tag.loglevel=error&tag.loglevel=warning")
+        _open(page, f"{place}?q=%22not+responding%22&host!=n0105&level=error&level=warning")
         return _taken(page, path)
 
 

@@ -18,7 +18,7 @@ from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
-from ccstore.keeping import Hold, KeepRule, RuleReport
+from ccstore.keeping import Hold, KeepRule, Kept
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
 if TYPE_CHECKING:
@@ -104,11 +104,8 @@ class IAnswers(Interface):
         What was accepted just now may not be in it.
         """
 
-    def holds(*, timeout: float) -> Deferred[Sequence[Hold]]:
-        """All holds, the oldest first."""
-
-    def leaving(*, timeout: float) -> Deferred[Sequence[RuleReport]]:
-        """What is deleted next, by rule."""
+    def keeping(*, with_rules: bool, timeout: float) -> Deferred[Kept]:
+        """What is held, and if that is asked, by rule what is deleted next."""
 
     def size() -> int:
         """Bytes of the database as it was when that was last looked at."""
@@ -128,14 +125,7 @@ class IMessageStore(Interface):
 
     answers = Attribute("What is stored, for those who ask: an :class:`IAnswers`.")
 
-    def hold(hold: Hold) -> Deferred[int]:
-        """Keep messages until they are released, of those that have not expired; the id of the hold."""
-
-    def release(number: int, who: str) -> Deferred[bool]:
-        """End a hold, by its id; False if there is none with this one.
-
-        :param who: wants that, for the log.
-        """
+    holding = Attribute("Holds messages, and releases them: an :class:`IHolding`.")
 
     def unreadiness() -> str | None:
         """Why writes fail at the moment, or None."""
@@ -144,6 +134,19 @@ class IMessageStore(Interface):
         """``manager``, ``backend``, ``storage`` and ``info`` as the REST interface shows them.
 
         In each of the first two, ``status`` is :class:`Figures`, and so is the third.
+        """
+
+
+class IHolding(Protocol):
+    """Holds messages, so that they are not deleted."""
+
+    def hold(self, hold: Hold) -> Deferred[int]:
+        """Keep messages until they are released, of those that have not expired; the id of the hold."""
+
+    def release(self, number: int, who: str) -> Deferred[bool]:
+        """End a hold, by its id; False if there is none with this one.
+
+        :param who: wants that, for the log.
         """
 
 

@@ -146,3 +146,11 @@ class RuleReport:
     period: int
     now: Leaving
     within_a_day: Leaving
+
+
+@frozen
+class Kept:
+    """What is held, and what is deleted next, by rule."""
+
+    holds: Sequence[Hold]
+    reports: Sequence[RuleReport]

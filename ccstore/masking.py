@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+#: To be raised with every change of what a template is: templates that were kept are taken again then.
+MASK_VERSION: Final = 1
 #: What is masked within a word, in the order in which it is looked for at each place. A word has no spaces.
 _MASKS: Final = (
     ("kept", r"<[a-z]+>", r"(?i:\b(?:sha|md|utf-?|ipv|x|http/)\d+(?:_64)?)(?![\w.])"),

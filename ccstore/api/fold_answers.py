@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
+from attrs import evolve
 from twisted.web.iweb import IRequest
 
 from ccstore.api.exchange import Exchange
+from ccstore.api.parameters import Parameters
 from ccstore.api.selecting import Selecting
 from ccstore.api.stepping import step_of
 from ccstore.insight.fold_study import ORDERS, FoldInquiry
+from ccstore.insight.new_study import PLACES, NewInquiry
+from ccstore.insight.study import Inquiry
 from ccstore.reading.notices import notice_of
 from ccstore.timing import SECOND
 from ccstore.web import json_pieces, stream
@@ -31,14 +36,30 @@ class FoldAnswers:
     async def fold(self, request: IRequest) -> bytes:
         """The templates of a selection, with counts, hosts and times."""
         exchange = self._exchange
-        parameters = exchange.parameters(request, ("step", "buckets", "order", "limit"))
+        parameters = exchange.parameters(request, ("step", "buckets", "order", "limit", "new", "since"))
         selection = Selecting(parameters).selection(begin=exchange.now() - _DAY)
+        place = self._place(parameters)
+        if place is not None and parameters.is_given("since"):
+            since = parameters.moment("since", selection.begin)
+            is_given = parameters.is_given("from")
+            selection = evolve(selection, begin=max(since, selection.begin) if is_given else since)
         step = step_of(parameters, selection, exchange.now(), _BUCKETS)
-        order = parameters.choice("order", tuple(ORDERS), "count")
+        order = parameters.choice("order", tuple(ORDERS), "count" if place is None else "first")
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
         parameters.check()
-        found = await exchange.asked(exchange.service.insight(FoldInquiry(selection, step, order, limit)))
+        inquiry: Inquiry[Mapping[str, Any]] = FoldInquiry(selection, step, order, limit)
+        if place is not None:
+            inquiry = NewInquiry(selection, place, step, order, limit)
+        found = await exchange.asked(exchange.service.insight(inquiry))
         notice = None
         if not found["total"]:
             notice = await exchange.asked(notice_of(selection, exchange.service, exchange.turn))
         return await stream(request, json_pieces({**found, "notice": notice}), turn=exchange.turn)
+
+    def _place(self, parameters: Parameters) -> Literal["store", "host"] | None:
+        """Where templates have to be new; None if they need not be."""
+        if parameters.is_given("new"):
+            return "host" if parameters.choice("new", PLACES, "store") == "host" else "store"
+        if parameters.is_given("since"):
+            parameters.wrong("since", "new=store or new=host beside it, or from", "neither")
+        return None

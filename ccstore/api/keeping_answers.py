@@ -14,7 +14,7 @@ from ccstore.api.parameters import LABELS, Parameters, given_in
 from ccstore.api.selecting import Selecting
 from ccstore.instants import show_moment
 from ccstore.interfaces import IMessageStore
-from ccstore.keeping import Hold, Leaving, RuleReport, is_of_streams, shown
+from ccstore.keeping import Hold, Kept, Leaving, RuleReport, is_of_streams, shown
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.network.listening import address_of
 from ccstore.query import TAG_PREFIX
@@ -42,8 +42,15 @@ class KeepingAnswers:
 
     async def holds(self, request: IRequest) -> bytes:
         """All holds."""
-        found = await self._exchange.asked(self._store.answers.holds(timeout=self._exchange.service.timeout))
-        return await self._answer(request, {"holds": [*map(_hold, found)]})
+        kept = await self._kept(with_rules=False)
+        return await self._answer(request, {"holds": [*map(_hold, kept.holds)]})
+
+    async def _kept(self, *, with_rules: bool) -> Kept:
+        timeout = self._exchange.service.timeout
+        kept: Kept = await self._exchange.asked(
+            self._store.answers.keeping(with_rules=with_rules, timeout=timeout)
+        )
+        return kept
 
     async def hold(self, request: IRequest) -> bytes:
         """Hold messages until they are released."""
@@ -71,7 +78,7 @@ class KeepingAnswers:
         assert is_of_streams(chosen)
         who = words["who"] or address_of(request.getClientAddress())
         hold = Hold(chosen, shown(match), words["reason"], who, self._exchange.now())
-        number = await self._exchange.asked(self._store.hold(hold))
+        number = await self._exchange.asked(self._store.holding.hold(hold))
         return await self._answer(request, {"id": number})
 
     async def release(self, request: IRequest, number: str) -> bytes:
@@ -83,7 +90,7 @@ class KeepingAnswers:
         parameters.check()
         if not re.fullmatch(r"[0-9]{1,18}", number):
             raise WebError(404, f"there is no hold {number[:40]!r}: see /api/v1/holds")
-        if not await self._exchange.asked(self._store.release(int(number), who)):
+        if not await self._exchange.asked(self._store.holding.release(int(number), who)):
             raise WebError(404, f"there is no hold {number}: see /api/v1/holds")
         return await self._answer(request, {"id": int(number)})
 
@@ -93,17 +100,15 @@ class KeepingAnswers:
         for name in parameters.names:
             parameters.problems.append(f"{name}: this takes no parameters")
         parameters.check()
-        answers = self._store.answers
-        timeout = self._exchange.service.timeout
-        reports = await self._exchange.asked(answers.leaving(timeout=timeout))
-        holds = await self._exchange.asked(answers.holds(timeout=timeout))
-        holdings = await self._exchange.asked(self._exchange.service.holdings(timeout=timeout))
+        service = self._exchange.service
+        kept = await self._kept(with_rules=True)
+        holdings = await self._exchange.asked(service.holdings(timeout=service.timeout))
         rows = sum(each.rows or 0 for each in holdings.kinds)
-        of_a_row = answers.size() / rows if rows else 0.0
+        of_a_row = service.size() / rows if rows else 0.0
         answer = {
             "time": show_moment(self._exchange.now()),
-            "rules": [report_as_json(report, of_a_row) for report in reports],
-            "holds": [*map(_hold, holds)],
+            "rules": [report_as_json(report, of_a_row) for report in kept.reports],
+            "holds": [*map(_hold, kept.holds)],
         }
         return await self._answer(request, answer)
 

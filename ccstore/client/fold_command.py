@@ -18,6 +18,7 @@ from ccstore.times import show_span
 from ccstore.timing import SECOND, nanoseconds
 
 _ORDERS: Final = ("count", "rare", "newest", "first")
+_PLACES: Final = ("store", "host")
 #: Templates that are shown if nobody says how many, and the most there may be.
 _LIMIT: Final = 30
 _MOST: Final = 20_000
@@ -42,17 +43,19 @@ class Options(CountingOptions):
     since = "-24h"
     optParameters = [
         ["limit", "n", str(_LIMIT), "How many templates are shown; the others are counted."],
-        ["order", None, "count", "What goes first: the most, the rarest, what was last, what was first."],
+        ["order", None, None, "What goes first: the most, the rarest, what was last, what was first."],
+        ["new", None, None, "Only what was never there before: in the store, or on the host that says it."],
     ]
-    option_values = {"limit": NUMBER, "order": choice(*_ORDERS)}
+    option_values = {"limit": NUMBER, "order": choice(*_ORDERS), "new": choice(*_PLACES)}
 
     def postOptions(self) -> None:
         """Check what can be checked by itself."""
         super().postOptions()
         if not (self["limit"].isdecimal() and 0 < int(self["limit"]) <= _MOST):
             raise UsageError(f"--limit: expected a number from 1 to {_MOST}, got {self['limit']!r}")
-        if self["order"] not in _ORDERS:
-            raise UsageError(f"--order: expected one of {', '.join(_ORDERS)}, got {self['order']!r}")
+        for name, words in (("order", _ORDERS), ("new", _PLACES)):
+            if self[name] is not None and self[name] not in words:
+                raise UsageError(f"--{name}: expected one of {', '.join(words)}, got {self[name]!r}")
 
 
 def main(words: Sequence[str]) -> int:
@@ -60,7 +63,8 @@ def main(words: Sequence[str]) -> int:
     output = standard_output(is_paged=False)
 
     async def answer(server: Server, options: Options, now: int) -> Mapping[str, Any]:
-        question = [("limit", options["limit"]), ("order", options["order"]), ("buckets", f"{_STEPS}")]
+        question = [("limit", options["limit"]), ("buckets", f"{_STEPS}")]
+        question += [(name, options[name]) for name in ("order", "new") if options[name] is not None]
         found: Mapping[str, Any] = await server.question("/api/v1/fold", [*options.question(now), *question])
         return found
 

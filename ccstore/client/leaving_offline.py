@@ -15,7 +15,7 @@ from ccstore.client.session import ClientError
 from ccstore.config import ConfigError, SqliteConfig, load_config
 from ccstore.instants import show_moment
 from ccstore.storage.reading.inventory import Inventory
-from ccstore.storage.reading.leaving import LeavingQuestion
+from ccstore.storage.reading.leaving import KeepingQuestion
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
@@ -49,8 +49,8 @@ def leaving_in_file(name: str) -> Mapping[str, Any]:
                     "start the daemon on it once, which brings an older one up to date"
                 )
             reader, reading = Reader(SqliteDialect(), is_alone=True), ReadingConnection(connection)
-            question = LeavingQuestion(storage.rules, nanoseconds(storage.retention_time), now)
-            reports = reader.read(reading, question, Asking(_PATIENCE))
+            question = KeepingQuestion(storage.rules, nanoseconds(storage.retention_time), now)
+            reports = reader.read(reading, question, Asking(_PATIENCE)).reports
             holdings = reader.read(reading, Inventory(), Asking(_PATIENCE))
     except sqlite3.Error as error:
         raise ClientError(f"cannot read {path}: {error}") from None

@@ -25,6 +25,7 @@ from ccstore.config import (
     NatsReceiverConfig,
     ReceiverConfig,
     SqliteConfig,
+    StorageConfig,
     TcpReceiverConfig,
     UdpReceiverConfig,
     missing_folder,
@@ -181,25 +182,7 @@ class _Parts:
             is_apart=len(os.sched_getaffinity(0)) > 1,
             packing=Packing(settings.pack_after, settings.pack_index == "words"),
         )
-        spool = settings.spool
-        self._feed = Feed(
-            reactor,
-            lambda: self.storage.retention.first_cutoff(),
-            lambda stream, time: self.storage.retention.has_expired(stream, time),
-        )
-        self.storage = StorageService(
-            backend,
-            reactor,
-            retention=settings.retention_time,
-            rules=settings.rules,
-            max_size=settings.max_size,
-            flush_time=settings.flush_time,
-            bounds=Bounds(settings.max_waiting, settings.batch_size),
-            spool=None
-            if spool is None
-            else Spool(spool.path, SpoolFile(spool.max_size), reactor, mode=spool.file_mode),
-            published=backend.tell(self._feed) if IShared.providedBy(backend) else self._feed.publish,
-        )
+        self._feed, self.storage = self._store(settings, backend)
         self.senders = self._watch(is_shared=IShared.providedBy(backend))
         self._router = Router(
             self.storage,
@@ -211,6 +194,29 @@ class _Parts:
             period_of=self.storage.retention.period_of,
             heard=self.senders.register.hear,
         )
+
+    def _store(self, settings: StorageConfig, backend: IBackend) -> tuple[Feed, StorageService]:
+        """What stores, and what tells of it."""
+        spool = settings.spool
+        feed = Feed(
+            self._reactor,
+            lambda: storage.retention.first_cutoff(),
+            lambda stream, time: storage.retention.has_expired(stream, time),
+        )
+        storage = StorageService(
+            backend,
+            self._reactor,
+            retention=settings.retention_time,
+            rules=settings.rules,
+            max_size=settings.max_size,
+            flush_time=settings.flush_time,
+            bounds=Bounds(settings.max_waiting, settings.batch_size),
+            spool=None
+            if spool is None
+            else Spool(spool.path, SpoolFile(spool.max_size), self._reactor, mode=spool.file_mode),
+            published=backend.tell(feed) if IShared.providedBy(backend) else feed.publish,
+        )
+        return feed, storage
 
     def _watch(self, *, is_shared: bool) -> SenderWatch:
         """Watches the senders, see :class:`SenderWatch`."""

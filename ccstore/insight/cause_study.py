@@ -43,7 +43,7 @@ _EVERYBODY: Final = 0.9
 class CauseBounds:
     """How much is looked at, and shown."""
 
-    found: int = 50_000
+    found: int = 30_000
     shown: int = 20
 
 

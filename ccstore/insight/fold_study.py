@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ccstore.insight.describing import folded, shown_row
-from ccstore.insight.study import Study, each_row
+from ccstore.insight.study import Enough, Study, each_row, templates_of
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
-from ccstore.message import StreamKey
-from ccstore.query import STREAM_LABELS, Row, Selection
+from ccstore.message import STORED_KINDS, Kind, StreamKey
+from ccstore.query import STREAM_LABELS, Matcher, Position, Row, Selection
 from ccstore.timing import SECOND
 
 _CLUSTER: Final = STREAM_LABELS.index("cluster")
 _HOST: Final = STREAM_LABELS.index("hostname")
 _NAME: Final = STREAM_LABELS.index("name")
+#: Messages of one stream and one nanosecond that are looked at.
+_AT_ONCE: Final = 100_000
 
 
 @define(eq=False)
 class Fold:
     """The messages of one template.
 
-    :ivar example: the newest of them.
-    :ivar first: time of the oldest, in ns; ``last`` is that of the newest.
-    :ivar streams: how many are of each stream.
+    :ivar first: time of the oldest, in ns.
+    :ivar last: where the newest of them stands, of which ``last_stream`` is the stream.
+    :ivar example: the newest of them, as soon as it is known.
+    :ivar streams: those of all of them.
     :ivar points: how many there are in each step, by its beginning in ns.
     """
 
     template: str
-    example: Row
     first: int
-    last: int
+    last: Position
+    last_stream: StreamKey
+    example: Row | None = None
     count: int = 0
-    streams: Counter[StreamKey] = field(factory=Counter)
+    streams: set[StreamKey] = field(factory=set)
     points: Counter[int] = field(factory=Counter)
 
 
@@ -45,7 +49,7 @@ class Fold:
 ORDERS: Final[Mapping[str, Callable[[Fold], Any]]] = {
     "count": lambda fold: -fold.count,
     "rare": attrgetter("count"),
-    "newest": lambda fold: -fold.last,
+    "newest": lambda fold: -fold.last.time,
     "first": attrgetter("first"),
 }
 
@@ -54,7 +58,7 @@ ORDERS: Final[Mapping[str, Callable[[Fold], Any]]] = {
 class FoldBounds:
     """How much is looked at.
 
-    :ivar rows: messages, the newest of them.
+    :ivar rows: messages that are looked at one by one, the newest of them.
     :ivar templates: that are told apart; messages of more are only counted.
     """
 
@@ -79,56 +83,134 @@ class FoldInquiry:
 
     def study(self) -> Study[Mapping[str, Any]]:
         """The answer."""
-        folding = _Folding(self.step, self.bounds.templates)
-        is_cut = yield from each_row(self.selection, self.bounds.rows, folding.take)
-        cut = []
-        if is_cut:
-            since = show_moment(folding.oldest)
-            cut.append(f"only the newest {self.bounds.rows:,} messages were folded, since {since}")
-        if folding.unfolded:
-            most = f"{self.bounds.templates:,}"
-            cut.append(f"there are more than {most} templates: {folding.unfolded:,} messages are of others")
-        folds = sorted(folding.folds.values(), key=attrgetter("template"))
-        folds.sort(key=ORDERS[self.order])
-        shown, rest = folds[: self.limit], folds[self.limit :]
-        return {
-            "step": f"{self.step / SECOND:g}s",
-            "total": sum(fold.count for fold in folds) + folding.unfolded,
-            "templates": len(folds),
-            "folds": [_described(fold) for fold in shown],
-            "rest": {"templates": len(rest), "count": sum(fold.count for fold in rest)},
-            "cut": "; ".join(cut) or None,
-        }
+        folding = Folding(self.selection, self.step, self.bounds)
+        yield from folding.told()
+        yield from folding.rows()
+        return (yield from told_folds(folding, self.order, self.limit))
 
 
-class _Folding:
-    """Folds rows, the newest first.
+def told_folds(folding: Folding, order: str, limit: int) -> Study[dict[str, Any]]:
+    """The first templates of a folding, for an answer."""
+    folds = sorted(folding.folds.values(), key=attrgetter("template"))
+    folds.sort(key=ORDERS[order])
+    shown, rest = folds[:limit], folds[limit:]
+    for fold in shown:
+        if fold.example is None:
+            yield from _find_example(fold)
+    return {
+        "step": f"{folding.step / SECOND:g}s",
+        "total": sum(fold.count for fold in folds) + folding.unfolded,
+        "templates": len(folds),
+        "folds": [_described(fold) for fold in shown],
+        "rest": {"templates": len(rest), "count": sum(fold.count for fold in rest)},
+        "cut": "; ".join(folding.cut()) or None,
+    }
 
+
+class Folding:
+    """Folds the messages of a selection: by what was counted of them before, and the others one by one.
+
+    :param wants: whether a message is meant, by its template and stream; all are if it is not given.
     :ivar unfolded: messages that are only counted.
-    :ivar oldest: time of the last of them, in ns.
     """
 
-    def __init__(self, step: int, most: int) -> None:
-        self._step = step
-        self._most = most
+    def __init__(
+        self,
+        selection: Selection,
+        step: int,
+        bounds: FoldBounds,
+        wants: Callable[[str, StreamKey], bool] | None = None,
+    ) -> None:
+        self._selection = selection
+        self._bounds = bounds
+        self._wants = wants
+        self._spans: Sequence[tuple[int, int, frozenset[str]]] = [
+            (selection.begin, selection.end, frozenset())
+        ]
+        self._looked_at = 0
+        self._oldest = 0
+        self._is_cut = False
+        self._is_told = False
+        self.step = step
         self.folds: dict[str, Fold] = {}
         self.unfolded = 0
-        self.oldest = 0
 
-    def take(self, row: Row, stream: StreamKey) -> None:
-        """Add a row."""
+    def told(self) -> Study[None]:
+        """Take what was counted before."""
+        told = yield from templates_of(self._selection, self.step)
+        self._spans = told.spans
+        self._is_told = bool(told.templates)
+        for template, each in told.templates.items():
+            self.folds[template] = Fold(
+                template,
+                each.oldest,
+                each.newest,
+                told.streams[each.stream],
+                None,
+                each.count,
+                {told.streams[place] for place in each.streams},
+                each.points,
+            )
+
+    def drop(self, templates: Collection[str]) -> None:
+        """Some templates are not meant."""
+        self.folds = {template: fold for template, fold in self.folds.items() if template not in templates}
+
+    def rows(self) -> Study[None]:
+        """Look at what is left."""
+        for begin, end, without in self._spans:
+            left = self._bounds.rows - self._looked_at
+            selection = evolve(self._selection, begin=begin, end=end)
+            self._is_cut = left <= 0 or (yield from each_row(selection, left, self._take, without))
+            if self._is_cut:
+                return
+
+    def cut(self) -> Sequence[str]:
+        """What is not complete."""
+        found = []
+        if self._is_cut:
+            since = show_moment(self._oldest)
+            which = "of those that are not counted yet, " if self._is_told else ""
+            found.append(f"{which}only the newest {self._bounds.rows:,} messages were folded, since {since}")
+        if self.unfolded:
+            most = f"{self._bounds.templates:,}"
+            found.append(f"there are more than {most} templates: {self.unfolded:,} messages are of others")
+        return found
+
+    def _take(self, row: Row, stream: StreamKey) -> None:
+        self._looked_at += 1
+        self._oldest = time = row.time
         template = template_of(row.text, stream[_HOST] or "")
-        self.oldest = time = row.time
+        if self._wants is not None and not self._wants(template, stream):
+            return
         fold = self.folds.get(template)
         if fold is None:
-            if len(self.folds) >= self._most:
+            if len(self.folds) >= self._bounds.templates:
                 self.unfolded += 1
                 return
-            fold = self.folds[template] = Fold(template, row, time, time)
+            fold = self.folds[template] = Fold(template, time, row.position, stream, row)
+        elif row[:3] > fold.last:
+            fold.last, fold.last_stream, fold.example = row.position, stream, row
         fold.count += 1
-        fold.first = time
-        fold.streams[stream] += 1
-        fold.points[time - time % self._step] += 1
+        fold.first = min(fold.first, time)
+        fold.streams.add(stream)
+        fold.points[time - time % self.step] += 1
+
+
+def _find_example(fold: Fold) -> Study[None]:
+    """Read the newest message of a fold that was not looked at."""
+    time, kind, number = fold.last
+    labels = zip(STREAM_LABELS, fold.last_stream, strict=True)
+    matchers = tuple(Matcher(label, "=", value or "") for label, value in labels)
+    kinds: tuple[Kind, ...] = tuple(each for each in STORED_KINDS if each == kind)
+    selection = Selection((), kinds, time, time + 1, matchers)
+
+    def take(row: Row, stream: StreamKey) -> None:
+        if row.id == number:
+            fold.example = row
+            raise Enough
+
+    yield from each_row(selection, _AT_ONCE, take)
 
 
 def _described(fold: Fold) -> Mapping[str, Any]:
@@ -139,8 +221,8 @@ def _described(fold: Fold) -> Mapping[str, Any]:
         "names": _values(fold, _NAME),
         "hosts": folded({stream[_HOST] or "": None for stream in fold.streams}),
         "first": show_moment(fold.first),
-        "last": show_moment(fold.last),
-        "example": shown_row(fold.example),
+        "last": show_moment(fold.last.time),
+        "example": None if fold.example is None else shown_row(fold.example),
         "points": [[start // SECOND, fold.points[start]] for start in sorted(fold.points)],
     }
 

@@ -7,13 +7,14 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from ccstore.message import StreamKey
-from ccstore.query import Counting, Counts, Page, Row, Selection
+from ccstore.query import Counting, Counts, Page, Position, Row, Selection
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -21,9 +22,13 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 @frozen
 class WantedRows:
-    """The first rows of a selection, a :class:`Page`: as many as are good to take in one go."""
+    """The first rows of a selection, a :class:`Page`: as many as are good to take in one go.
+
+    :ivar without: parts of the store that are not looked at, see :class:`ToldTemplates`.
+    """
 
     selection: Selection
+    without: frozenset[str] = frozenset()
 
 
 @frozen
@@ -41,7 +46,50 @@ class WantedValues:
     most: int
 
 
-Wanted = WantedRows | WantedCounts | WantedValues
+@frozen
+class WantedTemplates:
+    """What was counted of the templates of a selection before, as :class:`ToldTemplates`; in steps.
+
+    :ivar step: nanoseconds of a step; messages of the same one are counted together.
+    """
+
+    selection: Selection
+    step: int
+
+
+@define
+class ToldTemplate:
+    """What was counted of a template.
+
+    :ivar oldest: time of the first of its messages, in ns.
+    :ivar newest: where the last of them stands, of which ``stream`` is the place of the stream.
+    :ivar streams: the places of all of its streams.
+    :ivar points: how many there are in each step, by its beginning in ns.
+    """
+
+    oldest: int
+    newest: Position
+    stream: int
+    count: int = 0
+    streams: set[int] = field(factory=set)
+    points: Counter[int] = field(factory=Counter)
+
+
+@frozen
+class ToldTemplates:
+    """What was counted before. Rows have to be looked at for what is left.
+
+    :ivar streams: by their places.
+    :ivar spans: first time, and the one behind the last, of what is left, the newest first; each with the
+        parts of the store that are not to be looked at there, since they were counted.
+    """
+
+    templates: Mapping[str, ToldTemplate]
+    streams: Sequence[StreamKey]
+    spans: Sequence[tuple[int, int, frozenset[str]]]
+
+
+Wanted = WantedRows | WantedCounts | WantedValues | WantedTemplates
 #: Yields what it wants, is sent a page, counts or values, and returns what it found.
 Study = Generator[Wanted, Any, _T]
 
@@ -53,9 +101,9 @@ class Inquiry(Protocol[_T_co]):
         """A study that answers it."""
 
 
-def page_of(selection: Selection) -> Study[Page]:
-    """The first rows of a selection."""
-    page: Page = yield WantedRows(selection)
+def page_of(selection: Selection, without: frozenset[str] = frozenset()) -> Study[Page]:
+    """The first rows of a selection; see :class:`WantedRows`."""
+    page: Page = yield WantedRows(selection, without)
     return page
 
 
@@ -65,20 +113,31 @@ def counts_of(counting: Counting) -> Study[Counts]:
     return counts
 
 
+def templates_of(selection: Selection, step: int) -> Study[ToldTemplates]:
+    """What was counted of templates."""
+    told: ToldTemplates = yield WantedTemplates(selection, step)
+    return told
+
+
 def values_of(label: str, most: int = 100_000) -> Study[Sequence[str]]:
     """Known values of a label of streams."""
     values: Sequence[str] = yield WantedValues(label, most)
     return values
 
 
-def each_row(selection: Selection, most: int, take: Callable[[Row, StreamKey], object]) -> Study[bool]:
+def each_row(
+    selection: Selection,
+    most: int,
+    take: Callable[[Row, StreamKey], object],
+    without: frozenset[str] = frozenset(),
+) -> Study[bool]:
     """Give each row of a selection with its stream to a function; True if there are more than ``most``.
 
     What the function gives is of no interest, unless it is the exception :class:`Enough`.
     """
     left = most
     while True:
-        page = yield from page_of(evolve(selection, limit=left))
+        page = yield from page_of(evolve(selection, limit=left), without)
         try:
             for row in page.rows:
                 take(row, page.streams[row.stream])

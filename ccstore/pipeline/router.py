@@ -164,12 +164,14 @@ class Router:
             series = message.series
             kind = series.kind
             is_storable = series.is_storable
-            if not is_storable and kind in STORED_KINDS and self._is_unwanted(series):
+            # A heartbeat, if they are not to be kept.
+            is_unwanted = series.is_heartbeat and not self._store_heartbeats
+            if not is_storable and kind in STORED_KINDS and is_unwanted:
                 account.lose("fleet_heartbeat", 1)
                 continue
             if kind == "event":
                 if message.time <= cutoff:
-                    self._drop_expired(message, index, samples, now)
+                    self._drop_expired(message, index, samples, now, self._retention_shown)
                     continue
             elif kind != "log" or not self._store_logs:
                 account.lose(kind, 1)
@@ -187,8 +189,9 @@ class Router:
                     continue
                 if series.cluster is None:
                     message = message._replace(series=self._with_cluster(series, found))
-            if self._has_own_period_over(message, now):
-                self._drop_expired(message, index, samples, now)
+            over = self._period_over(message, now)
+            if over is not None:
+                self._drop_expired(message, index, samples, now, show_duration(over / SECOND))
                 continue
             if message.others is not None:
                 account.fields_not_stored += len(message.others)
@@ -196,21 +199,12 @@ class Router:
             kept.append(message)
         return kept, places, refusals
 
-    def _has_own_period_over(self, message: Message, now: int) -> bool:
-        """Whether it has expired by a rule for its stream."""
+    def _period_over(self, message: Message, now: int) -> int | None:
+        """The period (ns) by which a message has expired that a rule is about, or None."""
         if self._period_of is None or message.time > now - self._shortest:
-            return False
+            return None
         period = self._period_of(message.series.stream)
-        return period is not None and message.time <= now - period
-
-    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int) -> None:
-        samples.origin.account.lose("expired", 1)
-        samples.offer("dropped", "expired", message, index)
-        self._warn_expired(message, index, samples.origin, now)
-
-    def _is_unwanted(self, series: Series) -> bool:
-        """It is a heartbeat, and they are not to be kept."""
-        return series.is_heartbeat and not self._store_heartbeats
+        return period if period is not None and message.time <= now - period else None
 
     def _committed(
         self,
@@ -294,7 +288,10 @@ class Router:
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )
 
-    def _warn_expired(self, message: Message, index: int, origin: Origin, now: int) -> None:
+    def _drop_expired(self, message: Message, index: int, samples: _Samples, now: int, period: str) -> None:
+        origin = samples.origin
+        origin.account.lose("expired", 1)
+        samples.offer("dropped", "expired", message, index)
         host = message.tags.get("hostname") or origin.host_of(index)
         suppressed = self._expired_warnings.check((origin.account.name, host))
         if suppressed is None:
@@ -308,7 +305,7 @@ class Router:
             host=host[:100],
             sender=origin.sender_of(index),
             age=show_duration(seconds(now - message.time)),
-            retention=self._retention_shown,
+            retention=period,
             time=seconds(message.time),
             more=f" ({suppressed} more since the last warning)" if suppressed else "",
         )

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from ccstore.holdings import Holdings
 from ccstore.insight.study import Inquiry
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
-from ccstore.keeping import Hold, RuleReport
+from ccstore.keeping import Kept
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 from ccstore.storage.committer import Committer
 from ccstore.storage.group_commit import GroupCommit
@@ -23,7 +23,7 @@ from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.inventory import Inventory
-from ccstore.storage.reading.leaving import HoldList, LeavingQuestion
+from ccstore.storage.reading.leaving import KeepingQuestion
 from ccstore.storage.reading.pages import Limits, PageInText, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.retention import Retention
@@ -129,15 +129,11 @@ class Answering:
         # Nothing is written sooner for it.
         return Deferred.fromCoroutine(self._read(Inventory(), timeout))
 
-    def holds(self, *, timeout: float) -> Deferred[Sequence[Hold]]:
-        """See :meth:`ccstore.interfaces.IAnswers.holds`."""
-        return Deferred.fromCoroutine(self._read(HoldList(), timeout))
-
-    def leaving(self, *, timeout: float) -> Deferred[Sequence[RuleReport]]:
-        """See :meth:`ccstore.interfaces.IAnswers.leaving`."""
+    def keeping(self, *, with_rules: bool, timeout: float) -> Deferred[Kept]:
+        """See :meth:`ccstore.interfaces.IAnswers.keeping`."""
         retention = self._retention
-        now = nanoseconds(self._clock.seconds())
-        question = LeavingQuestion(retention.rules, nanoseconds(retention.seconds), now)
+        span = nanoseconds(retention.seconds) if with_rules else None
+        question = KeepingQuestion(retention.rules, span, nanoseconds(self._clock.seconds()))
         return self._asked(question, timeout)
 
     def size(self) -> int:

@@ -376,12 +376,12 @@ class CensusTaker:
         return PackedCensus(
             first,
             self._last,
-            _packed_numbers(streams),
+            packed_numbers(streams),
             _packed("I", [*map(self._totals.__getitem__, streams)]),
             _packed("Q", [self._oldest[stream] - first for stream in streams]),
             _packed("Q", [self._newest[stream] - first for stream in streams]),
             self._cells.packed(streams),
-            _packed_numbers(names),
+            packed_numbers(names),
             self._name_cells.packed(names),
             *self._levels.packed(),
         )
@@ -433,7 +433,8 @@ def _oldest(streams: Sequence[int], times: Sequence[int], count: int) -> dict[in
     return found
 
 
-def _packed_numbers(numbers: Sequence[int]) -> bytes:
+def packed_numbers(numbers: Sequence[int]) -> bytes:
+    """Numbers in ascending order, as :func:`stream_numbers` has them back."""
     return _packed("Q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
 
 

@@ -14,11 +14,12 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.durations import show_duration
 from ccstore.interfaces import IBackend, IMessageStore, Published, Refusal, StoreUnavailable
-from ccstore.keeping import Hold, KeepRule
+from ccstore.keeping import KeepRule
 from ccstore.storage.answering import PATIENCE, Answering, Patience
 from ccstore.storage.committer import Committer, unpublished
 from ccstore.storage.forwarding import Forwarder
 from ccstore.storage.group_commit import GroupCommit
+from ccstore.storage.held_back import Holding
 from ccstore.storage.lingering import Linger
 from ccstore.storage.queue import Bounds, Queue
 from ccstore.storage.retention import Retention
@@ -39,6 +40,8 @@ class StorageService(Service):
     :param published: see :class:`Committer`.
     :param patience: how long a query waits for what was accepted before it.
     :param worth_beginning: see :class:`GroupCommit`.
+    :ivar retention: how long messages are kept.
+    :ivar holding: see :class:`ccstore.interfaces.IMessageStore`.
     """
 
     log = Logger()
@@ -69,10 +72,11 @@ class StorageService(Service):
             published=published,
         )
         self._waiting_time = WaitingTime(queue, clock)
-        self._retention = Retention(clock, retention, rules)
+        self.holding = Holding(backend)
+        self.retention = Retention(clock, retention, rules)
         self._forwarder: Forwarder | None = None
         if spool is not None:
-            self._forwarder = Forwarder(spool, clock, committer, self._retention, most=bounds.together)
+            self._forwarder = Forwarder(spool, clock, committer, self.retention, most=bounds.together)
         self._group_commit = GroupCommit(
             queue,
             committer,
@@ -83,11 +87,9 @@ class StorageService(Service):
         )
         self._linger = Linger(clock, flush_time, self.flush)
         self.answers = Answering(
-            backend, clock, queue, self._group_commit, committer, self._retention, self.flush, patience
+            backend, clock, queue, self._group_commit, committer, self.retention, self.flush, patience
         )
-        self._schedule = Schedule(
-            backend, clock, committer, self._forwarder, self._retention, self._can_write
-        )
+        self._schedule = Schedule(backend, clock, committer, self._forwarder, self.retention, self._can_write)
         self._processed = 0
 
     # -- life
@@ -125,7 +127,7 @@ class StorageService(Service):
             self._forwarder.reconfigure(most=bounds.together, max_size=max_spooled)
         if len(self._queue):
             self.flush()  # it may have waited for longer than it is to wait now
-        if (retention, tuple(rules)) != (self._retention.seconds, self._retention.rules):
+        if (retention, tuple(rules)) != (self.retention.seconds, self.retention.rules):
             await self._schedule.retain(retention, rules)
 
     async def drain(self) -> None:
@@ -194,36 +196,6 @@ class StorageService(Service):
         self._queue.flush()
         self._group_commit.write()
 
-    def hold(self, hold: Hold) -> Deferred[int]:
-        """See :meth:`IMessageStore.hold`."""
-        return Deferred.fromCoroutine(self._hold(hold))
-
-    async def _hold(self, hold: Hold) -> int:
-        number = await self._backend.hold(hold)
-        self.log.info(
-            "hold {number} begins: {match}; for {who}: {reason}",
-            number=number,
-            match=hold.match,
-            who=hold.who,
-            reason=hold.reason,
-        )
-        return int(number)
-
-    def release(self, number: int, who: str) -> Deferred[bool]:
-        """See :meth:`IMessageStore.release`."""
-        return Deferred.fromCoroutine(self._release(number, who))
-
-    async def _release(self, number: int, who: str) -> bool:
-        is_gone = await self._backend.release(number)
-        if is_gone:
-            self.log.info("hold {number} is released, for {who}", number=number, who=who)
-        return bool(is_gone)
-
-    @property
-    def retention(self) -> Retention:
-        """How long messages are kept."""
-        return self._retention
-
     def unreadiness(self) -> str | None:
         """See :meth:`IMessageStore.unreadiness`."""
         return self._committer.failure or self._schedule.spool_failure
@@ -253,7 +225,7 @@ class StorageService(Service):
                 oldest_waiting_seconds=gauge(
                     self._waiting_time.seconds(), "Time that the oldest of those that wait has waited."
                 ),
-                retention_seconds=gauge(self._retention.seconds, "Time after which events expire."),
+                retention_seconds=gauge(self.retention.seconds, "Time after which events expire."),
                 next_expiry=gauge(
                     round(schedule.next_expiry, 3), "Unix time at which events are looked for that expired."
                 ),
@@ -261,7 +233,7 @@ class StorageService(Service):
             "info": {
                 "backend_type": self._backend.name,
                 "flush_time": show_duration(self._linger.seconds),
-                "retention_time": show_duration(self._retention.seconds),
+                "retention_time": show_duration(self.retention.seconds),
             },
         }
 

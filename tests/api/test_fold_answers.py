@@ -63,6 +63,29 @@ class FoldTests(MessagesTestCase):
         self.assertEqual((nobody["total"], nobody["folds"]), (0, []))
         self.assertIn("a0999", nobody["notice"])
 
+    async def test_what_is_new_in_the_store(self) -> None:
+        await self.fill()
+        since = BEGIN + HOUR
+        found = await self.fold(new="store", since=since)
+        self.assertEqual([each["template"] for each in found["folds"]], ["link of ib<num> is down"])
+        self.assertEqual((found["new"], found["total"], found["cut"]), ("store", 1, None))
+        # All that is held is new since the beginning.
+        self.assertEqual((await self.fold(new="store"))["templates"], 2)
+        self.assertEqual((await self.fold(new="store", host="a0101", since=since))["templates"], 0)
+
+    async def test_what_is_new_on_a_host(self) -> None:
+        await self.fill()
+        since = BEGIN + 4 * HOUR
+        lines = [log(host, "link of ib1 is down", since + 1, name="kernel") for host in ("a0103", "a0105")]
+        lines.append(log("b0001", "b0001: retry 9 of job 1", since + 2))
+        self.assertEqual((await self.write(*lines, path="/api/write/?precision=ns")).status, 200)
+        found = await self.fold(new="host", since=since)
+        self.assertEqual(
+            [(each["template"], each["hosts"]["list"], each["count"]) for each in found["folds"]],
+            [("link of ib<num> is down", "a0105", 1), ("<host>: retry <num> of job <num>", "b0001", 1)],
+        )
+        self.assertEqual((await self.fold(new="store", since=since))["folds"], [])
+
     async def test_what_is_wrong_is_told(self) -> None:
         self.start()
         for name, value, said in (
@@ -70,6 +93,8 @@ class FoldTests(MessagesTestCase):
             ("limit", "0", "limit: expected"),
             ("step", "1", "step: expected at least"),
             ("nonsense", "1", "nonsense"),
+            ("new", "rack", "new: expected"),
+            ("since", "-1h", "since: expected new=store"),
         ):
             answer = await self.get("fold", **{name: value, "from": 0})
             self.assertEqual(answer.status, 400, name)

@@ -86,6 +86,7 @@ def test_every_metric_is_listed() -> None:
         metric_names.SENDERS,
         {
             "ccstore_backend_errors_total": "counter",
+            "ccstore_backend_max_bytes": "gauge",
             "ccstore_receiver_certificate_expires": "gauge",
         },
     ]

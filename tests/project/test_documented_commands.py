@@ -304,13 +304,16 @@ def test_the_client(tmp_path: Path, ccstore: str) -> None:
 def test_jobs_and_causes(tmp_path: Path, ccstore: str) -> None:
     with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
         url = f"export CCSTORE_URL=http://127.0.0.1:{daemon.ports['REST']}; "
-        _, _, job, node, before, cause, answer = (
+        _, _, job, node, fold, new, before, cause, answer, on_host = (
             run(ccstore + url + to(daemon, command), tmp_path)
             for command in commands("docs/insight.md", "An example")
         )
     assert job.startswith("job 4711 of alex: user ada\n")
     assert "NVRM: Xid" in job
     assert ["4711", "ada"] in [line.split()[:2] for line in node.splitlines()]
+    assert "GPU has fallen off the bus" in fold
+    assert "GPU has fallen off the bus" in new
+    assert json.loads(on_host)["new"] == "host"
     assert before.startswith("1 messages on 1 hosts; 1 windows of 10 minutes before them")
     assert "on 1 of 2 hosts of alex: a0102" in cause
     assert json.loads(answer)["hosts"] == {"list": "a[0101-0102]", "count": 2}
@@ -320,7 +323,7 @@ def test_retention(tmp_path: Path, ccstore: str) -> None:
     with Daemon(tmp_path, "--config", free_ports(tmp_path)) as daemon:
         url = f"export CCSTORE_URL=http://127.0.0.1:{daemon.ports['REST']}; "
         for command in commands("docs/retention.md", "Rules"):
-            command = command.replace("/etc/ccstore/ccstore.yaml", str(daemon.config_path))
+            command = command.replace("/etc/ccstore/ccstore.yaml", "ccstore.json")
             assert "retention_time  event" in run(ccstore + url + command, tmp_path)
         added, listed, released = (
             run(ccstore + url + command, tmp_path) for command in commands("docs/retention.md", "Holds")

@@ -12,6 +12,7 @@ from ccstore.insight.before_study import BeforeInquiry
 from ccstore.insight.cause_study import CauseInquiry
 from ccstore.insight.fold_study import FoldInquiry
 from ccstore.insight.job_study import JobInquiry
+from ccstore.insight.new_study import NewInquiry
 from ccstore.insight.node_study import NodeInquiry
 from ccstore.insight.occurrences import Target
 from ccstore.insight.study import Inquiry
@@ -80,6 +81,8 @@ def inquiries() -> Sequence[Inquiry[Any]]:
         FoldInquiry(Selection(begin=BEGIN + HOUR + 7, end=NOW - HOUR - 7), 600 * SECOND, "rare", 2),
         FoldInquiry(Selection(matchers=(Matcher("hostname", "=", HOSTS[:3]),)), 3600 * SECOND, "newest"),
         FoldInquiry(panic, 3600 * SECOND, "first"),
+        NewInquiry(Selection(begin=BEGIN + 12 * HOUR), "store", 3600 * SECOND),
+        NewInquiry(Selection(begin=BEGIN + 12 * HOUR), "host", 3600 * SECOND, "count", 3),
         CauseInquiry(target, 300 * SECOND, NOW, ByName()),
         CauseInquiry(by_template, 300 * SECOND, NOW, ByName(), is_whole=True),
     )

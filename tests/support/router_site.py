@@ -28,6 +28,7 @@ class FakeStore:
     """Holds what it is given until a test commits it, or lets it fail. It answers nothing."""
 
     answers = None
+    holding = None
 
     def __init__(self) -> None:
         self.offered: list[Message] = []

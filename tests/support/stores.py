@@ -15,7 +15,6 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.holdings import Holdings, Segment, holdings_of
-from ccstore.insight.study import WantedCounts, WantedRows
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.keeping import Hold, KeepRule
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
@@ -41,6 +40,8 @@ from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.storage_service import StorageService
+from tests.support.concluding import conclude
+from tests.support.expiring import has_expired
 
 SECOND = 1_000_000_000
 #: A time for messages, in nanoseconds.
@@ -89,13 +90,17 @@ class NoThreads:
 
 @implementer(IBackend)
 class MemoryBackend:
-    """Messages in lists: what any other backend does, said as simply as can be."""
+    """Messages in lists: what any other backend does, said as simply as can be.
+
+    :param study_rows: that a study is given at a time.
+    """
 
     name = "memory"
     is_busy_elsewhere = False
     writers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, study_rows: int = 7) -> None:
+        self._study_rows = study_rows
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
@@ -173,8 +178,7 @@ class MemoryBackend:
         if isinstance(question, CountsQuestion):
             return succeed(self._counts(question))
         if isinstance(question, KnownValues):
-            place = STREAM_LABELS.index(question.label)
-            return succeed([*{stream[place] for stream in self._all_streams() if stream[place] is not None}])
+            return succeed(self._known(question.label))
         if isinstance(question, Inventory):
             return succeed(self._inventory(question))
         if isinstance(question, LastArrival):
@@ -183,22 +187,18 @@ class MemoryBackend:
             return succeed(self._study(question))
         return succeed(self._arrivals(question))
 
+    def _known(self, label: str) -> list[str]:
+        values = {stream[STREAM_LABELS.index(label)] for stream in self._all_streams()}
+        return [value for value in values if value is not None]
+
     def _study(self, question: StudyQuestion[Any]) -> Any:
         """What it finds, asking for a few rows at a time."""
-        study = question.inquiry.study()
-        answer: Any = None
-        while True:
-            try:
-                wanted = study.send(answer)
-            except StopIteration as stop:
-                return stop.value
-            if isinstance(wanted, WantedRows):
-                (answer,) = self._pages(Pages([wanted.selection], question.cutoff, Limits(7)))
-            elif isinstance(wanted, WantedCounts):
-                answer = self._counts(CountsQuestion(wanted.counting, question.cutoff))
-            else:
-                place = STREAM_LABELS.index(wanted.label)
-                answer = [*{stream[place] for stream in self._all_streams() if stream[place] is not None}]
+        return conclude(
+            question.inquiry.study(),
+            lambda selection: self._pages(Pages([selection], question.moment, Limits(self._study_rows)))[0],
+            lambda counting: self._counts(CountsQuestion(counting, question.moment)),
+            self._known,
+        )
 
     def _inventory(self, question: Inventory) -> Holdings:
         segments = [
@@ -292,7 +292,9 @@ class MemoryBackend:
                 series = message.series
                 stream = series.stream
                 is_meant = test(stream, series.othertags, message.time, message.text)
-                if is_meant and not self._has_expired(stream, message.time, moment):
+                if is_meant and not has_expired(
+                    stream, message.time, moment, self._periods, self._holds.values()
+                ):
                     if stream not in self._streams:
                         self._streams.append(stream)
                     place = self._streams.index(stream)
@@ -302,16 +304,6 @@ class MemoryBackend:
         for row in rows:
             if after is None or (row.position < after if selection.is_newest_first else row.position > after):
                 yield row
-
-    def _has_expired(self, stream: StreamKey, time: int, moment: Moment) -> bool:
-        if moment.now is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        if any(test(stream) and begin <= time <= end for test, (begin, end) in self._holds.values()):
-            return False
-        period = self._periods.of(stream)
-        if period is None:
-            return stream[1] == "event" and time <= moment.cutoff
-        return time <= moment.now - period
 
     def expire(self, cutoff: int) -> Deferred[int]:
         events = self._stored["event"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from threading import Lock
@@ -14,6 +15,8 @@ from ccstore.storage.blocks.block_format import Block
 _FEW: Final = 20
 #: Rows up to which it is worth it to put no more in order than has to be.
 _FEW_ROWS: Final = 1000
+#: Rows up to which each is looked for by itself.
+_VERY_FEW_ROWS: Final = 6
 
 
 class BlockEntry(NamedTuple):
@@ -46,10 +49,12 @@ class HeldBlock(Block):
         super().__init__(entry.rows, self.columns)
 
     def ids_of(self, rows: Sequence[int]) -> Sequence[int]:
-        """The ids of some rows; of the oldest or the newest that there are it takes less than of others."""
+        """The ids of some rows; of a few it takes less than of all. The streams have to be at hand."""
         if not rows:
             return ()
         times = self.times
+        if len(rows) <= _VERY_FEW_ROWS:
+            return [self.ids_by_time[self._rank(row)] for row in rows]
         if len(rows) < _FEW_ROWS:
             # The last ones in time are soon put in order, and so are the first ones.
             least, greatest = min([times[row] for row in rows]), max([times[row] for row in rows])
@@ -63,6 +68,22 @@ class HeldBlock(Block):
                 return self._picked(before, 0, rows)
         ids = self.ids
         return [ids[row] for row in rows]
+
+    def _rank(self, row: int) -> int:
+        """The place of a row in the order of times: within a stream they rise."""
+        times = self.times
+        time = times[row]
+        rank = begin = 0
+        for end in self.run_ends[1]:
+            # Those of the same time stand as the rows do.
+            if end <= row:
+                rank += bisect_right(times, time, begin, end) - begin
+            elif begin <= row:
+                rank += row - begin
+            else:
+                rank += bisect_left(times, time, begin, end) - begin
+            begin = end
+        return rank
 
     def _picked(self, in_order: Sequence[int], begin: int, rows: Sequence[int]) -> Sequence[int]:
         numbers = dict(zip(in_order, self.ids_by_time[begin:], strict=False))
@@ -106,7 +127,7 @@ class BlockCache:
         """Keep in mind which streams a block has."""
         with self._lock:
             if block.entry not in self._streams:
-                self._streams[block.entry] = array("q", [stream for stream, _ in block.runs]).tobytes()
+                self._streams[block.entry] = array("q", block.run_ends[0]).tobytes()
                 while len(self._streams) > self._most_known:
                     self._streams.popitem(last=False)
 

@@ -86,20 +86,22 @@ class Block:
     @cached_property
     def runs(self) -> Sequence[tuple[int, int]]:
         """The streams in the order of the rows, and how many rows each has."""
-        return runs_of(self._columns["streams"], self.rows)
+        return _with_counts(*self.run_ends)
+
+    @cached_property
+    def run_ends(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The streams in the order of the rows, and without which row each ends."""
+        return _ends_of(self._columns["streams"], self.rows)
 
     @cached_property
     def streams(self) -> Sequence[int]:
         """The stream of each row."""
         return [*chain.from_iterable([repeat(stream, count) for stream, count in self.runs])]
 
-    @cached_property
-    def _run_ends(self) -> Sequence[int]:
-        return [*accumulate([count for _, count in self.runs])]
-
     def stream(self, row: int) -> int:
         """The stream of a row."""
-        return self.runs[bisect_right(self._run_ends, row)][0]
+        streams, ends = self.run_ends
+        return streams[bisect_right(ends, row)]
 
     @cached_property
     def times(self) -> Sequence[int]:
@@ -200,12 +202,20 @@ def runs_of(packed: bytes, rows: int) -> list[tuple[int, int]]:
 
     :param rows: of the block.
     """
-    numbers = unpack_numbers("q", packed)
+    return _with_counts(*_ends_of(packed, rows))
+
+
+def _ends_of(packed: bytes, rows: int) -> tuple[Sequence[int], Sequence[int]]:
+    numbers = [*unpack_numbers("q", packed)]
     half = len(numbers) // 2
-    runs = [*zip(numbers[:half], map(int.__sub__, numbers[half:], [0, *numbers[half:]]), strict=False)]
-    if sum([count for _, count in runs]) != rows:
+    streams, ends = numbers[:half], numbers[half:]
+    if len(ends) != half or ends[-1:] != [rows] or [*ends] != sorted(ends):
         raise Damaged("the streams do not have as many rows as are said")
-    return runs
+    return streams, ends
+
+
+def _with_counts(streams: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    return [*zip(streams, map(int.__sub__, ends, [0, *ends]), strict=False)]
 
 
 def pack_block(rows: Sequence[PlainRow]) -> PackedBlock:

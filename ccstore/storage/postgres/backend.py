@@ -28,10 +28,10 @@ from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translated
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
-from ccstore.storage.postgres.keeper import PostgresKeeper
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.postgres.sizes import SIZES, Sizes
+from ccstore.storage.postgres.stream_rules import PostgresKeeper
 from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.telling import PACE, Pace, Telling
 from ccstore.storage.postgres.text_index import TextIndex
@@ -124,7 +124,7 @@ class PostgresBackend:
 
     def limit(self, max_size: int | None) -> None:
         """See :meth:`IBackend.limit`."""
-        self._housekeeping.max_size = max_size
+        self._housekeeping.thinner.max_size = max_size
 
     def hold(self, hold: Hold) -> Deferred[int]:
         """See :meth:`IBackend.hold`."""

@@ -15,7 +15,7 @@ from psycopg2.errors import UndefinedTable
 
 from ccstore.message import Kind
 from ccstore.storage.postgres.connections import Rows, Session
-from ccstore.storage.postgres.places import BLOCK_BITS, DEFAULT, Partition
+from ccstore.storage.postgres.partition_names import BLOCK_BITS, DEFAULT, Partition
 
 #: The tables that tell of it, see :class:`ccstore.storage.reading.dialect.Dialect`.
 TABLES: Final = {name: f"ccstore_{name}" for name in ("hold", "held", "lapsed")} | {

@@ -16,7 +16,7 @@ from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRo
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import has_expired
-from ccstore.storage.postgres.keeper import HOLD_COLUMNS
+from ccstore.storage.postgres.stream_rules import HOLD_COLUMNS
 
 
 class PostgresSource(Source):

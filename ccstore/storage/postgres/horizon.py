@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from attrs import frozen
 
 from ccstore.query import Arrival
-from ccstore.storage.postgres.places import BLOCK_BITS
+from ccstore.storage.postgres.partition_names import BLOCK_BITS
 from ccstore.storage.reading.dialect import Dialect
 from ccstore.storage.reading.statement import Reading, Statement
 

@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from psycopg2.errors import LockNotAvailable
-from twisted.logger import Logger
 
 from ccstore.accounting.figures import Figures, gauge
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.expiry import IS_WITHOUT_RULES, Sweeper, note, noted
-from ccstore.storage.postgres.keeper import PostgresKeeper
+from ccstore.storage.postgres.partition_names import Partition
 from ccstore.storage.postgres.partitions import Partitions
-from ccstore.storage.postgres.places import Partition
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.sizes import Sizes
+from ccstore.storage.postgres.stream_rules import PostgresKeeper
 from ccstore.storage.postgres.streams import Streams
-from ccstore.storage.postgres.thinning import Thinner, first_to_go
+from ccstore.storage.postgres.thinning import Thinner
 from ccstore.storage.postgres.writer import Writer
 
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
@@ -31,21 +30,15 @@ _FIGURES_EVERY: Final = 30 * 1_000_000_000
 _LONGEST, _LONGEST_NOTED = 2**63 - 1, 2**61
 
 
-#: Part of the bytes that there may be, from which on it is said that there is little room left.
-NEAR: Final = 0.8
-
-
 class Housekeeping:
     """Keeps the tables in order, over a connection of its own.
 
     :param retention: seconds after which events expire.
     :param now: the time in nanoseconds since the epoch.
     :ivar deletes: how often expired events were deleted.
-    :ivar max_size: bytes that the tables may have, or None.
+    :ivar thinner: finds out which partitions go where messages are kept for different times.
     :ivar figures: of the tables, as they were at the last look.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -63,10 +56,7 @@ class Housekeeping:
         self._now = now
         self._sizes = sizes
         self._sweeper = Sweeper(sizes.step_blocks)
-        self._keeper = keeper
-        self._thinner = Thinner(pools, sizes.partitions.thinned_rows)
-        self.max_size: int | None = None
-        self._is_near = False
+        self.thinner = Thinner(pools, keeper, sizes.partitions.thinned_rows)
         self.deletes = 0
         self.figures = Figures()
         self._figures_at = 0
@@ -85,7 +75,7 @@ class Housekeeping:
 
     async def begin(self, session: Session) -> None:
         """Note the rules, and make the partitions that are missing at the start."""
-        await self._keeper.settle(session)
+        await self.thinner.keeper.settle(session)
         await self._partitions.ensure(session, self._now())
 
     async def cover_logs(self, oldest: int, newest: int) -> None:
@@ -97,7 +87,7 @@ class Housekeeping:
         """See :meth:`ccstore.interfaces.IBackend.expire`."""
         keeping, partitions, now = self._pools.keeping, self._partitions, self._now()
         async with keeping.connection() as link:
-            await self._keeper.settle(link)
+            await self.thinner.keeper.settle(link)
             await note(link, cutoff, self._retention, now)
             ((is_plain,),) = await link.execute(IS_WITHOUT_RULES)
         if not is_plain:
@@ -116,35 +106,23 @@ class Housekeeping:
 
     async def _make_room(self, now: int) -> int:
         """Drop the oldest partitions, as long as there is more than there may be; how many messages."""
-        most = self.max_size
-        if most is None:
+        if self.thinner.max_size is None:
             return 0
         async with self._pools.keeping.connection() as link:
-            await self._take_figures_by(link)
+            await self._take_figures(link)
             used = int(self.figures["bytes"])
-            is_near = used >= NEAR * most
-            if is_near and not self._is_near:
-                self.log.warn(
-                    "the tables have {used} MB of the {most} MB of storage.max_size: when they have all of "
-                    "them, the oldest events are deleted that are not held, whatever their period",
-                    used=used >> 20,
-                    most=most >> 20,
-                )
-            self._is_near = is_near
-            if used <= most:
-                return 0
-            leaving = await first_to_go(link, await self._partitions.of(link, "event"), now, used - most)
+            leaving = await self.thinner.make_room(link, self._partitions, used, now)
         return await self._drop(leaving)
 
     async def _expire_by_rules(self, cutoff: int, now: int) -> int:
         """The same where messages are kept for different times."""
         keeping = self._pools.keeping
         async with keeping.connection() as link:
-            await self._keeper.forget_lapsed(link)
-            look = await self._thinner.look(link, self._partitions, cutoff, now)
+            await self.thinner.keeper.forget_lapsed(link)
+            look = await self.thinner.look(link, self._partitions, cutoff, now)
         rows = await self._drop(look.gone)
         for partition in look.thin:
-            rows += await self._thinner.thin(partition, cutoff, now)
+            rows += await self.thinner.thin(partition, cutoff, now)
         async with keeping.connection() as link:
             rows += await self._sweep_strays(link, now, cutoff)
         return self._deleted(rows + await self._make_room(now))
@@ -189,7 +167,9 @@ class Housekeeping:
                 await self._partitions.merge_empty(link, now)
         await self._sweep()
         if now - self._figures_at >= _FIGURES_EVERY or now < self._figures_at:
-            await self._take_figures()
+            async with keeping.connection() as link:
+                await self._writer.tidy(link)
+                await self._take_figures(link)
             self._figures_at = now
 
     async def summarise(self) -> None:
@@ -216,17 +196,12 @@ class Housekeeping:
             async with self._pools.keeping.connection() as link:
                 is_at_it = await self._sweeper.step(link)
 
-    async def _take_figures(self) -> None:
-        async with self._pools.keeping.connection() as link:
-            await self._writer.tidy(link)
-            await self._take_figures_by(link)
-
-    async def _take_figures_by(self, link: Session) -> None:
+    async def _take_figures(self, link: Session) -> None:
         ((partitions, size),) = await link.execute(
             "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
             "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
         )
-        most = self.max_size
+        most = self.thinner.max_size
         more = {} if most is None else {"max_bytes": gauge(most, "Bytes that the database may have.")}
         self.figures = Figures(
             partitions=gauge(partitions, "Partitions of the tables with messages."),

@@ -10,7 +10,7 @@ from psycopg2.errors import UndefinedTable
 from ccstore.storage.postgres.connections import Rows, Session
 from ccstore.storage.postgres.database import LOCK
 from ccstore.storage.postgres.expiry import IS_PLAIN, has_gone
-from ccstore.storage.postgres.places import BLOCK_BITS, DEFAULT, Partition
+from ccstore.storage.postgres.partition_names import BLOCK_BITS, DEFAULT, Partition
 from ccstore.storage.postgres.sizes import PartitionSizes
 
 _SECOND: Final = 1_000_000_000

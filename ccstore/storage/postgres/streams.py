@@ -11,7 +11,7 @@ from ccstore.message import Series
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.postgres.arrays import numbers, optional_texts
 from ccstore.storage.postgres.connections import Session
-from ccstore.storage.postgres.keeper import PostgresKeeper
+from ccstore.storage.postgres.stream_rules import PostgresKeeper
 
 _STREAMS_HELD: Final = 1 << 17
 _COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)

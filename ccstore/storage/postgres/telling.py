@@ -15,7 +15,7 @@ from ccstore.interfaces import Followers, Published, StoreError
 from ccstore.message import CLUSTER_TAG, COLUMN_TAGS, INT64_MIN, Series, StreamKey
 from ccstore.query import Page, Selection
 from ccstore.storage.postgres.horizon import Horizon, LookQuestion, WritingQuestion, end_of
-from ccstore.storage.postgres.places import BLOCK_BITS
+from ccstore.storage.postgres.partition_names import BLOCK_BITS
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.reading.arrived import Arrivals
 from ccstore.storage.reading.dialect import Question

@@ -6,16 +6,19 @@ one with that. One of which most is kept stays: what has expired in it is not se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 from psycopg2.errors import UndefinedTable
+from twisted.logger import Logger
 
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.expiry import has_gone
+from ccstore.storage.postgres.partition_names import Partition
 from ccstore.storage.postgres.partitions import Partitions, begin_change
-from ccstore.storage.postgres.places import Partition
 from ccstore.storage.postgres.pools import Pools
+from ccstore.storage.postgres.stream_rules import PostgresKeeper
 
 
 @frozen
@@ -33,10 +36,17 @@ class Look:
 class Thinner:
     """Looks through partitions, and puts smaller ones in the place of those of which little is kept.
 
+    :ivar keeper: knows rules and holds.
+    :ivar max_size: bytes that the tables may have, or None.
     :param most: messages that are kept of one for that, at most: they are copied in one transaction.
     """
 
-    def __init__(self, pools: Pools, most: int) -> None:
+    log = Logger()
+
+    def __init__(self, pools: Pools, keeper: PostgresKeeper, most: int) -> None:
+        self.keeper = keeper
+        self.max_size: int | None = None
+        self._is_near = False
         self._pools = pools
         self._most = most
         # By partition, what had expired of it when it was looked at, and what was held.
@@ -77,6 +87,29 @@ class Thinner:
                     thin.append(partition)
         return Look(gone, thin)
 
+    async def make_room(
+        self, session: Session, partitions: Partitions, used: int, now: int
+    ) -> Mapping[Partition, int]:
+        """The oldest partitions, if there is more than there may be; with how many messages they have.
+
+        :param used: bytes of the tables.
+        """
+        most = self.max_size
+        if most is None:
+            return {}
+        is_near = used >= NEAR * most
+        if is_near and not self._is_near:
+            self.log.warn(
+                "the tables have {used} MB of the {most} MB of storage.max_size: when they have all of "
+                "them, the oldest events are deleted that are not held, whatever their period",
+                used=used >> 20,
+                most=most >> 20,
+            )
+        self._is_near = is_near
+        if used <= most:
+            return {}
+        return await first_to_go(session, await partitions.of(session, "event"), now, used - most)
+
     async def thin(self, partition: Partition, cutoff: int, now: int) -> int:
         """Put a smaller partition in the place of one; how many messages are gone.
 
@@ -111,6 +144,10 @@ class Thinner:
                 )
                 await link.execute("COMMIT")
         return int(rows - kept)
+
+
+#: Part of the bytes that there may be, from which on it is said that there is little room left.
+NEAR: Final = 0.8
 
 
 async def first_to_go(

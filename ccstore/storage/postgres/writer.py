@@ -15,7 +15,7 @@ from ccstore.interfaces import CommitUnknown, StoreError, StoreUnavailable
 from ccstore.storage.postgres.arrays import numbers, optional_texts, quoted, texts
 from ccstore.storage.postgres.connections import Connections, Link
 from ccstore.storage.postgres.driver_errors import translate
-from ccstore.storage.postgres.places import BLOCK_BITS
+from ccstore.storage.postgres.partition_names import BLOCK_BITS
 from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.views import Views
 

@@ -86,6 +86,7 @@ class PackedRows:
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
+            yield from self._fetch(held, ("streams",))
             yield from self._fetch(held, _TIMES)
             picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
             return (yield from self._made(block.kind, held, picked))
@@ -206,12 +207,12 @@ class PackedRows:
         wanted = self._wanted
         yield from self._fetch(held, ("streams",))
         self._cache.note(held)
-        runs = []
-        begin = 0
-        for stream, count in held.runs:
-            if wanted is None or stream in wanted:
-                runs.append((stream, begin, begin + count))
-            begin += count
+        streams, ends = held.run_ends
+        runs = [
+            (stream, ends[place - 1] if place else 0, ends[place])
+            for place, stream in enumerate(streams)
+            if wanted is None or stream in wanted
+        ]
         if not runs or not _is_cut(held.entry, bounds):
             return runs
         yield from self._fetch(held, _TIMES)

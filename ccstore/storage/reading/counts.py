@@ -185,22 +185,24 @@ class _CountReading:
         )
         self._found = _Gathered(counting.with_times)
         self._names_known: dict[int, Sequence[str | None]] = {}
-        self._losses: list[str] = []
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
+        losses: Sequence[str] = ()
         streams = yield from self._conditions.streams()
         if streams.are_none:
             pass
         elif self._conditions.has_text_test:
             yield from self._row_by_row()
         else:
-            yield from self._in_groups(streams)
-        return Counts([*self._found.groups.values()], self._found.is_cut, losses=self._losses)
+            packed = PackedRows(self._selection, self._dialect, streams)
+            yield from self._in_groups(streams, packed)
+            losses = packed.losses
+        return Counts([*self._found.groups.values()], self._found.is_cut, losses=losses)
 
     # -- by statements
 
-    def _in_groups(self, streams: Streams) -> Reading[None]:
+    def _in_groups(self, streams: Streams, packed: PackedRows) -> Reading[None]:
         counting, dialect = self._counting, self._dialect
         census: CensusCounting | LevelCounting | None = None
         if dialect.has_censuses and tells_levels(counting):
@@ -209,13 +211,17 @@ class _CountReading:
             groups = StreamGroups(counting.by, dialect, streams)
             census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
-            yield from self._of_kind(kind, streams, census)
+            yield from self._of_kind(kind, streams, packed, census)
         if census is not None:
             for count in (yield from census.counts(self._found.groups)):
                 self._found.add(*count)
 
     def _of_kind(
-        self, kind: Kind, streams: Streams, census: CensusCounting | LevelCounting | None
+        self,
+        kind: Kind,
+        streams: Streams,
+        packed: PackedRows,
+        census: CensusCounting | LevelCounting | None,
     ) -> Reading[None]:
         begin, end = self._expired.span(self._selection, kind)
         if begin > end:
@@ -227,8 +233,6 @@ class _CountReading:
                 census = None
             if census is None:
                 parts = yield from self._parts(kind, begin, end, is_scan=False)
-        packed = PackedRows(self._selection, self._dialect, streams)
-        self._losses = packed.losses
         # Up to there, each row has to be looked at.
         edge = self._expired.edge(kind)
         since = begin if edge is None else max(begin, edge + 1)

@@ -137,6 +137,21 @@ class Dialect(Protocol):
         yield from ()
         return None
 
+    def templates(
+        self, part: Part, begin: int, end: int, columns: Sequence[str]
+    ) -> Reading[Sequence[Sequence[Any]] | None]:
+        """What was counted of the templates of a part of one table, by hours; None if nothing was.
+
+        :param begin: since the epoch, as is ``end``, the hour behind the last.
+        :param columns: those that are wanted of :class:`ccstore.storage.template_counts.PackedTemplates`.
+        """
+        yield from ()
+        return None
+
+    def without(self, tables: frozenset[str]) -> Dialect:
+        """The same, which does not see some of the tables; only where there are templates."""
+        return self
+
     def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
         """The blocks of a packed part with rows from one time (ns) to another, both included."""
         yield from ()

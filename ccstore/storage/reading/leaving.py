@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from ccstore.keeping import Hold, KeepRule, Leaving, RuleReport
+from ccstore.keeping import Hold, KeepRule, Kept, Leaving, RuleReport
 from ccstore.message import INT64_MIN, STORED_KINDS, Kind
 from ccstore.query import STREAM_LABELS, Counting, Selection
 from ccstore.storage.periods import Periods
@@ -37,26 +37,33 @@ class HoldList(Question[list[Hold]]):
 
 
 @frozen
-class LeavingQuestion(Question[list[RuleReport]]):
-    """A question: by rule, what has expired and is not deleted yet, and what expires within a day.
+class KeepingQuestion(Question[Kept]):
+    """A question: what is held; by rule what has expired and is not deleted yet, and what does within a day.
 
     It goes by the rules that are given, whichever are noted in the database.
 
-    :ivar retention: nanoseconds after which events expire that none of the rules is about.
+    :ivar retention: nanoseconds after which events expire that none of the rules is about; None if it is
+        only asked what is held.
     :ivar now: nanoseconds.
     """
 
     rules: Sequence[KeepRule]
-    retention: int
+    retention: int | None
     now: int
 
     @property
     def is_long(self) -> bool:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return True
+        return self.retention is not None
 
-    def reading(self, dialect: Dialect) -> Reading[list[RuleReport]]:
+    def reading(self, dialect: Dialect) -> Reading[Kept]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
+        holds = yield from HoldList().reading(dialect)
+        if self.retention is None:
+            return Kept(holds, ())
+        return Kept(holds, (yield from self._reports(dialect, self.retention)))
+
+    def _reports(self, dialect: Dialect, retention: int) -> Reading[list[RuleReport]]:
         terms = yield from dialect.terms(INT64_MIN)
         reports = []
         for kind in STORED_KINDS:
@@ -67,7 +74,7 @@ class LeavingQuestion(Question[list[RuleReport]]):
             if kind == "event":
                 periods[None] = ["retention_time"]
             for period, matches in periods.items():
-                span = self.retention if period is None else period
+                span = retention if period is None else period
                 cutoff = self.now - span
                 is_held = terms.held_since is not None
                 now = yield from self._leaving(dialect, kind, period, (INT64_MIN, cutoff + 1), is_held)

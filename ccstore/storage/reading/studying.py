@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
-from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows
+from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, WantedTemplates
+from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.expired import Moment, moment_of
@@ -57,8 +58,12 @@ class StudyQuestion(Question[_T]):
         if isinstance(wanted, WantedRows):
             limit = wanted.selection.limit
             selection = evolve(wanted.selection, limit=most if limit is None else min(limit, most))
+            if wanted.without:
+                dialect = dialect.without(wanted.without)
             (page,) = yield from Pages([selection], self.moment, Limits(most)).reading(dialect)
             return page
+        if isinstance(wanted, WantedTemplates):
+            return (yield from told_templates(wanted, self.moment, dialect))
         if isinstance(wanted, WantedCounts):
             return (yield from CountsQuestion(wanted.counting, self.moment).reading(dialect))
         return (yield from KnownValues(wanted.label, wanted.most).reading(dialect))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ccstore.holdings import Segment
+from ccstore.masking import MASK_VERSION
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
@@ -64,6 +66,7 @@ class SqliteDialect(Dialect):
         self._segments = segments
         self._most_sorted = most_sorted
         self._window = window
+        self._unseen: frozenset[str] = frozenset()
 
     def placeholder(self, number: int) -> str:
         return f"?{number}"
@@ -88,6 +91,8 @@ class SqliteDialect(Dialect):
             (kind, begin, end),
             ("id", "min_time", "max_time", "row_count", "packed"),
         )
+        if self._unseen:
+            found = [segment for segment in found if f"{kind}_{segment[0]}" not in self._unseen]
         parts: list[Part] = []
         # By number, so that a query of another time mostly has the same statements.
         together = 1 if is_scan else self._segments
@@ -139,6 +144,32 @@ class SqliteDialect(Dialect):
             has_bytes=True,
         )
         return found[0] if found else None
+
+    def templates(
+        self, part: Part, begin: int, end: int, columns: Sequence[str]
+    ) -> Reading[Sequence[Sequence[Any]] | None]:
+        segment = _segment_of(part)
+        known = yield Statement(
+            "SELECT is_told FROM templates_taken WHERE segment = ?1 AND mask = ?2 AND is_told",
+            (segment, MASK_VERSION),
+            ("is_told",),
+        )
+        if not known:
+            return None
+        return (
+            yield Statement(
+                f"SELECT {', '.join(columns)} FROM templates "
+                "WHERE segment = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour",
+                (segment, begin, end),
+                columns,
+                has_bytes=True,
+            )
+        )
+
+    def without(self, tables: frozenset[str]) -> SqliteDialect:
+        other = copy(self)
+        other._unseen = self._unseen | tables
+        return other
 
     def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
         found = yield Statement(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ccstore.keeping import Hold, KeepRule
-from ccstore.message import STORED_KINDS, Kind
+from ccstore.keeping import KeepRule
+from ccstore.message import STORED_KINDS
 from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
-from ccstore.storage.sqlite import enumerating, expiry
+from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite.departures import Departures
 from ccstore.storage.sqlite.dividing import Divider
 from ccstore.storage.sqlite.enumerating import Enumerator, Levels, Names
-from ccstore.storage.sqlite.expiry import Expired
-from ccstore.storage.sqlite.keeper import Keeper
 from ccstore.storage.sqlite.merging import Merger
-from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, drop
+from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
-from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
+from ccstore.storage.sqlite.sifting import Sifter
+from ccstore.storage.sqlite.templating import TemplateCounter
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.storage.sqlite.writer import IDLE, Writer
 
@@ -44,8 +44,6 @@ class Housekeeping:
     ) -> None:
         self._writer = writer
         self._connection = writer.connection
-        self._sizes = writer.sizes
-        self._retention = retention
         self._now = now
         self._names = Names(writer.sizes.streams_held)
         self._levels = Levels(writer.sizes.streams_held)
@@ -53,13 +51,21 @@ class Housekeeping:
         self._divider = Divider(writer.sizes)
         self._sifter = Sifter(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
-        self._keeper = Keeper(rules, lambda: self._retention, now)
-        writer.placing = self._keeper.place
+        self._templates = TemplateCounter(writer.sizes)
         self.packer = Packer(self._connection, say, writer.sizes, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
-            *(self._keeper.load, self._sifter.forget),
+            self._templates.forget,
         ]
+        self._departures = Departures(
+            writer,
+            retention,
+            rules,
+            now,
+            self._sifter,
+            (self._merger, self.packer),
+            lambda: self.seal("event"),
+        )
 
     def retain(self, retention: int, rules: Sequence[Any] = ()) -> None:
         """From now on, events expire after so many nanoseconds.
@@ -67,25 +73,15 @@ class Housekeeping:
         :param rules: as they are sent, see :meth:`KeepRule.pack`. They count from the next look for what has
             expired.
         """
-        self._retention = retention
-        self._keeper.change([*map(KeepRule.unpack, rules)])
+        self._departures.retain(retention, rules)
 
     def hold(self, packed: Sequence[Any]) -> int:
-        """Hold messages until they are released; the id of the hold.
-
-        :param packed: see :meth:`Hold.pack`.
-        """
-        with transaction(self._connection):
-            number = self._keeper.hold(self._connection, Hold.unpack(packed))
-        self._sifter.forget(self._connection)
-        return number
+        """See :meth:`Departures.hold`."""
+        return self._departures.hold(packed)
 
     def release(self, number: int) -> bool:
-        """End a hold; False if there is none with this id."""
-        with transaction(self._connection):
-            is_gone = self._keeper.release(self._connection, number)
-        self._sifter.forget(self._connection)
-        return is_gone
+        """See :meth:`Departures.release`."""
+        return self._departures.release(number)
 
     def tend(self, now: int) -> None:
         """Seal what is large or old enough, and index what lies idle."""
@@ -93,11 +89,12 @@ class Housekeeping:
             segment = self._writer.segments[kind]
             # It may have been opened by a clock that was ahead.
             age = abs(now - segment.opened_at)
-            is_old = kind == "event" and segment.rows and age >= self._retention // SPANS_IN_PERIOD
+            period = self._departures.period_of(kind)
+            is_old = period is not None and segment.rows and age >= period // SPANS_IN_PERIOD
             is_idle = now - segment.written_at >= IDLE
-            if segment.rows >= self._sizes.segment_rows or is_old:
+            if segment.rows >= self._writer.sizes.segment_rows or is_old:
                 self.seal(kind)
-            elif segment.rows >= self._sizes.indexed_rows and not segment.is_indexed and is_idle:
+            elif segment.rows >= self._writer.sizes.indexed_rows and not segment.is_indexed and is_idle:
                 with transaction(self._connection):
                     self._writer.segments.index(self._connection, segment)
                 segment.is_indexed = True
@@ -131,96 +128,31 @@ class Housekeeping:
         return streams, tally.span
 
     def expire(self, cutoff: int) -> int:
-        """Note what has expired, and drop segments in which nothing is newer than the cutoff (ns), or kept.
-
-        Returns how many rows are gone since the last time.
-        """
-        connection = self._connection
-        if self._keeper.is_due:
-            with transaction(connection):
-                self._keeper.settle(connection)
-            self._sifter.forget(connection)
-        self._note_expired(cutoff)
-        dropped = 0
-        for number, kind in self._leaving(cutoff):
-            dropped += self._drop(number, kind)
-        deleted = dropped
+        """See :meth:`Departures.expire`; returns how many rows are gone since the last time."""
+        deleted = self._departures.expire(cutoff)
         for mover in (self._divider, self._sifter):
             deleted, mover.deleted = deleted + mover.deleted, 0
         if deleted:
             with self._writer.transaction():
-                self._writer.streams.drop(connection, self._writer.segments["event"].table)
+                self._writer.streams.drop(self._connection, self._writer.segments["event"].table)
             self._writer.deletes += 1
         return deleted
 
     def make_room(self) -> int:
-        """Drop the segment that goes first when there is no more room; its rows, 0 if there is none."""
-        connection = self._connection
-        streams = all_expired(streams_now(connection, 0, self._now()))
-        found = self._sifter.oldest(connection, streams, self._busy)
-        if found is None:
-            return 0
-        self._writer.deletes += 1
-        return self._drop(*found)
-
-    def _drop(self, number: int, kind: Kind) -> int:
-        """Drop a segment; how many rows it had."""
-        connection = self._connection
-        with transaction(connection):
-            rows, packed = connection.execute(
-                "SELECT row_count, packed FROM segment WHERE id = ?", (number,)
-            ).fetchone()
-            if packed:
-                self.packer.remove(number)
-            else:
-                drop(connection, kind, number)
-        return int(rows)
-
-    def _leaving(self, cutoff: int) -> Sequence[tuple[int, Kind]]:
-        """The segments that go as a whole."""
-        connection = self._connection
-        if self._keeper.is_needed:
-            with transaction(connection):
-                self._keeper.forget_lapsed(connection)
-            streams = streams_now(connection, cutoff, self._now())
-            return self._sifter.plan(connection, streams, self._busy)
-        # A wrong clock must not keep a segment for ever: what was sealed before the cutoff goes too.
-        found = connection.execute(
-            "SELECT id FROM segment WHERE kind = 'event' AND sealed_at IS NOT NULL "
-            "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
-            (cutoff, cutoff),
-        )
-        return [(number, "event") for (number,) in found.fetchall()]
-
-    def _note_expired(self, cutoff: int) -> None:
-        connection, segments = self._connection, self._writer.segments
-        now = self._now()
-        retention = min(self._retention, 2**63 - 1)
-        if segments["event"].min_time <= cutoff or expiry.is_to_be_noted(connection, cutoff, retention, now):
-            with self._writer.transaction():
-                last_id = self._writer.segments["event"].last_id
-                expiry.note(connection, Expired(cutoff, last_id), retention, now)
-        segment = self._writer.segments["event"]
-        if any(
-            each.cutoff > cutoff and each.cutoff >= segment.min_time and each.last_id > segment.first_id
-            for each in expiry.noted(connection)
-        ):
-            # It has events that had expired before they were kept longer, and that are to be deleted.
-            self.seal("event")
+        """See :meth:`Departures.make_room`."""
+        return self._departures.make_room()
 
     def divide(self) -> bool:
         """Go one step on in moving what came late, and what is kept; False if there is nothing to do."""
         connection, now = self._connection, self._now()
-        is_done = self._divider.step(connection, self._retention, now)
-        is_done = is_done or self._sifter.step(connection, self._retention, now, self._busy)
+        is_done = self._divider.step(connection, self._departures.retention, now)
+        is_done = is_done or self._sifter.step(
+            connection, self._departures.retention, now, self._departures.busy
+        )
         if is_done:
             self._enumerator.forget(connection)
+            self._templates.forget(connection)
         return is_done
-
-    @property
-    def _busy(self) -> Sequence[int]:
-        """The segments that are being made something else."""
-        return [*self._merger.sources, *self.packer.sources]
 
     def merge(self) -> bool:
         """Go one step on in the merging of log segments; False if there is nothing to do."""
@@ -230,14 +162,18 @@ class Housekeeping:
         """Go one step on in taking the censuses of segments; False if there is nothing to do."""
         return self._enumerator.step(self._connection)
 
+    def mask(self) -> bool:
+        """Go one step on in taking the templates of segments; False if there is nothing to do."""
+        return self._templates.step(self._connection)
+
     def give_back(self) -> bool:
         """Give a step's worth of free pages back to the file system; True if there is more to give."""
         free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
         is_idle = self._writer.state.is_idle(self._now())
-        kept = self._sizes.free_pages_idle if is_idle else self._sizes.free_pages
+        kept = self._writer.sizes.free_pages_idle if is_idle else self._writer.sizes.free_pages
         if free <= kept:
             return False
-        step = min(self._sizes.vacuum_pages, free - kept)
+        step = min(self._writer.sizes.vacuum_pages, free - kept)
         # It gives back a page at each step, and executescript() is what goes on to the last.
         self._connection.executescript(f"PRAGMA incremental_vacuum({step})")
         return bool(free - step > kept)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import evolve
 
 from ccstore.keeping import Hold, KeepRule, unpack_streams
-from ccstore.message import INT64_MIN, STORED_KINDS, StreamKey
+from ccstore.message import INT64_MIN, STORED_KINDS, Kind, StreamKey
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.sqlite import expiry
@@ -48,6 +48,10 @@ class Keeper:
     def is_needed(self) -> bool:
         """There are rules or holds."""
         return bool(self._rules or self._holds)
+
+    def shortest_of(self, kind: Kind) -> int | None:
+        """The shortest period (ns) of a rule for a kind, if there is one."""
+        return min([rule.nanoseconds for rule in self._rules if kind in rule.chosen.kinds], default=None)
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Bring the file up to date with the rules, and read the holds; inside of a transaction."""

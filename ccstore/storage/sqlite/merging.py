@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite import enumerating, templating
 from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import BEHIND, index_in_order, make_merged_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -173,6 +173,7 @@ class Merger:
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
             enumerating.forget(connection, run.sources)
             enumerating.keep(connection, run.target, census)
+            templating.move(connection, run.sources, run.target)
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]

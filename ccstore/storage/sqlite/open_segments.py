@@ -185,6 +185,8 @@ class OpenSegments:
             (self._now(), min_time, max_time, segment.rows, segment.id),
         )
         self._make(connection, segment.kind, first_id=segment.last_id)
+        # Else a store that is written to would seem to be idle with each segment.
+        self._by_kind[segment.kind].written_at = segment.written_at
 
     def _make(self, connection: sqlite3.Connection, kind: str, first_id: int) -> None:
         now = self._now()

@@ -11,7 +11,7 @@ from attrs import astuple, frozen
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating
+from ccstore.storage.sqlite import enumerating, templating
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -272,6 +272,7 @@ class Packer(StorePacker):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
             enumerating.forget(connection, run.numbers)
             enumerating.keep(connection, target, PackedCensus(*census))
+            templating.move(connection, run.numbers, target)
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )

@@ -93,6 +93,9 @@ class RemoteHousekeeping(StoreHousekeeping):
     def count(self) -> bool:
         return bool(self._ask(Call.COUNT))
 
+    def mask(self) -> bool:
+        return bool(self._ask(Call.MASK))
+
     def give_back(self) -> bool:
         return bool(self._ask(Call.GIVE_BACK))
 

@@ -25,6 +25,8 @@ class SegmentSizes:
     :ivar deleted_blocks: of such a segment in one step.
     :ivar divided_rows: of events that came late, moved in one step.
     :ivar counted_rows: for a census, in one step.
+    :ivar masked_rows: of which the templates are taken in one step.
+    :ivar template_entries: templates of streams that are kept in memory meanwhile.
     :ivar segments_passed: in which a stream may be after the one it is known to be in: to note each would
         cost a row each.
     :ivar streams_held: in memory, of which it is known that they are there.
@@ -45,6 +47,8 @@ class SegmentSizes:
     deleted_blocks: int = 8
     divided_rows: int = 2048
     counted_rows: int = 4096
+    masked_rows: int = 1024
+    template_entries: int = 16384
     segments_passed: int = 16
     streams_held: int = 1 << 17
     streams_sought: int = 128
@@ -124,6 +128,7 @@ class Sizes:
     :ivar merging_seconds: in a second that merging may take, while messages come in and while they do not.
     :ivar dividing_seconds: the same for moving events that came late.
     :ivar counting_seconds: the same for taking censuses.
+    :ivar masking_seconds: the same for taking templates; all of it costs more than to write the messages.
     :ivar packing_margin: bytes that have to be free on the disk for packing to begin.
     :ivar packing_rest: times as long as it took that nothing is packed after a tile while messages come in.
     :ivar packing_retry: seconds until it is tried again after it failed.
@@ -138,6 +143,7 @@ class Sizes:
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
+    masking_seconds: tuple[float, float] = (0, 0.5)
     packing_margin: int = 128 << 20
     packing_rest: float = 3.0
     packing_retry: float = 60.0

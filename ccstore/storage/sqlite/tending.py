@@ -108,6 +108,7 @@ class Tending:
         works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
+            (housekeeping.mask, sizes.masking_seconds),
             (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
         if not self._packing.is_wanted:
@@ -115,7 +116,7 @@ class Tending:
             works.append((housekeeping.merge, sizes.merging_seconds))
         for step, seconds in works:
             end = self._clock() + seconds[self._is_idle]
-            while await do(step) and self._clock() < end:
+            while self._clock() < end and await do(step):
                 pass  # as above
         self._packing.tend(now, is_idle=self._is_idle)
         if self._is_idle and self._log_size():

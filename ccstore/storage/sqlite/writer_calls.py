@@ -38,6 +38,8 @@ class Call(Enum):
     PACK_PUBLISH = 15
     PACK_ABANDON = 16
     PACK_TIDY = 17
+    #: Of the housekeeping, as above.
+    MASK = 18
 
 
 @frozen

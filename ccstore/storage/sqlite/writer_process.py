@@ -112,6 +112,7 @@ class _Server:
             Call.DIVIDE.value: housekeeping.divide,
             Call.MERGE.value: housekeeping.merge,
             Call.COUNT.value: housekeeping.count,
+            Call.MASK.value: housekeeping.mask,
             Call.GIVE_BACK.value: housekeeping.give_back,
             Call.CHECKPOINT.value: housekeeping.checkpoint,
             Call.FIGURES.value: housekeeping.figures,

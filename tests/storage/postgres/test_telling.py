@@ -18,7 +18,7 @@ from ccstore.message import INT64_MIN
 from ccstore.query import Arrival, Selection
 from ccstore.reading.feed import Arrived, Feed, Tail
 from ccstore.storage.postgres import PostgresBackend, database
-from ccstore.storage.postgres.places import BLOCK_BITS
+from ccstore.storage.postgres.partition_names import BLOCK_BITS
 from ccstore.storage.postgres.telling import Pace
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from tests.support.postgres_case import Databases

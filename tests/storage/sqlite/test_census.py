@@ -19,7 +19,8 @@ from ccstore.query import STREAM_LABELS, Counting, Counts, Matcher, Selection
 from ccstore.storage.census import HOUR, SHORT
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes, TileSizes
+from tests.support.packing_backend import pack_all
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, MemoryBackend, message
 
@@ -92,6 +93,25 @@ class CensusTests(SqliteFiles, TestCase):
             await self.compare(backend, memory, pick)
             await backend.close()
             self.path.unlink()
+
+    async def test_of_packed_segments_too(self) -> None:
+        self.limit(packed_rows=60)
+        self.sizes = evolve(self.sizes, tiles=TileSizes(block_rows=4, blocks=3, step=2))
+        pick = random.Random(23)
+        backend, memory = await self.fill(pick)
+        await backend.tend(self.now)
+        await backend.close()
+        pack_all(self)
+        self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 0"), 1)
+        self.assertEqual(self.uncounted(), [])
+        self.assertEqual(self.sql("SELECT count(*) FROM census WHERE levels IS NULL"), [(0,)])
+        backend = self.open()
+        await self.compare(backend, memory, pick)
+        for step in (4 * SHORT, 2 * HOUR):
+            counting = Counting(Selection(), ("level",), step, SHORT // 2, None, with_times=False)
+            found = await backend.read(CountsQuestion(counting, NEVER), timeout=60)
+            expected = await memory.read(CountsQuestion(counting, NEVER), timeout=60)
+            self.assertEqual(shown(found), shown(expected), counting)
 
     async def test_events_that_came_late_and_that_expire(self) -> None:
         self.retention = 4 * 3600.0

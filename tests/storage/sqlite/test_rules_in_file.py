@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
@@ -12,6 +14,8 @@ from twisted.trial.unittest import TestCase
 from ccstore.batch import Batch
 from ccstore.keeping import Hold
 from ccstore.query import Selection
+from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.support.keeping_contract import RETENTION, RULES, SHORT, KeepingContract
 from tests.support.sqlite_files import SqliteFiles, take_back
@@ -92,6 +96,37 @@ class SurvivingTests(SqliteFiles, TestCase):
         self._path = path  # type: ignore[assignment]
         tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'")
         return sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables)
+
+
+class KilledTests(SqliteFiles, TestCase):
+    async def test_a_kill_between_any_two_steps_costs_nothing(self) -> None:
+        self.limit(segment_rows=60, divided_rows=4)
+        self.sizes = evolve(self.sizes, dividing_seconds=(0.0, 0.0))
+        backend = self.open()
+        await backend.retain(float(RETENTION), RULES)
+        await backend.expire(0)
+        names = ["job" if number % 5 == 0 else "noise" for number in range(60)]
+        await backend.write(
+            Batch.of(message(f"{number}", self.now, name=name) for number, name in enumerate(names))
+        )
+        await backend.tend(self.now)
+        self.now += (SHORT + 1) * SECOND
+        rows = []
+        for step in range(10):
+            copy = self.path.with_name(f"copy{step}.db")
+            for suffix in ("", "-wal"):
+                shutil.copyfile(f"{self.path}{suffix}", f"{copy}{suffix}")
+            there = self.open(copy)
+            (page,) = await there.read(
+                Pages([Selection()], Moment(self.now - RETENTION * SECOND, self.now), Limits(100)), timeout=60
+            )
+            self.assertEqual({int(row.text) % 5 for row in page.rows}, {0})
+            self.assertEqual(len(page.rows), 12)
+            await there.close()
+            rows.append(sum(self.counts()))
+            await backend.expire(self.now - RETENTION * SECOND)
+            await backend.tend(self.now)
+        self.assertEqual((rows[0], rows[-1]), (60, 12))
 
 
 class RoomTests(SqliteFiles, TestCase):

@@ -64,8 +64,12 @@ class CallTests(ProcessCase):
         number = await self.backend.hold(Hold(Selection(), "everything", "a test", "somebody", self.now))
         self.assertTrue(await self.backend.release(number))
         self.assertFalse(await self.backend.release(number))
+        self.backend.limit(1)
+        self.assertEqual(await self.backend.expire(0), 0)
         await self.backend.close()
-        self.assertEqual({call for call, _ in self.processes.calls}, {*Call})
+        # What packing asks for is asked where something is packed.
+        wanted = {call for call in Call if not call.name.startswith("PACK_")}
+        self.assertLessEqual(wanted, {call for call, _ in self.processes.calls})
 
 
 class KilledTests(ProcessCase):

@@ -34,15 +34,16 @@ export const headers = () => (token() ? { Authorization: `Bearer ${token()}` } :
 /** Whether an error is only that we gave up. */
 export const isAborted = (error) => error?.name === 'AbortError';
 
-/** The bare answer to a question. Throws {@link ApiError}. */
-export async function request(path, parameters = [], { signal, accept } = {}) {
+/** The bare answer to a question, or to what changes something (`method`). Throws {@link ApiError}. */
+export async function request(path, parameters = [], { signal, accept, method } = {}) {
   const url = address(path, parameters);
   const options = {
     signal,
     headers: { ...headers(), ...(accept ? { Accept: accept } : {}) },
     cache: 'no-store',
   };
-  if (url.href.length > LONGEST) {
+  if (method) options.method = method;
+  if (url.href.length > LONGEST || method === 'POST') {
     options.method = 'POST';
     options.body = url.search.slice(1);
     url.search = '';

@@ -89,3 +89,20 @@ CREATE TABLE held (
     ends_at INTEGER NOT NULL,
     PRIMARY KEY (stream_id, hold)
 ) WITHOUT ROWID;
+
+-- Templates of messages. See PackedTemplates in ccstore/storage/template_counts.py; an hour may have several.
+CREATE TABLE templates (
+    segment INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    templates BLOB NOT NULL,
+    figures BLOB NOT NULL,
+    streams BLOB NOT NULL,
+    places BLOB NOT NULL
+);
+CREATE INDEX templates_by_segment ON templates (segment, hour);
+-- Segments whose messages have all been looked at, and by which version of the mask.
+CREATE TABLE templates_taken (
+    segment INTEGER PRIMARY KEY,
+    mask INTEGER NOT NULL,
+    is_told INTEGER NOT NULL  -- 0 if there are none, since they would be nearly as many as the messages
+);

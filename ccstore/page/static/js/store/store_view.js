@@ -5,6 +5,7 @@ import { onToken } from '../session.js';
 import { askForToken } from '../token_dialog.js';
 import { Facts, Holdings } from './holdings.js';
 import { Findings, Mistakes } from './mistakes.js';
+import { Keeping } from './keeping.js';
 import { clock } from './moments_here.js';
 import { Plots } from './plots.js';
 import { Receivers } from './receivers.js';
@@ -64,6 +65,7 @@ export class StoreView extends Component {
       <${Senders} state=${state} />
       <${Mistakes} store=${store} isUtc=${isUtc} />
       ${history && html`<${Plots} history=${history} isUtc=${isUtc} />`}
+      <${Keeping} isUtc=${isUtc} />
       <div class="beside"><${Holdings} store=${store} isUtc=${isUtc} /><${Facts} store=${store} /></div>
     </div>`;
   }

@@ -100,7 +100,7 @@ function growing({ growth }) {
 function Deleted({ store, isUtc }) {
   const { retention, time, segments } = store;
   const [next] = retention.leaving;
-  const kept = `events are kept for ${showSpan(retention.seconds)}, logs for ever`;
+  const kept = `events are kept for ${showSpan(retention.seconds)} and logs for ever, where no rule or hold says otherwise`;
   if (!next) {
     const oldest = segments.kinds.event?.oldest ?? null;
     const value = segments.unknown ? 'not known' : oldest === null ? 'nothing' : `not for ${showSpan(Math.max(60, oldest + retention.seconds - time))}`;

@@ -13,7 +13,7 @@ from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK
-from ccstore.storage.postgres.places import BLOCK_BITS
+from ccstore.storage.postgres.partition_names import BLOCK_BITS
 
 _KEY = ", ".join(("cluster", "kind", *STREAM_COLUMNS))
 #: Those of :meth:`Hold.pack`.

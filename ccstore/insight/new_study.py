@@ -1,0 +1,76 @@
+"""What is new: templates that were never there before, in the store or on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from attrs import evolve, frozen
+
+from ccstore.insight.fold_study import FoldBounds, Folding, told_folds
+from ccstore.insight.study import Study
+from ccstore.instants import show_moment
+from ccstore.message import INT64_MIN, StreamKey
+from ccstore.query import STREAM_LABELS, Selection
+from ccstore.timing import SECOND
+
+#: Where a template may be new.
+PLACES: Final = ("store", "host")
+_BOUNDS: Final = FoldBounds()
+_HOUR: Final = 3600 * SECOND
+_CLUSTER: Final = STREAM_LABELS.index("cluster")
+_HOST: Final = STREAM_LABELS.index("hostname")
+
+
+@frozen
+class NewInquiry:
+    """A question: which templates of a selection are in it for the first time.
+
+    :ivar selection: what is older than its beginning is what was there before.
+    :ivar place: ``host`` if it is enough for it to be new on the host that says it.
+    :ivar step: see :class:`FoldInquiry`, as ``order`` and ``limit``.
+    """
+
+    selection: Selection
+    place: Literal["store", "host"]
+    step: int
+    order: str = "first"
+    limit: int = 100
+    bounds: FoldBounds = _BOUNDS
+
+    def study(self) -> Study[Mapping[str, Any]]:
+        """The answer."""
+        before = Folding(self._before(), _HOUR, self.bounds)
+        yield from before.told()
+        yield from before.rows()
+        found = Folding(self.selection, self.step, self.bounds, self._is_new(before))
+        if self.place == "store":
+            # Of a template that is new, all messages are meant.
+            yield from found.told()
+            found.drop(before.folds)
+        yield from found.rows()
+        answer = yield from told_folds(found, self.order, self.limit)
+        cut = [answer["cut"], *(f"of what was before: {each}" for each in before.cut())]
+        answer["cut"] = "; ".join(filter(None, cut)) or None
+        return {"new": self.place, "since": show_moment(self.selection.begin), **answer}
+
+    def _before(self) -> Selection:
+        begin = self.selection.begin
+        if self.place == "store":
+            return Selection(end=begin)
+        matchers = tuple(each for each in self.selection.matchers if each.label in ("cluster", "hostname"))
+        return evolve(self.selection, begin=INT64_MIN, end=begin, matchers=matchers, texts=())
+
+    def _is_new(self, before: Folding) -> Callable[[str, StreamKey], bool]:
+        if self.place == "store":
+            return lambda template, stream: template not in before.folds
+        hosts = {
+            template: {(stream[_CLUSTER], stream[_HOST]) for stream in fold.streams}
+            for template, fold in before.folds.items()
+        }
+
+        def is_new(template: str, stream: StreamKey) -> bool:
+            known = hosts.get(template)
+            return known is None or (stream[_CLUSTER], stream[_HOST]) not in known
+
+        return is_new

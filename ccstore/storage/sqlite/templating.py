@@ -1,0 +1,163 @@
+"""The templates of sealed segments: kept with them, and taken while nothing is being written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import define, field
+
+from ccstore.masking import MASK_VERSION
+from ccstore.storage.dbfile.sql import transaction
+from ccstore.storage.sqlite.segments import BEHIND, is_merged
+from ccstore.storage.sqlite.sizes import SegmentSizes
+from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
+
+_COLUMNS: Final = ", ".join(PackedTemplates._fields)
+#: Hours of a segment, above which its templates are not kept: its clocks were wrong.
+_MOST_HOURS: Final = 5000
+#: Templates that may be kept of a segment however few messages it has.
+_FEW: Final = 5000
+
+
+def move(connection: sqlite3.Connection, sources: Sequence[int], target: int) -> None:
+    """Segments become one; inside of the transaction in which they do.
+
+    If the templates of one of them are not known, those of all are taken again.
+    """
+    marks = ", ".join("?" * len(sources))
+    taken, is_told = connection.execute(
+        f"SELECT count(*), min(is_told) FROM templates_taken WHERE segment IN ({marks}) AND mask = ?",
+        (*sources, MASK_VERSION),
+    ).fetchone()
+    if taken == len(sources) and is_told:
+        connection.execute(f"UPDATE templates SET segment = ? WHERE segment IN ({marks})", (target, *sources))
+        connection.execute("INSERT INTO templates_taken VALUES (?, ?, 1)", (target, MASK_VERSION))
+    forget(connection, sources)
+
+
+def forget(connection: sqlite3.Connection, segments: Sequence[int]) -> None:
+    """Segments are gone, or have other messages; inside of the transaction in which they do."""
+    for table in ("templates", "templates_taken"):
+        connection.executemany(f"DELETE FROM {table} WHERE segment = ?", [(each,) for each in segments])
+
+
+@define
+class _Run:
+    """A segment of which the templates are being taken.
+
+    :ivar behind: stream, time and id of the row that was looked at last.
+    :ivar is_read: all of its rows are in the taker.
+    :ivar hours: that were kept, with ``templates`` together.
+    """
+
+    table: str
+    segment: int
+    is_merged: bool
+    rows: int
+    taker: TemplateTaker = field(factory=TemplateTaker)
+    behind: tuple[int, int, int] = (-1, 0, 0)
+    is_read: bool = False
+    is_flushing: bool = False
+    hours: int = 0
+    templates: int = 0
+
+
+class TemplateCounter:
+    """Takes the templates of sealed segments, in steps; runs in the writer's thread.
+
+    To look at a message takes longer than to write it: so it is for times in which nothing is written. A
+    restart forgets how far it got with a segment.
+    """
+
+    def __init__(self, sizes: SegmentSizes) -> None:
+        self._most = sizes.masked_rows
+        self._entries = sizes.template_entries
+        self._run: _Run | None = None
+
+    def forget(self, connection: sqlite3.Connection) -> None:
+        """Segments may have other messages than before."""
+        self._run = None
+
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Do a little; False if there is nothing to do."""
+        run = self._run
+        if run is None or not _is_there(connection, run.segment):
+            self._run = self._begin(connection)
+            return self._run is not None
+        if not (run.is_read or run.is_flushing):
+            self._read(connection, run)
+            run.is_flushing = run.is_read or run.taker.entries >= self._entries
+            return True
+        taken = run.taker.taken()
+        run.is_flushing = taken is not None
+        if taken is not None:
+            self._keep(connection, run, *taken)
+        elif run.is_read:
+            self._end(connection, run, is_told=True)
+        return True
+
+    def _keep(self, connection: sqlite3.Connection, run: _Run, packed: PackedTemplates, count: int) -> None:
+        run.hours += 1
+        run.templates += count
+        if run.hours > _MOST_HOURS or run.templates > max(_FEW, run.rows // 2):
+            self._end(connection, run, is_told=False)
+            return
+        values = ", ".join("?" * len(packed))
+        with transaction(connection):
+            connection.execute(
+                f"INSERT INTO templates (segment, {_COLUMNS}) VALUES (?, {values})", (run.segment, *packed)
+            )
+
+    def _end(self, connection: sqlite3.Connection, run: _Run, *, is_told: bool) -> None:
+        self._run = None
+        with transaction(connection):
+            if not is_told:
+                forget(connection, [run.segment])
+            connection.execute(
+                "INSERT INTO templates_taken VALUES (?, ?, ?)", (run.segment, MASK_VERSION, is_told)
+            )
+
+    def _begin(self, connection: sqlite3.Connection) -> _Run | None:
+        """The newest of them: those are asked for most."""
+        found = connection.execute(
+            "SELECT id, kind, row_count FROM segment WHERE sealed_at IS NOT NULL AND packed = 0 "
+            "AND kind IN ('event', 'log') AND row_count > 0 "
+            "AND id NOT IN (SELECT segment FROM templates_taken WHERE mask = ?) "
+            "ORDER BY max_time DESC LIMIT 1",
+            (MASK_VERSION,),
+        ).fetchone()
+        if found is None:
+            return None
+        number, kind, rows = found
+        with transaction(connection):
+            forget(connection, [number])  # what was kept before a restart, or by another mask
+        table = f"{kind}_{number}"
+        return _Run(table, number, is_merged(connection, table), rows)
+
+    def _read(self, connection: sqlite3.Connection, run: _Run) -> None:
+        """Look at the next rows."""
+        conditions = BEHIND if run.is_merged else ("id > ?3",)
+        arms = " UNION ALL ".join(
+            [f"SELECT stream, time, id, text FROM {run.table} WHERE {condition}" for condition in conditions]
+        )
+        order = "stream, time, id" if run.is_merged else "id"
+        sorting = "r.stream, r.time, r.id" if run.is_merged else "r.id"
+        found = connection.execute(
+            "SELECT r.stream, r.time, r.id, r.text, s.hostname, s.cluster, s.name "
+            f"FROM (SELECT * FROM ({arms}) ORDER BY {order} LIMIT {self._most}) r "
+            f"LEFT JOIN stream s ON s.id = r.stream ORDER BY {sorting}",
+            run.behind,
+        ).fetchall()
+        for stream, time, number, text, host, cluster, name in found:
+            run.taker.add(time, number, stream, text, host or "", (cluster or "", name or ""))
+        if found:
+            run.behind = found[-1][:3]
+        else:
+            run.is_read = True
+
+
+def _is_there(connection: sqlite3.Connection, segment: int) -> bool:
+    """It has not become a part of another."""
+    return connection.execute("SELECT 1 FROM segment WHERE id = ?", (segment,)).fetchone() is not None
