@@ -116,7 +116,8 @@ def test_a_finger_drags_over_the_histogram(chromium: Browser, store: Daemon) -> 
         touch("touchEnd")
         expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
         expect(page.locator(".how-many")).to_have_text(re.compile(r"^7\d\d messages$"))
-        # A tap is for the step below it.
+        # A tap is for the step below it, once that is drawn.
+        expect(page.get_by_role("img", name=re.compile(r"^Histogram of 7\d\d messages"))).to_be_visible()
         expect(over).to_be_visible()
         over.tap()
         expect(page.locator(".how-many")).to_have_text(re.compile(r"^\d\d? messages?$"))

@@ -31,6 +31,8 @@ WHOLE: Final = {
     "ccstore/storage/reading/dialect.py": {"Dialect"},
     "ccstore/storage/sqlite/backend.py": {"SqliteBackend"},
     "ccstore/storage/sqlite/dialect.py": {"SqliteDialect"},
+    "ccstore/storage/sqlite/housekeeping.py": {"Housekeeping"},
+    "ccstore/storage/sqlite/remote_writer.py": {"RemoteHousekeeping"},
     "ccstore/web/channel.py": {"Channel"},
 }
 

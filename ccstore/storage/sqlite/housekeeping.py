@@ -34,6 +34,7 @@ class Housekeeping:
     :ivar packer: does what packing takes of a writer.
     """
 
+    # In one: each method is one call of the process that writes, and most of them are one line.
     def __init__(
         self,
         writer: Writer,

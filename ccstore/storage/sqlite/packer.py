@@ -291,6 +291,7 @@ class Packer(StorePacker):
         # Its number must not be given to another segment before its blocks are gone.
         self._connection.execute("UPDATE segment SET kind = 'packing', packed = 0 WHERE id = ?", (number,))
         enumerating.forget(self._connection, [number])
+        templating.forget(self._connection, [number])
         self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:

@@ -56,6 +56,7 @@ class RemoteHousekeeping(StoreHousekeeping):
     :param withdraw: called before anything is asked for, so that nothing counts as announced any more.
     """
 
+    # In one: each method is one call of the process that writes, and most of them are one line.
     def __init__(self, process: WriterProcess, withdraw: Callable[[], None]) -> None:
         self._process = process
         self._withdraw = withdraw
