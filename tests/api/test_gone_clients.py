@@ -41,6 +41,7 @@ class Asked:
     sql: str
     count = 1
     is_long = True
+    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[None]:
         yield Statement(self.sql, (), ("n",))
@@ -75,7 +76,6 @@ class GoneClientCase(ApiTestCase):
                 left = self.gone(client, is_reset=is_reset)
                 await over()
                 seconds.append(time.monotonic() - left)
-            print("T", is_reset, seconds)
 
 
 def until_it_works(number: int) -> None:
