@@ -93,6 +93,7 @@ def read_storage(section: Section) -> StorageConfig:
         max_size=section.take("max_size", _MAX_SIZE, None),
         pack_after=section.take("pack_after", _PACK_AFTER, _PACK_AFTER_DEFAULT),
         pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
+        announce_new=section.take("announce_new", kinds.boolean, False),
     )
     if not isinstance(backend, SqliteConfig):
         for key in filter(section.has, ("pack_after", "pack_index")):

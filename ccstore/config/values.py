@@ -259,6 +259,7 @@ class StorageConfig:
     max_size: int | None = None
     pack_after: float = 0.0
     pack_index: str = PACK_INDEXES[0]
+    announce_new: bool = False
 
 
 @frozen

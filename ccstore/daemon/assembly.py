@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,10 +31,12 @@ from ccstore.config import (
     missing_folder,
 )
 from ccstore.daemon.introduction import StartLines, settings
+from ccstore.daemon.new_templates import NewTemplates
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
 from ccstore.daemon.service import DatabasePlace, EventStoreService
 from ccstore.daemon.statistics import Statistics
+from ccstore.insight.first_study import Sighting, SightingsInquiry
 from ccstore.interfaces import IBackend, IMessageSink, IReceiver, IShared, Limits
 from ccstore.keeping import KeepRule, bounds
 from ccstore.lineprotocol import SeriesCache
@@ -82,7 +84,7 @@ _SOURCES = {
 }
 
 
-#: Seconds that the store has to say who sent.
+#: Seconds that the store has to say who sent, and what.
 _LEARNING_TIMEOUT = 20.0
 #: Seconds that whoever checks a configuration waits for a database.
 _CHECK_TIMEOUT = 3.0
@@ -120,6 +122,7 @@ def build(
         reactor,
         files=parts.files,
         senders=parts.senders,
+        new_templates=parts.new_templates() if config.storage.announce_new else None,
         connections=_connections(config),
         instance=parts.instance,
         database=DatabasePlace(
@@ -227,6 +230,14 @@ class _Parts:
         return SenderWatch(
             SenderRegister(), self._reactor, self._common.scheduler.turn, counts, is_shared=is_shared
         )
+
+    def new_templates(self) -> NewTemplates:
+        """Tells of templates that were never seen before."""
+
+        def ask(inquiry: SightingsInquiry) -> Deferred[Mapping[str, Sighting]]:
+            return self.storage.answers.insight(inquiry, timeout=_LEARNING_TIMEOUT)
+
+        return NewTemplates(self._reactor, ask, lambda batch: self.storage.accept(batch, urgent=False))
 
     async def reconfigure(self, config: Config) -> None:
         """See :class:`ccstore.daemon.reload.Parts`."""

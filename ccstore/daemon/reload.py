@@ -19,7 +19,7 @@ from ccstore.network.listening import ListenError
 #: Where a server listens.
 _PLACE: Final = ("endpoint", "address", "port", "tls")
 #: Keys of the storage that say what is packed.
-_OF_PACKING: Final = ("pack_after", "pack_index")
+_AT_START: Final = ("pack_after", "pack_index", "announce_new")
 #: What a NATS receiver can change without another connection.
 _WITHOUT_CONNECTION: Final = ("cluster", "precision", "rules")
 #: Attributes whose keys in the configuration have other names.
@@ -80,8 +80,8 @@ def _storable(old: StorageConfig, new: StorageConfig) -> tuple[StorageConfig, li
         if spool != old.spool:
             restart.append("storage.spool")
         spool = old.spool
-    restart += [f"storage.{key}" for key in _OF_PACKING if getattr(new, key) != getattr(old, key)]
-    same: dict[str, Any] = {key: getattr(old, key) for key in ("backend", *_OF_PACKING)}
+    restart += [f"storage.{key}" for key in _AT_START if getattr(new, key) != getattr(old, key)]
+    same: dict[str, Any] = {key: getattr(old, key) for key in ("backend", *_AT_START)}
     return evolve(new, spool=spool, **same), restart
 
 

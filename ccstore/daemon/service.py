@@ -13,6 +13,7 @@ from twisted.python.components import Componentized
 
 from ccstore import __version__
 from ccstore.daemon.introduction import StartLines
+from ccstore.daemon.new_templates import NewTemplates
 from ccstore.daemon.process import Process
 from ccstore.daemon.reload import Reloader
 from ccstore.daemon.roster import Roster
@@ -48,6 +49,8 @@ class EventStoreService(MultiService):
     closed, and only then does the returned Deferred fire.
 
     :param files: that may be open.
+    :param senders: watches who sends.
+    :param new_templates: tells of them, if that is wanted.
     :param connections: how many the receivers are configured to have, but for defaults.
     :param instance: tells this daemon from others that share its database.
     :param database: where the storage has it.
@@ -67,6 +70,7 @@ class EventStoreService(MultiService):
         *,
         files: OpenFiles,
         senders: SenderWatch,
+        new_templates: NewTemplates | None = None,
         connections: int = 0,
         instance: str = "",
         database: DatabasePlace | None = None,
@@ -83,6 +87,7 @@ class EventStoreService(MultiService):
         self._lines = lines or StartLines()
         self._process = process
         self._log_observer = log_observer
+        self._new_templates = new_templates
         self._reloader: Reloader | None = None
         self.roster = Roster(self, reactor)
         self.statistics = Statistics(self.roster, files, reactor, instance, storage.stats, senders)
@@ -135,6 +140,8 @@ class EventStoreService(MultiService):
         except StoreError as error:
             self._give_up([f"{error.key or self._database.key}: {error}"])
         self.statistics.begin()
+        if self._new_templates is not None:
+            self._new_templates.start()
         self._say([*self._lines.settings, f"at most {self._files.limit:,} files may be open"])
         too_few = self._files.too_few_for(self._connections)
         if too_few is not None:
@@ -161,6 +168,8 @@ class EventStoreService(MultiService):
         self.log.info("stopping{why}", why="" if signal is None else f": {signal}")
         if self._reloader is not None:
             await self._reloader.stop()
+        if self._new_templates is not None:
+            self._new_templates.stop()
         await self.roster.stop()
         self.statistics.end()
         await self._storage.stop()
