@@ -47,7 +47,7 @@ def _store(stats: Mapping[str, Any]) -> Iterator[Finding]:
     refused = stats["backend"]["errors"].get("delete_sql_exec_failed", 0)
     if refused:
         yield Finding(True, None, f"expired events could not be deleted {refused} times", "see the log")
-    yield from _room(stats["backend"]["status"])
+    yield from _room(stats["backend"].get("status", {}))
 
 
 def _room(status: Mapping[str, Any]) -> Iterator[Finding]:
