@@ -294,7 +294,7 @@ class TellingTests(Databases, TestCase):
         await two.write(messages(["new"]))
         self.assertEqual(await follower.until(1), ["new"])
         self.assertEqual(await self.arrivals(one, Arrival(0, 0), await one.last()), ["old", "new"])
-        self.assertEqual(self.value("SELECT version FROM ccstore_schema"), 3)
+        self.assertEqual(self.value("SELECT version FROM ccstore_schema"), database.SCHEMA_VERSION)
         without = (
             "SELECT count(*) FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, "
             "'ccstore_log'::regclass) AND NOT EXISTS (SELECT 1 FROM pg_index JOIN pg_class c "
