@@ -108,15 +108,17 @@ class Tending:
         works = [
             (housekeeping.divide, sizes.dividing_seconds),
             (housekeeping.count, sizes.counting_seconds),
-            (housekeeping.mask, sizes.masking_seconds),
             (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
+        if sizes.masking_seconds[self._is_idle]:
+            # Not a single step of it while messages come in: it takes longer than to write them.
+            works.append((housekeeping.mask, sizes.masking_seconds))
         if not self._packing.is_wanted:
             # Else it would be for nothing: what is packed was put in another order anyway.
             works.append((housekeeping.merge, sizes.merging_seconds))
         for step, seconds in works:
             end = self._clock() + seconds[self._is_idle]
-            while self._clock() < end and await do(step):
+            while await do(step) and self._clock() < end:
                 pass  # as above
         self._packing.tend(now, is_idle=self._is_idle)
         if self._is_idle and self._log_size():

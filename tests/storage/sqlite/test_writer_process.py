@@ -60,6 +60,8 @@ class CallTests(ProcessCase):
         await self.backend.write(Batch.together(parts))
         await self.backend.retain(RETENTION)
         await self.backend.tend(self.now)
+        self.now += 10 * SECOND
+        await self.backend.tend(self.now)
         self.assertEqual(await self.backend.expire(0), 0)
         number = await self.backend.hold(Hold(Selection(), "everything", "a test", "somebody", self.now))
         self.assertTrue(await self.backend.release(number))
