@@ -329,7 +329,9 @@ class FixedTests(LokiTestCase):
         found = await self.data("patterns", query='{cluster="alex"}', step="2s")
         first, second = found
         self.assertEqual(first["pattern"], "<_>: retry <_> of <_>")
-        self.assertEqual([count for _, count in first["samples"]], [2, 2])
+        # Where the steps begin is up to the clock.
+        self.assertEqual(sum(count for _, count in first["samples"]), 4)
+        self.assertIn(len(first["samples"]), (2, 3))
         self.assertEqual(second["pattern"], '<_>"jobId":<_>"hosts":<_>')
         for pattern, expected in ((first["pattern"], 4), (second["pattern"], 1)):
             lines = await self.lines(f'{{cluster="alex"}} |> `{pattern}`')
