@@ -78,17 +78,17 @@ def steps_between(first: int, last: int, step: int) -> int:
 
 def stream_numbers(packed: bytes) -> list[int]:
     """Undo what was done to :attr:`PackedCensus.streams`."""
-    return [*accumulate(_numbers("Q", packed))]
+    return [*accumulate(unpacked_array("Q", packed))]
 
 
 def totals(packed: bytes) -> Sequence[int]:
     """Undo what was done to :attr:`PackedCensus.totals`."""
-    return _numbers("I", packed)
+    return unpacked_array("I", packed)
 
 
 def times(packed: bytes, first: int) -> list[int]:
     """The times, in nanoseconds, of :attr:`PackedCensus.oldest` or ``newest``."""
-    return [first + behind for behind in _numbers("Q", packed)]
+    return [first + behind for behind in unpacked_array("Q", packed)]
 
 
 class Cells:
@@ -377,9 +377,9 @@ class CensusTaker:
             first,
             self._last,
             packed_numbers(streams),
-            _packed("I", [*map(self._totals.__getitem__, streams)]),
-            _packed("Q", [self._oldest[stream] - first for stream in streams]),
-            _packed("Q", [self._newest[stream] - first for stream in streams]),
+            packed_array("I", [*map(self._totals.__getitem__, streams)]),
+            packed_array("Q", [self._oldest[stream] - first for stream in streams]),
+            packed_array("Q", [self._newest[stream] - first for stream in streams]),
             self._cells.packed(streams),
             packed_numbers(names),
             self._name_cells.packed(names),
@@ -435,14 +435,19 @@ def _oldest(streams: Sequence[int], times: Sequence[int], count: int) -> dict[in
 
 def packed_numbers(numbers: Sequence[int]) -> bytes:
     """Numbers in ascending order, as :func:`stream_numbers` has them back."""
-    return _packed("Q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
+    return packed_array("Q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
 
 
-def _packed(kind: str, numbers: Sequence[int]) -> bytes:
+def packed_array(kind: str, numbers: Sequence[int]) -> bytes:
+    """Numbers in any order.
+
+    :param kind: a type code of :class:`array.array`, which :func:`unpacked_array` has to be given as well.
+    """
     return zlib.compress(_bytes(array(kind, numbers)), _LEVEL)
 
 
-def _numbers(kind: str, packed: bytes) -> array[int]:
+def unpacked_array(kind: str, packed: bytes) -> array[int]:
+    """Undo :func:`packed_array`."""
     return _unpacked(kind, zlib.decompress(packed))
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
-from array import array
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ccstore.masking import template_of
-from ccstore.storage.census import HOUR, SHORT, packed_numbers
+from ccstore.storage.census import HOUR, SHORT, packed_array, packed_numbers, unpacked_array
 
 #: Short steps of an hour.
 STEPS: Final = HOUR // SHORT
@@ -64,7 +62,7 @@ def texts_of(packed: bytes) -> list[str]:
 
 def figures_of(packed: bytes, hour: int) -> Figures:
     """Undo what was done to :attr:`PackedTemplates.figures`."""
-    plain = _unpacked(zlib.decompress(packed))
+    plain = unpacked_array("Q", packed)
     count = len(plain) // (5 + STEPS)
     counts, oldest, newest, ids, streams = (plain[place * count : (place + 1) * count] for place in range(5))
     begin = hour * HOUR
@@ -80,9 +78,7 @@ def figures_of(packed: bytes, hour: int) -> Figures:
 
 def places_of(packed: bytes) -> list[Sequence[int]]:
     """Undo what was done to :attr:`PackedTemplates.places`."""
-    plain = array("I", zlib.decompress(packed))
-    if sys.byteorder == "big":
-        plain.byteswap()
+    plain = unpacked_array("I", packed)
     found: list[Sequence[int]] = []
     place = 1 + plain[0]
     for size in plain[1:place]:
@@ -179,21 +175,7 @@ def _packed(hour: int, templates: _Templates) -> PackedTemplates:
     return PackedTemplates(
         hour,
         zlib.compress(json.dumps([text for text, _ in keys]).encode(), _LEVEL),
-        zlib.compress(_bytes(array("Q", figures)), _LEVEL),
+        packed_array("Q", figures),
         packed_numbers(streams),
-        zlib.compress(_bytes(array("I", places)), _LEVEL),
+        packed_array("I", places),
     )
-
-
-def _unpacked(plain: bytes) -> array[int]:
-    numbers = array("Q", plain)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
-
-
-def _bytes(numbers: array[int]) -> bytes:
-    """The low byte first: a file may be read on another machine."""
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating, templating
+from ccstore.storage.sqlite import enumerating, segment_counts
 from ccstore.storage.sqlite.enumerating import Names
 from ccstore.storage.sqlite.segments import BEHIND, index_in_order, make_merged_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -171,9 +171,7 @@ class Merger:
         """Put the merged segment in the place of the others; their tables go one by one, after that."""
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.sources)}")
-            enumerating.forget(connection, run.sources)
-            enumerating.keep(connection, run.target, census)
-            templating.move(connection, run.sources, run.target)
+            segment_counts.unite(connection, run.sources, run.target, census)
             connection.execute("UPDATE segment SET kind = 'log' WHERE id = ?", (run.target,))
             refresh_rows_views(connection)
         self._obsolete = [*run.sources]

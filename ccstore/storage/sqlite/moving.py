@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
-from ccstore.storage.sqlite import enumerating, templating
+from ccstore.storage.sqlite import segment_counts
 from ccstore.storage.sqlite.expiry import IS_HELD
 from ccstore.storage.sqlite.segments import index_by_stream, index_in_order, is_merged, make_table
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -143,8 +143,7 @@ def _append(
         "min_time = min(min_time, ?), max_time = max(max_time, ?) WHERE id = ?",
         (len(part), min(each.id for each in part), min(times), max(times), target),
     )
-    enumerating.forget(connection, [target])
-    templating.forget(connection, [target])
+    segment_counts.forget(connection, [target])
 
 
 def _these(connection: sqlite3.Connection, table: str, part: Sequence[Found]) -> tuple[str, str]:
@@ -161,8 +160,7 @@ def remove(connection: sqlite3.Connection, kind: Kind, number: int, part: Sequen
     table = f"{kind}_{number}"
     condition, given = _these(connection, table, part)
     connection.execute(f"DELETE FROM {table} WHERE {condition}", (given,))
-    enumerating.forget(connection, [number])
-    templating.forget(connection, [number])
+    segment_counts.forget(connection, [number])
     left = connection.execute(f"SELECT count(*), min(time), max(time) FROM {table}").fetchone()
     if left[0]:
         connection.execute(
@@ -175,7 +173,6 @@ def remove(connection: sqlite3.Connection, kind: Kind, number: int, part: Sequen
 def drop(connection: sqlite3.Connection, kind: Kind, number: int) -> None:
     """Delete a segment with all that it has; inside of a transaction."""
     connection.execute("DELETE FROM segment WHERE id = ?", (number,))
-    enumerating.forget(connection, [number])
-    templating.forget(connection, [number])
+    segment_counts.forget(connection, [number])
     refresh_rows_views(connection)
     connection.execute(f"DROP TABLE {kind}_{number}")

@@ -11,7 +11,7 @@ from attrs import astuple, frozen
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating, templating
+from ccstore.storage.sqlite import enumerating, segment_counts
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -270,9 +270,7 @@ class Packer(StorePacker):
             return False
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
-            enumerating.forget(connection, run.numbers)
-            enumerating.keep(connection, target, PackedCensus(*census))
-            templating.move(connection, run.numbers, target)
+            segment_counts.unite(connection, run.numbers, target, PackedCensus(*census))
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )
@@ -290,8 +288,7 @@ class Packer(StorePacker):
         """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
         # Its number must not be given to another segment before its blocks are gone.
         self._connection.execute("UPDATE segment SET kind = 'packing', packed = 0 WHERE id = ?", (number,))
-        enumerating.forget(self._connection, [number])
-        templating.forget(self._connection, [number])
+        segment_counts.forget(self._connection, [number])
         self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:
