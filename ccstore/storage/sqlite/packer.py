@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from attrs import astuple, frozen
+from attrs import astuple, evolve, frozen
 
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
 from ccstore.storage.census import PackedCensus
@@ -16,6 +16,8 @@ from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
 
+#: Only logs are kept for so long that it is worth it.
+_KIND: Final = "log"
 #: In the table of blocks, and not beside the columns.
 _KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
 _COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
@@ -27,15 +29,22 @@ _SLACK: Final = 4 / 3
 class SourceTable:
     """A sealed segment that is to be packed.
 
-    :ivar table: its name.
-    :ivar is_merged: it has its rows in the order of streams.
+    :ivar number: that of the segment.
     :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
+    :ivar is_merged: it has its rows in the order of streams.
     """
 
-    table: str
-    is_merged: bool
+    kind: str
+    number: int
+    rows: int
     first: int
     last: int
+    is_merged: bool = False
+
+    @property
+    def table(self) -> str:
+        """Its name."""
+        return f"{self.kind}_{self.number}"
 
 
 @frozen
@@ -43,22 +52,21 @@ class PackingPlan:
     """Segments that become one packed one.
 
     :ivar target: the number of that.
-    :ivar rows: of all of them.
     """
 
     target: int
     kind: str
-    rows: int
     sources: Sequence[SourceTable]
-
-    def pack(self) -> tuple[Any, ...]:
-        """As it is sent."""
-        return (self.target, self.kind, self.rows, [astuple(source) for source in self.sources])
 
     @property
     def segments(self) -> Sequence[int]:
         """The numbers of the sources."""
-        return [int(source.table.rpartition("_")[2]) for source in self.sources]
+        return [source.number for source in self.sources]
+
+    @property
+    def rows(self) -> int:
+        """Those of all sources."""
+        return sum([source.rows for source in self.sources])
 
     @property
     def first(self) -> int:
@@ -70,11 +78,15 @@ class PackingPlan:
         """The time of the newest message, in nanoseconds."""
         return max([source.last for source in self.sources])
 
+    def pack(self) -> tuple[Any, ...]:
+        """As it is sent."""
+        return (self.target, self.kind, [astuple(source) for source in self.sources])
+
     @classmethod
     def unpack(cls, sent: tuple[Any, ...]) -> PackingPlan:
         """As it was before it was sent."""
-        target, kind, rows, sources = sent
-        return cls(target, kind, rows, tuple([SourceTable(*source) for source in sources]))
+        target, kind, sources = sent
+        return cls(target, kind, tuple([SourceTable(*source) for source in sources]))
 
 
 class StorePacker(Protocol):
@@ -91,32 +103,6 @@ class StorePacker(Protocol):
     def abandon(self, target: int) -> None: ...
 
     def tidy(self) -> bool: ...
-
-
-@frozen
-class _Source:
-    number: int
-    rows: int
-    first: int
-    last: int
-
-
-class _Run:
-    """What is being packed.
-
-    :param kind: of messages.
-    """
-
-    def __init__(self, target: int, kind: str, sources: Sequence[_Source]) -> None:
-        self.target = target
-        self.kind = kind
-        self.sources = sources
-        self.rows = sum([source.rows for source in sources])
-
-    @property
-    def numbers(self) -> list[int]:
-        """Those of the sources."""
-        return [source.number for source in self.sources]
 
 
 class Packer(StorePacker):
@@ -139,7 +125,7 @@ class Packer(StorePacker):
         self._say = say
         self._sizes = sizes
         self._busy = busy
-        self._run: _Run | None = None
+        self._run: PackingPlan | None = None
         self._obsolete: list[str] = []
         self._abandoned: list[int] = []
         self._failed: set[int] = set()
@@ -166,38 +152,31 @@ class Packer(StorePacker):
         sources = self._choose(before, small_before)
         if not sources:
             return None
-        chosen = _list([source.number for source in sources])
+        numbers = _list([source.number for source in sources])
         with transaction(connection):
             (target,) = connection.execute(
                 "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
                 "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
-                f"max(max_time), sum(row_count) FROM segment WHERE id IN {chosen} "
+                f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
                 "RETURNING id"
             ).fetchone()
-        self._run = run = _Run(target, "log", sources)
-        tables = [f"{run.kind}_{source.number}" for source in sources]
-        return PackingPlan(
-            target,
-            run.kind,
-            run.rows,
-            [
-                SourceTable(table, is_merged(connection, table), source.first, source.last)
-                for table, source in zip(tables, sources, strict=True)
-            ],
-        ).pack()
+        tables = [evolve(source, is_merged=is_merged(connection, source.table)) for source in sources]
+        self._run = PackingPlan(target, _KIND, tables)
+        return self._run.pack()
 
-    def _choose(self, before: int, small_before: int) -> list[_Source]:
+    def _choose(self, before: int, small_before: int) -> list[SourceTable]:
         """The segments, when all of them have a census."""
         most = self._sizes.packed_rows
         others = {*self._failed, *self._busy()}
-        run: list[_Source] = []
+        run: list[SourceTable] = []
         rows, is_late = 0, False
         for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
             "SELECT id, row_count, min_time, max_time, min(max_time, sealed_at), packed > 0, "
             f"id IN {enumerating.COUNTED} FROM segment "
-            "WHERE kind = 'log' AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id"
+            "WHERE kind = ? AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id",
+            (_KIND,),
         ).fetchall():
-            source = _Source(*of_segment)
+            source = SourceTable(_KIND, *of_segment)
             is_fit = settled_at < before and not is_packed and source.number not in others
             is_too_much = rows + source.rows > most * _SLACK
             if run and (not is_fit or is_too_much) and (rows >= most or is_too_much or is_late):
@@ -214,9 +193,13 @@ class Packer(StorePacker):
                 return run
         return run if is_late else []
 
+    def _run_of(self, target: int) -> PackingPlan | None:
+        """The run that makes this segment; None if there is no such run any more."""
+        return self._run if self._run is not None and self._run.target == target else None
+
     def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool:
         """Keep a block of a run; False if there is no such run any more."""
-        if self._run is None or self._run.target != target:
+        if self._run_of(target) is None:
             return False
         packed = PackedBlock(*block)
         with transaction(self._connection):
@@ -230,7 +213,7 @@ class Packer(StorePacker):
 
     def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:
         """Keep the words of some blocks of a run; False if there is no such run any more."""
-        if self._run is None or self._run.target != target:
+        if self._run_of(target) is None:
             return False
         with transaction(self._connection):
             self._connection.executemany(
@@ -247,42 +230,42 @@ class Packer(StorePacker):
 
         The tables of those go one by one, after that.
         """
-        run = self._run
-        if run is None or run.target != target:
+        run = self._run_of(target)
+        if run is None:
             return False
         connection = self._connection
         blocks, rows = connection.execute(
             "SELECT count(*), sum(rows) FROM block WHERE segment = ?", (target,)
         ).fetchone()
         there = connection.execute(
-            f"SELECT count(*), total(row_count) FROM segment WHERE id IN {_list(run.numbers)}"
+            f"SELECT count(*), total(row_count) FROM segment WHERE id IN {_list(run.segments)}"
         ).fetchone()
-        if there != (len(run.numbers), run.rows):
+        if there != (len(run.segments), run.rows):
             self.abandon(target)  # messages were deleted meanwhile: it is begun again without them
             return False
         if rows != run.rows:
             self._say(
-                f"{run.kind} segments {run.numbers[0]} to {run.numbers[-1]} have {rows} rows and not "
+                f"{run.kind} segments {run.segments[0]} to {run.segments[-1]} have {rows} rows and not "
                 f"{run.rows}, and are left as they are"
             )
-            self._failed |= {*run.numbers}
+            self._failed |= {*run.segments}
             self.abandon(target)
             return False
         with transaction(connection):
-            connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.numbers)}")
-            segment_counts.unite(connection, run.numbers, target, PackedCensus(*census))
+            connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.segments)}")
+            segment_counts.unite(connection, run.segments, target, PackedCensus(*census))
             connection.execute(
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )
             refresh_rows_views(connection)
-        self._obsolete += [f"{run.kind}_{number}" for number in run.numbers]
+        self._obsolete += [f"{run.kind}_{number}" for number in run.segments]
         self._run = None
         return True
 
     @property
     def sources(self) -> Sequence[int]:
         """The segments that are being packed."""
-        return () if self._run is None else self._run.numbers
+        return () if self._run is None else self._run.segments
 
     def remove(self, number: int) -> None:
         """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
@@ -293,7 +276,7 @@ class Packer(StorePacker):
 
     def abandon(self, target: int) -> None:
         """Give a run up; what there is of it is tidied up."""
-        if self._run is not None and self._run.target == target:
+        if self._run_of(target) is not None:
             self._run = None
             self._abandoned.append(target)
 
