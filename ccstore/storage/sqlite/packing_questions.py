@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from attrs import frozen
 
 from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, pack_block
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
-from ccstore.storage.reading.dialect import Dialect, Question
+from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.packer import SourceTable
 from ccstore.storage.sqlite.sizes import TileSizes
@@ -32,14 +32,7 @@ class Tile:
     end: tuple[int, int] | None
 
 
-@frozen
-class TilesOf(Question[list[Tile]]):
-    """A question: how the messages of segments are divided by time into tiles."""
-
-    kind: str
-    sources: Sequence[SourceTable]
-    sizes: TileSizes
-
+class _PackingQuestion(Question[T_co], Protocol[T_co]):
     @property
     def count(self) -> int:
         """Nobody asked for it."""
@@ -49,6 +42,15 @@ class TilesOf(Question[list[Tile]]):
     def is_long(self) -> bool:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return True
+
+
+@frozen
+class TilesOf(_PackingQuestion[list[Tile]]):
+    """A question: how the messages of segments are divided by time into tiles."""
+
+    kind: str
+    sources: Sequence[SourceTable]
+    sizes: TileSizes
 
     def reading(self, dialect: Dialect) -> Reading[list[Tile]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -77,23 +79,13 @@ class TilesOf(Question[list[Tile]]):
 
 
 @frozen
-class PackedTile(Question[list[PackedBlock]]):
+class PackedTile(_PackingQuestion[list[PackedBlock]]):
     """A question: the messages of a tile in blocks, by cluster, host, name and the rest of a stream."""
 
     kind: str
     sources: Sequence[SourceTable]
     tile: Tile
     sizes: TileSizes
-
-    @property
-    def count(self) -> int:
-        """Nobody asked for it."""
-        return 0
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return True
 
     def reading(self, dialect: Dialect) -> Reading[list[PackedBlock]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -145,7 +137,7 @@ class PackedTile(Question[list[PackedBlock]]):
 
 
 @frozen
-class WordsOf(Question[list[Chunk]]):
+class WordsOf(_PackingQuestion[list[Chunk]]):
     """A question: the words of some blocks of a packed segment, which may not be there for others yet.
 
     :ivar part: the numbers of the blocks divided by :data:`MOST_BLOCKS`.
@@ -153,16 +145,6 @@ class WordsOf(Question[list[Chunk]]):
 
     target: int
     part: int
-
-    @property
-    def count(self) -> int:
-        """Nobody asked for it."""
-        return 0
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return True
 
     def reading(self, dialect: Dialect) -> Reading[list[Chunk]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -183,7 +165,7 @@ class WordsOf(Question[list[Chunk]]):
 
 
 @frozen
-class CensusOf(Question[PackedCensus]):
+class CensusOf(_PackingQuestion[PackedCensus]):
     """A question: the census of segments together, each of which has one.
 
     :ivar rows: of all of them.
@@ -193,16 +175,6 @@ class CensusOf(Question[PackedCensus]):
     first: int
     last: int
     rows: int
-
-    @property
-    def count(self) -> int:
-        """Nobody asked for it."""
-        return 0
-
-    @property
-    def is_long(self) -> bool:
-        """See :class:`ccstore.storage.reading.dialect.Question`."""
-        return True
 
     def reading(self, dialect: Dialect) -> Reading[PackedCensus]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
