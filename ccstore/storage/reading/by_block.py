@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import nlargest, nsmallest
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from ccstore.instants import show_moment
 from ccstore.message import Kind
 from ccstore.query import STREAM_LABELS, Counting, Row, Selection
 from ccstore.storage.blocks.block_cache import BlockEntry, HeldBlock
+from ccstore.storage.blocks.damaged_block import DamagedBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.text_search import Rows, TextSearch
 from ccstore.storage.reading.by_words import WordSieve
@@ -21,11 +21,12 @@ from ccstore.storage.reading.evaluate import encoded_test, tags_test
 from ccstore.storage.reading.gone import Gone
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
+_T = TypeVar("_T")
+
 #: What of a block is fetched by itself: to know when its rows were takes little.
 _TIMES: Final = ("times", "ids")
 _OTHERS: Final = ("lengths", "tag_codes", "tags", "texts")
 _ID: Final = attrgetter("id")
-
 
 #: A stream, and from which up to (and without) which row of a block it is.
 Run = tuple[int, int, int]
@@ -79,10 +80,8 @@ class PackedRows:
 
         :param behind: time and id of a row; only what comes behind it.
         """
-        if not (yield from self._may_have(block)):
-            return ()
-        held = self._held(block)
-        try:
+
+        def read(held: HeldBlock) -> Reading[Sequence[Row]]:
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
@@ -90,9 +89,8 @@ class PackedRows:
             yield from self._fetch(held, _TIMES)
             picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
             return (yield from self._made(block.kind, held, picked))
-        except Damaged as error:
-            self._lose(block, str(error))
-            return ()
+
+        return (yield from self._read(block, read))
 
     def arrived(
         self, part: Part, bounds: Bounds, after: int, upto: int, most: int
@@ -113,10 +111,7 @@ class PackedRows:
         return found[:most], len(found) <= most
 
     def _arrived(self, block: Part, bounds: Bounds, after: int, upto: int) -> Reading[Sequence[Row]]:
-        if not (yield from self._may_have(block)):
-            return ()
-        held = self._held(block)
-        try:
+        def read(held: HeldBlock) -> Reading[Sequence[Row]]:
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
@@ -125,9 +120,8 @@ class PackedRows:
             rows = range(held.rows) if chosen is None else chosen
             picked = [(times[row], ids[row], row) for row in rows if after < ids[row] <= upto]
             return (yield from self._made(block.kind, held, picked))
-        except Damaged as error:
-            self._lose(block, str(error))
-            return ()
+
+        return (yield from self._read(block, read))
 
     def groups(
         self, block: Part, bounds: Bounds, counting: Counting, *, with_tags: bool
@@ -136,10 +130,8 @@ class PackedRows:
 
         :param with_tags: and by their other tags.
         """
-        if not (yield from self._may_have(block)):
-            return ()
-        held = self._held(block)
-        try:
+
+        def read(held: HeldBlock) -> Reading[Sequence[Group]]:
             if not (self._search or self._tags_test or with_tags or _may_be_gone(held, bounds)):
                 # None of the rows has to be looked at by itself.
                 runs = yield from self._runs(held, bounds)
@@ -156,12 +148,18 @@ class PackedRows:
             if with_tags:
                 yield from self._fetch(held, _OTHERS)
             return _counted(held, chosen, counting, with_tags=with_tags)
+
+        return (yield from self._read(block, read))
+
+    def _read(self, block: Part, read: Callable[[HeldBlock], Reading[Sequence[_T]]]) -> Reading[Sequence[_T]]:
+        """What is made of a block; nothing if it need not be looked at, or is damaged."""
+        if not (yield from self._may_have(block)):
+            return ()
+        try:
+            return (yield from read(self._cache.get(_entry_of(block))))
         except Damaged as error:
             self._lose(block, str(error))
             return ()
-
-    def _held(self, block: Part) -> HeldBlock:
-        return self._cache.get(_entry_of(block))
 
     def _may_have(self, block: Part) -> Reading[bool]:
         """Whether it has to be looked at for rows that are meant."""
@@ -259,10 +257,8 @@ class PackedRows:
     def _lose(self, block: Part, why: str) -> None:
         entry = _entry_of(block)
         self._cache.forget(entry)
-        loss = (
-            f"block {entry.number} of segment {entry.segment} is damaged ({why}): {entry.rows} {block.kind}s "
-            f"from {show_moment(entry.first)} to {show_moment(entry.last)} cannot be read"
-        )
+        lost = DamagedBlock(entry.segment, entry.number, block.kind, entry.rows, entry.first, entry.last, why)
+        loss = str(lost)
         if loss not in self.losses:
             self.losses.append(loss)
 

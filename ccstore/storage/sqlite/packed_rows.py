@@ -11,40 +11,15 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
-from attrs import frozen
-
-from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.blocks.block_format import Block, PackedBlock, is_whole, runs_of
+from ccstore.storage.blocks.damaged_block import DamagedBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.export import PAGE_ROWS, StoredRow
 from ccstore.storage.sqlite.expiry import NEVER, has_expired
 
 _ID: Final = itemgetter(0)
 _FIELDS: Final = ", ".join(PackedBlock._fields)
-
-
-@frozen
-class DamagedBlock:
-    """A block of which the rows cannot be read, and why.
-
-    :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
-    """
-
-    segment: int
-    number: int
-    kind: str
-    rows: int
-    first: int
-    last: int
-    why: str
-
-    def __str__(self) -> str:
-        span = f"from {show_moment(self.first)} to {show_moment(self.last)}"
-        return (
-            f"block {self.number} of segment {self.segment} is damaged ({self.why}): "
-            f"{self.rows} {self.kind}s {span} cannot be read"
-        )
 
 
 #: Is told of what is damaged; the rest is read.
