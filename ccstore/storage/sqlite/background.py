@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -133,8 +133,7 @@ class BackgroundPacking:
 
     def _check_room(self) -> None:
         with suppress(OSError):
-            there = os.statvfs(self._path.parent)
-            free, margin = there.f_bavail * there.f_frsize, self._sizes.packing_margin
+            free, margin = disk_usage(self._path.parent).free, self._sizes.packing_margin
             if free < margin:
                 if self._steps is not None:
                     self._steps.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Final
 
 from ccstore.errors import StoreError
@@ -116,9 +116,7 @@ class OfflinePacking:
                 yield step
 
     def _check_room(self) -> None:
-        there = os.statvfs(self._path.parent)
-        free = there.f_bavail * there.f_frsize
-        margin = self._sizes.packing_margin
+        free, margin = disk_usage(self._path.parent).free, self._sizes.packing_margin
         if free < margin:
             raise StoreError(
                 f"{self._path.parent} has {free >> 20} MB free, and packing needs {margin >> 20} MB: "

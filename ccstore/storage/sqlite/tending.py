@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
+from shutil import disk_usage
 from typing import Final
 
 from ccstore.interfaces import StoreUnavailable
@@ -141,12 +141,12 @@ class Tending:
 
     def disk(self) -> dict[str, int]:
         """What else is on the disk, and how much is free there; asks the file system."""
-        space = os.statvfs(self._file.path.parent)
+        space = disk_usage(self._file.path.parent)
         return {
             "journal_bytes": self._log_size(),
             "reserve_bytes": self._reserve.size,
-            "disk_bytes": space.f_blocks * space.f_frsize,
-            "disk_free_bytes": space.f_bavail * space.f_frsize,
+            "disk_bytes": space.total,
+            "disk_free_bytes": space.free,
         }
 
     def _log_size(self) -> int:
