@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from ccstore.message import INT64_MAX, Kind
+from ccstore.message import INT64_MAX, STORED_KINDS, Kind
 from ccstore.query import STREAM_LABELS, Matcher, Selection
 
 #: Nanoseconds after which nothing is kept any more than for ever.
@@ -36,6 +36,12 @@ class KeepRule:
     def pack(self) -> tuple[str, float, str]:
         """As plain values, for another process and for the database."""
         return pack_streams(self.chosen), float(self.period), self.match
+
+    def by_kind(self) -> list[tuple[Kind, int, str, str]]:
+        """As a database notes it, for each kind that it is about: kind, nanoseconds, streams and match."""
+        streams = pack_streams(self.chosen)
+        kinds = [kind for kind in STORED_KINDS if kind in self.chosen.kinds]
+        return [(kind, self.nanoseconds, streams, self.match) for kind in kinds]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> KeepRule:

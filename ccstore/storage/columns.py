@@ -8,5 +8,9 @@ from ccstore.query import STREAM_LABELS
 
 #: Columns of a stream after its cluster and kind, in the order of :attr:`ccstore.message.Series.stream`.
 STREAM_COLUMNS: Final = ("name", "hostname", "type", "typeid", "stype", "stypeid")
+#: Columns of a stream, in the order of :data:`ccstore.message.StreamKey`.
+KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: The column of each label that has one.
-LABEL_COLUMNS: Final = dict(zip(STREAM_LABELS, ("cluster", "kind", *STREAM_COLUMNS), strict=True))
+LABEL_COLUMNS: Final = dict(zip(STREAM_LABELS, KEY_COLUMNS, strict=True))
+#: Columns of a hold behind its id, in the order of :meth:`ccstore.keeping.Hold.pack`.
+HOLD_COLUMNS: Final = ("streams", "begins_at", "ends_at", "match", "reason", "who", "created_at")

@@ -10,13 +10,12 @@ import psycopg2
 from ccstore.interfaces import StoreError
 from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
-from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.columns import HOLD_COLUMNS, STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import has_expired
-from ccstore.storage.postgres.stream_rules import HOLD_COLUMNS
 
 
 class PostgresSource(Source):
@@ -92,7 +91,7 @@ class PostgresSource(Source):
         return pages(kind, self._rows(kind, after), self._streams)
 
     def holds(self) -> Sequence[Hold]:
-        found = self._all(f"SELECT id, {HOLD_COLUMNS} FROM ccstore_hold ORDER BY id")
+        found = self._all(f"SELECT id, {', '.join(HOLD_COLUMNS)} FROM ccstore_hold ORDER BY id")
         return [Hold.unpack(row, number) for number, *row in found]
 
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:

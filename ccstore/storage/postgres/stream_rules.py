@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ccstore.keeping import Hold, KeepRule
-from ccstore.message import INT64_MIN, STORED_KINDS, StreamKey
-from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.message import INT64_MIN, StreamKey
+from ccstore.storage.columns import HOLD_COLUMNS, KEY_COLUMNS
 from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.database import LOCK
 from ccstore.storage.postgres.partition_names import BLOCK_BITS
 
-_KEY = ", ".join(("cluster", "kind", *STREAM_COLUMNS))
-#: Those of :meth:`Hold.pack`.
-HOLD_COLUMNS: Final = "streams, begins_at, ends_at, match, reason, who, created_at"
+_KEY: Final = ", ".join(KEY_COLUMNS)
+_HOLD: Final = ", ".join(HOLD_COLUMNS)
 
 
 class PostgresKeeper:
@@ -47,12 +46,7 @@ class PostgresKeeper:
         if self._wanted is None or self._noted == self._wanted:
             return
         periods = Periods(self._wanted)
-        wanted = [
-            (kind, rule.nanoseconds, rule.pack()[0], rule.match)
-            for rule in self._wanted
-            for kind in STORED_KINDS
-            if kind in rule.chosen.kinds
-        ]
+        wanted = [row for rule in self._wanted for row in rule.by_kind()]
         await session.execute("BEGIN")
         await session.execute("SELECT pg_advisory_xact_lock(%s, 2)", LOCK)
         noted = await session.execute("SELECT kind, nanoseconds, streams, match FROM ccstore_retention_rule")
@@ -119,7 +113,7 @@ class PostgresKeeper:
         """Hold messages; what has expired stays so. Returns the id of the hold."""
         await session.execute("BEGIN")
         ((number,),) = await session.execute(
-            f"INSERT INTO ccstore_hold ({HOLD_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            f"INSERT INTO ccstore_hold ({_HOLD}) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
             *hold.pack(),
         )
         test = chosen_test(hold.chosen)
@@ -164,7 +158,7 @@ class PostgresKeeper:
 
 async def holds(session: Session) -> list[Hold]:
     """All holds, the oldest first."""
-    found = await session.execute(f"SELECT id, {HOLD_COLUMNS} FROM ccstore_hold ORDER BY id")
+    found = await session.execute(f"SELECT id, {_HOLD} FROM ccstore_hold ORDER BY id")
     return [Hold.unpack(row, number) for number, *row in found]
 
 

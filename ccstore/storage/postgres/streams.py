@@ -8,13 +8,12 @@ from hashlib import blake2b
 from typing import Final
 
 from ccstore.message import Series
-from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.columns import KEY_COLUMNS
 from ccstore.storage.postgres.arrays import numbers, optional_texts
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.stream_rules import PostgresKeeper
 
 _STREAMS_HELD: Final = 1 << 17
-_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Streams of events that were not used for so many retention times are forgotten. Each daemon notes the use
 #: of a stream once in half a retention time, before it writes.
 _FORGOTTEN_AFTER: Final = 3
@@ -85,10 +84,10 @@ class Streams:
         columns = [optional_texts(column) for column in zip(*rows, strict=True)]
         # In the order of the keys, so that two daemons never wait for one another.
         made = await session.execute(
-            f"INSERT INTO ccstore_stream (key, {', '.join(_COLUMNS)}, used) "
-            f"SELECT key, {', '.join(_COLUMNS)}, used "
-            f"FROM unnest(%s::uuid[], {', '.join(['%s::text[]'] * len(_COLUMNS))}, %s::bigint[]) "
-            f"AS given (key, {', '.join(_COLUMNS)}, used) ORDER BY key "
+            f"INSERT INTO ccstore_stream (key, {', '.join(KEY_COLUMNS)}, used) "
+            f"SELECT key, {', '.join(KEY_COLUMNS)}, used "
+            f"FROM unnest(%s::uuid[], {', '.join(['%s::text[]'] * len(KEY_COLUMNS))}, %s::bigint[]) "
+            f"AS given (key, {', '.join(KEY_COLUMNS)}, used) ORDER BY key "
             "ON CONFLICT (key) DO UPDATE SET used = greatest(ccstore_stream.used, excluded.used) "
             "RETURNING key::text, id",
             optional_texts([*missing]),

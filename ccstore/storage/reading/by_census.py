@@ -69,6 +69,24 @@ class Span(NamedTuple):
     condition: str | None = None
 
 
+def meant_among(
+    streams: Collection[int], chosen: Streams, columns: Sequence[str], dialect: Dialect
+) -> Reading[Mapping[int, tuple[str, ...]]]:
+    """Those of some streams that are chosen, with what they have in some columns."""
+    values = Values(dialect.placeholder)
+    if chosen.numbers is not None:
+        where = dialect.streams_are_among("id", [*{*streams}.intersection(chosen.numbers)], values)
+    else:
+        where = dialect.streams_are_among("id", [*streams], values)
+        if chosen.condition is not None:
+            where += f" AND {chosen.condition(values)}"
+    names = ("id", *columns)
+    found = yield Statement(
+        f"SELECT {', '.join(names)} FROM {dialect.streams} WHERE {where}", values.given, names
+    )
+    return {stream: tuple([label or "" for label in labels]) for stream, *labels in found}
+
+
 class _Places(NamedTuple):
     """The places of the groups of some streams, in their order; None for one that is not meant.
 
@@ -87,10 +105,9 @@ class StreamGroups:
     """
 
     def __init__(self, by: Sequence[str], dialect: Dialect, streams: Streams) -> None:
-        self._columns = ("id", *(LABEL_COLUMNS[label] for label in by))
+        self._columns = tuple(LABEL_COLUMNS[label] for label in by)
         self._dialect = dialect
         self._chosen = streams
-        self._wanted = None if streams.numbers is None else {*streams.numbers}
         self._places: dict[int, int | None] = {}
         self._by_labels: dict[tuple[str, ...], int] = {}
         # Many parts have the same streams.
@@ -110,18 +127,9 @@ class StreamGroups:
         return self._known[packed]
 
     def _find(self, unknown: list[int]) -> Reading[None]:
-        dialect = self._dialect
         self._places |= dict.fromkeys(unknown)
-        values = Values(dialect.placeholder)
-        if self._wanted is not None:
-            where = dialect.streams_are_among("id", [*self._wanted.intersection(unknown)], values)
-        else:
-            where = dialect.streams_are_among("id", unknown, values)
-            if self._chosen.condition is not None:
-                where += f" AND {self._chosen.condition(values)}"
-        sql = f"SELECT {', '.join(self._columns)} FROM {dialect.streams} WHERE {where}"
-        for stream, *labels in (yield Statement(sql, values.given, self._columns)):
-            group = tuple([label or "" for label in labels])
+        found = yield from meant_among(unknown, self._chosen, self._columns, self._dialect)
+        for stream, group in found.items():
             place = self._by_labels.setdefault(group, len(self.groups))
             if place == len(self.groups):
                 self.groups.append(group)

@@ -9,11 +9,11 @@ from typing import Final
 from ccstore.query import LEVEL, Count, Counting
 from ccstore.storage.census import SHORT, Cells, level_groups, steps_between
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.by_census import Groups, Span
+from ccstore.storage.reading.by_census import Groups, Span, meant_among
 from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import value_test
-from ccstore.storage.reading.statement import Reading, Statement, Values
+from ccstore.storage.reading.statement import Reading
 
 #: Labels that it tells apart.
 _LABELS: Final = {"cluster", "kind", "name", LEVEL}
@@ -152,17 +152,7 @@ class LevelCounting:
         if not unknown:
             return
         self._names |= dict.fromkeys(unknown)
-        dialect, streams = self._dialect, self._streams
-        if streams.numbers is not None:
-            unknown = [*{*unknown}.intersection(streams.numbers)]
-        values = Values(dialect.placeholder)
-        where = dialect.streams_are_among("id", unknown, values)
-        if streams.numbers is None and streams.condition is not None:
-            where += f" AND {streams.condition(values)}"
-        columns = ("id", *self._columns)
-        sql = f"SELECT {', '.join(columns)} FROM {dialect.streams} WHERE {where}"
-        for stream, *labels in (yield Statement(sql, values.given, columns)):
-            self._names[stream] = tuple([label or "" for label in labels])
+        self._names |= yield from meant_among(unknown, self._streams, self._columns, self._dialect)
 
     def _slices(self, first: int, last: int) -> Iterator[tuple[int | None, int, int]]:
         """The steps of the question, of which each is some of those that are counted: from, and up to."""

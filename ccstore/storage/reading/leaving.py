@@ -10,6 +10,7 @@ from attrs import frozen
 from ccstore.keeping import Hold, KeepRule, Kept, Leaving, RuleReport
 from ccstore.message import INT64_MIN, STORED_KINDS, Kind
 from ccstore.query import STREAM_LABELS, Counting, Selection
+from ccstore.storage.columns import HOLD_COLUMNS
 from ccstore.storage.periods import Periods
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Dialect, Question
@@ -17,7 +18,7 @@ from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.statement import Reading, Statement
 
 _DAY: Final = 86_400 * 10**9
-_HOLD: Final = ("id", "streams", "begins_at", "ends_at", "match", "reason", "who", "created_at")
+_HOLD: Final = ("id", *HOLD_COLUMNS)
 
 
 @frozen

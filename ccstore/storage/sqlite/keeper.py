@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import evolve
 
 from ccstore.keeping import Hold, KeepRule, unpack_streams
-from ccstore.message import INT64_MIN, STORED_KINDS, Kind, StreamKey
-from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.message import INT64_MIN, Kind, StreamKey
+from ccstore.storage.columns import HOLD_COLUMNS, KEY_COLUMNS
 from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.timing import SECOND
 
-_KEY = ", ".join(("cluster", "kind", *STREAM_COLUMNS))
-_HOLD = "streams, begins_at, ends_at, match, reason, who, created_at"
+_HOLD = ", ".join(HOLD_COLUMNS)
 
 
 class Keeper:
@@ -136,12 +135,7 @@ class Keeper:
 
     def _apply(self, connection: sqlite3.Connection) -> None:
         """Note the rules, if they are others than before, and for each stream what they say of it."""
-        wanted = [
-            (kind, rule.nanoseconds, rule.pack()[0], rule.match)
-            for rule in self._rules
-            for kind in STORED_KINDS
-            if kind in rule.chosen.kinds
-        ]
+        wanted = [row for rule in self._rules for row in rule.by_kind()]
         noted = connection.execute("SELECT kind, nanoseconds, streams, match FROM retention_rule").fetchall()
         if wanted == noted:
             return
@@ -205,7 +199,7 @@ def _streams(connection: sqlite3.Connection) -> Iterable[tuple[int, int | None, 
     """All streams: number, period by a rule, and key."""
     # As one value: a row each would take long where somebody else is busy in Python.
     (found,) = connection.execute(
-        f"SELECT json_group_array(json_array(id, keeps, json_array({_KEY}))) FROM stream"
+        f"SELECT json_group_array(json_array(id, keeps, json_array({', '.join(KEY_COLUMNS)}))) FROM stream"
     ).fetchone()
     for stream, keeps, key in json.loads(found):
         yield stream, keeps, tuple(key)

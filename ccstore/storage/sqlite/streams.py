@@ -9,15 +9,14 @@ from itertools import chain
 from typing import Final
 
 from ccstore.message import STORED_KINDS, Series, StreamKey
-from ccstore.storage.columns import STREAM_COLUMNS
+from ccstore.storage.columns import KEY_COLUMNS
 from ccstore.storage.sqlite.rows import insert_rows, placeholders
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 #: The columns that tell one stream from another.
-_KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 #: Those of them that differ most: streams that are made together mostly have the rest in common.
 _OWN_COLUMNS: Final = ("id", "hostname", "typeid")
-_COMMON_COLUMNS: Final = tuple(column for column in _KEY_COLUMNS if column not in _OWN_COLUMNS)
+_COMMON_COLUMNS: Final = tuple(column for column in KEY_COLUMNS if column not in _OWN_COLUMNS)
 
 
 #: Is told of streams that are made, by their numbers.
@@ -157,15 +156,15 @@ class Streams:
     def _select(self, connection: sqlite3.Connection, keys: Sequence[StreamKey]) -> dict[StreamKey, int]:
         """The ids of those streams that are there."""
         found: dict[StreamKey, int] = {}
-        same = " AND ".join(f"stream.{column} IS given.{column}" for column in _KEY_COLUMNS)
+        same = " AND ".join(f"stream.{column} IS given.{column}" for column in KEY_COLUMNS)
         sought = self._sizes.streams_sought
         for start in range(0, len(keys), sought):
             # Filled up with nothing, which is found nowhere, so that there is one statement to prepare.
             part = keys[start : start + sought]
-            given = [*enumerate(part), *[(None, (None,) * len(_KEY_COLUMNS))] * (sought - len(part))]
+            given = [*enumerate(part), *[(None, (None,) * len(KEY_COLUMNS))] * (sought - len(part))]
             (ids,) = connection.execute(
-                f"WITH given (place, {', '.join(_KEY_COLUMNS)}) AS "
-                f"(VALUES {placeholders(sought, 1 + len(_KEY_COLUMNS))}) "
+                f"WITH given (place, {', '.join(KEY_COLUMNS)}) AS "
+                f"(VALUES {placeholders(sought, 1 + len(KEY_COLUMNS))}) "
                 f"SELECT json_group_array(json_array(place, id)) FROM given CROSS JOIN stream ON {same}",
                 [value for place, key in given for value in (place, *key)],
             ).fetchone()
