@@ -60,6 +60,12 @@ class Departures:
         """A time (ns) of which a segment of a kind should span only a part, so that it goes soon; or None."""
         return self.retention if kind == "event" else self._keeper.shortest_of(kind)
 
+    def lifetime_of(self, kind: Kind) -> tuple[int, int] | None:
+        """See :class:`ccstore.storage.sqlite.packing_choice.PackingChoice`."""
+        if kind != "event":
+            return None
+        return self.retention, max(self.retention, self._keeper.longest_of(kind) or 0)
+
     def retain(self, retention: int, rules: Sequence[Any]) -> None:
         """See :meth:`Housekeeping.retain`."""
         self.retention = retention
@@ -135,7 +141,8 @@ class Departures:
             "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
             (cutoff, cutoff),
         )
-        return [(number, "event") for (number,) in found.fetchall()]
+        busy = self.busy
+        return [(number, "event") for (number,) in found.fetchall() if number not in busy]
 
     def _note_expired(self, cutoff: int) -> None:
         connection, segments = self._connection, self._writer.segments

@@ -17,6 +17,8 @@ from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.packing_choice import PackingChoice
+from ccstore.storage.sqlite.segments import drop_strays
 from ccstore.storage.sqlite.sifting import Sifter
 from ccstore.storage.sqlite.templating import TemplateCounter
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -53,10 +55,11 @@ class Housekeeping:
         self._sifter = Sifter(writer.sizes)
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._templates = TemplateCounter(writer.sizes)
-        self.packer = Packer(self._connection, say, writer.sizes, lambda: self._sifter.segments)
+        choice = PackingChoice(writer.sizes, lambda kind: self._departures.lifetime_of(kind), now)
+        self.packer = Packer(self._connection, say, choice, lambda: self._sifter.segments)
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
-            self._templates.forget,
+            *(self._templates.forget, drop_strays),
         ]
         self._departures = Departures(
             writer,

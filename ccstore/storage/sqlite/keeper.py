@@ -52,6 +52,10 @@ class Keeper:
         """The shortest period (ns) of a rule for a kind, if there is one."""
         return min([rule.nanoseconds for rule in self._rules if kind in rule.chosen.kinds], default=None)
 
+    def longest_of(self, kind: Kind) -> int | None:
+        """The longest period (ns) of a rule for a kind, if there is one."""
+        return max([rule.nanoseconds for rule in self._rules if kind in rule.chosen.kinds], default=None)
+
     def load(self, connection: sqlite3.Connection) -> None:
         """Bring the file up to date with the rules, and read the holds; inside of a transaction."""
         self._holds = [self._test(hold) for hold in holds(connection)]

@@ -6,45 +6,21 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from attrs import astuple, evolve, frozen
+from attrs import astuple, frozen
 
-from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock
+from ccstore.message import Kind
+from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock, runs_of
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import enumerating, segment_counts
+from ccstore.storage.sqlite import segment_counts
+from ccstore.storage.sqlite.packing_choice import PackingChoice, SourceTable
 from ccstore.storage.sqlite.segments import is_merged
-from ccstore.storage.sqlite.sizes import SegmentSizes
+from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
 
-#: Only logs are kept for so long that it is worth it.
-_KIND: Final = "log"
 #: In the table of blocks, and not beside the columns.
 _KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
 _COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
-#: A packed segment that is a third larger than it was to be is better than a small one behind it.
-_SLACK: Final = 4 / 3
-
-
-@frozen
-class SourceTable:
-    """A sealed segment that is to be packed.
-
-    :ivar number: that of the segment.
-    :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
-    :ivar is_merged: it has its rows in the order of streams.
-    """
-
-    kind: str
-    number: int
-    rows: int
-    first: int
-    last: int
-    is_merged: bool = False
-
-    @property
-    def table(self) -> str:
-        """Its name."""
-        return f"{self.kind}_{self.number}"
 
 
 @frozen
@@ -55,7 +31,7 @@ class PackingPlan:
     """
 
     target: int
-    kind: str
+    kind: Kind
     sources: Sequence[SourceTable]
 
     @property
@@ -118,12 +94,13 @@ class Packer(StorePacker):
         self,
         connection: sqlite3.Connection,
         say: Say,
-        sizes: SegmentSizes,
+        choice: PackingChoice,
         busy: Callable[[], Collection[int]],
     ) -> None:
         self._connection = connection
         self._say = say
-        self._sizes = sizes
+        self._choice = choice
+        self._sizes = choice.sizes
         self._busy = busy
         self._run: PackingPlan | None = None
         self._obsolete: list[str] = []
@@ -139,17 +116,14 @@ class Packer(StorePacker):
             connection.execute(f"DELETE FROM {table} WHERE segment NOT IN (SELECT id FROM segment)")
 
     def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
-        """Take the first segments in a row that are enough for a packed one; None if there are none.
-
-        :param before: what came in, or was sealed, before this time (ns) is packed.
-        :param small_before: what was before this is not waited with until there is enough of it.
-        """
+        """Take what is to be packed next; None if there is nothing. See :meth:`PackingChoice.choose`."""
         if self._run is not None:
             self.abandon(self._run.target)
         if self._abandoned:
             return None  # until it is tidied up
         connection = self._connection
-        sources = self._choose(before, small_before)
+        others = {*self._failed, *self._busy()}
+        sources = self._choice.choose(connection, before, small_before, others)
         if not sources:
             return None
         numbers = _list([source.number for source in sources])
@@ -160,38 +134,16 @@ class Packer(StorePacker):
                 f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
                 "RETURNING id"
             ).fetchone()
-        tables = [evolve(source, is_merged=is_merged(connection, source.table)) for source in sources]
-        self._run = PackingPlan(target, _KIND, tables)
+            # Nothing more is put into those that are for messages that were moved.
+            connection.execute(
+                f"UPDATE segment SET ends_at = begins_at WHERE begins_at IS NOT NULL AND id IN {numbers}"
+            )
+        self._run = PackingPlan(target, sources[0].kind, sources)
         return self._run.pack()
 
-    def _choose(self, before: int, small_before: int) -> list[SourceTable]:
-        """The segments, when all of them have a census."""
-        most = self._sizes.packed_rows
-        others = {*self._failed, *self._busy()}
-        run: list[SourceTable] = []
-        rows, is_late = 0, False
-        for *of_segment, settled_at, is_packed, is_counted in self._connection.execute(
-            "SELECT id, row_count, min_time, max_time, min(max_time, sealed_at), packed > 0, "
-            f"id IN {enumerating.COUNTED} FROM segment "
-            "WHERE kind = ? AND sealed_at IS NOT NULL AND begins_at IS NULL ORDER BY first_id",
-            (_KIND,),
-        ).fetchall():
-            source = SourceTable(_KIND, *of_segment)
-            is_fit = settled_at < before and not is_packed and source.number not in others
-            is_too_much = rows + source.rows > most * _SLACK
-            if run and (not is_fit or is_too_much) and (rows >= most or is_too_much or is_late):
-                return run
-            if not is_fit:
-                run, rows = [], 0
-                continue
-            if not is_counted:
-                return []  # it soon will be
-            is_late = settled_at < small_before
-            run.append(source)
-            rows += source.rows
-            if rows >= most:
-                return run
-        return run if is_late else []
+    def to_do(self, before: int) -> int:
+        """See :meth:`PackingChoice.to_do`."""
+        return self._choice.to_do(self._connection, before)
 
     def _run_of(self, target: int) -> PackingPlan | None:
         """The run that makes this segment; None if there is no such run any more."""
@@ -199,7 +151,8 @@ class Packer(StorePacker):
 
     def insert(self, target: int, number: int, block: tuple[Any, ...]) -> bool:
         """Keep a block of a run; False if there is no such run any more."""
-        if self._run_of(target) is None:
+        run = self._run_of(target)
+        if run is None:
             return False
         packed = PackedBlock(*block)
         with transaction(self._connection):
@@ -209,6 +162,10 @@ class Packer(StorePacker):
                     f"VALUES (?, ?{', ?' * len(names)})",
                     (target, number, *[getattr(packed, name) for name in names]),
                 )
+            if run.kind == "event":
+                # By that it is known which streams are gone.
+                streams = {stream for stream, _ in runs_of(packed.streams, packed.rows)}
+                note_in_segment(self._connection, target, streams, self._sizes.segments_passed)
         return True
 
     def index(self, target: int, part: int, chunks: Sequence[tuple[Any, ...]]) -> bool:

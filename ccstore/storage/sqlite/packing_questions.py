@@ -15,7 +15,7 @@ from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTake
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
-from ccstore.storage.sqlite.packer import SourceTable
+from ccstore.storage.sqlite.packing_choice import SourceTable
 from ccstore.storage.sqlite.sizes import TileSizes
 
 _STREAM: Final = itemgetter(0)
