@@ -186,8 +186,8 @@ class _Counted:
         self._rows = {}
         width, sums = 4 * self._steps, self._sums
         bits = 0
-        for row in sums.values():
-            bits |= row
+        for each in sums.values():
+            bits |= each
         size = _bytes_of_cells(bits.to_bytes(width, "little"))
         # Row by row: all of them together may be a hundred megabytes.
         compressing = zlib.compressobj(_LEVEL)

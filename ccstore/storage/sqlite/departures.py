@@ -78,15 +78,20 @@ class Departures:
         """
         with transaction(self._connection):
             number = self._keeper.hold(self._connection, Hold.unpack(packed))
-        self._sifter.forget(self._connection)
+        self._forget_plans()
         return number
 
     def release(self, number: int) -> bool:
         """End a hold; False if there is none with this id."""
         with transaction(self._connection):
             is_gone = self._keeper.release(self._connection, number)
-        self._sifter.forget(self._connection)
+        self._forget_plans()
         return is_gone
+
+    def _forget_plans(self) -> None:
+        """What is kept may be more than before."""
+        self._sifter.forget(self._connection)
+        self._packer.forget_remnants()
 
     def expire(self, cutoff: int) -> int:
         """Note what has expired, and drop segments in which nothing is newer than the cutoff (ns), or kept.
@@ -97,7 +102,7 @@ class Departures:
         if self._keeper.is_due:
             with transaction(connection):
                 self._keeper.settle(connection)
-            self._sifter.forget(connection)
+            self._forget_plans()
         self._note_expired(cutoff)
         dropped = 0
         for number, kind in self._leaving(cutoff):

@@ -6,14 +6,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from attrs import astuple, frozen
-
-from ccstore.message import Kind
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock, runs_of
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
-from ccstore.storage.sqlite import segment_counts
-from ccstore.storage.sqlite.packing_choice import PackingChoice, SourceTable
+from ccstore.storage.sqlite import enumerating, segment_counts
+from ccstore.storage.sqlite.packing_choice import PackingChoice
+from ccstore.storage.sqlite.packing_plan import PackingPlan, Remnant
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -21,48 +19,6 @@ from ccstore.storage.sqlite.views import refresh_rows_views
 #: In the table of blocks, and not beside the columns.
 _KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
 _COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
-
-
-@frozen
-class PackingPlan:
-    """Segments that become one packed one.
-
-    :ivar target: the number of that.
-    """
-
-    target: int
-    kind: Kind
-    sources: Sequence[SourceTable]
-
-    @property
-    def segments(self) -> Sequence[int]:
-        """The numbers of the sources."""
-        return [source.number for source in self.sources]
-
-    @property
-    def rows(self) -> int:
-        """Those of all sources."""
-        return sum([source.rows for source in self.sources])
-
-    @property
-    def first(self) -> int:
-        """The time of the oldest message, in nanoseconds."""
-        return min([source.first for source in self.sources])
-
-    @property
-    def last(self) -> int:
-        """The time of the newest message, in nanoseconds."""
-        return max([source.last for source in self.sources])
-
-    def pack(self) -> tuple[Any, ...]:
-        """As it is sent."""
-        return (self.target, self.kind, [astuple(source) for source in self.sources])
-
-    @classmethod
-    def unpack(cls, sent: tuple[Any, ...]) -> PackingPlan:
-        """As it was before it was sent."""
-        target, kind, sources = sent
-        return cls(target, kind, tuple([SourceTable(*source) for source in sources]))
 
 
 class StorePacker(Protocol):
@@ -88,6 +44,8 @@ class Packer(StorePacker):
     sees them; a restart forgets them, and begins again.
 
     :param busy: gives the segments that somebody else is about to change.
+    :param remnants: by the numbers of packed segments: what stays of them, which is packed again.
+    :ivar deleted: messages of these that were not kept, and not asked for yet.
     """
 
     def __init__(
@@ -96,12 +54,15 @@ class Packer(StorePacker):
         say: Say,
         choice: PackingChoice,
         busy: Callable[[], Collection[int]],
+        remnants: dict[int, Remnant],
     ) -> None:
         self._connection = connection
         self._say = say
         self._choice = choice
         self._sizes = choice.sizes
         self._busy = busy
+        self._remnants = remnants
+        self.deleted = 0
         self._run: PackingPlan | None = None
         self._obsolete: list[str] = []
         self._abandoned: list[int] = []
@@ -110,6 +71,7 @@ class Packer(StorePacker):
     def load(self, connection: sqlite3.Connection) -> None:
         """Forget what was not brought to an end, also by an earlier process; inside of a transaction."""
         self._run = None
+        self._remnants.clear()
         self._obsolete, self._abandoned, self._failed = [], [], set()
         connection.execute("DELETE FROM segment WHERE kind = 'packing'")
         for table in ("vocabulary", "block_columns", "block"):
@@ -118,28 +80,45 @@ class Packer(StorePacker):
     def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
         """Take what is to be packed next; None if there is nothing. See :meth:`PackingChoice.choose`."""
         if self._run is not None:
-            self.abandon(self._run.target)
+            self._leave(self._run.target)
         if self._abandoned:
             return None  # until it is tidied up
-        connection = self._connection
+        run = self._begin_remnant() or self._begin_rows(before, small_before)
+        self._run = run
+        return None if run is None else run.pack()
+
+    def _begin_remnant(self) -> PackingPlan | None:
+        for number, remnant in [*self._remnants.items()]:
+            there = self._connection.execute(
+                "SELECT kind, row_count, packed FROM segment WHERE id = ?", (number,)
+            ).fetchone()
+            if there == (remnant.kind, remnant.rows, remnant.blocks) and number not in self._failed:
+                return PackingPlan(self._make_target([number]), remnant.kind, (), remnant)
+            del self._remnants[number]
+        return None
+
+    def _begin_rows(self, before: int, small_before: int) -> PackingPlan | None:
         others = {*self._failed, *self._busy()}
-        sources = self._choice.choose(connection, before, small_before, others)
+        sources = self._choice.choose(self._connection, before, small_before, others)
         if not sources:
             return None
-        numbers = _list([source.number for source in sources])
-        with transaction(connection):
-            (target,) = connection.execute(
+        return PackingPlan(self._make_target([each.number for each in sources]), sources[0].kind, sources)
+
+    def _make_target(self, sources: Sequence[int]) -> int:
+        """The number of a new segment for what these have."""
+        numbers = _list(sources)
+        with transaction(self._connection):
+            (target,) = self._connection.execute(
                 "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
                 "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
                 f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
                 "RETURNING id"
             ).fetchone()
             # Nothing more is put into those that are for messages that were moved.
-            connection.execute(
+            self._connection.execute(
                 f"UPDATE segment SET ends_at = begins_at WHERE begins_at IS NOT NULL AND id IN {numbers}"
             )
-        self._run = PackingPlan(target, sources[0].kind, sources)
-        return self._run.pack()
+        return int(target)
 
     def to_do(self, before: int) -> int:
         """See :meth:`PackingChoice.to_do`."""
@@ -185,28 +164,32 @@ class Packer(StorePacker):
 
         :param census: of all of them.
 
-        The tables of those go one by one, after that.
+        What those have goes bit by bit, after that.
         """
         run = self._run_of(target)
         if run is None:
             return False
         connection = self._connection
-        blocks, rows = connection.execute(
-            "SELECT count(*), sum(rows) FROM block WHERE segment = ?", (target,)
+        blocks, rows, *span = connection.execute(
+            "SELECT count(*), total(rows), min(first_time), max(last_time) FROM block WHERE segment = ?",
+            (target,),
         ).fetchone()
         there = connection.execute(
             f"SELECT count(*), total(row_count) FROM segment WHERE id IN {_list(run.segments)}"
         ).fetchone()
         if there != (len(run.segments), run.rows):
-            self.abandon(target)  # messages were deleted meanwhile: it is begun again without them
+            self._leave(target)  # messages were deleted meanwhile: it is begun again without them
             return False
+        if run.remnant is not None:
+            self._publish_remnant(run.remnant, target, blocks, (int(rows), *span), census)
+            return True
         if rows != run.rows:
             self._say(
-                f"{run.kind} segments {run.segments[0]} to {run.segments[-1]} have {rows} rows and not "
+                f"{run.kind} segments {run.segments[0]} to {run.segments[-1]} have {rows:.0f} rows and not "
                 f"{run.rows}, and are left as they are"
             )
             self._failed |= {*run.segments}
-            self.abandon(target)
+            self._leave(target)
             return False
         with transaction(connection):
             connection.execute(f"DELETE FROM segment WHERE id IN {_list(run.segments)}")
@@ -218,6 +201,29 @@ class Packer(StorePacker):
         self._obsolete += [f"{run.kind}_{number}" for number in run.segments]
         self._run = None
         return True
+
+    def _publish_remnant(
+        self, remnant: Remnant, target: int, blocks: int, found: Sequence[int], census: tuple[Any, ...]
+    ) -> None:
+        """Put what is kept in the place of a segment.
+
+        :param found: its rows, and the times of the first and the last.
+        """
+        connection = self._connection
+        with transaction(connection):
+            self.remove(remnant.number)
+            if blocks:
+                connection.execute(
+                    "UPDATE segment SET kind = ?, packed = ?, row_count = ?, min_time = ?, max_time = ? "
+                    "WHERE id = ?",
+                    (remnant.kind, blocks, *found, target),
+                )
+                enumerating.keep(connection, target, PackedCensus(*census))
+        self._run = None
+        if not blocks:
+            self._abandoned.append(target)
+        self._remnants.pop(remnant.number, None)
+        self.deleted += remnant.rows - found[0]
 
     @property
     def sources(self) -> Sequence[int]:
@@ -232,7 +238,20 @@ class Packer(StorePacker):
         self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:
-        """Give a run up; what there is of it is tidied up."""
+        """Give a run up that fails; what there is of it is tidied up."""
+        run = self._run_of(target)
+        if run is not None and run.remnant is not None:
+            # Else nothing else would be packed, such as where a block is damaged.
+            self._failed |= {*run.segments}
+        self._leave(target)
+
+    def forget_remnants(self) -> None:
+        """What is kept may be more than before, as by a hold."""
+        self._remnants.clear()
+        if self._run is not None and self._run.remnant is not None:
+            self._leave(self._run.target)
+
+    def _leave(self, target: int) -> None:
         if self._run_of(target) is not None:
             self._run = None
             self._abandoned.append(target)

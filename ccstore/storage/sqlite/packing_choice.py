@@ -11,33 +11,12 @@ from attrs import evolve, frozen
 from ccstore.message import STORED_KINDS, Kind
 from ccstore.storage.sqlite import enumerating
 from ccstore.storage.sqlite.moving import HELD, width_of
+from ccstore.storage.sqlite.packing_plan import SourceTable
 from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 #: A packed segment that is a third larger than it was to be is better than a small one behind it.
 _SLACK: Final = 4 / 3
-
-
-@frozen
-class SourceTable:
-    """A sealed segment that is to be packed.
-
-    :ivar number: that of the segment.
-    :ivar first: the time of its oldest message, in nanoseconds; ``last`` is that of its newest.
-    :ivar is_merged: it has its rows in the order of streams.
-    """
-
-    kind: Kind
-    number: int
-    rows: int
-    first: int
-    last: int
-    is_merged: bool = False
-
-    @property
-    def table(self) -> str:
-        """Its name."""
-        return f"{self.kind}_{self.number}"
 
 
 @frozen
