@@ -62,9 +62,7 @@ class PackedEventTests(SqliteFiles, TestCase):
         for start in range(0, count, 10):
             await self.backend.write(
                 Batch.of(
-                    message(
-                        f"{place}", self.now + place % 10 * SECOND, hostname=f"h{place % 3}", **more
-                    )
+                    message(f"{place}", self.now + place % 10 * SECOND, hostname=f"h{place % 3}", **more)
                     for place in range(start, start + 10)
                 )
             )

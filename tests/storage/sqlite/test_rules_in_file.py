@@ -88,9 +88,7 @@ class PackedKeepingTests(SqliteFiles, KeepingContract, TestCase):
 
     async def stored_in_all(self) -> int:
         packed = self.value("SELECT total(row_count) FROM segment WHERE packed > 0 AND kind = 'event'")
-        tables = self.sql(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'"
-        )
+        tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'")
         return int(packed) + sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables)
 
     async def viewed(self) -> list[str]:
