@@ -14,6 +14,7 @@ from ccstore.storage.sqlite.keeper import Keeper
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import drop
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
 from ccstore.storage.sqlite.writer import Writer
 
@@ -37,7 +38,7 @@ class Departures:
         rules: Sequence[KeepRule] | None,
         now: Callable[[], int],
         sifter: Sifter,
-        others: tuple[Merger, Packer],
+        others: tuple[Merger, Packer, Leftovers],
         seal_events: Callable[[], None],
     ) -> None:
         self.retention = retention
@@ -45,7 +46,7 @@ class Departures:
         self._connection = writer.connection
         self._now = now
         self._sifter = sifter
-        self._merger, self._packer = others
+        self._merger, self._packer, self._leftovers = others
         self._seal_events = seal_events
         self._keeper = Keeper(rules, lambda: self.retention, now)
         writer.placing = self._keeper.place
@@ -58,13 +59,13 @@ class Departures:
 
     def period_of(self, kind: Kind) -> int | None:
         """A time (ns) of which a segment of a kind should span only a part, so that it goes soon; or None."""
-        return self.retention if kind == "event" else self._keeper.shortest_of(kind)
+        return self.retention if kind == "event" else min(self._keeper.periods_of(kind), default=None)
 
     def lifetime_of(self, kind: Kind) -> tuple[int, int] | None:
         """See :class:`ccstore.storage.sqlite.packing_choice.PackingChoice`."""
         if kind != "event":
             return None
-        return self.retention, max(self.retention, self._keeper.longest_of(kind) or 0)
+        return self.retention, max([self.retention, *self._keeper.periods_of(kind)])
 
     def retain(self, retention: int, rules: Sequence[Any]) -> None:
         """See :meth:`Housekeeping.retain`."""
@@ -127,7 +128,7 @@ class Departures:
                 "SELECT row_count, packed FROM segment WHERE id = ?", (number,)
             ).fetchone()
             if packed:
-                self._packer.remove(number)
+                self._leftovers.remove(number)
             else:
                 drop(connection, kind, number)
         return int(rows)

@@ -18,6 +18,7 @@ from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
 from ccstore.storage.sqlite.packing_choice import PackingChoice
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.packing_plan import Remnant
 from ccstore.storage.sqlite.segments import drop_strays
 from ccstore.storage.sqlite.sifting import Sifter
@@ -58,7 +59,10 @@ class Housekeeping:
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._templates = TemplateCounter(writer.sizes)
         choice = PackingChoice(writer.sizes, lambda kind: self._departures.lifetime_of(kind), now)
-        self.packer = Packer(self._connection, say, choice, lambda: self._sifter.segments, remnants)
+        leftovers = Leftovers(self._connection, writer.sizes)
+        self.packer = Packer(
+            self._connection, say, choice, leftovers, lambda: self._sifter.segments, remnants
+        )
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
             *(self._templates.forget, drop_strays),
@@ -69,7 +73,7 @@ class Housekeeping:
             rules,
             now,
             self._sifter,
-            (self._merger, self.packer),
+            (self._merger, self.packer, leftovers),
             lambda: self.seal("event"),
         )
 

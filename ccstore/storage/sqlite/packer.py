@@ -11,8 +11,8 @@ from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite import enumerating, segment_counts
 from ccstore.storage.sqlite.packing_choice import PackingChoice
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.packing_plan import PackingPlan, Remnant
-from ccstore.storage.sqlite.segments import is_merged
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
 
@@ -53,76 +53,60 @@ class Packer(StorePacker):
         connection: sqlite3.Connection,
         say: Say,
         choice: PackingChoice,
+        leftovers: Leftovers,
         busy: Callable[[], Collection[int]],
         remnants: dict[int, Remnant],
     ) -> None:
         self._connection = connection
         self._say = say
         self._choice = choice
+        self._leftovers = leftovers
         self._sizes = choice.sizes
         self._busy = busy
         self._remnants = remnants
         self.deleted = 0
         self._run: PackingPlan | None = None
-        self._obsolete: list[str] = []
-        self._abandoned: list[int] = []
         self._failed: set[int] = set()
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Forget what was not brought to an end, also by an earlier process; inside of a transaction."""
         self._run = None
         self._remnants.clear()
-        self._obsolete, self._abandoned, self._failed = [], [], set()
-        connection.execute("DELETE FROM segment WHERE kind = 'packing'")
-        for table in ("vocabulary", "block_columns", "block"):
-            connection.execute(f"DELETE FROM {table} WHERE segment NOT IN (SELECT id FROM segment)")
+        self._failed = set()
+        self._leftovers.load(connection)
 
     def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
         """Take what is to be packed next; None if there is nothing. See :meth:`PackingChoice.choose`."""
         if self._run is not None:
             self._leave(self._run.target)
-        if self._abandoned:
+        if self._leftovers.has_blocks:
             return None  # until it is tidied up
-        run = self._begin_remnant() or self._begin_rows(before, small_before)
-        self._run = run
-        return None if run is None else run.pack()
+        connection, remnant = self._connection, self._next_remnant()
+        if remnant is not None:
+            target = _make_target(connection, [remnant.number])
+            self._run = PackingPlan(target, remnant.kind, (), remnant)
+            return self._run.pack()
+        others = {*self._failed, *self._busy()}
+        sources = self._choice.choose(connection, before, small_before, others)
+        if not sources:
+            return None
+        target = _make_target(connection, [source.number for source in sources])
+        self._run = PackingPlan(target, sources[0].kind, sources)
+        return self._run.pack()
 
-    def _begin_remnant(self) -> PackingPlan | None:
+    def to_do(self, before: int) -> int:
+        """See :meth:`PackingChoice.to_do`."""
+        return self._choice.to_do(self._connection, before)
+
+    def _next_remnant(self) -> Remnant | None:
         for number, remnant in [*self._remnants.items()]:
             there = self._connection.execute(
                 "SELECT kind, row_count, packed FROM segment WHERE id = ?", (number,)
             ).fetchone()
             if there == (remnant.kind, remnant.rows, remnant.blocks) and number not in self._failed:
-                return PackingPlan(self._make_target([number]), remnant.kind, (), remnant)
+                return remnant
             del self._remnants[number]
         return None
-
-    def _begin_rows(self, before: int, small_before: int) -> PackingPlan | None:
-        others = {*self._failed, *self._busy()}
-        sources = self._choice.choose(self._connection, before, small_before, others)
-        if not sources:
-            return None
-        return PackingPlan(self._make_target([each.number for each in sources]), sources[0].kind, sources)
-
-    def _make_target(self, sources: Sequence[int]) -> int:
-        """The number of a new segment for what these have."""
-        numbers = _list(sources)
-        with transaction(self._connection):
-            (target,) = self._connection.execute(
-                "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
-                "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
-                f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
-                "RETURNING id"
-            ).fetchone()
-            # Nothing more is put into those that are for messages that were moved.
-            self._connection.execute(
-                f"UPDATE segment SET ends_at = begins_at WHERE begins_at IS NOT NULL AND id IN {numbers}"
-            )
-        return int(target)
-
-    def to_do(self, before: int) -> int:
-        """See :meth:`PackingChoice.to_do`."""
-        return self._choice.to_do(self._connection, before)
 
     def _run_of(self, target: int) -> PackingPlan | None:
         """The run that makes this segment; None if there is no such run any more."""
@@ -198,7 +182,7 @@ class Packer(StorePacker):
                 "UPDATE segment SET kind = ?, packed = ? WHERE id = ?", (run.kind, blocks, target)
             )
             refresh_rows_views(connection)
-        self._obsolete += [f"{run.kind}_{number}" for number in run.segments]
+        self._leftovers.add_tables([f"{run.kind}_{number}" for number in run.segments])
         self._run = None
         return True
 
@@ -211,7 +195,7 @@ class Packer(StorePacker):
         """
         connection = self._connection
         with transaction(connection):
-            self.remove(remnant.number)
+            self._leftovers.remove(remnant.number)
             if blocks:
                 connection.execute(
                     "UPDATE segment SET kind = ?, packed = ?, row_count = ?, min_time = ?, max_time = ? "
@@ -221,7 +205,7 @@ class Packer(StorePacker):
                 enumerating.keep(connection, target, PackedCensus(*census))
         self._run = None
         if not blocks:
-            self._abandoned.append(target)
+            self._leftovers.add_segment(target)
         self._remnants.pop(remnant.number, None)
         self.deleted += remnant.rows - found[0]
 
@@ -229,13 +213,6 @@ class Packer(StorePacker):
     def sources(self) -> Sequence[int]:
         """The segments that are being packed."""
         return () if self._run is None else self._run.segments
-
-    def remove(self, number: int) -> None:
-        """Drop a packed segment; inside of a transaction. Its blocks go in steps, after that."""
-        # Its number must not be given to another segment before its blocks are gone.
-        self._connection.execute("UPDATE segment SET kind = 'packing', packed = 0 WHERE id = ?", (number,))
-        segment_counts.forget(self._connection, [number])
-        self._abandoned.append(number)
 
     def abandon(self, target: int) -> None:
         """Give a run up that fails; what there is of it is tidied up."""
@@ -254,60 +231,28 @@ class Packer(StorePacker):
     def _leave(self, target: int) -> None:
         if self._run_of(target) is not None:
             self._run = None
-            self._abandoned.append(target)
+            self._leftovers.add_segment(target)
 
     def tidy(self) -> bool:
-        """Take some more of the space of what is not needed any more; False if there is nothing to do."""
-        connection = self._connection
-        if self._obsolete:
-            table = self._obsolete[-1]
-            with transaction(connection):
-                if not self._delete_some(table):
-                    connection.execute(f"DROP TABLE {table}")
-                    self._obsolete.pop()
-        elif self._abandoned:
-            target = self._abandoned[-1]
-            with transaction(connection):
-                # What removed it may have been rolled back.
-                is_gone = connection.execute(
-                    "SELECT 1 FROM segment WHERE id = ? AND kind = 'packing'", (target,)
-                ).fetchone()
-                if not is_gone:
-                    self._abandoned.pop()
-                elif not delete_blocks(connection, target, self._sizes.deleted_blocks):
-                    connection.execute("DELETE FROM segment WHERE id = ?", (target,))
-                    self._abandoned.pop()
-        else:
-            return False
-        return True
+        """See :meth:`Leftovers.step`."""
+        return self._leftovers.step()
 
-    def _delete_some(self, table: str) -> bool:
-        """Delete some rows of a table that is too large to be dropped in one; False if it is not."""
-        connection, most = self._connection, self._sizes.merged_rows
-        if not is_merged(connection, table):
-            return False
-        last = connection.execute(
-            f"SELECT stream, time, id FROM {table} ORDER BY stream, time, id LIMIT 1 OFFSET {most}"
+
+def _make_target(connection: sqlite3.Connection, sources: Sequence[int]) -> int:
+    """The number of a new segment for what these have."""
+    numbers = _list(sources)
+    with transaction(connection):
+        (target,) = connection.execute(
+            "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
+            "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
+            f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
+            "RETURNING id"
         ).fetchone()
-        if last is None:
-            return False
-        connection.execute(f"DELETE FROM {table} WHERE (stream, time, id) < (?, ?, ?)", last)
-        return True
-
-
-def delete_blocks(connection: sqlite3.Connection, segment: int, most: int) -> bool:
-    """Delete some blocks of a segment; inside of a transaction. False if it has none.
-
-    :param most: how many.
-    """
-    numbers = connection.execute(
-        "SELECT number FROM block WHERE segment = ? ORDER BY number LIMIT ?", (segment, most)
-    ).fetchall()
-    for table in ("block_columns", "block"):
-        connection.executemany(f"DELETE FROM {table} WHERE segment = {segment} AND number = ?", numbers)
-    if not numbers:
-        connection.execute("DELETE FROM vocabulary WHERE segment = ?", (segment,))
-    return bool(numbers)
+        # Nothing more is put into those that are for messages that were moved.
+        connection.execute(
+            f"UPDATE segment SET ends_at = begins_at WHERE begins_at IS NOT NULL AND id IN {numbers}"
+        )
+    return int(target)
 
 
 def _list(numbers: Iterable[int]) -> str:

@@ -25,6 +25,7 @@ from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.housekeeping import Housekeeping
 from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
@@ -348,11 +349,12 @@ class PackingTests(PackingCase):
             numbers = [
                 number for (number,) in self.sql("SELECT id FROM segment WHERE packed > 0 ORDER BY id")
             ]
-            packer = housekeeping.packer
-            packer.remove(numbers[-1])
-            self.assertEqual(len(self.content()), 31)
-            while packer.tidy():
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                leftovers = Leftovers(connection, SMALL.segments)
+                leftovers.remove(numbers[-1])
                 self.assertEqual(len(self.content()), 31)
+                while leftovers.step():
+                    self.assertEqual(len(self.content()), 31)
             self.assertEqual(self.sql("SELECT DISTINCT segment FROM block"), [(numbers[0],)])
             self.assertEqual(self.sql("SELECT DISTINCT segment FROM vocabulary"), [(numbers[0],)])
             self.assertEqual(self.sql("SELECT 1 FROM segment WHERE kind = 'packing'"), [])
