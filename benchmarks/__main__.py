@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-index", action="store_true", help="without the index of words")
 
     command = add("large", "a file of very many packed messages: its size, and how fast it is searched")
-    command.add_argument("--rows", type=int, default=100_000_000, help="messages; a million takes a minute")
+    command.add_argument("--rows", type=int, default=100_000_000, help="messages, in months of five million")
     command.add_argument(
         "--keep", type=Path, metavar="DIR", help="has the file of an earlier run, or gets it"
     )

@@ -1,4 +1,7 @@
-"""A file of very many packed messages: how large it is, and how fast some questions of it are answered."""
+"""A file of very many packed messages: how large it is, and how fast some questions of it are answered.
+
+One month is written and packed. The others have its messages once more, each a month later.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,30 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.month import DAY, RARE, RARE_ROWS, Month, host_name
+from benchmarks.month import DAY, DAYS, RARE, RARE_ROWS, Month, host_name
+from benchmarks.packing_costs import fill_month
 from benchmarks.report import progress
-from ccstore.lineprotocol import StreamDecoder
 from ccstore.message import INT64_MAX, STORED_KINDS
 from ccstore.query import Counting, Matcher, Selection, TextCondition
+from ccstore.storage.blocks.block_format import PackedBlock, shifted
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.asking import Asking
-from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.dialect import SqliteDialect
+from ccstore.storage.sqlite.packer import KNOWN_COLUMNS, OTHER_COLUMNS
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
 
 _BEGIN: Final = 1_700_000_000
 #: Seconds, long enough that nothing of the month expires.
 _RETENTION: Final = 10**9
-#: Messages that lie as rows before they are packed, so that the file is never much larger than at its end.
-_TURN: Final = 2_000_000
+#: Messages of a month.
+_MONTH: Final = 5_000_000
 _SAMPLES: Final = 5
 
 Row = dict[str, object]
@@ -43,23 +46,25 @@ def run(rows: int, keep: Path | None) -> tuple[list[Row], list[str]]:
 
     :param keep: a directory that has the file of an earlier run, or gets it.
     """
-    month = Month(rows, _BEGIN)
+    month, months = Month(min(rows, _MONTH), _BEGIN), -(-rows // _MONTH)
     with _folder(keep) as folder:
         path = folder / "ccstore.db"
-        cpu = time.process_time()
         if not path.exists():
-            _fill(path, month)
-        cpu = time.process_time() - cpu
-        size = path.stat().st_size
-        found = [
+            fill_month(path, month.rows)
+            _pack(path)
+            for place in range(1, months):
+                _again(path, place)
+                progress(f"{(place + 1) * month.rows:,} of {rows:,} messages")
+        size, rows = path.stat().st_size, months * month.rows
+        found: list[Row] = [
             {
                 "what": f"packed, {rows:,} messages",
                 "figure": size / rows,
                 "unit": "bytes a message",
-                "more": f"{size / 1e6:,.0f} MB, {cpu * 1e6 / rows:.1f} s of CPU per million to make",
+                "more": f"{size / 1e6:,.0f} MB",
             }
         ]
-        asked, problems = _ask_all(path, month)
+        asked, problems = _ask_all(path, month, months)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     memory: Row = {
         "what": "memory",
@@ -80,38 +85,84 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _fill(path: Path, month: Month) -> None:
-    """Write the month, and pack it, by turns."""
-    decoder, pieces = StreamDecoder(), month.lines()
-    written = packed = 0
-    while written < month.rows:
-        bulk = BulkWriter(path, {"synchronous": "OFF"}, retention=_RETENTION, say=progress)
-        bulk.open()
-        turn = written + _TURN
-        while written < turn and (some := [*islice(pieces, 1)]):
-            messages = decoder.feed(some[0], 0).messages
-            bulk.write(messages, lambda connection: None)
-            written += len(messages)
+def _pack(path: Path) -> None:
+    packing = OfflinePacking(path, {}, retention=_RETENTION, say=progress)
+    packing.open()
+    rows = 0
+    for step in packing.run(INT64_MAX):
+        rows += step.rows
+        progress(f"packing: {rows:,}")
+    packing.close()
+
+
+def _again(path: Path, place: int) -> None:
+    """Add the messages of the month once more.
+
+    :param place: so many months later.
+    """
+    later = place * DAYS * DAY * 10**9
+    with closing(sqlite3.connect(path)) as connection, connection:
         for kind in STORED_KINDS:
-            bulk.do(bulk.housekeeping.seal, kind)
-        bulk.close()
-        packing = OfflinePacking(path, {"synchronous": "OFF"}, retention=_RETENTION, say=progress)
-        packing.open()
-        for step in packing.run(INT64_MAX):
-            packed += step.rows
-        packing.close()
-        progress(f"{written:,} of {month.rows:,} messages, {packed:,} packed")
+            (ids,) = connection.execute(
+                "SELECT max(max_id) FROM block WHERE segment IN (SELECT id FROM segment WHERE kind = ?) "
+                "AND first_time < ?",
+                (kind, (_BEGIN + DAYS * DAY) * 10**9),
+            ).fetchone()
+            for (segment,) in connection.execute(
+                "SELECT id FROM segment WHERE kind = ? AND packed > 0 AND min_time < ?",
+                (kind, (_BEGIN + DAYS * DAY) * 10**9),
+            ).fetchall():
+                _copy_segment(connection, segment, later, place * ids)
+        # Of the open segments, which are empty, the ids come after all these.
+        connection.execute(
+            "UPDATE segment SET first_id = first_id + ? WHERE sealed_at IS NULL", (place * ids,)
+        )
 
 
-def _ask_all(path: Path, month: Month) -> tuple[list[Row], list[str]]:
+def _copy_segment(connection: sqlite3.Connection, segment: int, later: int, ids: int) -> None:
+    (target,) = connection.execute(
+        "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count, packed) "
+        "SELECT kind, first_id + ?3, opened_at, sealed_at, min_time + ?2, max_time + ?2, row_count, packed "
+        "FROM segment WHERE id = ?1 RETURNING id",
+        (segment, later, ids),
+    ).fetchone()
+    names = PackedBlock._fields
+    for number, *row in connection.execute(
+        f"SELECT number, {', '.join(names)} FROM block JOIN block_columns USING (segment, number) "
+        "WHERE segment = ?",
+        (segment,),
+    ).fetchall():
+        block = shifted(PackedBlock(*row), later, ids)
+        for table, columns in (("block", KNOWN_COLUMNS), ("block_columns", OTHER_COLUMNS)):
+            connection.execute(
+                f"INSERT INTO {table} (segment, number, {', '.join(columns)}) "
+                f"VALUES (?, ?{', ?' * len(columns)})",
+                (target, number, *[getattr(block, name) for name in columns]),
+            )
+    for table in ("vocabulary", "census"):
+        copied = [
+            "?1"
+            if name == "segment"
+            else f"{name} + ?3"
+            if name in ("first", "last") and table == "census"
+            else name
+            for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")
+        ]
+        connection.execute(
+            f"INSERT INTO {table} SELECT {', '.join(copied)} FROM {table} WHERE segment = ?2 AND ?3 = ?3",
+            (target, segment, later),
+        )
+
+
+def _ask_all(path: Path, month: Month, months: int) -> tuple[list[Row], list[str]]:
     moment = Moment(0)
-    middle = month.middle * 10**9
+    middle = (month.middle + (months // 2) * DAYS * DAY) * 10**9
     host = (Matcher("hostname", "=", host_name(17)),)
     rare = Selection(texts=(TextCondition("contains", RARE),))
     names = Counting(Selection(), ("name",), step=3600 * 10**9, with_times=False)
     # What is asked, and how many messages are to be found; None where that is no list of them.
     questions: list[tuple[str, Question[Any], int | None]] = [
-        ("a word that few have", Pages([rare], moment, Limits(100)), RARE_ROWS),
+        ("a word that few have", Pages([rare], moment, Limits(1000)), RARE_ROWS * months),
         (
             "a word that none has",
             Pages([Selection(texts=(TextCondition("contains", "axolotl"),))], moment, Limits(100)),

@@ -40,7 +40,7 @@ def run(rows: int, *, has_words: bool) -> list[dict[str, object]]:
     """
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as name:
         path = Path(name, "ccstore.db")
-        _fill(path, rows)
+        fill_month(path, rows)
         with closing(sqlite3.connect(path)) as connection:
             before = _used(connection) / rows
             of_kind = {kind: _bytes(connection, f"name GLOB '{kind}_[0-9]*'") for kind in STORED_KINDS}
@@ -91,7 +91,8 @@ def _row(what: str, figure: float, unit: str, more: str = "") -> dict[str, objec
     return {"what": what, "figure": figure, "unit": unit, "more": more}
 
 
-def _fill(path: Path, rows: int) -> None:
+def fill_month(path: Path, rows: int) -> None:
+    """Write a month into a new file: segments of rows that are sealed and counted."""
     bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
     bulk.open()
     decoder = StreamDecoder()

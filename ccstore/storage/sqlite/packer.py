@@ -16,9 +16,9 @@ from ccstore.storage.sqlite.packing_plan import PackingPlan, Remnant
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
 
-#: In the table of blocks, and not beside the columns.
-_KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
-_COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
+#: The columns of the table of blocks, and those of the table beside it.
+KNOWN_COLUMNS: Final = (*PackedBlock._fields[:5], "checksum", "streams")
+OTHER_COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
 
 
 class StorePacker(Protocol):
@@ -119,7 +119,7 @@ class Packer(StorePacker):
             return False
         packed = PackedBlock(*block)
         with transaction(self._connection):
-            for table, names in (("block", _KNOWN), ("block_columns", _COLUMNS)):
+            for table, names in (("block", KNOWN_COLUMNS), ("block_columns", OTHER_COLUMNS)):
                 self._connection.execute(
                     f"INSERT INTO {table} (segment, number, {', '.join(names)}) "
                     f"VALUES (?, ?{', ?' * len(names)})",
