@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("pack", "what packing takes and saves: bytes a row, CPU, memory, how long commits wait")
     command.add_argument("--rows", type=int, default=1_500_000, help="messages, three fourths of them logs")
     command.add_argument("--no-index", action="store_true", help="without the index of words")
+    command.add_argument("--postgres", action="store_true", help="with what the same takes in PostgreSQL")
 
     command = add("large", "a file of very many packed messages: its size, and how fast it is searched")
     command.add_argument("--rows", type=int, default=100_000_000, help="messages, in months of five million")
@@ -170,7 +171,7 @@ def main() -> None:
     elif given.command == "large":
         rows, problems = large_store.run(given.rows, given.keep)
     elif given.command == "pack":
-        rows = packing_costs.run(given.rows, has_words=not given.no_index)
+        rows = packing_costs.run(given.rows, has_words=not given.no_index, has_postgres=given.postgres)
     elif given.command == "postgres":
         # It takes packages that the others can do without.
         from benchmarks import into_postgres
