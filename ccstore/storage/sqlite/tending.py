@@ -79,6 +79,9 @@ class Tending:
         do, housekeeping = self._thread.do, self._thread.writer.housekeeping
         deleted = 0
         while True:
+            # What packing left behind still takes up room; so do the blocks of a segment that went.
+            while await do(housekeeping.packer.tidy):
+                pass
             figures = await do(housekeeping.figures)
             used = figures["bytes"] - figures["free_bytes"]
             self._tell(used, self.max_size)
