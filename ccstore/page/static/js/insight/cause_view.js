@@ -80,13 +80,14 @@ function sorted(causes) {
 }
 
 /** The answer in one sentence. */
-function answerOf({ burst, population, everybody }, [first, ...others]) {
+function answerOf({ burst, population, everybody, causes }, [first, ...others]) {
   const { hosts, cluster } = burst;
   if (everybody) {
     return html`<b>Nearly everybody has it:</b> ${showNumber(hosts.count)} of ${showNumber(population)} hosts. So it is none of their racks, switches or jobs.`;
   }
   if (!hosts.count) return html`<b>These messages are of no host,</b> so that there is nothing to have in common.`;
   if (hosts.count === 1) return html`<b>Only one host has it:</b> <${NodeLink} host=${hosts.list} cluster=${cluster} when=${burst.first} />. There is nothing to have in common.`;
+  if (!causes.length) return html`<b>Nothing in common:</b> no rack, switch, job or user that is known has two of its ${showNumber(hosts.count)} hosts.`;
   if (!first) return html`<b>Nothing in common:</b> what its ${showNumber(hosts.count)} hosts share may well be chance.`;
   const part = first.touched === first.hosts ? `all of its ${showNumber(first.hosts)} hosts have it` : `${showNumber(first.touched)} of its ${showNumber(first.hosts)} hosts have it`;
   // A project with one user is that user.

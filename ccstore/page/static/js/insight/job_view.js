@@ -103,7 +103,7 @@ function Unusual({ found, colours, state }) {
           <span class="example">${visible(row.example.text.slice(0, 300))}</span>
           <span class="hint">${visible(row.name)}, ${showNumber(row.count)} times on <${Hosts} hosts=${row.hosts} cluster=${job.cluster} />
             ${' '}from ${at(row.first, state.utc)}; ${rates(row)};
-            ${' '}why? <${CauseLinks} isShort=${true} what=${row.template} about=${aboutOf(row, job)} /></span>
+            ${' '}why? <${CauseLinks} isShort=${true} what=${row.template} about=${aboutOf(row, job)} burst=${{ from: bound(row.first), to: bound(row.last, 1) }} /></span>
         </li>`)}</ol>`
         : html`<p>Nothing: what was said on its hosts was said as often on the same nodes before, or on others at the time.</p>`
     }
@@ -112,7 +112,7 @@ function Unusual({ found, colours, state }) {
   </section>`;
 }
 
-/** What is asked about the messages of a row: what came before since some days before it, and what hosts have it in common. */
+/** What is asked about the messages of a row: those of some days before the job as well, since one case tells little. */
 const aboutOf = ({ template, last }, { cluster, start }) => ({
   ...{ template, from: bound(start, -LOOKED_BACK), to: bound(last, 1) },
   filters: [{ label: 'cluster', negated: false, off: false, values: [cluster] }],
