@@ -1,4 +1,4 @@
-"""What came before messages, what their hosts have in common, and what is new: a story with a known answer."""
+"""What came before messages, what their hosts have in common, and what is new: a small story."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import { quote } from './search_language.js';
 
 /** What may stand for a placeholder: as little as RE2, which looks at nothing around it, can say in a few characters. */
 const MASKED = {
-  num: '[-+.\\deE]+',
+  num: '[-+.\\deE]*\\d',
   ip: '[\\da-fA-F.:/]+',
   hex: '[\\da-fA-FxX]+',
   path: '/\\S*',
