@@ -6,6 +6,7 @@ import { useAnswer } from './answers.js';
 import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
 import { CauseLinks } from './insight/asked_about.js';
+import { useNewTemplates } from './insight/new_templates.js';
 import { Template } from './insight/template_rows.js';
 import { at } from './insight/words.js';
 import { showNumber } from './numbers.js';
@@ -17,8 +18,6 @@ import { setState } from './url_state.js';
 
 const LIMIT = 200;
 const BUCKETS = 60;
-/** Templates that are new, as far as they are told of. */
-const MOST_NEW = 2000;
 export const SORTS = { count: 'most frequent first', rare: 'rarest first', newest: 'newest first', first: 'by their first time' };
 
 /** Props: `question` (of the search), `state`. */
@@ -37,20 +36,11 @@ export function FoldView({ question, state }) {
     ],
     ...(isFresh ? [['new', 'store']] : []),
   ]);
-  // Asked when the rows are there, so that they do not wait for it.
-  const { answer: fresh, ...asking } = useAnswer(answer && hasBefore && !isFresh && 'v1/fold', [
-    ...asked,
-    ...[
-      ['new', 'store'],
-      ['order', sort],
-      ['limit', MOST_NEW],
-      ['buckets', 1],
-    ],
-  ]);
+  const { isNew, said: newOf } = useNewTemplates(state, question, Boolean(answer) && !isFresh);
   if (error) return html`<${Failed} error=${error} state=${state} onAgain=${again} />`;
   return html`<div class="folds" aria-busy=${isRunning}>
     <div class="fold-bar">
-      <p role="status">${isRunning || !answer ? 'Folding: all messages of this time are looked at …' : `${said(answer, isFresh)}${newOf(answer, fresh, asking)}`}</p>
+      <p role="status">${isRunning || !answer ? 'Folding: all messages of this time are looked at …' : `${said(answer, isFresh)}${isFresh ? '' : newOf(answer.folds)}`}</p>
       ${hasBefore && html`<button type="button" aria-pressed=${isFresh} title="only templates that nothing in the store had before this time"
         onClick=${() => setState({ fresh: !isFresh })}>new only</button>`}
       <label>sorted: <select value=${sort} onChange=${(event) => setState({ sort: event.target.value }, { replace: true })}>
@@ -58,7 +48,7 @@ export function FoldView({ question, state }) {
       </select></label>
     </div>
     ${answer?.cut && html`<p class="banner" role="status">Not all of it was looked at: ${answer.cut}.</p>`}
-    ${answer && (answer.folds.length ? html`<${Folds} answer=${answer} fresh=${marksOf(answer, fresh)} question=${question} state=${state} />` : html`<${NoFolds} answer=${answer} isFresh=${isFresh} />`)}
+    ${answer && (answer.folds.length ? html`<${Folds} answer=${answer} isNew=${isFresh ? () => false : isNew} question=${question} state=${state} />` : html`<${NoFolds} answer=${answer} isFresh=${isFresh} />`)}
   </div>`;
 }
 
@@ -72,28 +62,13 @@ function NoFolds({ answer, isFresh }) {
     <h2>Nothing to fold</h2><p>${answer.notice ? `${answer.notice}.` : 'No messages match in this time.'} A longer time, or fewer filters, have more.</p></div>`;
 }
 
-/** Templates to be marked as new: none if all of them are, since that says only that the store is. */
-function marksOf(answer, fresh) {
-  const isAll = !fresh || fresh.templates >= answer.templates;
-  return new Set(isAll ? [] : fresh.folds.map((each) => each.template));
-}
-
 function said({ total, templates, rest }, isFresh) {
   const shown = templates - rest.templates;
   const more = rest.templates ? `, of which ${showNumber(shown)} are shown; ${showNumber(rest.count)} messages are of the others` : '';
   return `${showNumber(total)} messages are ${showNumber(templates)} ${isFresh ? 'new ' : ''}templates${more}`;
 }
 
-/** How many of them are new, as far as that was asked. */
-function newOf({ templates }, fresh, { error, isRunning }) {
-  if (isRunning) return '; which of them are new is being looked for …';
-  if (error) return `; which of them are new is not known: ${error.message}`;
-  if (!fresh) return '';
-  const many = fresh.templates >= templates ? 'all' : fresh.templates ? showNumber(fresh.templates) : 'none';
-  return `; ${many} of them ${fresh.templates === 1 ? 'is' : 'are'} new${fresh.cut ? ', as far as was looked' : ''}`;
-}
-
-function Folds({ answer, fresh, question, state }) {
+function Folds({ answer, isNew, question, state }) {
   const [here, setHere] = useState(null); // the row to which Tab goes
   const { folds } = answer;
   const stop = folds.some((each) => each.template === here) ? here : folds[0].template;
@@ -103,7 +78,7 @@ function Folds({ answer, fresh, question, state }) {
     <table class="fold-table"><caption class="unseen">Templates of messages</caption>
       <thead><tr><th scope="col" class="number">messages</th><th scope="col">when</th><th scope="col">what was said</th>
         <th scope="col">hosts</th><th scope="col" class="first">first</th><th scope="col">last</th><th scope="col">why?</th><td></td></tr></thead>
-      <tbody>${folds.map((fold) => html`<${Row} key=${fold.template} fold=${fold} isNew=${fresh.has(fold.template)} most=${most} span=${span}
+      <tbody>${folds.map((fold) => html`<${Row} key=${fold.template} fold=${fold} isNew=${isNew(fold.template)} most=${most} span=${span}
         step=${parseFloat(answer.step)} state=${state} isStop=${fold.template === stop} onFocus=${() => setHere(fold.template)} />`)}</tbody>
     </table>
   </div>`;
