@@ -67,7 +67,7 @@ class _Run:
 class TemplateCounter:
     """Takes the templates of sealed segments, in steps; runs in the writer's thread.
 
-    To look at a message takes longer than to write it: so it is for times in which nothing is written. A
+    To look at a message takes longer than to write it: so it is for times in which few are written. A
     restart forgets how far it got with a segment.
     """
 
