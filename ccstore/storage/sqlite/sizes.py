@@ -47,7 +47,7 @@ class SegmentSizes:
     deleted_blocks: int = 8
     divided_rows: int = 2048
     counted_rows: int = 4096
-    masked_rows: int = 1024
+    masked_rows: int = 512
     template_entries: int = 16384
     segments_passed: int = 16
     streams_held: int = 1 << 17

@@ -10,10 +10,10 @@ from typing import Final, Protocol
 from attrs import define, field
 
 from ccstore.masking import MASK_VERSION
+from ccstore.storage.blocks.block_format import Block
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.dbfile.sql import transaction
-from ccstore.storage.export import StoredRow
-from ccstore.storage.sqlite.packed_rows import plain_rows, read_block
+from ccstore.storage.sqlite.packed_rows import read_block
 from ccstore.storage.sqlite.segments import BEHIND, is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
@@ -97,32 +97,39 @@ class _BlockSource:
     """Blocks.
 
     :ivar numbers: those that are not unpacked yet.
-    :ivar waiting: of the one that is.
+    :ivar block: the one that is, of which rows from ``place`` on are not looked at yet.
     """
 
     segment: int
     numbers: list[int]
-    waiting: list[StoredRow] = field(factory=list)
+    block: Block | None = None
+    place: int = 0
 
     def next(self, connection: sqlite3.Connection, most: int) -> Sequence[_Message] | None:
         """See :class:`_Source`. To unpack a block takes a step of its own."""
-        if not self.waiting:
+        block = self.block
+        if block is None:
             if not self.numbers:
                 return None
-            self.waiting = [*plain_rows(read_block(connection, self.segment, self.numbers.pop()))]
+            self.block, self.place = Block.of(read_block(connection, self.segment, self.numbers.pop())), 0
+            # What takes longest of it.
+            _ = self.block.ids, self.block.starts
             return ()
-        rows, self.waiting = self.waiting[:most], self.waiting[most:]
-        streams = {
-            stream: named
-            for stream, *named in connection.execute(
+        begin, end = self.place, min(self.place + most, block.rows)
+        self.block, self.place = (block if end < block.rows else None), end
+        streams = block.streams[begin:end]
+        named = {
+            stream: labels
+            for stream, *labels in connection.execute(
                 "SELECT id, hostname, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps([*{row[1] for row in rows}]),),
+                (json.dumps([*{*streams}]),),
             )
         }
         unknown = (None, None, None)
+        rows = zip(streams, block.times[begin:end], block.ids[begin:end], range(begin, end), strict=True)
         return [
-            (stream, time, number, text, *streams.get(stream, unknown))
-            for number, stream, time, text, _ in rows
+            (stream, time, number, block.text(row), *named.get(stream, unknown))
+            for stream, time, number, row in rows
         ]
 
 
