@@ -39,7 +39,7 @@ class PackedCensus(NamedTuple):
     :ivar oldest: for each of them, nanoseconds from ``first`` to its oldest message.
     :ivar newest: the same for its newest.
     :ivar cells: for each of them, the messages of each :data:`HOUR`; None if they are far too many.
-    :ivar names: of all streams that have the same cluster and name, the number of one, as in ``streams``.
+    :ivar names: of all these that have the same cluster and name, the number of one, as in ``streams``.
     :ivar name_cells: for each of these, the messages of all of them in each :data:`SHORT` step; or None.
     :ivar levels: the groups of messages of the same name and level, see :func:`level_groups`; None if levels
         were not looked at, as by an earlier version.
@@ -334,7 +334,7 @@ class CensusTaker:
         self._newest: dict[int, int] = {}
         self._cells = _Counted(first, last, HOUR, _CELLS * messages)
         self._name_cells = _Counted(first, last, SHORT, _CELLS * messages)
-        self._names: set[int] = set()
+        self._names: dict[int, int] = {}
         self._levels = _LevelCounts(first, last, messages)
 
     @property
@@ -351,11 +351,13 @@ class CensusTaker:
         :param names: for each stream one of its kind that has the same cluster and name, always the same.
         :param levels: of each message.
         """
-        self.add_tally(Tally(streams, times), names, levels)
+        tally = Tally(streams, times)
+        self.add_tally(tally, names, levels)
         if self._cells.takes_long:
             self._cells.add(streams, times)
         if self._name_cells.takes_long:
-            self._name_cells.add([*map(names.__getitem__, streams)], times)
+            ours = self._ours(tally.totals, names)
+            self._name_cells.add([*map(ours.__getitem__, streams)], times)
 
     def add_tally(self, tally: Tally, names: Mapping[int, int], levels: Sequence[str]) -> None:
         """The same for messages of which none has to be looked at."""
@@ -363,10 +365,14 @@ class CensusTaker:
         self._totals.update(counted)
         _merge(self._newest, tally.newest, max)
         _merge(self._oldest, tally.oldest, min)
-        self._names.update(map(names.__getitem__, counted))
+        ours = self._ours(counted, names)
         self._cells.add_totals(counted.items())
-        self._name_cells.add_totals((names[stream], count) for stream, count in counted.items())
-        self._levels.add(tally, names, levels)
+        self._name_cells.add_totals((ours[stream], count) for stream, count in counted.items())
+        self._levels.add(tally, ours, levels)
+
+    def _ours(self, streams: Iterable[int], names: Mapping[int, int]) -> Mapping[int, int]:
+        """For each of these streams one that has the same name and messages here: that is there as long."""
+        return {stream: self._names.setdefault(names[stream], stream) for stream in streams}
 
     def add_census(self, other: PackedCensus, names: Mapping[int, int]) -> None:
         """Count messages that were counted already."""
@@ -375,14 +381,13 @@ class CensusTaker:
         _merge(self._newest, dict(zip(streams, times(other.newest, other.first), strict=True)), max)
         _merge(self._oldest, dict(zip(streams, times(other.oldest, other.first), strict=True)), min)
         self._cells.add_cells(other.first, other.last, streams, other.cells)
-        ours = [names[each] for each in stream_numbers(other.names)]
-        self._names.update(ours)
-        self._name_cells.add_cells(other.first, other.last, ours, other.name_cells)
-        self._levels.add_census(other, names)
+        ours = self._ours(stream_numbers(other.names), names)
+        self._name_cells.add_cells(other.first, other.last, [*ours.values()], other.name_cells)
+        self._levels.add_census(other, ours)
 
     def packed(self) -> PackedCensus:
         """The census."""
-        streams, names = sorted(self._totals), sorted(self._names)
+        streams, names = sorted(self._totals), sorted({*self._names.values()})
         first = self._first
         return PackedCensus(
             first,

@@ -10,7 +10,7 @@ from typing import Final
 from attrs import define
 
 from ccstore.query import level_in
-from ccstore.storage.census import CensusTaker, PackedCensus
+from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite.segments import BEHIND, is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
@@ -125,6 +125,22 @@ class Enumerator:
         self._names = names
         self._levels = levels
         self._run: _Run | None = None
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Forget the censuses by whose names nothing is found, of earlier versions; inside of a transaction.
+
+        Of a name they have the number of a stream that may have been dropped since.
+        """
+        self._run = None
+        wrong = [
+            number
+            for number, streams, names in connection.execute(
+                "SELECT segment, streams, names FROM census WHERE segment IN "
+                "(SELECT id FROM segment WHERE kind = 'event' AND packed = 0)"
+            )
+            if not {*stream_numbers(names)} <= {*stream_numbers(streams)}
+        ]
+        forget(connection, wrong)
 
     def forget(self, connection: sqlite3.Connection) -> None:
         """Segments may have other messages than before."""

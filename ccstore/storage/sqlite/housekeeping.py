@@ -64,7 +64,7 @@ class Housekeeping:
             self._connection, say, choice, leftovers, lambda: self._sifter.segments, remnants
         )
         writer.loading += [
-            *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
+            *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.load),
             *(self._templates.forget, drop_strays),
         ]
         self._departures = Departures(

@@ -16,7 +16,7 @@ from benchmarks.audit import Audit, snapshot
 from ccstore.batch import Batch
 from ccstore.message import Message
 from ccstore.query import STREAM_LABELS, Counting, Counts, Matcher, Selection
-from ccstore.storage.census import HOUR, SHORT
+from ccstore.storage.census import HOUR, SHORT, packed_numbers
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes, TileSizes
@@ -230,6 +230,31 @@ class CensusTests(SqliteFiles, TestCase):
         self.assertEqual(len(self.sql("SELECT * FROM census")), len(counted))
         self.assertEqual(self.audit(), [])
         await self.compare(backend, memory, pick)
+
+    async def test_names_are_counted_when_the_stream_is_gone_that_had_them_first(self) -> None:
+        self.retention = 4 * 3600.0
+        self.limit(segments_passed=0)
+        backend = self.open()
+        for place, hours in enumerate((3, 0, 0)):
+            time = self.now - hours * HOUR
+            await backend.write(Batch.of(message("text", time, hostname=f"a{place}") for _ in range(40)))
+            await backend.tend(self.now)
+        self.now += 2 * HOUR
+        cutoff = self.now - 4 * HOUR
+        await backend.expire(cutoff)
+        self.assertEqual(self.sql("SELECT hostname FROM stream ORDER BY 1"), [("a1",), ("a2",)])
+        question = CountsQuestion(Counting(Selection(), ("name", "level"), SHORT, with_times=False), cutoff)
+        for names in (None, packed_numbers([1])):
+            if names is not None:
+                # As earlier versions have counted them.
+                await backend.close()
+                with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                    connection.execute("UPDATE census SET names = ?", (names,))
+                backend = self.open()
+                await backend.tend(self.now)
+                self.assertEqual(self.uncounted(), [])
+            found = await backend.read(question, timeout=60)
+            self.assertEqual([(*count.by, count.messages) for count in found.counts], [("job", "", 80)])
 
     def uncounted(self) -> list[tuple[int]]:
         return self.sql(
