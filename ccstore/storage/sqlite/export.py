@@ -125,12 +125,14 @@ class SqliteSource(Source):
             "SELECT id, begins_at IS NOT NULL, packed FROM segment WHERE kind = ? ORDER BY first_id",
             kind,
         ):
-            if packed:
-                in_order.append(self._packed(kind, int(number or 0), after))
-                continue
-            rows = self._select(
-                f"SELECT id, stream, time, text, othertags FROM {kind}_{number} WHERE {where} ORDER BY id",
-                after,
+            rows = (
+                self._packed(kind, int(number or 0), after)
+                if packed
+                else self._select(
+                    f"SELECT id, stream, time, text, othertags FROM {kind}_{number} "
+                    f"WHERE {where} ORDER BY id",
+                    after,
+                )
             )
             (late if came_late else in_order).append(rows)
         if not late:

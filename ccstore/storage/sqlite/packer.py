@@ -243,10 +243,10 @@ def _make_target(connection: sqlite3.Connection, sources: Sequence[int]) -> int:
     numbers = _list(sources)
     with transaction(connection):
         (target,) = connection.execute(
-            "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
-            "SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
-            f"max(max_time), sum(row_count) FROM segment WHERE id IN {numbers} "
-            "RETURNING id"
+            "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count, "
+            "begins_at, ends_at) SELECT 'packing', min(first_id), min(opened_at), max(sealed_at), "
+            "min(min_time), max(max_time), sum(row_count), min(begins_at), min(begins_at) "
+            f"FROM segment WHERE id IN {numbers} RETURNING id"
         ).fetchone()
         # Nothing more is put into those that are for messages that were moved.
         connection.execute(

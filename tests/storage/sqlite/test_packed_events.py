@@ -16,10 +16,12 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.keeping import Hold, KeepRule
-from ccstore.query import Matcher, Selection
+from ccstore.query import Arrival, Matcher, Selection
+from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
@@ -149,6 +151,28 @@ class PackedEventTests(SqliteFiles, TestCase):
         self.now = NOW + 31 * DAY * SECOND
         await self.tend()
         self.assertEqual(self.packed(), [29])
+
+    async def test_who_follows_gets_what_came_late_and_is_packed(self) -> None:
+        """Its ids are from among those of others."""
+        for start in range(0, 90, 30):
+            late = message(f"{start}", NOW - 3 * DAY * SECOND)
+            others = [message(f"{start + n}", NOW + start + n) for n in range(1, 30)]
+            await self.backend.write(Batch.of([late, *others]))
+            await self.tend()
+        self.now = NOW + 10 * DAY * SECOND
+        await self.tend()
+        self.assertEqual(sorted(self.packed()), [3, 29, 29, 29])
+        last = await self.backend.read(LastArrival(), timeout=60)
+        for after in (0, 15, 45, 75):
+            question = Arrivals(Selection(), Arrival(after, 0), last, Moment(self.cutoff, self.now), 1000)
+            page = await self.backend.read(question, timeout=60)
+            self.assertEqual([row.text for row in page.rows], [*map(str, range(after, 90))])
+        await self.backend.close()
+        source = SqliteSource(self.path, self.path.parent)
+        source.open()
+        self.addCleanup(source.close)
+        texts = [text for page in source.pages("event", 45) for text in page.messages.texts]
+        self.assertEqual(texts, [*map(str, range(45, 90))])
 
     async def test_what_had_expired_stays_so_when_events_are_kept_longer(self) -> None:
         await self.fill(60)
