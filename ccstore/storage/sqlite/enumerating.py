@@ -12,7 +12,7 @@ from attrs import define
 from ccstore.query import level_in
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import transaction
-from ccstore.storage.sqlite.segments import BEHIND, is_merged
+from ccstore.storage.sqlite.segments import BEHIND, is_merged, is_there
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 _COLUMNS: Final = ", ".join(PackedCensus._fields)
@@ -107,6 +107,7 @@ class _Run:
 
     table: str
     segment: int
+    rows: int
     is_merged: bool
     taker: CensusTaker
     behind: tuple[int, int, int] = (-1, 0, 0)
@@ -148,10 +149,10 @@ class Enumerator:
 
     def step(self, connection: sqlite3.Connection) -> bool:
         """Do a little; False if there is nothing to do."""
-        if self._run is None:
+        run = self._run
+        if run is None or not is_there(connection, run.segment, run.rows):
             self._run = self._begin(connection)
             return self._run is not None
-        run = self._run
         if run.census is not None:
             self._run = None
             with transaction(connection):
@@ -177,7 +178,7 @@ class Enumerator:
             return None
         number, kind, first, last, rows = found
         table = f"{kind}_{number}"
-        return _Run(table, number, is_merged(connection, table), CensusTaker(first, last, rows))
+        return _Run(table, number, rows, is_merged(connection, table), CensusTaker(first, last, rows))
 
     def _rows(
         self, connection: sqlite3.Connection, run: _Run

@@ -51,6 +51,14 @@ def drop_strays(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE {name}")
 
 
+def is_there(connection: sqlite3.Connection, segment: int, rows: int) -> bool:
+    """It is not gone, nor a part of another, and has as many rows: its number may be given to another."""
+    found = connection.execute(
+        "SELECT 1 FROM segment WHERE id = ? AND row_count = ? AND kind IN ('event', 'log')", (segment, rows)
+    )
+    return found.fetchone() is not None
+
+
 def is_merged(connection: sqlite3.Connection, table: str) -> bool:
     """It was made by :func:`make_merged_table`."""
     (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()

@@ -14,7 +14,7 @@ from ccstore.storage.blocks.block_format import Block
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite.packed_rows import read_block
-from ccstore.storage.sqlite.segments import BEHIND, is_merged
+from ccstore.storage.sqlite.segments import BEHIND, is_merged, is_there
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
 
@@ -170,7 +170,7 @@ class TemplateCounter:
     def step(self, connection: sqlite3.Connection) -> bool:
         """Do a little; False if there is nothing to do."""
         run = self._run
-        if run is None or not _is_there(connection, run.segment):
+        if run is None or not is_there(connection, run.segment, run.rows):
             self._run = self._begin(connection)
             return self._run is not None
         if not (run.is_read or run.is_flushing):
@@ -238,8 +238,3 @@ class TemplateCounter:
             return
         for stream, time, number, text, host, cluster, name in found:
             run.taker.add(time, number, stream, text, host or "", (cluster or "", name or ""))
-
-
-def _is_there(connection: sqlite3.Connection, segment: int) -> bool:
-    """It has not become a part of another."""
-    return connection.execute("SELECT 1 FROM segment WHERE id = ?", (segment,)).fetchone() is not None

@@ -256,6 +256,24 @@ class CensusTests(SqliteFiles, TestCase):
             found = await backend.read(question, timeout=60)
             self.assertEqual([(*count.by, count.messages) for count in found.counts], [("job", "", 80)])
 
+    async def test_what_expires_while_it_is_counted_is_no_hindrance(self) -> None:
+        self.retention = 4 * 3600.0
+        self.sizes = evolve(self.sizes, counting_seconds=(0.0, 0.0))
+        backend = self.open()
+        for hours in (4, 2):
+            begin = self.now - hours * HOUR
+            times = range(begin + SHORT // 2, begin + 2 * SHORT, 3 * SHORT // 80)
+            await backend.write(Batch.of(message("text", time) for time in times))
+            await backend.tend(self.now)
+            if hours == 4:
+                await backend.tend(self.now)
+                self.now += HOUR
+                await backend.expire(self.now - 4 * HOUR)
+        self.assertEqual(len(self.counts()), 1)
+        for _ in range(8):
+            await backend.tend(self.now)
+        self.assertEqual(self.uncounted(), [])
+
     def uncounted(self) -> list[tuple[int]]:
         return self.sql(
             "SELECT id FROM segment WHERE sealed_at IS NOT NULL AND id NOT IN (SELECT segment FROM census)"
