@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
-from ccstore.interfaces import StoreError
+from ccstore.interfaces import StoreError, StoreUnavailable
+from ccstore.message import INT64_MIN
 from ccstore.storage.dbfile.sql import Say
 from ccstore.storage.sqlite.packing_run import Ask, Do, Packed, Steps, pack_once, tidy
 from ccstore.storage.sqlite.readers import Readers
@@ -58,12 +59,12 @@ class BackgroundPacking:
 
     @property
     def is_wanted(self) -> bool:
-        """Sealed segments are packed, and not merged."""
+        """Sealed segments are packed, and not merged; if not, only what is kept of packed ones is."""
         return self._packing.after > 0
 
     def tend(self, now: int, *, is_idle: bool) -> None:
         """Begin with the next tile if the last one is done, and rested of; it is not waited for."""
-        if self._running is not None or not self.is_wanted or self._clock() < self._next_at:
+        if self._running is not None or self._clock() < self._next_at:
             return
         running = self._running = Deferred.fromCoroutine(self._go_on(now, is_idle))
         running.addErrback(self._failed)
@@ -95,10 +96,12 @@ class BackgroundPacking:
         packer = self._thread.writer.housekeeping.packer
         if self._steps is None:
             await self._take(tidy(packer))
-        self._check_room()
+        await self._check_room()
         if self._steps is None:
             age = nanoseconds(self._packing.after)
             before, small_before = now - age, now - _PATIENCE_WITH_SMALL * age
+            if not self.is_wanted:
+                before = INT64_MIN
             self._steps = pack_once(
                 packer, before, small_before, self._sizes.tiles, has_words=self._packing.has_words
             )
@@ -110,10 +113,12 @@ class BackgroundPacking:
             spent = self._clock() - begun_at
             self._next_at = self._clock() + self._sizes.packing_rest * spent
 
-    async def _take(self, steps: Steps) -> bool:
-        """Take steps up to where one may well rest; False if they are at their end."""
+    async def _take(self, steps: Steps, failed: Exception | None = None) -> bool:
+        """Take steps up to where one may well rest; False if they are at their end.
+
+        :param failed: why the last one is of no use.
+        """
         result: Any = None
-        failed: Exception | None = None
         while True:
             try:
                 step = steps.send(result) if failed is None else steps.throw(failed)
@@ -131,12 +136,14 @@ class BackgroundPacking:
             except Exception as error:
                 failed = error
 
-    def _check_room(self) -> None:
+    async def _check_room(self) -> None:
         with suppress(OSError):
             free, margin = disk_usage(self._path.parent).free, self._sizes.packing_margin
             if free < margin:
-                if self._steps is not None:
-                    self._steps.close()
-                raise StoreError(
+                error = StoreUnavailable(
                     f"{self._path.parent} has {free >> 20} MB free, and it takes {margin >> 20} MB: make room"
                 )
+                if self._steps is not None:
+                    # Else what is being packed could not be deleted, which would make room.
+                    await self._take(self._steps, error)
+                raise error

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from ccstore.message import INT64_MIN
 from ccstore.storage.blocks.block_format import COLUMNS, PackedBlock, runs_of
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.dbfile.sql import Say, transaction
@@ -32,7 +33,7 @@ class StorePacker(Protocol):
 
     def publish(self, target: int, census: tuple[Any, ...]) -> bool: ...
 
-    def abandon(self, target: int) -> None: ...
+    def abandon(self, target: int, is_for_good: bool) -> None: ...
 
     def tidy(self) -> bool: ...
 
@@ -76,7 +77,10 @@ class Packer(StorePacker):
         self._leftovers.load(connection)
 
     def begin(self, before: int, small_before: int) -> tuple[Any, ...] | None:
-        """Take what is to be packed next; None if there is nothing. See :meth:`PackingChoice.choose`."""
+        """Take what is to be packed next; None if there is nothing. See :meth:`PackingChoice.choose`.
+
+        Whatever the times, what is kept of packed segments comes first.
+        """
         if self._run is not None:
             self._leave(self._run.target)
         if self._leftovers.has_blocks:
@@ -86,6 +90,8 @@ class Packer(StorePacker):
             target = _make_target(connection, [remnant.number])
             self._run = PackingPlan(target, remnant.kind, (), remnant)
             return self._run.pack()
+        if before == INT64_MIN:
+            return None
         others = {*self._failed, *self._busy()}
         sources = self._choice.choose(connection, before, small_before, others)
         if not sources:
@@ -214,10 +220,13 @@ class Packer(StorePacker):
         """The segments that are being packed."""
         return () if self._run is None else self._run.segments
 
-    def abandon(self, target: int) -> None:
-        """Give a run up that fails; what there is of it is tidied up."""
+    def abandon(self, target: int, is_for_good: bool) -> None:
+        """Give a run up that fails; what there is of it is tidied up.
+
+        :param is_for_good: it would fail again.
+        """
         run = self._run_of(target)
-        if run is not None and run.remnant is not None:
+        if is_for_good and run is not None and run.remnant is not None:
             # Else nothing else would be packed, such as where a block is damaged.
             self._failed |= {*run.segments}
         self._leave(target)

@@ -258,8 +258,10 @@ class CensusOf(_PackingQuestion[PackedCensus]):
 
 
 @frozen
-class CensusOfBlocks(_PackingQuestion[PackedCensus]):
+class CensusOfBlocks(_PackingQuestion["PackedCensus | None"]):
     """A question: the census of packed messages, which may not be there for others yet.
+
+    None if blocks are missing, as when the run that makes them was given up.
 
     :ivar blocks: how many there are, with numbers from 0.
     """
@@ -267,7 +269,7 @@ class CensusOfBlocks(_PackingQuestion[PackedCensus]):
     target: int
     blocks: int
 
-    def reading(self, dialect: Dialect) -> Reading[PackedCensus]:
+    def reading(self, dialect: Dialect) -> Reading[PackedCensus | None]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         of_all = ("first", "last", "rows")
         (known,) = yield Statement(
@@ -276,17 +278,22 @@ class CensusOfBlocks(_PackingQuestion[PackedCensus]):
             (self.target,),
             of_all,
         )
+        if known[2] is None:
+            return None
         taker, levels = CensusTaker(*known), Levels(_TAGS_HELD)
         first_of: dict[tuple[str, str], int] = {}
         columns = ("rows", "streams", "times", "tag_codes", "tags")
         for number in range(self.blocks):
-            ((rows, *packed),) = yield Statement(
+            found = yield Statement(
                 f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
                 "WHERE segment = ?1 AND number = ?2",
                 (self.target, number),
                 columns,
                 has_bytes=True,
             )
+            if not found:
+                return None
+            ((rows, *packed),) = found
             block = Block(rows, dict(zip(columns[1:], packed, strict=True)))
             names = yield from _names([stream for stream, _ in block.runs], first_of)
             tags = [*map(block.tag_sets.__getitem__, block.tag_codes)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ccstore.errors import StoreUnavailable
 from ccstore.storage.blocks.block_format import PackedBlock
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS
 from ccstore.storage.census import PackedCensus
@@ -83,11 +84,11 @@ def pack_once(
             if not (yield Do(packer.index, (plan.target, part, [*map(tuple, chunks)]))):
                 return False
             yield Packed(0)
-        census = (yield Ask(_census(plan, number))) if number else ()
-        is_done = bool((yield Do(packer.publish, (plan.target, tuple(census)))))
+        census = (yield Ask(_census(plan, number))) if number else None
+        is_done = bool((yield Do(packer.publish, (plan.target, tuple(census or ())))))
         yield Packed(0, is_end=True)
-    except Exception:
-        yield Do(packer.abandon, (plan.target,))
+    except Exception as error:
+        yield Do(packer.abandon, (plan.target, not isinstance(error, StoreUnavailable)))
         raise
     return is_done
 
@@ -101,7 +102,7 @@ def _tiles(plan: PackingPlan, sizes: TileSizes) -> Generator[Ask, Any, Sequence[
     return [PackedTile(plan.kind, plan.sources, tile, sizes) for tile in tiles]
 
 
-def _census(plan: PackingPlan, blocks: int) -> Question[PackedCensus]:
+def _census(plan: PackingPlan, blocks: int) -> Question[PackedCensus] | Question[PackedCensus | None]:
     if plan.remnant is not None:
         return CensusOfBlocks(plan.target, blocks)
     return CensusOf(plan.segments, plan.first, plan.last, plan.rows)

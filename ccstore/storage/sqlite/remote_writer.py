@@ -43,8 +43,8 @@ class RemotePacker(StorePacker):
     def publish(self, target: int, census: tuple[Any, ...]) -> bool:
         return bool(self._ask(Call.PACK_PUBLISH, target, census))
 
-    def abandon(self, target: int) -> None:
-        self._ask(Call.PACK_ABANDON, target)
+    def abandon(self, target: int, is_for_good: bool) -> None:
+        self._ask(Call.PACK_ABANDON, target, is_for_good)
 
     def tidy(self) -> bool:
         return bool(self._ask(Call.PACK_TIDY))

@@ -141,12 +141,15 @@ class Sifter:
         self._tasks: deque[_Task] = deque()
         # By segment, which rows it had and what had expired of it when it was looked at.
         self._seen: dict[int, tuple[object, ...]] = {}
+        # Packed segments that were to be packed again so that there is room.
+        self._waited: set[int] = set()
         self.deleted = 0
 
     def forget(self, connection: sqlite3.Connection) -> None:
         """Segments, rules or holds may be others than before."""
         self._tasks.clear()
         self._seen.clear()
+        self._waited.clear()
 
     @property
     def segments(self) -> Collection[int]:
@@ -182,9 +185,7 @@ class Sifter:
             if not kept.rows:
                 gone.append((segment.id, segment.kind))
             elif 2 * kept.rows <= segment.rows and segment.packed:
-                self._remnants[segment.id] = Remnant(
-                    segment.kind, segment.id, segment.rows, segment.packed, kept.streams, kept.held
-                )
+                self._remnants[segment.id] = _remnant_of(segment, kept)
             elif 2 * kept.rows <= segment.rows:
                 self._tasks.append(_Task(segment, kept))
         return gone
@@ -194,7 +195,7 @@ class Sifter:
     ) -> tuple[int, Kind] | None:
         """The segment that goes first when there is no more room: of events, and of logs behind all of them.
 
-        One of which little may not go has that moved first, and is none until then.
+        One of which little may not go has that moved first, and is none until then, or is packed again.
         """
         for row in connection.execute(
             "SELECT id, kind, row_count, min_time, min(max_time, sealed_at) AS edge, packed FROM segment "
@@ -210,8 +211,15 @@ class Sifter:
             kept = _exactly(connection, segment, streams.kept(segment, *counted))
             if not kept.rows:
                 return segment.id, segment.kind
-            if 2 * kept.rows <= segment.rows and not segment.packed:
+            if 2 * kept.rows > segment.rows:
+                continue
+            if not segment.packed:
                 self._tasks.append(_Task(segment, kept))
+                return None
+            if segment.id not in self._waited:
+                # Once: to be packed again may fail, and there has to be room.
+                self._waited.add(segment.id)
+                self._remnants[segment.id] = _remnant_of(segment, kept)
                 return None
         return None
 
@@ -251,6 +259,10 @@ class Sifter:
             self.deleted += left[0]
             self._tasks.popleft()
         return True
+
+
+def _remnant_of(segment: _Sealed, kept: Kept) -> Remnant:
+    return Remnant(segment.kind, segment.id, segment.rows, segment.packed, kept.streams, kept.held)
 
 
 def _counted(connection: sqlite3.Connection, number: int) -> tuple[Sequence[int], Sequence[int]] | None:

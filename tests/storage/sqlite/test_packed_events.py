@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
@@ -44,6 +45,8 @@ SMALL = evolve(
 class PackedEventTests(SqliteFiles, TestCase):
     sizes = SMALL
 
+    pack_after = float(DAY)
+
     def setUp(self) -> None:
         self.retention = RETENTION
         self.backend = self.open()
@@ -56,7 +59,7 @@ class PackedEventTests(SqliteFiles, TestCase):
             now=lambda: self.now,
             reactor=reactor,
             sizes=self.sizes,
-            packing=Packing(float(DAY)),
+            packing=Packing(self.pack_after),
             means=Means(threads=NoThreads),
         )
 
@@ -271,6 +274,39 @@ class PackedEventTests(SqliteFiles, TestCase):
         self.assertEqual(self.packed(), [10, 10])
         self.assertEqual(await self.texts(), expected)
 
+    async def test_without_packing_what_is_packed_is_still_packed_again(self) -> None:
+        await self.backend.retain(float(RETENTION), RULES)
+        expected = await self.some_jobs()
+        await self.backend.close()
+        self.pack_after = 0.0
+        self.backend = self.open()
+        await self.fill(30)
+        self.now = NOW + 34 * DAY * SECOND
+        await self.tend()
+        self.assertEqual(self.packed(), [10, 10])
+        self.assertEqual((await self.texts())[:20], expected)
+
+    async def test_a_hold_that_is_made_while_it_is_packed_again(self) -> None:
+        await self.backend.retain(float(RETENTION), RULES)
+        expected = await self.some_jobs()
+        await self.backend.close()
+        self.now = NOW + 34 * DAY * SECOND
+        hold = Hold(Selection(kinds=("event",)), "everything", "why", "me", self.now)
+        for times in range(12):
+            copy = self.path.with_name(f"{times}.db")
+            shutil.copy(self.path, copy)
+            with capturedLogs() as logs:
+                backend = self.open(copy)
+                await backend.expire(self.cutoff)
+                for _ in range(times):
+                    await backend.tend(self.now)
+                await backend.hold(hold)
+                for _ in range(40):
+                    await backend.tend(self.now)
+                self.assertEqual(await self.texts(backend), expected)
+                await backend.close()
+            self.assertEqual([*logs], [])
+
     async def test_a_kill_while_it_is_packed_again_costs_nothing(self) -> None:
         await self.backend.retain(float(RETENTION), RULES)
         expected = await self.some_jobs()
@@ -311,6 +347,17 @@ class PackedEventTests(SqliteFiles, TestCase):
         self.backend.limit((used - 1) * 8 // 7)
         await self.tend()
         self.assertEqual(self.packed(), [30] * 9)
+
+    async def test_where_there_is_little_room_little_that_is_held_is_packed_again(self) -> None:
+        await self.some_jobs()
+        hold = Hold(Selection(matchers=(Matcher("name", "=", "job"),)), "jobs", "why", "me", self.now)
+        await self.backend.hold(hold)
+        await self.tend()
+        self.backend.limit(1)
+        for _ in range(3):
+            await self.tend()
+        self.assertEqual(self.packed(), [10, 10])
+        self.assertEqual(await self.texts(), [*map(str, range(0, 60, 3))])
 
     async def test_a_damaged_block_leaves_its_segment_as_it_is(self) -> None:
         await self.backend.retain(float(RETENTION), RULES)
