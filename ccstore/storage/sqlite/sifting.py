@@ -187,8 +187,14 @@ class Sifter:
             elif 2 * kept.rows <= segment.rows and segment.packed:
                 self._remnants[segment.id] = _remnant_of(segment, kept)
             elif 2 * kept.rows <= segment.rows:
-                self._tasks.append(_Task(segment, kept))
+                self._plan_task(connection, segment, kept)
         return gone
+
+    def _plan_task(self, connection: sqlite3.Connection, segment: _Sealed, kept: Kept) -> None:
+        with transaction(connection):
+            # Nothing more is put into it, if it is for messages that were moved: that would go with the rest.
+            connection.execute("UPDATE segment SET ends_at = begins_at WHERE id = ?", (segment.id,))
+        self._tasks.append(_Task(segment, kept))
 
     def oldest(
         self, connection: sqlite3.Connection, streams: Streams, busy: Collection[int]
@@ -214,7 +220,7 @@ class Sifter:
             if 2 * kept.rows > segment.rows:
                 continue
             if not segment.packed:
-                self._tasks.append(_Task(segment, kept))
+                self._plan_task(connection, segment, kept)
                 return None
             if segment.id not in self._waited:
                 # Once: to be packed again may fail, and there has to be room.
@@ -242,8 +248,6 @@ class Sifter:
             condition += f" OR (stream IN ({_list(task.kept.held)}) AND {IS_HELD})"
         found = moving.find(connection, f"{kind}_{number}", condition, self._sizes.divided_rows)
         with transaction(connection):
-            # Nothing more is put into it, if it is one for messages that were moved.
-            connection.execute("UPDATE segment SET ends_at = begins_at WHERE id = ?", (number,))
             if found:
                 own = {*task.kept.streams}
                 parts: dict[Place, list[Found]] = {}

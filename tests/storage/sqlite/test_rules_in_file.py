@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.keeping import Hold
+from ccstore.message import Message
 from ccstore.query import Selection
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
@@ -181,6 +183,36 @@ class KilledTests(SqliteFiles, TestCase):
             await backend.expire(self.now - RETENTION * SECOND)
             await backend.tend(self.now)
         self.assertEqual((rows[0], rows[-1]), (60, 12))
+
+
+class LateTests(SqliteFiles, TestCase):
+    async def test_what_is_moved_into_a_segment_that_is_to_go_stays(self) -> None:
+        self.limit(segment_rows=30, divided_rows=4)
+        self.sizes = evolve(self.sizes, dividing_seconds=(0.0, 0.0))
+        backend = self.open()
+        late = NOW - 300 * SECOND
+
+        async def write(*others: Message) -> None:
+            news = [message("news", self.now, name="node") for _ in range(30 - len(others))]
+            await backend.write(Batch.of([*others, *news]))
+            await backend.tend(self.now)
+
+        await write(*[message(name, late, name=name) for name in ("noise",) * 9 + ("node",)])
+        for _ in range(9):
+            await backend.tend(self.now)
+        self.now += 150 * SECOND
+        older = [message("older", late - 200 * SECOND, name="node")] * 4
+        await write(*older, message("the last", late, name="node", hostname="a09"))
+        await backend.retain(float(RETENTION), RULES)
+        for _ in range(20):
+            await backend.expire(self.now - RETENTION * SECOND)
+            await backend.tend(self.now)
+        (page,) = await backend.read(
+            Pages([Selection()], Moment(self.now - RETENTION * SECOND, self.now), Limits(100)), timeout=60
+        )
+        found = Counter(row.text for row in page.rows)
+        self.assertEqual(found, {"news": 45, "older": 4, "node": 1, "the last": 1})
+        self.assertEqual(sum(self.counts()), 51)
 
 
 class RoomTests(SqliteFiles, TestCase):
