@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +10,10 @@ from typing import Final
 from attrs import define, field
 
 from ccstore.masking import MASK_VERSION
+from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.dbfile.sql import transaction
+from ccstore.storage.export import StoredRow
+from ccstore.storage.sqlite.packed_rows import blocks, plain_rows, read_block
 from ccstore.storage.sqlite.segments import BEHIND, is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
@@ -48,6 +52,7 @@ class _Run:
     """A segment of which the templates are being taken.
 
     :ivar behind: stream, time and id of the row that was looked at last.
+    :ivar blocks: of a packed segment, those that are still to be unpacked, and ``unpacked`` rows of one.
     :ivar is_read: all of its rows are in the taker.
     :ivar hours: that were kept, with ``templates`` together.
     """
@@ -58,6 +63,8 @@ class _Run:
     rows: int
     taker: TemplateTaker = field(factory=TemplateTaker)
     behind: tuple[int, int, int] = (-1, 0, 0)
+    blocks: list[int] = field(factory=list)
+    unpacked: list[StoredRow] = field(factory=list)
     is_read: bool = False
     is_flushing: bool = False
     hours: int = 0
@@ -87,7 +94,11 @@ class TemplateCounter:
             self._run = self._begin(connection)
             return self._run is not None
         if not (run.is_read or run.is_flushing):
-            self._read(connection, run)
+            try:
+                self._read(connection, run)
+            except Damaged:
+                self._end(connection, run, is_told=False)  # whoever reads says what is wrong
+                return True
             run.is_flushing = run.is_read or run.taker.entries >= self._entries
             return True
         taken = run.taker.taken()
@@ -122,7 +133,7 @@ class TemplateCounter:
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:
         """The newest of them: those are asked for most."""
         found = connection.execute(
-            "SELECT id, kind, row_count FROM segment WHERE sealed_at IS NOT NULL AND packed = 0 "
+            "SELECT id, kind, row_count, packed > 0 FROM segment WHERE sealed_at IS NOT NULL "
             "AND kind IN ('event', 'log') AND row_count > 0 "
             "AND id NOT IN (SELECT segment FROM templates_taken WHERE mask = ?) "
             "ORDER BY max_time DESC LIMIT 1",
@@ -130,14 +141,40 @@ class TemplateCounter:
         ).fetchone()
         if found is None:
             return None
-        number, kind, rows = found
+        number, kind, rows, is_packed = found
         with transaction(connection):
             forget(connection, [number])  # what was kept before a restart, or by another mask
         table = f"{kind}_{number}"
+        if is_packed:
+            waiting = [block for block, _ in blocks(connection, number)]
+            return _Run(table, number, is_merged=False, rows=rows, blocks=waiting)
         return _Run(table, number, is_merged(connection, table), rows)
 
     def _read(self, connection: sqlite3.Connection, run: _Run) -> None:
-        """Look at the next rows."""
+        """Look at the next rows; raises :class:`Damaged`."""
+        if run.blocks or run.unpacked:
+            self._read_packed(connection, run)
+        else:
+            self._read_table(connection, run)
+
+    def _read_packed(self, connection: sqlite3.Connection, run: _Run) -> None:
+        """Those of a block, some at a time, before the next one."""
+        if not run.unpacked:
+            run.unpacked = [*plain_rows(read_block(connection, run.segment, run.blocks.pop()))]
+        some = run.unpacked[-self._most :]
+        del run.unpacked[-self._most :]
+        streams = {
+            stream: (host or "", (cluster or "", name or ""))
+            for stream, host, cluster, name in connection.execute(
+                "SELECT id, hostname, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps([*{row[1] for row in some}]),),
+            )
+        }
+        for number, stream, time, text, _ in some:
+            run.taker.add(time, number, stream, text, *streams.get(stream, ("", ("", ""))))
+        run.is_read = not (run.blocks or run.unpacked)
+
+    def _read_table(self, connection: sqlite3.Connection, run: _Run) -> None:
         conditions = BEHIND if run.is_merged else ("id > ?3",)
         arms = " UNION ALL ".join(
             [f"SELECT stream, time, id, text FROM {run.table} WHERE {condition}" for condition in conditions]
@@ -159,5 +196,8 @@ class TemplateCounter:
 
 
 def _is_there(connection: sqlite3.Connection, segment: int) -> bool:
-    """It has not become a part of another."""
-    return connection.execute("SELECT 1 FROM segment WHERE id = ?", (segment,)).fetchone() is not None
+    """It has not become a part of another, and does not go."""
+    found = connection.execute(
+        "SELECT 1 FROM segment WHERE id = ? AND kind IN ('event', 'log')", (segment,)
+    ).fetchone()
+    return found is not None

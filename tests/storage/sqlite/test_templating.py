@@ -20,6 +20,7 @@ from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.insight_story import without_ids
+from tests.support.packing_backend import pack_all
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, MemoryBackend, message
 
@@ -151,6 +152,40 @@ class TemplatingTests(SqliteFiles, TestCase):
         await self.compare(backend, memory, pick)
         await backend.tend(self.now)
         await self.compare(backend, memory, pick)
+
+    async def test_those_of_packed_segments_are_taken_of_their_blocks(self) -> None:
+        """By another mask, and where they were packed before anything was taken."""
+        pick = random.Random(11)
+        for is_taken in (True, False):
+            backend, memory = await self.fill(pick)
+            if is_taken:
+                await backend.tend(self.now)
+            await backend.close()
+            pack_all(self)
+            self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 0"), 0)
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                connection.execute("UPDATE templates_taken SET mask = -1")
+                connection.execute("UPDATE templates SET templates = zeroblob(1)")
+            backend = self.open()
+            await self.compare(backend, memory, pick)
+            await backend.tend(self.now)
+            self.assertEqual(self.untold(), [])
+            await self.compare(backend, memory, pick)
+            await backend.close()
+            self.path.unlink()
+
+    async def test_of_a_damaged_block_nothing_is_kept(self) -> None:
+        pick = random.Random(12)
+        backend, _ = await self.fill(pick)
+        await backend.close()
+        pack_all(self)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE block_columns SET texts = zeroblob(9)")
+        backend = self.open()
+        await backend.tend(self.now)
+        packed = "segment IN (SELECT id FROM segment WHERE packed > 0)"
+        self.assertEqual(self.sql(f"SELECT DISTINCT is_told FROM templates_taken WHERE {packed}"), [(0,)])
+        self.assertEqual(self.sql(f"SELECT segment FROM templates WHERE {packed}"), [])
 
     async def test_texts_that_have_nothing_in_common_are_not_kept(self) -> None:
         self.limit(segment_rows=12_000, masked_rows=4096, template_entries=16384)
