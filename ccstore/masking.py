@@ -14,7 +14,10 @@ from typing import Final
 #: To be raised with every change of what a template is: templates that were kept are taken again then.
 MASK_VERSION: Final = 2
 #: With a number behind it, it is no host.
-_NO_HOSTS: Final = "(?:cpu|core|gpu|irq|port|line|node-?id|rank|step|task|job|pid|tid|uid|gid|user|err|errno|code|rev|vlan|v)"
+_NO_HOSTS: Final = (
+    "(?:cpu|core|gpu|irq|port|line|node-?id|rank|step|task|job|pid|tid|uid|gid|user|err|errno|code|rev|vlan"
+    "|v)"
+)
 #: What is masked within a word, in the order in which it is looked for at each place. A word has no spaces.
 _MASKS: Final = (
     ("kept", r"<[a-z]+>", r"(?i:\b(?:sha|md|utf-?|ipv|x|http/)\d+(?:_64)?)(?![\w.])"),

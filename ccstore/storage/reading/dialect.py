@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
-from ccstore.holdings import Segment
+from ccstore.holdings import Segment, Shares
 from ccstore.message import Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.vocabulary import Chunk
@@ -198,6 +198,9 @@ class Dialect(Protocol):
 
     def segments(self) -> Reading[Sequence[Segment]]:
         """All segments or partitions, as far as they are known without a look at their rows."""
+
+    def shares(self, segment: Segment) -> Reading[Shares | None]:
+        """For how long the messages of a segment are kept, about; None if that is not known yet."""
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """A condition that is true for a few streams, which an index is probed for."""
