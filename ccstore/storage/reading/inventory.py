@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Final
 
 from attrs import evolve, frozen
 
 from ccstore.holdings import Holdings, Segment, holdings_of
-from ccstore.message import INT64_MIN, STORED_KINDS
+from ccstore.message import INT64_MIN, STORED_KINDS, Kind
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading
 
@@ -39,19 +39,24 @@ class Inventory(Question[Holdings]):
         segments = yield from dialect.segments()
         terms = yield from dialect.terms(INT64_MIN)
         if terms.periods or terms.held_since is not None:
-            segments = yield from self._by_rules(segments, dialect)
+            segments = yield from self._by_rules(segments, {"event", *terms.periods}, dialect)
         else:
             segments = [each if each.kind == "event" else _staying(each) for each in segments]
         return holdings_of(version, schema, segments, leaving=self.leaving)
 
-    def _by_rules(self, segments: Sequence[Segment], dialect: Dialect) -> Reading[Sequence[Segment]]:
-        """The same, where each of the oldest goes by what rules and holds say of its streams."""
+    def _by_rules(
+        self, segments: Sequence[Segment], kinds: Collection[Kind], dialect: Dialect
+    ) -> Reading[Sequence[Segment]]:
+        """The same, where each of the oldest goes by what rules and holds say of its streams.
+
+        :param kinds: of which messages expire.
+        """
         found = []
         for kind in STORED_KINDS:
             mine = [each for each in segments if each.kind == kind]
             known = [each for each in mine if each.goes_by is not None and each.rows != 0]
             known.sort(key=attrgetter("goes_by"))
-            going = known[:_LOOKED_AT]
+            going = known[:_LOOKED_AT] if kind in kinds else []
             found += [_staying(each) for each in mine if each not in going]
             for each in going:
                 found.append((yield from self._going(each, dialect)))
