@@ -121,12 +121,18 @@ class StreamGroups:
             self._known[packed] = _Places(each, frozenset(each).difference([None]))  # type: ignore[arg-type]
         return self._known[packed]
 
-    def places_of(self, streams: Sequence[int]) -> Reading[list[int | None]]:
-        """Those of some streams, in their order."""
+    def places_of(
+        self, streams: Sequence[int], among: Sequence[int] | None = None
+    ) -> Reading[list[int | None]]:
+        """Those of some streams, in their order.
+
+        :param among: streams that are looked for together with one that is not known yet.
+        """
         try:
             return [*map(self._places.__getitem__, streams)]
         except KeyError:
-            yield from self._find([stream for stream in streams if stream not in self._places])
+            wanted = streams if among is None else among
+            yield from self._find([stream for stream in wanted if stream not in self._places])
         return [*map(self._places.__getitem__, streams)]
 
     def _find(self, unknown: list[int]) -> Reading[None]:

@@ -135,7 +135,7 @@ class _Telling:
         texts = texts_of(packed.templates)
         places = places_of(packed.places)
         # All of the streams of a template are meant, or none.
-        meant = yield from self._groups.places_of([streams[each[0]] for each in places])
+        meant = yield from self._groups.places_of([streams[each[0]] for each in places], streams)
         if meant.count(None) == len(meant):
             return
         figures = figures_of(packed.figures, packed.hour)

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.insight.fold_study import ORDERS, FoldInquiry
+from ccstore.insight.new_study import NewInquiry
 from ccstore.message import Message
 from ccstore.query import Matcher, Selection, TextCondition
 from ccstore.storage.census import HOUR, SHORT
@@ -239,7 +240,7 @@ def some_message(pick: random.Random, progress: float) -> Message:
     )
 
 
-def some_inquiry(pick: random.Random) -> FoldInquiry:
+def some_inquiry(pick: random.Random) -> FoldInquiry | NewInquiry:
     ops: Any = ("=", "!=", "=~", "!~")
     matchers = tuple(
         Matcher(
@@ -260,4 +261,6 @@ def some_inquiry(pick: random.Random) -> FoldInquiry:
         pick.choice(((), (), (TextCondition("contains", "b", True),))),
     )
     step = pick.choice((7 * SECOND * 60, SHORT, 3 * SHORT, HOUR, 3 * HOUR))
+    if pick.random() < 0.3:
+        return NewInquiry(selection, pick.choice(("store", "host", "host")), step)
     return FoldInquiry(selection, step, pick.choice([*ORDERS]), pick.choice((1, 100)))
