@@ -13,6 +13,7 @@ from benchmarks import (
     fuzz,
     ingest,
     insight,
+    large_store,
     latency,
     limits,
     many_nodes,
@@ -115,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("pack", "what packing takes and saves: bytes a row, CPU, memory, how long commits wait")
     command.add_argument("--rows", type=int, default=1_500_000, help="messages, three fourths of them logs")
     command.add_argument("--no-index", action="store_true", help="without the index of words")
+
+    command = add("large", "a file of very many packed messages: its size, and how fast it is searched")
+    command.add_argument("--rows", type=int, default=100_000_000, help="messages, in months of five million")
+    command.add_argument(
+        "--keep", type=Path, metavar="DIR", help="has the file of an earlier run, or gets it"
+    )
     return parser
 
 
@@ -160,6 +167,8 @@ def main() -> None:
         rows = rule_costs.run(given.lines)
     elif given.command == "tags":
         rows = tag_layout.run(given.rows, given.repeat)
+    elif given.command == "large":
+        rows, problems = large_store.run(given.rows, given.keep)
     elif given.command == "pack":
         rows = packing_costs.run(given.rows, has_words=not given.no_index)
     elif given.command == "postgres":

@@ -16,7 +16,8 @@ from typing import Any, Final
 from benchmarks.month import Month
 from benchmarks.report import progress
 from ccstore.lineprotocol import StreamDecoder
-from ccstore.message import INT64_MAX
+from ccstore.message import INT64_MAX, STORED_KINDS
+from ccstore.storage.blocks.block_format import COLUMNS
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.bulk import BulkWriter
 from ccstore.storage.sqlite.dialect import SqliteDialect
@@ -27,38 +28,62 @@ from ccstore.storage.sqlite.sizes import SIZES
 _BEGIN: Final = 1_700_000_000
 #: Seconds, long enough that nothing of the month expires.
 _RETENTION: Final = 10**9
-#: What belongs to rows of logs, and what to packed ones; both have a census.
-_OF_ROWS: Final = "name GLOB 'log_[0-9]*'"
-_OF_BLOCKS: Final = "name GLOB '*block*' OR name GLOB '*vocabulary*'"
+#: The columns of blocks that are not numbers.
+_COLUMNS: Final = "+".join([f"length({name})" for name in COLUMNS])
+_WORDS: Final = "length(first) + length(words) + length(codes) + length(masks)"
 
 
 def run(rows: int, *, has_words: bool) -> list[dict[str, object]]:
-    """Figures of packing the logs of a month.
+    """Figures of packing a month.
 
-    :param rows: messages of the month, of which three fourths are logs.
+    :param rows: messages of the month, of which three fourths are logs, and the others job events.
     """
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as name:
         path = Path(name, "ccstore.db")
-        _fill(path, rows)
+        fill_month(path, rows)
         with closing(sqlite3.connect(path)) as connection:
-            (logs,) = connection.execute("SELECT total(row_count) FROM segment WHERE kind = 'log'").fetchone()
-            before = _bytes(connection, _OF_ROWS) / logs
+            before = _used(connection) / rows
+            of_kind = {kind: _bytes(connection, f"name GLOB '{kind}_[0-9]*'") for kind in STORED_KINDS}
         # By a process that has done nothing else, for its memory.
         with get_context("spawn").Pool(1) as pool:
             times, peak = pool.apply(_pack, (path, has_words))
         with closing(sqlite3.connect(path)) as connection:
-            after = _bytes(connection, _OF_BLOCKS) / logs
-            census = _bytes(connection, "name = 'census'") / logs
+            after = _used(connection) / rows
+            census = _bytes(connection, "name = 'census'") / rows
+            kinds = [row for kind in STORED_KINDS for row in _of_kind(connection, kind, of_kind[kind])]
     reader_cpu, writer_cpu = sum(times["reader CPU"]), sum(times["writer CPU"])
     longest, most_cpu = max(times["writer"]), max(times["writer CPU"])
+    index = "with the index of words" if has_words else "without an index"
     return [
-        _row(f"as rows, {logs:,.0f} logs", before, "bytes a log"),
-        _row("packed", after, "bytes a log", "with the index of words" if has_words else "without an index"),
-        _row("their census", census, "bytes a log", "before and after"),
-        _row("reading, packing, comparing", reader_cpu * 1e6 / logs, "s of CPU per million"),
-        _row("inserting, and dropping rows", writer_cpu * 1e6 / logs, "s of CPU per million"),
+        _row(f"as rows, {rows:,.0f} messages", before, "bytes a message", "the whole file"),
+        _row("packed", after, "bytes a message", f"the whole file, {index}"),
+        _row("their census", census, "bytes a message", "before and after"),
+        *kinds,
+        _row("reading, packing, comparing", reader_cpu * 1e6 / rows, "s of CPU per million"),
+        _row("inserting, and dropping rows", writer_cpu * 1e6 / rows, "s of CPU per million"),
         _row("a commit waits, at most", longest * 1000, "ms", f"{most_cpu * 1000:.1f} ms of CPU"),
         _row("memory", peak, "MB", "of one process that does all of it"),
+    ]
+
+
+def _of_kind(connection: sqlite3.Connection, kind: str, before: float) -> list[dict[str, object]]:
+    """Figures of the messages of a kind.
+
+    :param before: bytes of their tables before.
+    """
+    rows, size = connection.execute(
+        f"SELECT total(rows), total({_COLUMNS}) FROM block JOIN block_columns USING (segment, number) "
+        "WHERE segment IN (SELECT id FROM segment WHERE kind = ?)",
+        (kind,),
+    ).fetchone()
+    (words,) = connection.execute(
+        f"SELECT total({_WORDS}) FROM vocabulary WHERE segment IN (SELECT id FROM segment WHERE kind = ?)",
+        (kind,),
+    ).fetchone()
+    what = f"{rows:,.0f} {kind}s"
+    return [
+        _row(f"{what} as rows", before / rows, f"bytes of each {kind}"),
+        _row(f"{what} packed", size / rows, f"bytes of each {kind}", f"and {words / rows:.1f} of the index"),
     ]
 
 
@@ -66,7 +91,8 @@ def _row(what: str, figure: float, unit: str, more: str = "") -> dict[str, objec
     return {"what": what, "figure": figure, "unit": unit, "more": more}
 
 
-def _fill(path: Path, rows: int) -> None:
+def fill_month(path: Path, rows: int) -> None:
+    """Write a month into a new file: segments of rows that are sealed and counted."""
     bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
     bulk.open()
     decoder = StreamDecoder()
@@ -76,7 +102,7 @@ def _fill(path: Path, rows: int) -> None:
         bulk.write(messages, lambda connection: None)
         written += len(messages)
         progress(f"writing: {written:,} of {rows:,}")
-    for kind in ("event", "log"):
+    for kind in STORED_KINDS:
         bulk.do(bulk.housekeeping.seal, kind)
     while bulk.do(bulk.housekeeping.count):
         pass
@@ -119,7 +145,7 @@ def _pack(path: Path, has_words: bool) -> tuple[Mapping[str, list[float]], float
                 elif isinstance(step, Ask):
                     result = measured("reader", reader.read, reading, step.question, Asking(3600))
                 else:
-                    progress(f"packing: {step.rows:,} logs")
+                    progress(f"packing: {step.rows:,} messages")
     connection.close()
     bulk.close()
     return times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -128,3 +154,12 @@ def _pack(path: Path, has_words: bool) -> tuple[Mapping[str, list[float]], float
 def _bytes(connection: sqlite3.Connection, condition: str) -> float:
     (found,) = connection.execute(f"SELECT total(pgsize) FROM dbstat WHERE {condition}").fetchone()
     return float(found)
+
+
+def _used(connection: sqlite3.Connection) -> float:
+    """Bytes of the pages of a file that are not free."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return float((pages - free) * size)

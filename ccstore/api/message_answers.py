@@ -19,7 +19,7 @@ from ccstore.message import Kind
 from ccstore.query import Page, Position, Selection
 from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.reading.query_service import Found
-from ccstore.web import WebError, header, stream
+from ccstore.web import Incomplete, WebError, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed
 
 #: Messages of an answer, if nobody says how many.
@@ -128,9 +128,15 @@ class MessageAnswers:
                 losses |= dict.fromkeys(page.losses)
                 for piece in page.pieces:
                     yield piece
+        notice = notice_of_losses([*losses])
         if has_end and format == "ndjson":
-            end = {"messages": count, **({"notice": notice_of_losses([*losses])} if losses else {})}
+            end = {"messages": count, **({"notice": notice} if losses else {})}
             yield json.dumps({"end": end}).encode() + b"\n"
+        elif notice is not None:
+            # All that there is is sent, the head too, and then it breaks off: it must not look complete.
+            yield b""
+            yield b""
+            raise Incomplete(notice)
 
 
 def _format(request: IRequest, parameters: Parameters) -> Format:

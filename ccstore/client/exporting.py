@@ -52,10 +52,11 @@ class Exporting:
         self._rest = b""
         self._last = b""  # line that was shown
         self._has_end = False
+        self._notice: str | None = None  # what is missing
         self.count = 0
 
     async def run(self) -> None:
-        """Get all of them.
+        """Get all of them; what cannot be read in the store is said at the end, as :class:`NotAll`.
 
         Raises :class:`ClientError` if nothing comes at all, :class:`NotAll` if it is given up later.
         """
@@ -64,6 +65,8 @@ class Exporting:
             count = self.count
             reason = await self._once()
             if reason is None or self.count == self._limit:
+                if self._notice is not None:
+                    raise NotAll(f"not all: {self._notice}")
                 return
             if self.count > count:
                 left, pause = self._tries, self._pause
@@ -105,7 +108,8 @@ class Exporting:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if lines and lines[-1].startswith(b'{"end"'):
-            lines.pop()
+            end = json.loads(lines.pop())["end"]
+            self._notice = end.get("notice") or self._notice
             self._has_end = True
         if lines:
             self._last = lines[-1]

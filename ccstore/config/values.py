@@ -242,7 +242,7 @@ class StorageConfig:
     ``store_heartbeats`` is about those of a fleet, which carry a credential. Without a spool, ``spool`` is
     None. ``file_mode`` is that of all files that are made: those of the backend, of the spool, and the log.
     ``rules`` are those of retention besides ``retention_time``; ``max_size`` is in bytes, None for no limit.
-    ``pack_after`` are seconds after which logs are packed, 0 for never; ``pack_index`` is one of
+    ``pack_after`` are seconds after which messages are packed, 0 for never; ``pack_index`` is one of
     :data:`PACK_INDEXES`.
     """
 

@@ -184,18 +184,29 @@ class _Counted:
         for number, row in self._rows.items():
             self._sums[number] = self._sums.get(number, 0) + int.from_bytes(_bytes(row), "little")
         self._rows = {}
-        width = 4 * self._steps
-        plain = b"".join([self._sums.get(number, 0).to_bytes(width, "little") for number in numbers])
-        nothing = bytes(len(plain) // 4)
-        size = 1
-        if plain[1::4] != nothing:
-            size = 2
-        if plain[2::4] != nothing or plain[3::4] != nothing:
-            size = 4
-        narrow = bytearray(size * len(nothing))
-        for place in range(size):
-            narrow[place::size] = plain[place::4]
-        return zlib.compress(narrow, _LEVEL)
+        width, sums = 4 * self._steps, self._sums
+        bits = 0
+        for each in sums.values():
+            bits |= each
+        size = _bytes_of_cells(bits.to_bytes(width, "little"))
+        # Row by row: all of them together may be a hundred megabytes.
+        compressing = zlib.compressobj(_LEVEL)
+        parts = []
+        narrow = bytearray(size * self._steps)
+        for number in numbers:
+            plain = sums.get(number, 0).to_bytes(width, "little")
+            for place in range(size):
+                narrow[place::size] = plain[place::4]
+            parts.append(compressing.compress(narrow))
+        return b"".join([*parts, compressing.flush()])
+
+
+def _bytes_of_cells(plain: bytes) -> int:
+    """How many of the four bytes of each cell are in use."""
+    nothing = bytes(len(plain) // 4)
+    if plain[2::4] != nothing or plain[3::4] != nothing:
+        return 4
+    return 1 if plain[1::4] == nothing else 2
 
 
 class Tally:

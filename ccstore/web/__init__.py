@@ -19,11 +19,12 @@ from .request import LimitedRequest, argument, body_of, header
 from .room import Room
 from .site import LimitedSite, SiteSettings
 from .store_errors import answered
-from .streaming import Outgoing, bytes_pieces, json_pieces, stream
+from .streaming import Incomplete, Outgoing, bytes_pieces, json_pieces, stream
 
 __all__ = [
     "JSON",
     "HttpPort",
+    "Incomplete",
     "LimitedRequest",
     "LimitedSite",
     "Outgoing",

@@ -17,11 +17,11 @@ _LEVEL: Final = 1
 
 
 async def packed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The same, packed by gzip; pieces that do not fill a block come with the next."""
+    """The same, packed by gzip; pieces that do not fill a block come with the next, or for an empty one."""
     packer = zlib.compressobj(_LEVEL, wbits=31)
     async with aclosing(pieces):
         async for piece in pieces:
-            if some := packer.compress(piece):
+            if some := packer.compress(piece) if piece else packer.flush(zlib.Z_SYNC_FLUSH):
                 yield some
     yield packer.flush()
 

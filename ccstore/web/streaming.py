@@ -48,6 +48,10 @@ class Outgoing:
             self._held -= size
 
 
+class Incomplete(Exception):
+    """Behind the last piece of an answer: it is not all, and must not look so. Its text says why."""
+
+
 async def stream(
     request: IRequest,
     pieces: Pieces,
@@ -111,6 +115,9 @@ class _Flow:
                 await self._write(piece)
         except CancelledError:
             raise
+        except Incomplete as error:
+            self.log.error("an answer at {path} is not all: {why}", path=request.path, why=str(error))
+            await self._leave_open()
         except Exception:
             # The head is sent, and says that all is well.
             self.log.failure("an answer broke off at {path}", path=request.path)
@@ -119,6 +126,20 @@ class _Flow:
         finally:
             if request.channel is not None:
                 request.unregisterProducer()
+
+    async def _leave_open(self) -> None:
+        """Deliver what there is, and close the connection without the last chunk."""
+        request = self._request
+        if request.channel is None:
+            return
+        if not request.chunked:
+            # Nothing else tells that it is not all.
+            request.channel.transport.abortConnection()
+            return
+        request.unregisterProducer()
+        request.channel.transport.loseConnection()
+        # Else the request would be finished meanwhile.
+        await request.notifyFinish().addErrback(lambda _: None)
 
     async def _write(self, piece: bytes) -> None:
         self._request.write(piece)

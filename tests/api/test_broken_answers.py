@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
+from twisted.logger import capturedLogs, formatEvent
 
 from ccstore.interfaces import StoreUnavailable
 from tests.api.test_message_answers import BASE, MessagesTestCase, log
@@ -57,6 +59,34 @@ class BrokenAnswersTests(MessagesTestCase):
                 self.assertEqual(len(self.flushLoggedErrors()), 1)
         backend.answer = None
         self.assertEqual((await self.stats())["receivers"]["api"]["exports"], 0)
+
+    async def test_where_some_cannot_be_read_nothing_looks_complete(self) -> None:
+        backend = ToldBackend()
+        self.start(backend=backend)
+        await self.write(*[log(f"text {place}", BASE + place) for place in range(10)])
+
+        def answer(question: Any, timeout: float) -> Deferred[Any]:
+            return MemoryBackend.read(backend, question, timeout=timeout).addCallback(damaged)
+
+        def damaged(found: Any) -> Any:
+            if isinstance(found, list):
+                return [damaged(each) for each in found]
+            return evolve(found, losses=("4 logs are gone",))
+
+        backend.answer = answer
+        for format in ("csv", "ndjson", "lp"):
+            for more in ({}, {"accept_encoding": "gzip"}):
+                client = await self.begin(f"messages?format={format}", **more)
+                with capturedLogs() as logs:
+                    await client.closed
+                self.assertIn("4 logs are gone", "".join([str(formatEvent(each)) for each in logs]))
+                self.assertIn(b" 200 OK", client.received[:20])
+                self.assertFalse(client.received.endswith(b"0\r\n\r\n"))
+                if not more:
+                    self.assertEqual(client.received.count(b"text "), 10)
+        client = await self.begin("messages?format=ndjson&end=true", connection="close")
+        await client.closed
+        self.assertIn(b'{"end": {"messages": 10, "notice": "4 logs are gone"}}', client.received)
 
     async def test_an_error_before_the_first_byte_is_an_error(self) -> None:
         """It is not packed, though an answer would be."""

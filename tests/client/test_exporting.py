@@ -14,8 +14,9 @@ from ccstore.client.exporting import Exporting, NotAll
 from ccstore.client.server import Refused
 from tests.support.stub_server import server
 
-#: What an answer does: give so many messages and break off in the next one, be an error, or be whole.
-Answer = int | tuple[int, Any] | None
+#: What an answer does: give so many messages and break off in the next one, say at its end what is missing,
+#: be an error, or be whole.
+Answer = int | str | tuple[int, Any] | None
 
 
 def line(number: int) -> bytes:
@@ -45,6 +46,8 @@ class ExportingTests(SynchronousTestCase):
             lines = [line(number) for number in range(begin, 10)][: int(question.get("limit", "10"))]
             if given is None:
                 return 200, b"".join([*lines, b'{"end": {}}\n'])
+            if isinstance(given, str):
+                return 200, b"".join([*lines, json.dumps({"end": {"notice": given}}).encode(), b"\n"])
             return 200, b"".join([*lines[:given], line(77)[:9]])
 
         def show(lines: Sequence[bytes]) -> None:
@@ -90,6 +93,12 @@ class ExportingTests(SynchronousTestCase):
         self.assertEqual((shown, len(said)), ([0, 1], 1))
         self.assertIsInstance(outcome.value, NotAll)
         self.assertRegex(str(outcome.value), "not all: .* no such cursor after 2 messages")
+
+    def test_what_cannot_be_read_in_the_store_is_told_at_the_end(self) -> None:
+        shown, said, _, outcome = self.export("4 logs cannot be read")
+        self.assertEqual((shown, said), ([*range(10)], []))
+        self.assertIsInstance(outcome.value, NotAll)
+        self.assertEqual(str(outcome.value), "not all: 4 logs cannot be read")
 
     def test_an_error_at_the_beginning_is_told_at_once(self) -> None:
         for status in (400, 503):

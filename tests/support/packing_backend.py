@@ -49,7 +49,9 @@ class PackingBackend:
 
 def pack_all(files: SqliteFiles) -> None:
     """Pack what is sealed in a file that nobody has open."""
-    packing = OfflinePacking(files.path, NO_SYNC, retention=RETENTION, say=print, sizes=files.sizes)
+    packing = OfflinePacking(
+        files.path, NO_SYNC, retention=RETENTION, say=print, sizes=files.sizes, now=lambda: files.now
+    )
     packing.open()
     try:
         for _ in packing.run(INT64_MAX):

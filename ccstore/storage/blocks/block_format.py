@@ -192,6 +192,23 @@ def is_whole(packed: PackedBlock) -> bool:
     return packed.checksum == _checksum(packed[:-1])
 
 
+def shifted(packed: PackedBlock, time: int, number: int) -> PackedBlock:
+    """The same messages at other times, and with other ids.
+
+    :param time: nanoseconds that are added to each time, as ``number`` is to each id.
+    """
+    block = Block.of(packed)
+    other = packed._replace(
+        first_time=packed.first_time + time,
+        last_time=packed.last_time + time,
+        min_id=packed.min_id + number,
+        max_id=packed.max_id + number,
+        times=pack_distances([each + time for each in block.times]),
+        ids=pack_distances([each + number for each in block.ids_by_time]),
+    )
+    return other._replace(checksum=_checksum(other[:-1]))
+
+
 def in_time(times: Sequence[int]) -> list[int]:
     """The places of the times in their order; of those that are the same, as they stand."""
     return sorted(range(len(times)), key=times.__getitem__)

@@ -33,6 +33,7 @@ class BulkWriter:
     :param retention: seconds after which events expire.
     :param say: tells people what goes wrong with views and the like.
     :param mode: of the file and those beside it.
+    :param now: the time in nanoseconds since the epoch.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BulkWriter:
         say: Say,
         mode: int = PRIVATE,
         sizes: SegmentSizes = SIZES.segments,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._file = DatabaseFile(path, "database", DATABASE, mode, say)
         self._say = say
@@ -51,6 +53,7 @@ class BulkWriter:
         self._retention = nanoseconds(retention)
         self._reserve = Reserve(path, mode)
         self._sizes = sizes
+        self._now = now
         self._writer: LocalWriter | None = None
 
     def open(self) -> None:
@@ -64,7 +67,7 @@ class BulkWriter:
                 self._file.prepare(connection)
                 watch = self._file.watch
                 writer = LocalWriter(
-                    connection, watch, self._retention, None, time.time_ns, self._say, self._sizes
+                    connection, watch, self._retention, None, self._now, self._say, self._sizes
                 )
                 writer.load()
                 watch.look(is_used=True)
@@ -99,7 +102,7 @@ class BulkWriter:
             self._reserve.keep()
             local.writer.write(messages, also)
             if local.state.is_full:
-                local.housekeeping.tend(time.time_ns())
+                local.housekeeping.tend(self._now())
                 while local.housekeeping.count() or local.housekeeping.merge():
                     pass
             watch.look(is_used=True)

@@ -14,6 +14,7 @@ from ccstore.storage.sqlite.keeper import Keeper
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import drop
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.sifting import Sifter, all_expired, streams_now
 from ccstore.storage.sqlite.writer import Writer
 
@@ -37,7 +38,7 @@ class Departures:
         rules: Sequence[KeepRule] | None,
         now: Callable[[], int],
         sifter: Sifter,
-        others: tuple[Merger, Packer],
+        others: tuple[Merger, Packer, Leftovers],
         seal_events: Callable[[], None],
     ) -> None:
         self.retention = retention
@@ -45,7 +46,7 @@ class Departures:
         self._connection = writer.connection
         self._now = now
         self._sifter = sifter
-        self._merger, self._packer = others
+        self._merger, self._packer, self._leftovers = others
         self._seal_events = seal_events
         self._keeper = Keeper(rules, lambda: self.retention, now)
         writer.placing = self._keeper.place
@@ -58,7 +59,13 @@ class Departures:
 
     def period_of(self, kind: Kind) -> int | None:
         """A time (ns) of which a segment of a kind should span only a part, so that it goes soon; or None."""
-        return self.retention if kind == "event" else self._keeper.shortest_of(kind)
+        return self.retention if kind == "event" else min(self._keeper.periods_of(kind), default=None)
+
+    def lifetime_of(self, kind: Kind) -> tuple[int, int] | None:
+        """See :class:`ccstore.storage.sqlite.packing_choice.PackingChoice`."""
+        if kind != "event":
+            return None
+        return self.retention, max([self.retention, *self._keeper.periods_of(kind)])
 
     def retain(self, retention: int, rules: Sequence[Any]) -> None:
         """See :meth:`Housekeeping.retain`."""
@@ -72,15 +79,20 @@ class Departures:
         """
         with transaction(self._connection):
             number = self._keeper.hold(self._connection, Hold.unpack(packed))
-        self._sifter.forget(self._connection)
+        self._forget_plans()
         return number
 
     def release(self, number: int) -> bool:
         """End a hold; False if there is none with this id."""
         with transaction(self._connection):
             is_gone = self._keeper.release(self._connection, number)
-        self._sifter.forget(self._connection)
+        self._forget_plans()
         return is_gone
+
+    def _forget_plans(self) -> None:
+        """What is kept may be more than before."""
+        self._sifter.forget(self._connection)
+        self._packer.forget_remnants()
 
     def expire(self, cutoff: int) -> int:
         """Note what has expired, and drop segments in which nothing is newer than the cutoff (ns), or kept.
@@ -91,7 +103,7 @@ class Departures:
         if self._keeper.is_due:
             with transaction(connection):
                 self._keeper.settle(connection)
-            self._sifter.forget(connection)
+            self._forget_plans()
         self._note_expired(cutoff)
         dropped = 0
         for number, kind in self._leaving(cutoff):
@@ -116,7 +128,7 @@ class Departures:
                 "SELECT row_count, packed FROM segment WHERE id = ?", (number,)
             ).fetchone()
             if packed:
-                self._packer.remove(number)
+                self._leftovers.remove(number)
             else:
                 drop(connection, kind, number)
         return int(rows)
@@ -135,7 +147,8 @@ class Departures:
             "AND (max_time <= ? OR sealed_at <= ?) ORDER BY id",
             (cutoff, cutoff),
         )
-        return [(number, "event") for (number,) in found.fetchall()]
+        busy = self.busy
+        return [(number, "event") for (number,) in found.fetchall() if number not in busy]
 
     def _note_expired(self, cutoff: int) -> None:
         connection, segments = self._connection, self._writer.segments

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
 
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite import expiry
 from ccstore.storage.sqlite.expiry import IS_PLAIN, Expired
-from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD, Found, Place, find, move, place_of, remove
+from ccstore.storage.sqlite.moving import Found, Place, find, move, place_of, remove, width_of
 from ccstore.storage.sqlite.sizes import SegmentSizes
-
-#: Nanoseconds that a segment may span beyond that: messages are on their way for a while, and segments are
-#: sealed once a second. At least, and at most.
-_SLACK: Final = (2_000_000_000, 30_000_000_000)
 
 
 class Divider:
-    """Moves in steps; runs in the writer's thread.
+    """Moves in steps; runs in the writer's thread. What is packed stays where it is.
 
     What came late is what is much older than the newest event of its segment, or than the sealing if that is
     of a clock that is ahead. Events from between the same two moments go into the same segment, which has its
@@ -47,26 +42,29 @@ class Divider:
 
     def _purge(self, connection: sqlite3.Connection, noted: Sequence[Expired]) -> bool:
         """Delete what had expired before events were kept longer; then nothing need tell of it any more."""
-        if len(noted) < 2:
-            return False
-        expired = noted[0]
-        condition = f"time <= {expired.cutoff} AND id <= {expired.last_id} AND {IS_PLAIN}"
-        for number, is_open in connection.execute(
-            "SELECT id, sealed_at IS NULL FROM segment "
-            "WHERE kind = 'event' AND first_id < ? AND (sealed_at IS NULL OR min_time <= ?)",
-            (expired.last_id, expired.cutoff),
-        ).fetchall():
-            found = find(connection, f"event_{number}", condition, self._sizes.divided_rows)
-            if found and is_open:
-                return False  # until it is sealed, in a moment
-            if found:
+        for expired in noted[:-1]:
+            condition = f"time <= {expired.cutoff} AND id <= {expired.last_id} AND {IS_PLAIN}"
+            segments = connection.execute(
+                "SELECT id, sealed_at IS NULL, packed > 0 FROM segment "
+                "WHERE kind = 'event' AND first_id < ? AND (sealed_at IS NULL OR min_time <= ?)",
+                (expired.last_id, expired.cutoff),
+            ).fetchall()
+            for number, is_open, is_packed in segments:
+                if is_packed:
+                    continue
+                found = find(connection, f"event_{number}", condition, self._sizes.divided_rows)
+                if found and is_open:
+                    return False  # until it is sealed, in a moment
+                if found:
+                    with transaction(connection):
+                        remove(connection, "event", number, found)
+                    self.deleted += len(found)
+                    return True
+            if not any(is_packed for *_, is_packed in segments):
                 with transaction(connection):
-                    remove(connection, "event", number, found)
-                self.deleted += len(found)
+                    expiry.forget(connection, expired)
                 return True
-        with transaction(connection):
-            expiry.forget(connection, expired)
-        return True
+        return False
 
     def _divide(
         self,
@@ -76,11 +74,11 @@ class Divider:
         now: int,
     ) -> bool:
         """Move some of the oldest events of the segment that has the oldest of all and spans too much."""
-        span = max(retention // SPANS_IN_PERIOD, 1)
-        width = span + min(max(span, _SLACK[0]), _SLACK[1])
+        width = width_of(retention)
         wide = connection.execute(
             "SELECT id, edge FROM (SELECT id, min_time, min(max_time, sealed_at) AS edge FROM segment "
-            "WHERE kind = 'event' AND sealed_at IS NOT NULL AND keeps IS NULL) WHERE edge - min_time > ? "
+            "WHERE kind = 'event' AND sealed_at IS NOT NULL AND keeps IS NULL AND packed = 0) "
+            "WHERE edge - min_time > ? "
             "ORDER BY min_time LIMIT 1",
             (width,),
         ).fetchone()

@@ -17,6 +17,10 @@ from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment
 from ccstore.storage.sqlite.packer import Packer
+from ccstore.storage.sqlite.packing_choice import PackingChoice
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
+from ccstore.storage.sqlite.packing_plan import Remnant
+from ccstore.storage.sqlite.segments import drop_strays
 from ccstore.storage.sqlite.sifting import Sifter
 from ccstore.storage.sqlite.templating import TemplateCounter
 from ccstore.storage.sqlite.views import refresh_rows_views
@@ -50,13 +54,18 @@ class Housekeeping:
         self._levels = Levels(writer.sizes.streams_held)
         self._merger = Merger(say, writer.sizes, self._names)
         self._divider = Divider(writer.sizes)
-        self._sifter = Sifter(writer.sizes)
+        remnants: dict[int, Remnant] = {}
+        self._sifter = Sifter(writer.sizes, remnants)
         self._enumerator = Enumerator(writer.sizes, self._names, self._levels)
         self._templates = TemplateCounter(writer.sizes)
-        self.packer = Packer(self._connection, say, writer.sizes, lambda: self._sifter.segments)
+        choice = PackingChoice(writer.sizes, lambda kind: self._departures.lifetime_of(kind), now)
+        leftovers = Leftovers(self._connection, writer.sizes)
+        self.packer = Packer(
+            self._connection, say, choice, leftovers, lambda: self._sifter.segments, remnants
+        )
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.forget),
-            self._templates.forget,
+            *(self._templates.forget, drop_strays),
         ]
         self._departures = Departures(
             writer,
@@ -64,7 +73,7 @@ class Housekeeping:
             rules,
             now,
             self._sifter,
-            (self._merger, self.packer),
+            (self._merger, self.packer, leftovers),
             lambda: self.seal("event"),
         )
 
@@ -131,7 +140,7 @@ class Housekeeping:
     def expire(self, cutoff: int) -> int:
         """See :meth:`Departures.expire`; returns how many rows are gone since the last time."""
         deleted = self._departures.expire(cutoff)
-        for mover in (self._divider, self._sifter):
+        for mover in (self._divider, self._sifter, self.packer):
             deleted, mover.deleted = deleted + mover.deleted, 0
         if deleted:
             with self._writer.transaction():

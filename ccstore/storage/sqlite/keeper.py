@@ -48,9 +48,9 @@ class Keeper:
         """There are rules or holds."""
         return bool(self._rules or self._holds)
 
-    def shortest_of(self, kind: Kind) -> int | None:
-        """The shortest period (ns) of a rule for a kind, if there is one."""
-        return min([rule.nanoseconds for rule in self._rules if kind in rule.chosen.kinds], default=None)
+    def periods_of(self, kind: Kind) -> Sequence[int]:
+        """The periods (ns) of the rules that are about a kind."""
+        return [rule.nanoseconds for rule in self._rules if kind in rule.chosen.kinds]
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Bring the file up to date with the rules, and read the holds; inside of a transaction."""

@@ -59,12 +59,6 @@ class Merger:
         self._run, self._census = None, None
         self._unordered, self._obsolete, self._failed = [], [], set()
         connection.execute("DELETE FROM segment WHERE kind = 'merging'")
-        obsolete = connection.execute(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'log_[0-9]*'"
-            " AND CAST(substr(name, 5) AS INTEGER) NOT IN (SELECT id FROM segment)"
-        ).fetchall()
-        for (name,) in obsolete:
-            connection.execute(f"DROP TABLE {name}")
 
     @property
     def sources(self) -> Collection[int]:

@@ -21,6 +21,9 @@ from ccstore.storage.sqlite.views import refresh_rows_views
 
 #: A segment spans this part of the time that its messages are kept for, so it goes soon after it may.
 SPANS_IN_PERIOD: Final = 16
+#: Nanoseconds that it may span beyond that: messages are on their way for a while, and segments are sealed
+#: once a second. At least, and at most.
+_SLACK: Final = (2_000_000_000, 30_000_000_000)
 #: Instead of a period: the messages are held.
 HELD: Final = -1
 
@@ -56,6 +59,12 @@ def place_of(time: int, keeps: int | None, period: int) -> Place:
     span = max(period // SPANS_IN_PERIOD, 1)
     begin = time // span * span
     return Place(keeps, max(begin, INT64_MIN), min(begin + span, INT64_MAX))
+
+
+def width_of(period: int) -> int:
+    """Nanoseconds that a segment may span at most of which the messages are kept for a period (ns)."""
+    span = max(period // SPANS_IN_PERIOD, 1)
+    return span + min(max(span, _SLACK[0]), _SLACK[1])
 
 
 def find(
@@ -107,7 +116,7 @@ def _target(
     """The segment for a place, which is made if there is none with room."""
     there = connection.execute(
         "SELECT id FROM segment WHERE kind = ? AND keeps IS ? AND begins_at = ? AND ends_at = ? "
-        "AND row_count < ? AND id <> ?",
+        "AND packed = 0 AND row_count < ? AND id <> ?",
         (kind, *place, most, source),
     ).fetchone()
     if there is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from shutil import disk_usage
@@ -33,6 +34,7 @@ class OfflinePacking:
     :param say: tells people what goes wrong.
     :param has_words: what is packed gets an index of words.
     :param mode: of the file and those beside it.
+    :param now: the time in nanoseconds since the epoch.
     """
 
     def __init__(
@@ -45,12 +47,15 @@ class OfflinePacking:
         mode: int = PRIVATE,
         has_words: bool = True,
         sizes: Sizes = SIZES,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path = path
         self._pragmas = {**PRAGMAS, **pragmas}
         self._sizes = sizes
         self._has_words = has_words
-        self._bulk = BulkWriter(path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes.segments)
+        self._bulk = BulkWriter(
+            path, pragmas, retention=retention, say=say, mode=mode, sizes=sizes.segments, now=now
+        )
         self._reader = Reader(SqliteDialect(), is_alone=True)
 
     def open(self) -> None:
@@ -70,12 +75,7 @@ class OfflinePacking:
 
     def to_do(self, before: int) -> int:
         """Messages that came in before a time (ns) and are not packed."""
-        (rows,) = self._bulk.connection.execute(
-            "SELECT total(row_count) FROM segment WHERE kind = 'log' AND sealed_at IS NOT NULL "
-            "AND packed = 0 AND min(max_time, sealed_at) < ?",
-            (before,),
-        ).fetchone()
-        return int(rows)
+        return self._bulk.housekeeping.packer.to_do(before)
 
     def run(self, before: int) -> Iterator[Packed]:
         """Pack what came in before a time (ns); yields how far it is. Raises :class:`StoreError`."""

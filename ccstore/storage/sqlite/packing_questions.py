@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
-from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, pack_block
+from ccstore.message import INT64_MAX, INT64_MIN
+from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, is_whole, pack_block
+from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
-from ccstore.storage.sqlite.packer import SourceTable
+from ccstore.storage.sqlite.enumerating import Levels
+from ccstore.storage.sqlite.packing_plan import Remnant, SourceTable
 from ccstore.storage.sqlite.sizes import TileSizes
 
 _STREAM: Final = itemgetter(0)
+#: Sets of other tags of which the level is kept in mind.
+_TAGS_HELD: Final = 1 << 16
 
 
 @frozen
@@ -89,16 +94,8 @@ class PackedTile(_PackingQuestion[list[PackedBlock]]):
 
     def reading(self, dialect: Dialect) -> Reading[list[PackedBlock]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        rows = sorted(map(tuple, (yield self._rows())))
-        by_stream = {stream: [*run] for stream, run in groupby(rows, _STREAM)}
-        ranked = yield Statement(
-            "SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) "
-            "ORDER BY cluster, hostname, name, type, typeid, stype, stypeid, id",
-            (json.dumps([*by_stream]),),
-            ("id",),
-        )
-        ordered: list[Any] = [row for (stream,) in ranked for row in by_stream[stream]]
-        return [pack_block(part) for part in self._divided(ordered)]
+        found = yield self._rows()
+        return (yield from _packed([*map(tuple, found)], self.sizes))
 
     def _rows(self) -> Statement:
         """The rows, in any order."""
@@ -124,16 +121,83 @@ class PackedTile(_PackingQuestion[list[PackedBlock]]):
                 arms.append(f"SELECT {', '.join(columns)} FROM {table} WHERE {within}")
         return Statement(" UNION ALL ".join(arms), (*begin, *end), columns)
 
-    def _divided(self, rows: Sequence[PlainRow]) -> list[Sequence[PlainRow]]:
-        """Rows for each block."""
-        parts: list[Sequence[PlainRow]] = []
-        first = size = 0
-        for place, row in enumerate(rows):
-            size += len(row[3])
-            if place - first >= self.sizes.block_rows or (size > self.sizes.block_size and place > first):
-                parts.append(rows[first:place])
-                first, size = place, len(row[3])
-        return [*parts, rows[first:]]
+
+@frozen
+class PackedRemnant(_PackingQuestion[list[PackedBlock]]):
+    """A question: what is kept of some blocks, in blocks. One that is damaged raises :class:`Damaged`.
+
+    :ivar begin: the number of the first of as many blocks as a tile has.
+    """
+
+    remnant: Remnant
+    begin: int
+    sizes: TileSizes
+
+    def reading(self, dialect: Dialect) -> Reading[list[PackedBlock]]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        spans = {stream: [(INT64_MIN, INT64_MAX)] for stream in self.remnant.streams}
+        held = yield Statement(
+            "SELECT stream_id, begins_at, ends_at FROM held "
+            "WHERE stream_id IN (SELECT value FROM json_each(?1))",
+            (json.dumps([*self.remnant.held]),),
+            ("stream_id", "begins_at", "ends_at"),
+        )
+        for stream, *span in held:
+            spans.setdefault(stream, []).append((span[0], span[1]))
+        rows: list[PlainRow] = []
+        columns = PackedBlock._fields
+        for packed in (
+            yield Statement(
+                f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
+                "WHERE segment = ?1 AND number >= ?2 AND number < ?2 + ?3",
+                (self.remnant.number, self.begin, self.sizes.blocks),
+                columns,
+                has_bytes=True,
+            )
+        ):
+            rows += _kept(PackedBlock(*packed), spans)
+        return (yield from _packed(rows, self.sizes)) if rows else []
+
+
+def _kept(packed: PackedBlock, spans: Mapping[int, Sequence[tuple[int, int]]]) -> Iterator[PlainRow]:
+    """The rows of a block whose streams are kept at their times."""
+    if not is_whole(packed):
+        raise Damaged("the checksum of a block is wrong")
+    block = Block.of(packed)
+    row = 0
+    for stream, count in block.runs:
+        kept = spans.get(stream, ())
+        for place in range(row, row + count if kept else row):
+            time = block.times[place]
+            if any(begin <= time <= end for begin, end in kept):
+                yield stream, time, block.ids[place], block.text(place), block.tags(place)
+        row += count
+
+
+def _packed(rows: list[PlainRow], sizes: TileSizes) -> Reading[list[PackedBlock]]:
+    """The rows of a tile, in any order, as blocks."""
+    rows.sort()
+    by_stream = {stream: [*run] for stream, run in groupby(rows, _STREAM)}
+    ranked = yield Statement(
+        "SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) "
+        "ORDER BY cluster, hostname, name, type, typeid, stype, stypeid, id",
+        (json.dumps([*by_stream]),),
+        ("id",),
+    )
+    ordered = [row for (stream,) in ranked for row in by_stream[stream]]
+    return [pack_block(part) for part in _divided(ordered, sizes)]
+
+
+def _divided(rows: Sequence[PlainRow], sizes: TileSizes) -> list[Sequence[PlainRow]]:
+    """Rows for each block."""
+    parts: list[Sequence[PlainRow]] = []
+    first = size = 0
+    for place, row in enumerate(rows):
+        size += len(row[3])
+        if place - first >= sizes.block_rows or (size > sizes.block_size and place > first):
+            parts.append(rows[first:place])
+            first, size = place, len(row[3])
+    return [*parts, rows[first:]]
 
 
 @frozen
@@ -189,10 +253,55 @@ class CensusOf(_PackingQuestion[PackedCensus]):
                 has_bytes=True,
             )
             census = PackedCensus(*row)
-            found = yield Statement(
-                "SELECT id, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?1))",
-                (json.dumps(stream_numbers(census.names)),),
-                ("id", "cluster", "name"),
-            )
-            taker.add_census(census, {each: first_of.setdefault((a, b), each) for each, a, b in found})
+            taker.add_census(census, (yield from _names(stream_numbers(census.names), first_of)))
         return taker.packed()
+
+
+@frozen
+class CensusOfBlocks(_PackingQuestion[PackedCensus]):
+    """A question: the census of packed messages, which may not be there for others yet.
+
+    :ivar blocks: how many there are, with numbers from 0.
+    """
+
+    target: int
+    blocks: int
+
+    def reading(self, dialect: Dialect) -> Reading[PackedCensus]:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        of_all = ("first", "last", "rows")
+        (known,) = yield Statement(
+            "SELECT min(first_time) AS first, max(last_time) AS last, sum(rows) AS rows FROM block "
+            "WHERE segment = ?1",
+            (self.target,),
+            of_all,
+        )
+        taker, levels = CensusTaker(*known), Levels(_TAGS_HELD)
+        first_of: dict[tuple[str, str], int] = {}
+        columns = ("rows", "streams", "times", "tag_codes", "tags")
+        for number in range(self.blocks):
+            ((rows, *packed),) = yield Statement(
+                f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
+                "WHERE segment = ?1 AND number = ?2",
+                (self.target, number),
+                columns,
+                has_bytes=True,
+            )
+            block = Block(rows, dict(zip(columns[1:], packed, strict=True)))
+            names = yield from _names([stream for stream, _ in block.runs], first_of)
+            tags = [*map(block.tag_sets.__getitem__, block.tag_codes)]
+            taker.add(block.streams, block.times, names, levels.of(tags))
+        return taker.packed()
+
+
+def _names(streams: Sequence[int], first_of: dict[tuple[str, str], int]) -> Reading[dict[int, int]]:
+    """For each stream one that has the same cluster and name.
+
+    :param first_of: those that are known, by cluster and name; more are added.
+    """
+    found = yield Statement(
+        "SELECT id, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?1))",
+        (json.dumps([*streams]),),
+        ("id", "cluster", "name"),
+    )
+    return {each: first_of.setdefault((cluster, name), each) for each, cluster, name in found}

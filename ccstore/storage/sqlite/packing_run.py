@@ -9,9 +9,19 @@ from attrs import frozen
 
 from ccstore.storage.blocks.block_format import PackedBlock
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS
+from ccstore.storage.census import PackedCensus
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.sqlite.packer import PackingPlan, StorePacker
-from ccstore.storage.sqlite.packing_questions import CensusOf, PackedTile, Tile, TilesOf, WordsOf
+from ccstore.storage.sqlite.packer import StorePacker
+from ccstore.storage.sqlite.packing_plan import PackingPlan
+from ccstore.storage.sqlite.packing_questions import (
+    CensusOf,
+    CensusOfBlocks,
+    PackedRemnant,
+    PackedTile,
+    Tile,
+    TilesOf,
+    WordsOf,
+)
 from ccstore.storage.sqlite.sizes import TileSizes
 
 
@@ -59,27 +69,42 @@ def pack_once(
         return False
     plan = PackingPlan.unpack(sent)
     try:
-        tiles: Sequence[Tile] = yield Ask(TilesOf(plan.kind, plan.sources, sizes))
         number = 0
-        for tile in tiles:
-            blocks: Sequence[PackedBlock] = yield Ask(PackedTile(plan.kind, plan.sources, tile, sizes))
+        for question in (yield from _tiles(plan, sizes)):
+            blocks: Sequence[PackedBlock] = yield Ask(question)
             for block in blocks:
                 if not (yield Do(packer.insert, (plan.target, number, tuple(block)))):
                     return False
                 number += 1
-            yield Packed(sum([block.rows for block in blocks]))
+            # What was packed before is not counted again.
+            yield Packed(sum([block.rows for block in blocks]) if plan.remnant is None else 0)
         for part in range(-(-number // MOST_BLOCKS) if has_words else 0):
             chunks = yield Ask(WordsOf(plan.target, part))
             if not (yield Do(packer.index, (plan.target, part, [*map(tuple, chunks)]))):
                 return False
             yield Packed(0)
-        census = yield Ask(CensusOf(plan.segments, plan.first, plan.last, plan.rows))
+        census = (yield Ask(_census(plan, number))) if number else ()
         is_done = bool((yield Do(packer.publish, (plan.target, tuple(census)))))
         yield Packed(0, is_end=True)
     except Exception:
         yield Do(packer.abandon, (plan.target,))
         raise
     return is_done
+
+
+def _tiles(plan: PackingPlan, sizes: TileSizes) -> Generator[Ask, Any, Sequence[Question[list[PackedBlock]]]]:
+    """What to ask for the blocks, one after the other."""
+    if plan.remnant is not None:
+        begins = range(0, plan.remnant.blocks, sizes.blocks)
+        return [PackedRemnant(plan.remnant, begin, sizes) for begin in begins]
+    tiles: Sequence[Tile] = yield Ask(TilesOf(plan.kind, plan.sources, sizes))
+    return [PackedTile(plan.kind, plan.sources, tile, sizes) for tile in tiles]
+
+
+def _census(plan: PackingPlan, blocks: int) -> Question[PackedCensus]:
+    if plan.remnant is not None:
+        return CensusOfBlocks(plan.target, blocks)
+    return CensusOf(plan.segments, plan.first, plan.last, plan.rows)
 
 
 def tidy(packer: StorePacker) -> Steps:

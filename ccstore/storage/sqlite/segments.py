@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from ccstore.message import STORED_KINDS
+
 #: What comes behind a row in a merged table, whose order is that of (stream, time, id). As one comparison of
 #: three values it would read all that has the same stream, or the same stream and time.
 BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
@@ -35,6 +37,18 @@ def make_merged_table(connection: sqlite3.Connection, table: str) -> None:
         f"CREATE TABLE {table} (id INTEGER NOT NULL, stream INTEGER NOT NULL, time INTEGER NOT NULL, "
         "text TEXT NOT NULL, othertags TEXT, PRIMARY KEY (stream, time, id)) WITHOUT ROWID"
     )
+
+
+def drop_strays(connection: sqlite3.Connection) -> None:
+    """Drop tables of segments that became others, or that nobody has seen; inside of a transaction."""
+    for kind in STORED_KINDS:
+        number = f"CAST(substr(name, {len(kind) + 2}) AS INTEGER)"
+        strays = connection.execute(
+            f"SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '{kind}_[0-9]*' "
+            f"AND {number} NOT IN (SELECT id FROM segment)"
+        ).fetchall()
+        for (name,) in strays:
+            connection.execute(f"DROP TABLE {name}")
 
 
 def is_merged(connection: sqlite3.Connection, table: str) -> bool:

@@ -1,8 +1,8 @@
 """Which segments go as a whole, where rules and holds keep some messages longer than others.
 
 A segment of which nothing is kept is dropped. One of which little is kept has that moved into segments of
-its own, in small steps, and is dropped then. One of which most is kept stays: what has expired in it is not
-seen.
+its own, in small steps, and is dropped then; a packed one is packed again with that alone. One of which most
+is kept stays: what has expired in it is not seen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite import moving
 from ccstore.storage.sqlite.expiry import IS_HELD
 from ccstore.storage.sqlite.moving import HELD, Found, Place, place_of
+from ccstore.storage.sqlite.packing_plan import Remnant
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 
@@ -130,11 +131,13 @@ class _Task:
 class Sifter:
     """Finds out what goes, and moves what stays; runs in the writer's thread.
 
+    :param remnants: by the numbers of packed segments: what stays of them, which is packed again.
     :ivar deleted: messages that were deleted and not asked for yet.
     """
 
-    def __init__(self, sizes: SegmentSizes) -> None:
+    def __init__(self, sizes: SegmentSizes, remnants: dict[int, Remnant]) -> None:
         self._sizes = sizes
+        self._remnants = remnants
         self._tasks: deque[_Task] = deque()
         # By segment, which rows it had and what had expired of it when it was looked at.
         self._seen: dict[int, tuple[object, ...]] = {}
@@ -178,7 +181,11 @@ class Sifter:
             kept = _exactly(connection, segment, streams.kept(segment, *counted))
             if not kept.rows:
                 gone.append((segment.id, segment.kind))
-            elif 2 * kept.rows <= segment.rows and not segment.packed:
+            elif 2 * kept.rows <= segment.rows and segment.packed:
+                self._remnants[segment.id] = Remnant(
+                    segment.kind, segment.id, segment.rows, segment.packed, kept.streams, kept.held
+                )
+            elif 2 * kept.rows <= segment.rows:
                 self._tasks.append(_Task(segment, kept))
         return gone
 

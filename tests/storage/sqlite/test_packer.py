@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.housekeeping import Housekeeping
 from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
@@ -54,10 +56,10 @@ class PackingCase(TestCase):
         self.path = self.folder / "events.db"
         self.now = NOW + 100 * HOUR
 
-    def open(self, *, pack_after: float = 3600.0, **more: Any) -> SqliteBackend:
+    def open(self, *, pack_after: float = 3600.0, most_pages: int = 0, **more: Any) -> SqliteBackend:
         backend = SqliteBackend(
             self.path,
-            {"synchronous": "OFF"},
+            {"synchronous": "OFF", **({"max_page_count": str(most_pages)} if most_pages else {})},
             retention=10**9,
             packing=Packing(pack_after),
             now=lambda: self.now,
@@ -255,6 +257,36 @@ class PackingTests(PackingCase):
         with self.assertRaisesRegex(StoreError, "make room, and give the command again"):
             [*packing.run(self.now)]
 
+    async def test_a_disk_that_gets_full_meanwhile_costs_nothing(self) -> None:
+        self.sizes = evolve(SMALL, masking_seconds=(0, 0))
+        backend = self.open(pack_after=1e9)
+        for start in range(0, 60, 10):
+            texts = [hashlib.shake_256(bytes([place])).hexdigest(900) for place in range(start, start + 10)]
+            await backend.write(Batch.of([message(text, NOW + SECOND * start, "log") for text in texts]))
+            await self.tend(backend, 1)
+        await self.tend(backend)  # so that nothing else is to be done but packing
+        await backend.close()
+        expected = self.content()
+        full = self.folder / "full.db"
+        self.sql(f"VACUUM INTO '{full}'")  # without free pages
+        ((pages,),) = self.sql("PRAGMA page_count", full)
+        failed = 0
+        for more in range(10):
+            self.path = self.folder / f"{more}.db"
+            shutil.copy(full, self.path)
+            backend = self.open(most_pages=pages + more)
+            with capturedLogs() as logs:
+                await self.tend(backend)
+            await backend.close()
+            failed += "disk is full" in "".join([str(formatEvent(event)) for event in logs])
+            self.assertEqual(self.content(), expected)
+            backend = self.open()
+            await self.tend(backend)
+            await backend.close()
+            self.assertEqual(self.content(), expected)
+            self.assertEqual(self.tables("log"), 1)
+        self.assertGreater(failed, 3)
+
     async def test_segments_that_do_not_have_what_they_should_are_left_alone(self) -> None:
         backend = self.open()
         await self.fill(backend)
@@ -348,11 +380,12 @@ class PackingTests(PackingCase):
             numbers = [
                 number for (number,) in self.sql("SELECT id FROM segment WHERE packed > 0 ORDER BY id")
             ]
-            packer = housekeeping.packer
-            packer.remove(numbers[-1])
-            self.assertEqual(len(self.content()), 31)
-            while packer.tidy():
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                leftovers = Leftovers(connection, SMALL.segments)
+                leftovers.remove(numbers[-1])
                 self.assertEqual(len(self.content()), 31)
+                while leftovers.step():
+                    self.assertEqual(len(self.content()), 31)
             self.assertEqual(self.sql("SELECT DISTINCT segment FROM block"), [(numbers[0],)])
             self.assertEqual(self.sql("SELECT DISTINCT segment FROM vocabulary"), [(numbers[0],)])
             self.assertEqual(self.sql("SELECT 1 FROM segment WHERE kind = 'packing'"), [])

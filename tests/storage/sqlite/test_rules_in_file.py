@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from attrs import evolve
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
@@ -17,6 +19,7 @@ from ccstore.query import Selection
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.sizes import Packing, TileSizes
 from tests.support.keeping_contract import RETENTION, RULES, SHORT, KeepingContract
 from tests.support.sqlite_files import SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, message
@@ -40,6 +43,57 @@ class FileKeepingTests(SqliteFiles, KeepingContract, TestCase):
 
 class ProcessKeepingTests(FileKeepingTests):
     is_apart = True
+
+
+class PackedKeepingTests(SqliteFiles, KeepingContract, TestCase):
+    """All that is sealed is packed as soon as may be, and what is left of it is packed again."""
+
+    def setUp(self) -> None:
+        self.limit(segment_rows=40, packed_rows=100, divided_rows=7)
+        self.sizes = evolve(
+            self.sizes,
+            tiles=TileSizes(block_rows=8, blocks=3, step=2),
+            packing_margin=0,
+            packing_rest=0.0,
+            counting_seconds=(60, 60),
+        )
+        self.backend = self.open()
+        self.numbers: set[int] = set()
+
+    def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
+        return SqliteBackend(
+            path,
+            pragmas or {},
+            retention=RETENTION,
+            now=lambda: self.now,
+            reactor=reactor,
+            sizes=self.sizes,
+            packing=Packing(1e-9),
+        )
+
+    async def tend(self, seconds: int, times: int) -> None:
+        await super().tend(seconds, times)
+        quiet = 0
+        while quiet < 3:
+            before = self.packed()
+            await self.backend.tend(self.now)
+            await deferLater(reactor, 0.001)
+            quiet = quiet + 1 if self.packed() == before else 0
+
+    def packed(self) -> list[tuple[int, str, int]]:
+        """Packed segments."""
+        found = self.sql("SELECT id, kind, row_count FROM segment WHERE packed > 0")
+        self.numbers |= {number for number, *_ in found}
+        return found
+
+    async def stored_in_all(self) -> int:
+        packed = self.value("SELECT total(row_count) FROM segment WHERE packed > 0 AND kind = 'event'")
+        tables = self.sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'event_[0-9]*'")
+        return int(packed) + sum(self.value(f"SELECT count(*) FROM {table}") for (table,) in tables)
+
+    async def viewed(self) -> list[str]:
+        # Views do not show what is packed.
+        return [text for _, _, text, _ in await self.rows(self.backend, Selection(), self.moment)]
 
 
 class SurvivingTests(SqliteFiles, TestCase):
