@@ -285,15 +285,14 @@ class SqliteDialect(Dialect):
     def shares(self, segment: Segment) -> Reading[Shares | None]:
         """By its census. Of a stream of which anything is held, all is taken to be."""
         found = yield Statement(
-            "SELECT c.streams, c.totals, s.packed FROM census c JOIN segment s ON s.id = c.segment "
-            "WHERE s.id = ?1",
+            "SELECT streams, totals FROM census WHERE segment = ?1",
             (int(segment.name.rpartition("_")[2]),),
-            ("streams", "totals", "packed"),
+            ("streams", "totals"),
             has_bytes=True,
         )
         if not found:
             return None
-        ((streams, totals, packed),) = found
+        ((streams, totals),) = found
         counts = dict(zip(stream_numbers(streams), totals_of(totals), strict=True))
         told = yield Statement(
             "SELECT id, keeps, EXISTS (SELECT 1 FROM held WHERE stream_id = id AND begins_at <= ?2 "
@@ -307,7 +306,7 @@ class SqliteDialect(Dialect):
             rows[keeps] += counts[stream]
             held[keeps] += counts[stream] * is_held
         each = [Share(keeps, count, held[keeps]) for keeps, count in rows.items()]
-        return Shares(each, 0 if packed else rows.total() // 2)
+        return Shares(each, rows.total() // 2)
 
     def _open_segment(self, kind: Kind, table: str, first_id: int) -> Reading[Segment]:
         ((last_id, oldest, newest),) = yield Statement(
