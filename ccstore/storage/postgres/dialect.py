@@ -142,19 +142,19 @@ class PostgresDialect(Dialect):
         """By a sample of its pages; all of them, if these are few."""
         found = yield Statement(
             f"SELECT k.keeps, count(*) AS rows, count(*) FILTER (WHERE {IS_HELD}) AS held "
-            f"FROM {segment.name} r TABLESAMPLE SYSTEM (least(100, 100.0 * {_SAMPLED} / greatest(1, "
-            f"pg_relation_size('{segment.name}') / 8192))) REPEATABLE (0) "
-            "JOIN ccstore_stream k ON k.id = r.stream GROUP BY k.keeps",
+            # By the table of all partitions: this one may be gone by now.
+            f"FROM ccstore_{segment.kind} r TABLESAMPLE SYSTEM (least(100, 100.0 * {_SAMPLED} / greatest(1, "
+            f"pg_relation_size(to_regclass('{segment.name}')) / 8192))) REPEATABLE (0) "
+            "JOIN ccstore_stream k ON k.id = r.stream "
+            f"WHERE r.time BETWEEN {segment.oldest} AND {segment.goes_by} GROUP BY k.keeps",
             (),
             ("keeps", "rows", "held"),
         )
         seen = sum(rows for _, rows, _ in found)
+        if not seen:
+            return None
         part = min(1.0, seen / segment.rows) if segment.rows else 1.0
-        return (
-            Shares([Share(*each) for each in found], min(seen // 2, round(self._thinned * part)))
-            if seen
-            else None
-        )
+        return Shares([Share(*each) for each in found], min(seen // 2, round(self._thinned * part)))
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:
