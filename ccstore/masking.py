@@ -65,7 +65,12 @@ _MASKS: Final = (
         r"(?<![\w.>…])\d+(?:\.\d+)?(?:[nuµm]s|secs?|mins?|[smhd])(?:\d+(?:\.\d+)?(?:ms|[smh]))*(?!\w)",
     ),
     ("size", r"(?<![\w.>…])\d+(?:\.\d+)?(?:[kKMGTPE]i?[bB]?|[bB](?:ytes?)?)(?!\w)"),
-    ("num", r"(?:(?<![\w.>…)\]-])[-+])?\d+(?:\.\d+)*(?:[eE][-+]?\d+)?"),
+    (
+        "num",
+        # As of the targets of Lustre, OST000f.
+        r"(?<=[A-Z])0[0-9a-fA-F]{3}(?![A-Za-z0-9])",
+        r"(?:(?<![\w.>…)\]-])[-+])?\d+(?:\.\d+)*(?:[eE][-+]?\d+)?",
+    ),
 )
 #: None of them begins between two letters: there are the most places to look at.
 _MASK: Final = re.compile(

@@ -29,6 +29,7 @@ PARTS = st.sampled_from(
             "00131db8",
             "ffffffff",
             "jA9J1UvC004306",
+            "OST000f",
             "R02-M1-NB-C:J12-U11",
             "[  12.345678]",
             "Fri Jul 01 08:16:53 PDT 2005",
@@ -95,6 +96,7 @@ TEXTS = st.lists(PARTS, max_size=12).map("".join) | st.text()
             "bad header (softheader=0013ad28 81ab0003 00000002 ffffffff) PSR=00001f01 at 0x1fe0",
             "bad header (softheader=<num> <num> <num> <num>) PSR=<num> at <hex>",
         ),
+        ("scratch-OST000f restored, MDT0001: OST0123x", "scratch-OST<num> restored, MDT<num>: OST<num>x"),
         ("lr:0010a541 cr:24000044 xer:00000002", "lr:<num> cr:<num> xer:<num>"),
         ("r1=0x1 00000000 bff00000 00000000 2", "r<num>=<hex> <num>…"),
         (
