@@ -81,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--use", type=Path, metavar="DIR", help="a database that was kept, of as many rows")
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
     command.add_argument("--text-index", action="store_true", help="with PostgreSQL, which has text_index")
-    command.add_argument("--packed", action="store_true", help="with all logs packed before they are read")
+    command.add_argument("--packed", action="store_true", help="with all packed before it is read")
+    command.add_argument("--victorialogs", metavar="URL", help="ask this one the same, and nothing else")
+    command.add_argument("--loki", metavar="URL", help="ask this one the same, and nothing else")
 
     command = add("insight", "how many of twenty faults in a month are found, and how long it takes")
     command.add_argument("--rows", type=int, default=10_000_000, help="rows held")
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("pack", "what packing takes and saves: bytes a row, CPU, memory, how long commits wait")
     command.add_argument("--rows", type=int, default=1_500_000, help="messages, three fourths of them logs")
     command.add_argument("--no-index", action="store_true", help="without the index of words")
+    command.add_argument("--postgres", action="store_true", help="with what the same takes in PostgreSQL")
 
     command = add("packed", "what questions over packed logs cost: CPU of the reader, without a daemon")
     command.add_argument("--rows", type=int, default=4_000_000, help="messages, three fourths of them logs")
@@ -160,6 +163,8 @@ def main() -> None:
             is_postgres=given.postgres or given.text_index,
             text_index=given.text_index,
             is_packed=given.packed,
+            victorialogs=given.victorialogs,
+            loki=given.loki,
         )
     elif given.command == "insight":
         rows, problems = insight.run(given.rows)
@@ -181,7 +186,7 @@ def main() -> None:
     elif given.command == "large":
         rows, problems = large_store.run(given.rows, given.keep)
     elif given.command == "pack":
-        rows = packing_costs.run(given.rows, has_words=not given.no_index)
+        rows = packing_costs.run(given.rows, has_words=not given.no_index, has_postgres=given.postgres)
     elif given.command == "packed":
         rows = packed_questions.run(given.rows, keep=given.keep, use=given.use, repeat=given.repeat)
     elif given.command == "postgres":

@@ -162,7 +162,8 @@ def _ask_all(path: Path, month: Month, months: int) -> tuple[list[Row], list[str
     names = Counting(Selection(), ("name",), step=3600 * 10**9, with_times=False)
     # What is asked, and how many messages are to be found; None where that is no list of them.
     questions: list[tuple[str, Question[Any], int | None]] = [
-        ("a word that few have", Pages([rare], moment, Limits(1000)), RARE_ROWS * months),
+        ("a word that few have, the newest ten", Pages([rare], moment, Limits(10)), 10),
+        ("all of these", Pages([rare], moment, Limits(1000)), RARE_ROWS * months),
         (
             "a word that none has",
             Pages([Selection(texts=(TextCondition("contains", "axolotl"),))], moment, Limits(100)),

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import packed_postgres
 from benchmarks.month import Month
 from benchmarks.report import progress
 from ccstore.lineprotocol import StreamDecoder
@@ -34,10 +35,11 @@ _COLUMNS: Final = "+".join([f"length({name})" for name in COLUMNS])
 _WORDS: Final = "length(first) + length(words) + length(codes) + length(masks)"
 
 
-def run(rows: int, *, has_words: bool) -> list[dict[str, object]]:
+def run(rows: int, *, has_words: bool, has_postgres: bool = False) -> list[dict[str, object]]:
     """Figures of packing a month.
 
     :param rows: messages of the month, of which three fourths are logs, and the others job events.
+    :param has_postgres: with what they take in PostgreSQL.
     """
     with tempfile.TemporaryDirectory(prefix="ccstore-benchmark-") as name:
         path = Path(name, "ccstore.db")
@@ -52,6 +54,8 @@ def run(rows: int, *, has_words: bool) -> list[dict[str, object]]:
             after = _used(connection) / rows
             census = _bytes(connection, "name = 'census'") / rows
             kinds = [row for kind in STORED_KINDS for row in _of_kind(connection, kind, of_kind[kind])]
+        if has_postgres:
+            kinds += packed_postgres.run(path)
     reader_cpu, writer_cpu = sum(times["reader CPU"]), sum(times["writer CPU"])
     longest, most_cpu = max(times["writer"]), max(times["writer CPU"])
     index = "with the index of words" if has_words else "without an index"

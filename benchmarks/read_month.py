@@ -19,6 +19,7 @@ from benchmarks.daemon import Daemon
 from benchmarks.events import sending
 from benchmarks.month import CLUSTERS, COMMON, DAY, RARE, RARE_ROWS, REGEX, Month, host_name
 from benchmarks.packed_month import pack_month
+from benchmarks.peers import Loki, Peer, VictoriaLogs, compare
 from benchmarks.report import percentile, progress
 
 #: Long enough that nothing of the month expires.
@@ -61,6 +62,8 @@ def run(
     is_postgres: bool = False,
     text_index: bool = False,
     is_packed: bool = False,
+    victorialogs: str | None = None,
+    loki: str | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Figures, and what is wrong.
 
@@ -68,7 +71,8 @@ def run(
     :param keep: a directory that gets the database, for other runs.
     :param use: such a directory.
     :param text_index: of PostgreSQL, see the configuration.
-    :param is_packed: all logs are packed before they are read; of a file of SQLite.
+    :param is_packed: all is packed before it is read; of a file of SQLite.
+    :param victorialogs: the URL of one that is asked the same, as is ``loki``.
     """
     if is_packed and is_postgres:
         raise SystemExit("--packed: in PostgreSQL nothing is packed; leave out --postgres and --text-index")
@@ -101,6 +105,13 @@ def run(
         if is_packed:
             figures.append(pack_month(directory / "ccstore.db"))
         with Daemon(storage, directory, api=_API) as daemon:
+            others: list[Peer] = []
+            if victorialogs is not None:
+                others.append(VictoriaLogs(victorialogs, month))
+            if loki is not None:
+                others.append(Loki(loki, month))
+            if others:
+                return compare(daemon.ports["api"], month, others), []
             measured = _Measured(daemon, month)
             for measure in (
                 measured.quick,

@@ -14,9 +14,10 @@ from twisted.web.iweb import IRequest
 from ccstore.api.parameters import Parameters, given_in
 from ccstore.config import ApiConfig
 from ccstore.pieces import text_pieces
-from ccstore.reading.query_service import QueryService
+from ccstore.query import Position
+from ccstore.reading.query_service import Found, QueryService
 from ccstore.timing import nanoseconds
-from ccstore.web import answered, body_of, stream
+from ccstore.web import WebError, answered, body_of, stream
 from ccstore.web.places import AnswerBounds
 
 _T = TypeVar("_T")
@@ -67,6 +68,17 @@ class Exchange:
     async def asked(self, question: Awaitable[_T]) -> _T:
         """The answer of the store, whose errors become those of the request."""
         return await answered(question, self.config.query_timeout)
+
+    async def message(self, number: str) -> Found:
+        """The message with this id; raises :class:`WebError` 404 if there is none."""
+        try:
+            position = Position.decode(number)
+        except ValueError:
+            raise WebError(404, f"{number[:60]!r} is no id of a message") from None
+        found = await self.asked(self.service.message(position))
+        if found is None:
+            raise WebError(404, "this message is not, or no longer, in the store")
+        return found
 
     async def in_turns(self, values: Iterable[_T]) -> AsyncGenerator[_T, None]:
         """The same values, with time for others between some of them."""

@@ -17,6 +17,7 @@ from ccstore.insight.job_lookup import ID
 from ccstore.insight.job_study import JobInquiry
 from ccstore.insight.node_study import NodeInquiry
 from ccstore.insight.occurrences import Target
+from ccstore.insight.said import HOST
 from ccstore.insight.study import Inquiry
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
@@ -35,6 +36,8 @@ _LOOKED_BACK: Final = 7 * _DAY
 #: The windows of both, likewise.
 _BEFORE: Final = 600 * SECOND
 _BURST: Final = 300 * SECOND
+#: What a burst is: all that is asked about, or where the most hosts are.
+_BURSTS: Final = ("whole", "peak")
 
 
 class InsightAnswers:
@@ -102,21 +105,20 @@ class InsightAnswers:
 
     async def before(self, request: IRequest) -> bytes:
         """What came before some messages on the same host, and how often it comes without them."""
-        parameters = self._exchange.parameters(request, ("template", "window"))
-        target = self._target(parameters, _LOOKED_BACK)
+        parameters = self._exchange.parameters(request, ("template", "message", "window"))
         window = parameters.one("window", _read_window, _BEFORE)
-        parameters.check()
+        target = await self._target(parameters, _LOOKED_BACK)
         found = await self._asked(BeforeInquiry(target, window, self._exchange.config.topology))
         notice = None if found["count"] else await self._nothing(target)
         return await self._answer(request, {**found, "notice": notice})
 
     async def cause(self, request: IRequest) -> bytes:
         """What the hosts of a burst of messages have in common."""
-        parameters = self._exchange.parameters(request, ("template", "window"))
-        target = self._target(parameters, _DAY)
+        parameters = self._exchange.parameters(request, ("template", "message", "window", "burst"))
         window = parameters.one("window", _read_window, _BURST)
         is_whole = parameters.is_given("from") and parameters.is_given("to")
-        parameters.check()
+        is_whole = parameters.choice("burst", _BURSTS, "whole" if is_whole else "peak") == "whole"
+        target = await self._target(parameters, _DAY)
         exchange = self._exchange
         found = await self._asked(
             CauseInquiry(target, window, exchange.now(), exchange.config.topology, is_whole=is_whole)
@@ -130,18 +132,24 @@ class InsightAnswers:
         since = show_moment(target.selection.begin)[:19]
         return notice or f"there is no such message since {since}Z: from= looks further back"
 
-    def _target(self, parameters: Parameters, span: int) -> Target:
-        """Which messages are asked about.
+    async def _target(self, parameters: Parameters, span: int) -> Target:
+        """Which messages are asked about; raises :class:`WebError` for parameters that are wrong.
 
         :param span: nanoseconds that are looked back if nobody says since when.
         """
         selection = Selecting(parameters).selection(begin=self._exchange.now() - span)
         # That of a template is itself, so that a message will do as well.
         template = parameters.one("template", lambda text: template_of(text, ""), "") or None
-        if template is None and not selection.texts:
+        number = parameters.one("message", str, "")
+        if template is None and not selection.texts and not number:
             parameters.problems.append(
-                "template: expected a template, or text= or regex= instead, to say which messages, got none"
+                "template: expected a template, or text= or regex= instead, or message= with the id of one of"
+                " them, to say which messages, got none"
             )
+        parameters.check()
+        if number:
+            found = await self._exchange.message(number)
+            template = template_of(found.row.text, found.page.streams[found.row.stream][HOST] or "")
         return Target(selection, template)
 
     # -- what they share

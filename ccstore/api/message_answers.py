@@ -16,10 +16,9 @@ from ccstore.api.formats import ACCEPTED, FORMATS, Format, as_object, page_piece
 from ccstore.api.parameters import Parameters
 from ccstore.api.selecting import Selecting
 from ccstore.message import Kind
-from ccstore.query import Page, Position, Selection
+from ccstore.query import Page, Selection
 from ccstore.reading.notices import notice_of, notice_of_losses
-from ccstore.reading.query_service import Found
-from ccstore.web import Incomplete, WebError, header, stream
+from ccstore.web import Incomplete, header, stream
 from ccstore.web.gzipping import accepts_gzip, packed
 
 #: Messages of an answer, if nobody says how many.
@@ -63,7 +62,7 @@ class MessageAnswers:
     async def message(self, request: IRequest, number: str) -> bytes:
         """The message with an id."""
         self._exchange.parameters(request).check()
-        found = await self._find(number)
+        found = await self._exchange.message(number)
         return await self._exchange.answer(request, [as_object(found.row, found.page), "\n"])
 
     async def context(self, request: IRequest, number: str) -> bytes:
@@ -74,7 +73,7 @@ class MessageAnswers:
         selection = Selecting(parameters).selection()
         same = Selecting(parameters).labels("same")
         parameters.check()
-        found = await self._find(number)
+        found = await self._exchange.message(number)
         selection = evolve(selection, matchers=(*selection.matchers, *found.same(same)))
         around = await self._exchange.asked(self._service.context(found, selection, before, after))
         pages = [around.before, Page([found.row], streams=found.page.streams), around.behind]
@@ -84,16 +83,6 @@ class MessageAnswers:
             "is_last": not around.behind.is_cut,
         }
         return await self._exchange.answer(request, _as_list(pages, more))
-
-    async def _find(self, number: str) -> Found:
-        try:
-            position = Position.decode(number)
-        except ValueError:
-            raise WebError(404, f"{number[:60]!r} is no id of a message") from None
-        found = await self._exchange.asked(self._service.message(position))
-        if found is None:
-            raise WebError(404, "this message is not, or no longer, in the store")
-        return found
 
     async def _page(self, request: IRequest, selection: Selection) -> bytes:
         exchange = self._exchange

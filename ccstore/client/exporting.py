@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.task import deferLater
@@ -51,8 +51,7 @@ class Exporting:
         self._pause = pause
         self._rest = b""
         self._last = b""  # line that was shown
-        self._has_end = False
-        self._notice: str | None = None  # what is missing
+        self._end: Mapping[str, Any] | None = None  # what the last answer said at its end
         self.count = 0
 
     async def run(self) -> None:
@@ -65,8 +64,8 @@ class Exporting:
             count = self.count
             reason = await self._once()
             if reason is None or self.count == self._limit:
-                if self._notice is not None:
-                    raise NotAll(f"not all: {self._notice}")
+                if self._end is not None and self._end.get("notice"):
+                    raise NotAll(f"not all: {self._end['notice']}")
                 return
             if self.count > count:
                 left, pause = self._tries, self._pause
@@ -98,7 +97,7 @@ class Exporting:
             if not self.count:
                 raise
             return str(error)
-        return None if self._has_end else "the answer has no end"
+        return "the answer has no end" if self._end is None else None
 
     def _not_all(self, reason: str) -> NotAll:
         return NotAll(f"not all: {reason} after {self.count:,} messages")
@@ -108,9 +107,7 @@ class Exporting:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if lines and lines[-1].startswith(b'{"end"'):
-            end = json.loads(lines.pop())["end"]
-            self._notice = end.get("notice") or self._notice
-            self._has_end = True
+            self._end = json.loads(lines.pop())["end"]
         if lines:
             self._last = lines[-1]
             self.count += len(lines)

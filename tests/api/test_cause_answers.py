@@ -124,11 +124,39 @@ class CauseTests(JobsTestCase):
         self.assertEqual((first["example"]["text"], first["cases"]), ("slurmd: lost /scratch", 8))
         self.assertEqual(first["hosts"]["count"], 8)
 
+    async def test_a_message_stands_for_all_of_its_template(self) -> None:
+        """Its own host is masked, which the text alone does not tell."""
+        hosts = ["login-a", "login-b", "login-c"]
+        lines = everyday(20, 3)
+        for number, host in enumerate(hosts):
+            lines.append(log(host, f"fan {number} is slow", BEGIN + HOUR + number * SECOND))
+            lines.append(log(host, f"{host}: halted {number}", BEGIN + HOUR + (60 + number) * SECOND))
+        await self.fill(lines)
+        (message,) = (await self.get("messages", text="halted", limit="1")).json["messages"]
+        for call in ("before", "cause"):
+            answer = (await self.get(call, message=message["id"], **FIVE)).json
+            about = answer["burst"] if call == "cause" else answer
+            self.assertEqual((about["template"], about["count"]), ("<host>: halted <num>", 3))
+            gone = await self.get(call, message="x")
+            self.assertEqual((gone.status, gone.error), (404, "'x' is no id of a message"))
+
+    async def test_the_burst_of_a_time_with_an_end_is_looked_for_on_request(self) -> None:
+        times = [0, 5, 9, *[4] * 6]
+        lines = [log(f"a{host:04}", DOWN, BEGIN + at * HOUR) for host, at in enumerate(times, 1)]
+        await self.fill([*everyday(20, 12), *lines])
+        whole = {**FIVE, "to": "now"}
+        for more, count in (({}, 9), ({"burst": "peak"}, 6), ({"burst": "whole"}, 9)):
+            answer = (await self.get("cause", text="link is down", **whole, **more)).json
+            self.assertEqual(answer["burst"]["count"], count)
+        answer = (await self.get("cause", text="link is down", burst="whole", **FIVE)).json
+        self.assertEqual(answer["burst"]["count"], 9)
+
     async def test_a_mistake_is_named(self) -> None:
         await self.fill(everyday(2, 1))
         for call, given, expected in (
             ("before", {}, "template: expected a template, or text= or regex= instead"),
             ("cause", {"text": "x", "window": "2d"}, "window: expected a duration of at least 1s"),
+            ("cause", {"text": "x", "burst": "all"}, "burst: expected whole or peak, got"),
             ("cause", {"text": "x", "limit": "3"}, "'limit': there is no such parameter"),
         ):
             answer = await self.get(call, **given)

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from ccstore import hostlist
+from ccstore.masking import template_of
+from ccstore.regex import compile_regex
 from tests.support.browsing import opened, place
 from tests.support.running_daemon import Daemon
 
@@ -140,6 +142,33 @@ def test_a_state_comes_back_from_its_url(call: Call) -> None:
     assert again == state
     assert {each["label"]: each["values"] for each in state["filters"]}["tag.x"] == ["1", "2"]
     assert call("url_state", "writeState", call("url_state", "readState", "")) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("step 12 of n0101 took -1.5e-05", "step x of n0101 took -1.5e-05"),
+        ("OST0005: restored 10.1.2.3:514 or fe80::1", "OST000e: restored 10.1.2.3:514 or fe80::1"),
+        ("fault at 0x7fff12ab in /var/log/x.y", "fault at 0x7fff12ab in var/log/x.y"),
+        ("64KiB left after 1h30m (x86_64)", "some left after 1h30m (x86_64)"),
+        ("Jan  3 12:01:02 n0101 sshd[1234]: n0102,n0103 a[01-10]", "Jan  3 12:01:02 n0101 sshd[x]: n0102 b"),
+        ("Xid (PCI:0000:3b:00): 79, pid=1", "Xid (PCI:0000:3b:00): 48, pid=1"),
+        ('{"jobId": 1, "a": {"b": [1, 2]}}', '{"jobId": 1, "a": {"c": [1, 2]}}'),
+    ],
+)
+def test_the_expression_of_a_template_finds_its_texts(call: Call, text: str, other: str) -> None:
+    expression = call("templates", "expressionOf", template_of(text, "n0101"))
+    assert compile_regex(expression).search(text.encode()), expression
+    assert not compile_regex(expression).search(other.encode()), expression
+
+
+def test_chance_in_words(call: Call) -> None:
+    said = [call("insight/chance", "chanceOf", each) for each in (1.0, 0.051, 0.05, 0.00031, 1e-6, 1e-30, 0)]
+    assert said[:3] == ["quite possible", "quite possible", "1 in 20"]
+    assert said[3:5] == ["1 in 3,000", "1 in 1,000,000"]
+    assert said[5:] == ["less than 1 in a million"] * 2
+    times = [call("insight/chance", "timesOf", each) for each in (2.04, 10, 481.951)]
+    assert [each[:-1] for each in times] == ["2.0", "10", "480"]
 
 
 def test_heights_are_sums(chromium: Browser, store: Daemon) -> None:

@@ -232,13 +232,14 @@ def test_the_histogram_is_brushed_and_clicked(page: Page, store: Daemon) -> None
     assert abs(found - COUNT / 4) < COUNT / 20
     page.get_by_role("button", name="Undo:").click()
     expect(page).to_have_url(re.compile(r"from=-3h$"))
-    expect(page.locator(".how-many")).to_have_text(re.compile(r"^1,4\d\d messages"))
+    expect(page.locator(".how-many")).to_have_text(re.compile(r"^1,[45]\d\d messages"))
     expect(over).to_be_visible()
     box = over.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.5, middle)
     expect(page).to_have_url(re.compile(r"from=20[^&]+Z&to=20[^&]+Z$"))
     page.go_back()
+    expect(page).to_have_url(re.compile(r"from=-3h$"))
     page.get_by_role("combobox", name="by").select_option("host")
     expect(
         page.get_by_role("button", name=re.compile("^Only host a010[1-5], 1[45][0-9] messages")).first

@@ -47,7 +47,7 @@ class SegmentSizes:
     deleted_blocks: int = 8
     divided_rows: int = 2048
     counted_rows: int = 4096
-    masked_rows: int = 1024
+    masked_rows: int = 512
     template_entries: int = 16384
     segments_passed: int = 16
     streams_held: int = 1 << 17
@@ -128,7 +128,8 @@ class Sizes:
     :ivar merging_seconds: in a second that merging may take, while messages come in and while they do not.
     :ivar dividing_seconds: the same for moving events that came late.
     :ivar counting_seconds: the same for taking censuses.
-    :ivar masking_seconds: the same for taking templates; all of it costs more than to write the messages.
+    :ivar masking_seconds: the same for taking templates.
+    :ivar masking_rate: messages a second, above which none are taken: it costs more than to write them.
     :ivar packing_margin: bytes that have to be free on the disk for packing to begin.
     :ivar packing_rest: times as long as it took that nothing is packed after a tile while messages come in.
     :ivar packing_retry: seconds until it is tried again after it failed.
@@ -143,7 +144,8 @@ class Sizes:
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
-    masking_seconds: tuple[float, float] = (0, 0.5)
+    masking_seconds: tuple[float, float] = (0.2, 0.5)
+    masking_rate: float = 5000.0
     packing_margin: int = 128 << 20
     packing_rest: float = 3.0
     packing_retry: float = 60.0

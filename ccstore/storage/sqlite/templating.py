@@ -1,15 +1,19 @@
-"""The templates of sealed segments: kept with them, and taken while nothing is being written."""
+"""The templates of sealed segments: kept with them, and taken while little is being written."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define, field
 
 from ccstore.masking import MASK_VERSION
+from ccstore.storage.blocks.block_format import Block
+from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.dbfile.sql import transaction
+from ccstore.storage.sqlite.packed_rows import read_block
 from ccstore.storage.sqlite.segments import BEHIND, is_merged
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
@@ -43,21 +47,104 @@ def forget(connection: sqlite3.Connection, segments: Sequence[int]) -> None:
         connection.executemany(f"DELETE FROM {table} WHERE segment = ?", [(each,) for each in segments])
 
 
+#: Stream, time (ns), id and text of a message; host, cluster and name of its stream.
+_Message = tuple[int, int, int, str, "str | None", "str | None", "str | None"]
+
+
+class _Source(Protocol):
+    """Where the messages of a segment are."""
+
+    def next(self, connection: sqlite3.Connection, most: int) -> Sequence[_Message] | None:
+        """Some of those that come next, which may be none; None behind the last.
+
+        Raises :class:`Damaged`.
+        """
+
+
+@define
+class _TableSource:
+    """A table.
+
+    :ivar behind: stream, time and id of the row that was looked at last.
+    """
+
+    table: str
+    is_merged: bool
+    behind: tuple[int, int, int] = (-1, 0, 0)
+
+    def next(self, connection: sqlite3.Connection, most: int) -> Sequence[_Message] | None:
+        """See :class:`_Source`."""
+        conditions = BEHIND if self.is_merged else ("id > ?3",)
+        arms = " UNION ALL ".join(
+            [f"SELECT stream, time, id, text FROM {self.table} WHERE {condition}" for condition in conditions]
+        )
+        order = "stream, time, id" if self.is_merged else "id"
+        sorting = "r.stream, r.time, r.id" if self.is_merged else "r.id"
+        found = connection.execute(
+            "SELECT r.stream, r.time, r.id, r.text, s.hostname, s.cluster, s.name "
+            f"FROM (SELECT * FROM ({arms}) ORDER BY {order} LIMIT {most}) r "
+            f"LEFT JOIN stream s ON s.id = r.stream ORDER BY {sorting}",
+            self.behind,
+        ).fetchall()
+        if not found:
+            return None
+        self.behind = found[-1][:3]
+        return found
+
+
+@define
+class _BlockSource:
+    """Blocks.
+
+    :ivar numbers: those that are not unpacked yet.
+    :ivar block: the one that is, of which rows from ``place`` on are not looked at yet.
+    """
+
+    segment: int
+    numbers: list[int]
+    block: Block | None = None
+    place: int = 0
+
+    def next(self, connection: sqlite3.Connection, most: int) -> Sequence[_Message] | None:
+        """See :class:`_Source`. To unpack a block takes a step of its own."""
+        block = self.block
+        if block is None:
+            if not self.numbers:
+                return None
+            self.block, self.place = Block.of(read_block(connection, self.segment, self.numbers.pop())), 0
+            # What takes longest of it.
+            _ = self.block.ids, self.block.starts
+            return ()
+        begin, end = self.place, min(self.place + most, block.rows)
+        self.block, self.place = (block if end < block.rows else None), end
+        streams = block.streams[begin:end]
+        named = {
+            stream: labels
+            for stream, *labels in connection.execute(
+                "SELECT id, hostname, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps([*{*streams}]),),
+            )
+        }
+        unknown = (None, None, None)
+        rows = zip(streams, block.times[begin:end], block.ids[begin:end], range(begin, end), strict=True)
+        return [
+            (stream, time, number, block.text(row), *named.get(stream, unknown))
+            for stream, time, number, row in rows
+        ]
+
+
 @define
 class _Run:
     """A segment of which the templates are being taken.
 
-    :ivar behind: stream, time and id of the row that was looked at last.
     :ivar is_read: all of its rows are in the taker.
     :ivar hours: that were kept, with ``templates`` together.
     """
 
-    table: str
     segment: int
-    is_merged: bool
     rows: int
+    source: _Source
     taker: TemplateTaker = field(factory=TemplateTaker)
-    behind: tuple[int, int, int] = (-1, 0, 0)
     is_read: bool = False
     is_flushing: bool = False
     hours: int = 0
@@ -67,7 +154,7 @@ class _Run:
 class TemplateCounter:
     """Takes the templates of sealed segments, in steps; runs in the writer's thread.
 
-    To look at a message takes longer than to write it: so it is for times in which nothing is written. A
+    To look at a message takes longer than to write it: so it is for times in which few are written. A
     restart forgets how far it got with a segment.
     """
 
@@ -122,7 +209,7 @@ class TemplateCounter:
     def _begin(self, connection: sqlite3.Connection) -> _Run | None:
         """The newest of them: those are asked for most."""
         found = connection.execute(
-            "SELECT id, kind, row_count FROM segment WHERE sealed_at IS NOT NULL AND packed = 0 "
+            "SELECT id, kind, row_count, packed FROM segment WHERE sealed_at IS NOT NULL "
             "AND kind IN ('event', 'log') AND row_count > 0 "
             "AND id NOT IN (SELECT segment FROM templates_taken WHERE mask = ?) "
             "ORDER BY max_time DESC LIMIT 1",
@@ -130,32 +217,27 @@ class TemplateCounter:
         ).fetchone()
         if found is None:
             return None
-        number, kind, rows = found
+        number, kind, rows, packed = found
         with transaction(connection):
             forget(connection, [number])  # what was kept before a restart, or by another mask
+        if packed:
+            return _Run(number, rows, _BlockSource(number, [*range(packed)]))
         table = f"{kind}_{number}"
-        return _Run(table, number, is_merged(connection, table), rows)
+        return _Run(number, rows, _TableSource(table, is_merged(connection, table)))
 
     def _read(self, connection: sqlite3.Connection, run: _Run) -> None:
         """Look at the next rows."""
-        conditions = BEHIND if run.is_merged else ("id > ?3",)
-        arms = " UNION ALL ".join(
-            [f"SELECT stream, time, id, text FROM {run.table} WHERE {condition}" for condition in conditions]
-        )
-        order = "stream, time, id" if run.is_merged else "id"
-        sorting = "r.stream, r.time, r.id" if run.is_merged else "r.id"
-        found = connection.execute(
-            "SELECT r.stream, r.time, r.id, r.text, s.hostname, s.cluster, s.name "
-            f"FROM (SELECT * FROM ({arms}) ORDER BY {order} LIMIT {self._most}) r "
-            f"LEFT JOIN stream s ON s.id = r.stream ORDER BY {sorting}",
-            run.behind,
-        ).fetchall()
+        try:
+            found = run.source.next(connection, self._most)
+        except Damaged:
+            # They are not all that there were; whoever asks is told which are missing.
+            self._end(connection, run, is_told=False)
+            return
+        if found is None:
+            run.is_read = True
+            return
         for stream, time, number, text, host, cluster, name in found:
             run.taker.add(time, number, stream, text, host or "", (cluster or "", name or ""))
-        if found:
-            run.behind = found[-1][:3]
-        else:
-            run.is_read = True
 
 
 def _is_there(connection: sqlite3.Connection, segment: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from shutil import disk_usage
 from typing import Final
 
@@ -53,6 +54,7 @@ class Tending:
         self._sizes = sizes
         self._packing = packing
         self.figures: dict[str, int] = {}
+        self._looked = (clock(), 0)  # when, and how many messages had been written
 
     async def expire(self, cutoff: int) -> int:
         """See :meth:`ccstore.interfaces.IBackend.expire`."""
@@ -79,6 +81,9 @@ class Tending:
         do, housekeeping = self._thread.do, self._thread.writer.housekeeping
         deleted = 0
         while True:
+            # What packing left behind still takes up room; so do the blocks of a segment that went.
+            while await do(housekeeping.packer.tidy):
+                pass
             figures = await do(housekeeping.figures)
             used = figures["bytes"] - figures["free_bytes"]
             self._tell(used, self.max_size)
@@ -110,8 +115,8 @@ class Tending:
             (housekeeping.count, sizes.counting_seconds),
             (housekeeping.packer.tidy, sizes.merging_seconds),
         ]
-        if sizes.masking_seconds[self._is_idle]:
-            # Not a single step of it while messages come in: it takes longer than to write them.
+        is_calm = self._rate() <= sizes.masking_rate
+        if is_calm or self._is_idle:
             works.append((housekeeping.mask, sizes.masking_seconds))
         if not self._packing.is_wanted:
             # Else it would be for nothing: what is packed was put in another order anyway.
@@ -126,6 +131,12 @@ class Tending:
             with suppress(StoreUnavailable):
                 await do(housekeeping.checkpoint)
         self.figures = {**await do(housekeeping.figures), **await self._thread.run(self.disk)}
+
+    def _rate(self) -> float:
+        """Messages a second that were written since the last time."""
+        before, self._looked = self._looked, (self._clock(), self._thread.state.writes)
+        seconds = self._looked[0] - before[0]
+        return (self._looked[1] - before[1]) / seconds if seconds > 0 else inf
 
     @property
     def _is_idle(self) -> bool:

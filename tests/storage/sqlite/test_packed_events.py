@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -268,6 +269,24 @@ class PackedEventTests(SqliteFiles, TestCase):
             await other.close()
         self.assertEqual(self.packed(), [10, 10])
         self.assertGreater(copies, 5)
+
+    async def test_no_more_goes_than_has_to_where_there_is_little_room(self) -> None:
+        for start in range(0, 300, 10):
+            texts = [hashlib.shake_256(f"{start} {place}".encode()).hexdigest(500) for place in range(10)]
+            await self.backend.write(Batch.of([message(text, self.now) for text in texts]))
+            self.now += 10 * SECOND
+            await self.tend()
+        self.now += 2 * DAY * SECOND
+        await self.tend()
+        self.assertEqual(self.packed(), [30] * 10)
+        figures = self.backend.status()
+        used = figures["bytes"] - figures["free_bytes"]
+        self.backend.limit(used * 8 // 7 + 9)
+        await self.tend()
+        self.assertEqual(self.packed(), [30] * 10)
+        self.backend.limit((used - 1) * 8 // 7)
+        await self.tend()
+        self.assertEqual(self.packed(), [30] * 9)
 
     async def test_a_damaged_block_leaves_its_segment_as_it_is(self) -> None:
         await self.backend.retain(float(RETENTION), RULES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
+from math import inf
 from typing import Any
 
 from attrs import evolve
@@ -18,10 +19,11 @@ from ccstore.query import Matcher, Selection, TextCondition
 from ccstore.storage.census import HOUR, SHORT
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
+from ccstore.storage.sqlite.means import Means
+from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
 from tests.support.insight_story import without_ids
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
-from tests.support.stores import NOW, SECOND, MemoryBackend, message
+from tests.support.stores import NOW, SECOND, MemoryBackend, NoThreads, message
 
 BEGIN = NOW // HOUR * HOUR
 SPAN = 12 * HOUR
@@ -29,7 +31,7 @@ NEVER = -(2**63)
 SEALED = "SELECT id FROM segment WHERE sealed_at IS NOT NULL AND row_count > 0"
 
 
-class TemplatingTests(SqliteFiles, TestCase):
+class TemplatingCase(SqliteFiles, TestCase):
     now = BEGIN + SPAN
     retention = 86400 * 30.0
     sizes = evolve(
@@ -47,6 +49,7 @@ class TemplatingTests(SqliteFiles, TestCase):
         counting_seconds=(60, 60),
         merging_seconds=(60, 60),
         masking_seconds=(60, 60),
+        masking_rate=inf,
     )
 
     def backend_at(self, path: Any, pragmas: dict[str, str] | None = None) -> SqliteBackend:
@@ -82,6 +85,8 @@ class TemplatingTests(SqliteFiles, TestCase):
     def untold(self) -> list[tuple[Any, ...]]:
         return self.sql(f"{SEALED} AND id NOT IN (SELECT segment FROM templates_taken WHERE is_told)")
 
+
+class TemplatingTests(TemplatingCase):
     async def test_folds_are_those_of_the_messages(self) -> None:
         """Of open, sealed and merged segments, whether or not all of them were counted."""
         for seed in range(2):
@@ -170,8 +175,8 @@ class TemplatingTests(SqliteFiles, TestCase):
         self.assertEqual(self.sql("SELECT is_told FROM templates_taken"), [(0,)])
         self.assertEqual(self.value("SELECT count(*) FROM templates"), 0)
 
-    async def test_nothing_is_taken_while_messages_come_in(self) -> None:
-        self.sizes = evolve(self.sizes, masking_seconds=SIZES.masking_seconds)
+    async def test_nothing_is_taken_while_many_messages_come_in(self) -> None:
+        self.sizes = evolve(self.sizes, masking_rate=0.0)
         backend = self.open()
         await backend.write(Batch.of([some_message(random.Random(1), 0.5) for _ in range(200)]))
         await backend.tend(self.now)
@@ -185,6 +190,64 @@ class ProcessTemplatingTests(TemplatingTests):
     """The same, where processes write and read."""
 
     is_apart = True
+
+
+class PackedTemplatingTests(TemplatingCase):
+    """All that is sealed is packed as soon as may be."""
+
+    sizes = evolve(
+        TemplatingCase.sizes,
+        segments=evolve(TemplatingCase.sizes.segments, packed_rows=120),
+        tiles=TileSizes(block_rows=8, blocks=4, step=2),
+        packing_margin=0,
+        packing_rest=0.0,
+    )
+
+    def backend_at(self, path: Any, pragmas: dict[str, str] | None = None) -> SqliteBackend:
+        return SqliteBackend(
+            path,
+            pragmas or NO_SYNC,
+            retention=self.retention,
+            now=lambda: self.now,
+            reactor=reactor,
+            sizes=self.sizes,
+            packing=Packing(1e-9),
+            means=Means(threads=NoThreads),
+        )
+
+    async def test_events_that_came_late_and_that_expire(self) -> None:
+        self.retention = 4 * 3600.0
+        pick = random.Random(5)
+        backend, memory = await self.fill(pick)
+        for hours in (3, 5):
+            for _ in range(20):
+                await backend.tend(self.now)
+            await self.compare(backend, memory, pick)
+            cutoff = BEGIN + hours * HOUR + 17 * SECOND
+            await backend.expire(cutoff)
+            await memory.expire(cutoff)
+            await self.compare(backend, memory, pick)
+        gone = "SELECT segment FROM templates WHERE segment NOT IN (SELECT id FROM segment)"
+        self.assertEqual(self.sql(gone), [])
+
+    async def test_templates_are_taken_of_blocks(self) -> None:
+        pick = random.Random(3)
+        backend, memory = await self.fill(pick)
+        for _ in range(60):
+            await backend.tend(self.now)
+        packed = self.sql("SELECT id FROM segment WHERE packed > 0")
+        self.assertGreater(len(packed), 4)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM templates_taken")
+            connection.execute("DELETE FROM templates")
+        await backend.tend(self.now)
+        self.assertEqual(self.untold(), [])
+        await self.compare(backend, memory, pick)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM templates_taken")
+            connection.execute(f"UPDATE block_columns SET texts = x'00' WHERE segment = {packed[0][0]}")
+        await backend.tend(self.now)
+        self.assertEqual(self.untold(), packed[:1])
 
 
 def some_message(pick: random.Random, progress: float) -> Message:

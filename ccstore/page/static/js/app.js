@@ -15,6 +15,9 @@ const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?
 const OPEN =
   'No key is configured (jwt_public_key): whoever reaches this port may read all of it, and write.';
 
+/** Views with a link above. */
+const LINKED = VIEWS.filter((each) => !each.within);
+
 export function App() {
   const state = useUrlState();
   const [held, setHeld] = useState([token(), isOpen]);
@@ -23,7 +26,7 @@ export function App() {
     look(); // there may have been an answer already
     return onToken(look);
   }, []);
-  useKeys(Object.fromEntries(VIEWS.map(({ name }, place) => [String(place + 1), () => setState({ view: name })])));
+  useKeys(Object.fromEntries(LINKED.map(({ name }, place) => [String(place + 1), () => setState({ view: name })])));
   const view = VIEWS.find((each) => each.name === state.view) ?? VIEWS[0];
   useEffect(() => {
     const what = view.named ? state[view.named] : state.q;
@@ -36,10 +39,10 @@ export function App() {
         <img src=${`${meta('ccstore-files')}/icon.svg`} alt="" width="20" height="20" /> <span>ccstore</span>
       </a>
       <nav aria-label="Views">
-        ${VIEWS.map(
+        ${LINKED.map(
           ({ name, title }) => html`<a
           href=${writeState({ ...DEFAULTS, view: name }) || location.pathname}
-          aria-current=${name === view.name ? 'page' : null}
+          aria-current=${name === (view.within ?? view.name) ? 'page' : null}
           onClick=${(event) => {
             if (event.ctrlKey || event.metaKey || event.shiftKey) return;
             event.preventDefault();

@@ -4,6 +4,7 @@ import { html } from '../vendor/preact-htm.js';
 import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
 import { jobOf } from './job_hints.js';
+import { CauseLinks } from './insight/asked_about.js';
 import { nodeAt } from './insight/words.js';
 import { called, COLUMNS, valueOf } from './labels.js';
 import { marked } from './marking.js';
@@ -38,6 +39,7 @@ export function MessageDetail({ message, state, found, actions }) {
       <button type="button" onClick=${() => actions.copyJson(message)}>Copy JSON</button>
       ${job && html`<${ViewLink} class="button" to=${{ view: 'job', job, of: cluster }}>Job ${visible(job)}<//>`}
       ${hostname && html`<${ViewLink} class="button" to=${nodeAt(hostname, cluster, message.time)}>Node ${visible(hostname)}<//>`}
+      <${CauseLinks} class="button" what="this message and those like it" about=${{ about: message.id, from: state.from, to: state.to, filters: state.filters }} />
     </div>
     ${
       payload === undefined

@@ -15,6 +15,6 @@ export function Spark({ points, span, step, label }) {
     const high = Math.max(1.5, (HEIGHT * count) / most);
     return `M${left.toFixed(1)} ${HEIGHT}v${(-high).toFixed(1)}h${wide.toFixed(1)}v${high.toFixed(1)}z`;
   });
-  return html`<svg class="spark" role="img" aria-label=${label} width=${WIDTH} height=${HEIGHT} viewBox=${`0 0 ${WIDTH} ${HEIGHT}`}>
+  return html`<svg class="spark" role="img" aria-label=${label} width=${WIDTH} height=${HEIGHT} viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none">
     <path d=${bars.join('')} /></svg>`;
 }

@@ -28,14 +28,18 @@ export const DEFAULTS = {
   senders: 'silent', // which of them are shown
   since: '-3d', // the node is looked at
   all: false,
+  template: '', // of the messages whose cause is asked for
+  about: '', // the id of one of them, instead
+  window: '', // how long before them is looked, or which burst of them
+  fresh: false, // of what is folded, only what is new
   facets: null, // labels whose values are shown; null: the usual ones
   open: [], // messages that are laid out
   same: 'host',
   within: false,
 };
 /** Switches, and what they are called in the URL. */
-const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all' };
-const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort', 'senders'];
+const FLAGS = { regex: 're', case: 'case', wrap: 'wrap', utc: 'utc', tail: 'tail', fold: 'fold', within: 'within', all: 'all', fresh: 'new' };
+const WORDS = ['view', 'from', 'to', 'q', 'by', 'order', 'm', 'same', 'job', 'node', 'of', 'run', 'since', 'sort', 'senders', 'template', 'about', 'window'];
 const isLabel = (name) => COLUMNS.includes(name) || /^tag\../.test(name);
 /** Lists, what may stand in each, and what is there if nothing is. */
 const LISTS = { cols: isLabel, facets: isLabel, open: (id) => /^[\w-]+$/.test(id) };

@@ -8,6 +8,7 @@ import { showCount } from '../store/figures.js';
 import { messagesOf } from '../templates.js';
 import { setState } from '../url_state.js';
 import { ViewLink } from '../view_link.js';
+import { CauseLinks } from './asked_about.js';
 import { Finder } from './finder.js';
 import { JobLanes } from './job_lanes.js';
 import { JobTable, RecentJobs } from './job_table.js';
@@ -17,6 +18,8 @@ import { at, bound, Hosts, JobLink, stateClass, took } from './words.js';
 
 /** Templates that have a colour in the lanes. */
 const COLOURS = 8;
+/** Seconds before the job, since when is looked for more of what was unusual. */
+const LOOKED_BACK = 3 * 86_400;
 
 export function JobView({ state }) {
   const path = state.job && `v1/jobs/${encodeURIComponent(state.of || '*')}/${encodeURIComponent(state.job)}`;
@@ -99,7 +102,8 @@ function Unusual({ found, colours, state }) {
             <${ToMessages} row=${row} cluster=${job.cluster}><${Template} text=${row.template} /><//></span>
           <span class="example">${visible(row.example.text.slice(0, 300))}</span>
           <span class="hint">${visible(row.name)}, ${showNumber(row.count)} times on <${Hosts} hosts=${row.hosts} cluster=${job.cluster} />
-            ${' '}from ${at(row.first, state.utc)}; ${rates(row)}</span>
+            ${' '}from ${at(row.first, state.utc)}; ${rates(row)};
+            ${' '}why? <${CauseLinks} isShort=${true} what=${row.template} about=${aboutOf(row, job)} burst=${{ from: bound(row.first), to: bound(row.last, 1) }} /></span>
         </li>`)}</ol>`
         : html`<p>Nothing: what was said on its hosts was said as often on the same nodes before, or on others at the time.</p>`
     }
@@ -107,6 +111,12 @@ function Unusual({ found, colours, state }) {
       and with ${showNumber(compared.others.hosts.count)} other nodes at the time (${hours(compared.others.host_hours)}).</p>`}
   </section>`;
 }
+
+/** What is asked about the messages of a row: those of some days before the job as well, since one case tells little. */
+const aboutOf = ({ template, last }, { cluster, start }) => ({
+  ...{ template, from: bound(start, -LOOKED_BACK), to: bound(last, 1) },
+  filters: [{ label: 'cluster', negated: false, off: false, values: [cluster] }],
+});
 
 const hours = (number) => `${showNumber(Math.round(number))} host-hours`;
 

@@ -8,6 +8,8 @@ import { JobLink, msOf, stateClass } from './words.js';
 
 const BUCKETS = 160;
 const TICKS = 6;
+/** Parts of a hundred, in which a number has no room. */
+const THIN = 6;
 
 /** Props: `found` (the answer about the node), `range` (milliseconds), `isUtc`. */
 export function NodeLanes({ found, range, isUtc }) {
@@ -21,9 +23,10 @@ export function NodeLanes({ found, range, isUtc }) {
     ['buckets', BUCKETS],
   ]);
   const place = (ms) => Math.min(100, Math.max(0, (100 * (ms - from)) / (to - from)));
+  const widthOf = (begin, end) => Math.max(0.3, place(end ? msOf(end) : to) - place(msOf(begin)));
   const bar = (begin, end) => {
     const left = place(msOf(begin));
-    return { left: `${left}%`, width: `${Math.max(0.3, place(end ? msOf(end) : to) - left)}%` };
+    return { left: `${left}%`, width: `${widthOf(begin, end)}%` };
   };
   const points = answer?.series[0]?.points ?? [];
   const most = Math.max(1, ...points.map(([, count]) => count));
@@ -33,7 +36,7 @@ export function NodeLanes({ found, range, isUtc }) {
   return html`<table class="lanes node-lanes"><caption class="unseen">The node over time</caption><tbody>
     ${lane('state', found.states.map((each) => html`<span class=${`bar state ${stateClass(each.state)}`} style=${bar(each.since, each.until)}
       title=${escaped([each.state, each.reason].filter(Boolean).join(': '))}>${visible(each.state)}</span>`))}
-    ${lane('jobs', found.jobs.map((job) => html`<span class="bar job" style=${bar(job.start, job.end)}
+    ${lane('jobs', found.jobs.map((job) => html`<span class=${`bar job ${widthOf(job.start, job.end) < THIN ? 'thin' : ''}`} style=${bar(job.start, job.end)}
       title=${escaped(`${job.id} of ${job.user ?? '?'}: ${job.state ?? ''}`)}><${JobLink} job=${job} /></span>`))}
     ${lane('messages', points.map(([at, count]) => html`<i class="said" style=${{ left: `${place(at * 1000)}%`, width: `${Math.max(0.25, (100 * step * 1000) / (to - from))}%`, opacity: 0.3 + (0.7 * count) / most }}
       title=${escaped(`${showShort(at * 1000, isUtc)}: ${count}`)}></i>`), `${found.count} messages`)}

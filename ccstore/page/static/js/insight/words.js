@@ -19,9 +19,9 @@ export const took = (seconds) => (seconds === null || seconds === undefined ? 'â
 /** A moment as a bound of a search, some seconds later. */
 export const bound = (time, seconds = 0) => new Date(msOf(time) + seconds * 1000).toISOString();
 
-/** Props: `hosts` (`{list, count}`), `cluster`: one host is a link to what is known of it. */
-export function Hosts({ hosts, cluster }) {
-  if (hosts.count === 1) return html`<${NodeLink} host=${hosts.list} cluster=${cluster} />`;
+/** Props: `hosts` (`{list, count}`), `cluster`, `when`: one host is a link to what is known of it, as it was then. */
+export function Hosts({ hosts, cluster, when }) {
+  if (hosts.count === 1) return html`<${NodeLink} host=${hosts.list} cluster=${cluster} when=${when} />`;
   return html`<span class="hosts" title=${hosts.list}>${visible(hosts.list)}</span> <span class="hint">${hosts.count} hosts</span>`;
 }
 
