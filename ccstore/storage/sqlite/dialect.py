@@ -16,7 +16,7 @@ from ccstore.masking import MASK_VERSION
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.blocks.vocabulary import Chunk
+from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
 from ccstore.storage.census import stream_numbers
 from ccstore.storage.census import totals as totals_of
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
@@ -196,29 +196,25 @@ class SqliteDialect(Dialect):
             raise Damaged("it has no columns")
         block.columns.update(zip(columns, found[0], strict=True))
 
-    def chunks(
-        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
-    ) -> Reading[Sequence[Chunk]]:
-        where, given = "segment = ?1 AND part = ?2 AND sort = ?3", [_segment_of(part), number, sort]
-        if first is not None:
-            # From the one that begins with it or before it.
-            since = f"SELECT max(first) FROM vocabulary WHERE {where} AND first <= ?4"
-            where += f" AND first >= coalesce(({since}), ?4) AND first <= ?5"
+    def chunk_heads(self, part: Part, number: int, last: int) -> Reading[Sequence[ChunkHead]]:
         found = yield Statement(
-            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary WHERE {where} ORDER BY first",
-            given if first is None else [*given, first, last],
+            "SELECT sort, first FROM vocabulary WHERE segment = ?1 AND part = ?2 AND sort <= ?3 "
+            "ORDER BY sort, first",
+            (_segment_of(part), number, last),
+            ChunkHead._fields,
+            has_bytes=True,
+        )
+        return [*map(ChunkHead._make, found)]
+
+    def chunks(self, part: Part, number: int, heads: Sequence[ChunkHead]) -> Reading[Sequence[Chunk]]:
+        found = yield Statement(
+            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary "
+            "WHERE segment = ?1 AND part = ?2 AND sort = ?3 AND first BETWEEN ?4 AND ?5 ORDER BY first",
+            (_segment_of(part), number, heads[0].sort, heads[0].first, heads[-1].first),
             Chunk._fields,
             has_bytes=True,
         )
         return [*map(Chunk._make, found)]
-
-    def has_words(self, part: Part, number: int) -> Reading[bool]:
-        found = yield Statement(
-            "SELECT 1 AS found FROM vocabulary WHERE segment = ?1 AND part = ?2 LIMIT 1",
-            (_segment_of(part), number),
-            ("found",),
-        )
-        return bool(found)
 
     def terms(self, begin: int) -> Reading[Terms]:
         found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
