@@ -17,6 +17,7 @@ from benchmarks import (
     latency,
     limits,
     many_nodes,
+    packed_questions,
     packing_costs,
     read_month,
     rule_costs,
@@ -120,6 +121,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--no-index", action="store_true", help="without the index of words")
     command.add_argument("--postgres", action="store_true", help="with what the same takes in PostgreSQL")
 
+    command = add("packed", "what questions over packed logs cost: CPU of the reader, without a daemon")
+    command.add_argument("--rows", type=int, default=4_000_000, help="messages, three fourths of them logs")
+    command.add_argument(
+        "--keep", type=Path, metavar="DIR", help="make the packed file there, for other runs"
+    )
+    command.add_argument("--use", type=Path, metavar="DIR", help="a file that was kept, of as many rows")
+    command.add_argument(
+        "--repeat", type=int, default=20, help="times a question is asked; the medians are shown"
+    )
+
     command = add("large", "a file of very many packed messages: its size, and how fast it is searched")
     command.add_argument("--rows", type=int, default=100_000_000, help="messages, in months of five million")
     command.add_argument(
@@ -176,6 +187,8 @@ def main() -> None:
         rows, problems = large_store.run(given.rows, given.keep)
     elif given.command == "pack":
         rows = packing_costs.run(given.rows, has_words=not given.no_index, has_postgres=given.postgres)
+    elif given.command == "packed":
+        rows = packed_questions.run(given.rows, keep=given.keep, use=given.use, repeat=given.repeat)
     elif given.command == "postgres":
         # It takes packages that the others can do without.
         from benchmarks import into_postgres

@@ -26,7 +26,8 @@ from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
 from ccstore.storage.sqlite.sizes import SIZES
 
-_BEGIN: Final = 1_700_000_000
+#: When the month begins, in seconds since the epoch.
+BEGIN: Final = 1_700_000_000
 #: Seconds, long enough that nothing of the month expires.
 _RETENTION: Final = 10**9
 #: The columns of blocks that are not numbers.
@@ -101,7 +102,7 @@ def fill_month(path: Path, rows: int) -> None:
     bulk.open()
     decoder = StreamDecoder()
     written = 0
-    for piece in Month(rows, _BEGIN).lines():
+    for piece in Month(rows, BEGIN).lines():
         messages = decoder.feed(piece, 0).messages
         bulk.write(messages, lambda connection: None)
         written += len(messages)

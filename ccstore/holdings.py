@@ -18,7 +18,8 @@ class Segment:
     :ivar rows: about how many; None if that is not known, as all that follows.
     :ivar oldest: about the time of its first message, in nanoseconds; ``newest`` of its last.
     :ivar size: bytes.
-    :ivar goes_by: it is deleted when nothing is kept that is as old as this (ns).
+    :ivar goes_by: it is deleted when nothing is kept that is as old as this (ns). In :class:`Holdings` only
+        those have it that are deleted some time, together with events of this time that no rule is about.
     """
 
     name: str
@@ -29,6 +30,45 @@ class Segment:
     newest: int | None = None
     size: int | None = None
     goes_by: int | None = None
+
+
+@frozen
+class Share:
+    """Messages of a segment whose streams are kept for the same time.
+
+    :ivar period: nanoseconds; None if no rule is about them.
+    :ivar held: of the rows, those that are held.
+    """
+
+    period: int | None
+    rows: int
+    held: int
+
+
+@frozen
+class Shares:
+    """For how long the messages of a segment are kept, about.
+
+    :ivar moved: so many that are kept are moved elsewhere, at most, so that the segment goes.
+    """
+
+    each: Sequence[Share]
+    moved: int
+
+    def goes_after(self, retention: int | None) -> int | None:
+        """So many nanoseconds after its time the segment goes; None if it never does.
+
+        :param retention: nanoseconds after which messages expire that no rule is about; None is never.
+        """
+        periods = [retention if each.period is None else each.period for each in self.each]
+        for period in sorted({each for each in periods if each is not None}):
+            kept = sum(
+                each.held if own is not None and own <= period else each.rows
+                for own, each in zip(periods, self.each, strict=True)
+            )
+            if not kept or kept <= self.moved:
+                return period
+        return None
 
 
 @frozen

@@ -30,6 +30,21 @@ def compile_regex(pattern: str, *, ignores_case: bool = False) -> Any:
         raise ValueError(f"the regular expression {pattern[:60]!r} is wrong: {_in_words(said)}") from None
 
 
+def compile_text(text: bytes) -> Any:
+    """Compile an expression for bytes as they are, in any case of the letters of ASCII, and perhaps others.
+
+    Where there are none of them, that is found in half of the time that ``bytes.find`` takes, and without the
+    interpreter lock; where they are, each takes ten times as long.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = False
+    # Each byte by itself: else the long s and the Kelvin sign were letters of ASCII as well.
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.literal = True
+    return re2.compile(text, options)
+
+
 def _in_words(said: str) -> str:
     """What RE2 says of an expression, with what it means in quotes: it often is a sign or two."""
     what, _, where = said.partition(": ")

@@ -49,9 +49,10 @@ def leaving_in_file(name: str) -> Mapping[str, Any]:
                     "start the daemon on it once, which brings an older one up to date"
                 )
             reader, reading = Reader(SqliteDialect(), is_alone=True), ReadingConnection(connection)
-            question = KeepingQuestion(storage.rules, nanoseconds(storage.retention_time), now)
+            retention = nanoseconds(storage.retention_time)
+            question = KeepingQuestion(storage.rules, retention, now)
             reports = reader.read(reading, question, Asking(_PATIENCE)).reports
-            holdings = reader.read(reading, Inventory(), Asking(_PATIENCE))
+            holdings = reader.read(reading, Inventory(retention), Asking(_PATIENCE))
     except sqlite3.Error as error:
         raise ClientError(f"cannot read {path}: {error}") from None
     rows = sum(each.rows or 0 for each in holdings.kinds)

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from ccstore.insight.describing import folded, shown_row
 from ccstore.insight.occurrences import Occurrence, Target
 from ccstore.insight.said import HOST, is_of_a_job
-from ccstore.insight.statistics_of_counts import chance_of_overlap, corrected
+from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of_overlap, corrected
 from ccstore.insight.study import Study, each_row, values_of
 from ccstore.insight.topology import Topology
 from ccstore.instants import show_moment
@@ -25,7 +25,6 @@ from ccstore.timing import SECOND
 _CONTROLS: Final = (2, 3, 4, 5)
 #: Other hosts that are looked at in the same window.
 _OTHERS: Final = 2
-_CHANCE: Final = 0.05
 
 
 @frozen
@@ -194,7 +193,7 @@ class _Looked:
                     "lift": round(seen.cases / self.cases / usual, 3),
                     "p": chance,
                     "q": q,
-                    "is_significant": q <= _CHANCE,
+                    "is_significant": q <= SIGNIFICANT,
                     "lead": sorted(seen.leads)[len(seen.leads) // 2] / SECOND,
                     "hosts": folded(sorted(seen.hosts)),
                     "example": shown_row(seen.example),

@@ -9,21 +9,18 @@ from attrs import frozen
 
 from ccstore import hostlist
 from ccstore.insight.describing import folded, shown_row
-from ccstore.insight.job_lookup import runs_on
+from ccstore.insight.job_lookup import LONGEST_JOB, runs_on
 from ccstore.insight.job_runs import JobRun
 from ccstore.insight.occurrences import Occurrence, Target
-from ccstore.insight.statistics_of_counts import chance_of_overlap
-from ccstore.insight.study import Study, counts_of
+from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of_overlap
+from ccstore.insight.study import Study, heard_hosts
 from ccstore.insight.topology import Group, Topology
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
-from ccstore.query import Counting, Selection
 from ccstore.timing import SECOND
 
-#: How long (ns) before a burst the hosts there are had been heard, and jobs may have begun.
+#: How long (ns) before a burst the hosts there are had been heard.
 _HEARD: Final = 24 * 3600 * SECOND
-_LONGEST_JOB: Final = 3 * _HEARD
-_CHANCE: Final = 0.05
 #: A burst goes on as long as there are so great a part of the hosts of its peak, and so many times more than
 #: half of the time.
 _PART_OF_PEAK: Final = 0.2
@@ -74,14 +71,12 @@ class CauseInquiry:
         cluster = _most_frequent(each.cluster for each in burst)
         touched = {host for each in burst if each.cluster == cluster for host in each.hosts}
         begin, end = burst[0].time, burst[-1].time + 1
-        selection = Selection((cluster,), begin=begin - _HEARD, end=end)
-        counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
-        population = {count.by[0] for count in counts.counts if count.by[0]} | touched
+        population = {*(yield from heard_hosts(cluster, begin - _HEARD, end)), *touched}
         groups = _members(population, self.topology)
         is_everybody = len(touched) >= _EVERYBODY * len(population) and len(population) > 1
         if not is_everybody:
             hosts = sorted(touched)
-            runs, are_more = yield from runs_on(cluster, hosts, begin - _LONGEST_JOB, begin + 1, self.now)
+            runs, are_more = yield from runs_on(cluster, hosts, begin - LONGEST_JOB, begin + 1, self.now)
             if are_more:
                 cut.append("more messages of jobs name these hosts than were looked at")
             _add_jobs(groups, [run for run in runs if run.start <= begin <= run.end], population)
@@ -176,7 +171,7 @@ def _described_group(
         "untouched": folded(sorted(members - touched)),
         "p": chance,
         "p_corrected": corrected,
-        "is_significant": corrected <= _CHANCE,
+        "is_significant": corrected <= SIGNIFICANT,
     }
 
 

@@ -156,14 +156,22 @@ class Folding:
         """Some templates are not meant."""
         self.folds = {template: fold for template, fold in self.folds.items() if template not in templates}
 
-    def rows(self) -> Study[None]:
-        """Look at what is left."""
+    def look_everywhere(self) -> None:
+        """Rows are also looked at where they were counted before."""
+        self._spans = [(self._selection.begin, self._selection.end, frozenset())]
+
+    def rows(self, *more: Matcher) -> Study[None]:
+        """Look at what is left.
+
+        :param more: conditions on what is looked at.
+        """
         for begin, end, without in self._spans:
-            left = self._bounds.rows - self._looked_at
-            selection = evolve(self._selection, begin=begin, end=end)
-            self._is_cut = left <= 0 or (yield from each_row(selection, left, self._take, without))
             if self._is_cut:
                 return
+            left = self._bounds.rows - self._looked_at
+            matchers = (*self._selection.matchers, *more)
+            selection = evolve(self._selection, begin=begin, end=end, matchers=matchers)
+            self._is_cut = left <= 0 or (yield from each_row(selection, left, self._take, without))
 
     def cut(self) -> Sequence[str]:
         """What is not complete."""

@@ -58,29 +58,23 @@ FINAL: Final = frozenset(
 )
 
 
-@frozen
-class JobFact:
-    """What one message tells of a job.
+@frozen(kw_only=True)
+class JobRecord:
+    """What is told of a job, by whatever tells of it.
 
-    :ivar time: of the message, in nanoseconds, as ``start`` and ``stop`` of the job are.
     :ivar walltime: seconds that it may take.
-    :ivar hosts: in the order in which they are named.
+    :ivar hosts: in the order in which they are named; none, if they are not.
     :ivar count: how many nodes it has, as far as that is told.
     :ivar array: the id of the array that it is a task of; ``het`` that of the heterogeneous job.
-    :ivar is_stop: it is over.
     """
 
     cluster: str
     id: str
-    time: int
-    is_stop: bool
-    start: int | None = None
-    stop: int | None = None
+    state: str | None = None
     user: str | None = None
     project: str | None = None
     partition: str | None = None
     name: str | None = None
-    state: str | None = None
     walltime: int | None = None
     hosts: tuple[str, ...] = ()
     count: int | None = None
@@ -88,6 +82,20 @@ class JobFact:
     task: str | None = None
     het: str | None = None
     offset: str | None = None
+
+
+@frozen(kw_only=True)
+class JobFact(JobRecord):
+    """What one message tells of a job.
+
+    :ivar time: of the message, in nanoseconds, as ``start`` and ``stop`` of the job are.
+    :ivar is_stop: it is over.
+    """
+
+    time: int
+    is_stop: bool
+    start: int | None = None
+    stop: int | None = None
 
 
 def is_about(fact: JobFact, job: str) -> bool:

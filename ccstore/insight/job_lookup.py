@@ -15,11 +15,14 @@ from ccstore.insight.study import Study, each_row, page_of
 from ccstore.message import INT64_MAX, INT64_MIN, StreamKey
 from ccstore.query import Matcher, Row, Selection, TextCondition
 from ccstore.regex import quote
+from ccstore.timing import SECOND
 
 #: An id as it may be asked for: of a job, a task of an array, a component of a heterogeneous job.
 ID: Final = re.compile(r"([0-9]{1,18})(?:[_+][0-9]{1,9})?")
 #: Keys of payloads before the id of a job, for a text that is not read yet.
 _KEYS: Final = r"""(?i)(job_?id|jobidraw)["']?\s*[:=]"""
+#: How long (ns) before a time jobs that run then may have begun.
+LONGEST_JOB: Final = 3 * 86400 * SECOND
 #: Messages with the number of a job in them, and those of other jobs among which a near one is looked for.
 _MOST: Final = 5000
 _MOST_NEAR: Final = 500
@@ -36,18 +39,11 @@ def facts_of(cluster: str | None, job: str) -> Study[tuple[list[JobFact], bool]]
     :param cluster: None for any.
     """
     number = job.replace("+", "_").partition("_")[0]
-    found: list[JobFact] = []
-
-    def take(row: Row, stream: StreamKey) -> None:
-        fact = job_fact(stream, row.othertags, row.time, row.text)
-        if fact is not None and number in (fact.id, fact.array, fact.het):
-            found.append(fact)
-
     # LIKE, which makes no difference between small and capital letters, is soon done.
     has_number = TextCondition("contains", number, ignores_case=True)
     texts = (has_number, TextCondition("matches", rf"\b{number}(_|\b)"))
-    is_cut = yield from each_row(_events(cluster, texts), _MOST, take)
-    return found, is_cut
+    found, is_cut = yield from _facts(_events(cluster, texts), _MOST)
+    return [fact for fact in found if number in (fact.id, fact.array, fact.het)], is_cut
 
 
 def facts_between(
@@ -60,6 +56,12 @@ def facts_between(
     matchers: Sequence[Matcher] = (),
 ) -> Study[tuple[list[JobFact], bool]]:
     """What the newest messages of a time (ns) whose texts meet conditions tell of any jobs."""
+    selection = evolve(_events(cluster, (*texts, IS_OF_JOB), begin, end), matchers=tuple(matchers))
+    return (yield from _facts(selection, most))
+
+
+def _facts(selection: Selection, most: int) -> Study[tuple[list[JobFact], bool]]:
+    """What the first messages of a selection tell of jobs, and whether there are more than ``most``."""
     found: list[JobFact] = []
 
     def take(row: Row, stream: StreamKey) -> None:
@@ -67,7 +69,6 @@ def facts_between(
         if fact is not None:
             found.append(fact)
 
-    selection = evolve(_events(cluster, (*texts, IS_OF_JOB), begin, end), matchers=tuple(matchers))
     is_cut = yield from each_row(selection, most, take)
     return found, is_cut
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
-from ccstore.insight.job_facts import JobFact
+from ccstore.insight.job_facts import JobFact, JobRecord
 from ccstore.message import INT64_MAX
 from ccstore.timing import SECOND
 
@@ -22,34 +22,19 @@ _SAME_MESSAGE: Final = 60 * SECOND
 Ending = Literal["stopped", "running", "lost", "restarted"]
 
 
-@frozen
-class JobRun:
+@frozen(kw_only=True)
+class JobRun(JobRecord):
     """A job from its start to its end.
 
     :ivar start: nanoseconds, as ``end``; what is not told is taken from when a message came.
     :ivar ending: how ``end`` is known: a message tells of it; it is still running; nothing was heard of its
         end, which is taken to be that of its walltime; or it began again.
-    :ivar hosts: none, if no message names them.
     :ivar parts: ids of the tasks or components that it was put together of.
     """
 
-    cluster: str
-    id: str
     start: int
     end: int
     ending: Ending
-    state: str | None = None
-    user: str | None = None
-    project: str | None = None
-    partition: str | None = None
-    name: str | None = None
-    walltime: int | None = None
-    hosts: tuple[str, ...] = ()
-    count: int | None = None
-    array: str | None = None
-    task: str | None = None
-    het: str | None = None
-    offset: str | None = None
     parts: tuple[str, ...] = ()
 
 
@@ -129,8 +114,8 @@ def _run(facts: Sequence[JobFact], next_start: int | None, now: int) -> JobRun:
         end, ending = max(now, start), "running"
     else:
         end, ending = start + longest, "lost"
-    names = ("state", "user", "project", "partition", "name", "walltime", "count", "array", "task")
-    known = {name: last(name) for name in (*names, "het", "offset")}
+    told_elsewhere = ("cluster", "id", "hosts")
+    known = {each.name: last(each.name) for each in fields(JobRecord) if each.name not in told_elsewhere}
     return JobRun(
         cluster=told[0].cluster,
         id=told[0].id,

@@ -13,12 +13,12 @@ from ccstore.insight.job_facts import is_about
 from ccstore.insight.job_lookup import facts_of, nearest_job
 from ccstore.insight.job_runs import JobRun, chosen, runs_of
 from ccstore.insight.said import SLOT, Said, Tally, is_bad
-from ccstore.insight.statistics_of_counts import chance_of, corrected
-from ccstore.insight.study import Study, counts_of, each_row, page_of, values_of
+from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of, corrected
+from ccstore.insight.study import Study, each_row, heard_hosts, page_of, values_of
 from ccstore.insight.topology import Topology
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN, StreamKey
-from ccstore.query import Counting, Matcher, Row, Selection
+from ccstore.query import Matcher, Row, Selection
 from ccstore.timing import SECOND
 
 _HOUR: Final = 3600 * SECOND
@@ -34,7 +34,6 @@ _MOST_PLACES: Final = 300
 #: A template is unusual if its rate is so many times that of before, and that of others.
 _TIMES_MORE: Final = 2.0
 #: And if its chance is no more than this, unless it was seen nowhere else.
-_CHANCE: Final = 0.05
 
 
 @frozen
@@ -225,17 +224,15 @@ class _Story:
 
     def _other_hosts(self) -> Study[Sequence[str]]:
         run, bounds = self._run, self._bounds
-        selection = Selection((run.cluster,), begin=self._begin, end=self._end)
-        counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
+        heard = yield from heard_hosts(run.cluster, self._begin, self._end)
         own = {*run.hosts}
         racks = {group for host in run.hosts for group in self._inquiry.topology.groups_of(host)}
         near: list[tuple[int, str, int]] = []
         far: list[tuple[int, str, int]] = []
-        for count in counts.counts:
-            (host,) = count.by
-            if host and host not in own:
+        for host, messages in heard.items():
+            if host not in own:
                 is_near = not racks.isdisjoint(self._inquiry.topology.groups_of(host))
-                (near if is_near else far).append((crc32(host.encode()), host, count.messages))
+                (near if is_near else far).append((crc32(host.encode()), host, messages))
         found: list[str] = []
         for some, part in ((near, 2), (far, 1)):
             # Always the same ones, and as many as the bound allows.
@@ -278,7 +275,7 @@ class _Story:
         for template, ratio in ratios.items():
             is_more = all(here.rate(template) >= _TIMES_MORE * other.rate(template) for other in elsewhere)
             is_new = not any(other.slots(template) for other in elsewhere)
-            if not (is_more and ratio > 0 and (is_new or chances[template] <= _CHANCE)):
+            if not (is_more and ratio > 0 and (is_new or chances[template] <= SIGNIFICANT)):
                 continue
             found.append(
                 {
@@ -286,7 +283,7 @@ class _Story:
                     "g2": round(ratio, 3),
                     "p": chances[template],
                     "q": qs[template],
-                    "is_significant": qs[template] <= _CHANCE,
+                    "is_significant": qs[template] <= SIGNIFICANT,
                     "here": here.figures(template),
                     "before": self._before.figures(template),
                     "others": self._others.figures(template),

@@ -11,7 +11,7 @@ from ccstore.insight.fold_study import FoldBounds, Folding, told_folds
 from ccstore.insight.study import Study
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MIN, StreamKey
-from ccstore.query import STREAM_LABELS, Selection
+from ccstore.query import STREAM_LABELS, Matcher, Selection
 from ccstore.timing import SECOND
 
 #: Where a template may be new.
@@ -20,6 +20,10 @@ _BOUNDS: Final = FoldBounds()
 _HOUR: Final = 3600 * SECOND
 _CLUSTER: Final = STREAM_LABELS.index("cluster")
 _HOST: Final = STREAM_LABELS.index("hostname")
+#: Of more hosts on which something is new, all messages are looked at.
+_MOST_HOSTS: Final = 200
+#: Whether a template is new in a stream.
+_IsNew = Callable[[str, StreamKey], bool]
 
 
 @frozen
@@ -43,12 +47,15 @@ class NewInquiry:
         before = Folding(self._before(), _HOUR, self.bounds)
         yield from before.told()
         yield from before.rows()
-        found = Folding(self.selection, self.step, self.bounds, self._is_new(before))
+        is_new = self._is_new(before)
+        found = Folding(self.selection, self.step, self.bounds, is_new)
+        yield from found.told()
         if self.place == "store":
             # Of a template that is new, all messages are meant.
-            yield from found.told()
             found.drop(before.folds)
-        yield from found.rows()
+            yield from found.rows()
+        else:
+            yield from _look_at_hosts(found, is_new)
         answer = yield from told_folds(found, self.order, self.limit)
         cut = [answer["cut"], *(f"of what was before: {each}" for each in before.cut())]
         answer["cut"] = "; ".join(filter(None, cut)) or None
@@ -61,7 +68,7 @@ class NewInquiry:
         matchers = tuple(each for each in self.selection.matchers if each.label in ("cluster", "hostname"))
         return evolve(self.selection, begin=INT64_MIN, end=begin, matchers=matchers, texts=())
 
-    def _is_new(self, before: Folding) -> Callable[[str, StreamKey], bool]:
+    def _is_new(self, before: Folding) -> _IsNew:
         if self.place == "store":
             return lambda template, stream: template not in before.folds
         hosts = {
@@ -74,3 +81,23 @@ class NewInquiry:
             return known is None or (stream[_CLUSTER], stream[_HOST]) not in known
 
         return is_new
+
+
+def _look_at_hosts(found: Folding, is_new: _IsNew) -> Study[None]:
+    """Look at what was not counted, and of hosts on which something is new at all of their messages."""
+    hosts = {
+        stream[_HOST] or ""
+        for template, fold in found.folds.items()
+        for stream in fold.streams
+        if is_new(template, stream)
+    }
+    found.drop([*found.folds])
+    if len(hosts) > _MOST_HOSTS:
+        found.look_everywhere()
+        yield from found.rows()
+    elif hosts:
+        yield from found.rows(Matcher("hostname", "!=", tuple(hosts)))
+        found.look_everywhere()
+        yield from found.rows(Matcher("hostname", "=", tuple(hosts)))
+    else:
+        yield from found.rows()

@@ -14,7 +14,7 @@ from ccstore.insight.describing import (
     folded,
     shown_row,
 )
-from ccstore.insight.job_lookup import runs_on
+from ccstore.insight.job_lookup import LONGEST_JOB, runs_on
 from ccstore.insight.job_runs import JobRun
 from ccstore.insight.node_states import (
     ABOUT_STATES,
@@ -26,16 +26,14 @@ from ccstore.insight.node_states import (
 )
 from ccstore.insight.said import HOST, NAME, Tally
 from ccstore.insight.silences import Habit, Silence, habit_of, is_boot, silences_of
-from ccstore.insight.study import Study, counts_of, each_row, page_of, values_of
+from ccstore.insight.study import Study, each_row, heard_hosts, page_of, values_of
 from ccstore.insight.topology import Group, Topology
 from ccstore.instants import show_moment
 from ccstore.message import StreamKey
-from ccstore.query import Counting, Matcher, Row, Selection, TextCondition
+from ccstore.query import Matcher, Row, Selection, TextCondition
 from ccstore.timing import SECOND
 
 _HOUR: Final = 3600 * SECOND
-#: How long (ns) before a time its jobs may have begun.
-_LONGEST_JOB: Final = 3 * 24 * _HOUR
 #: A job is lost with its node if it ends no longer (ns) after the node is gone, or has no end at all.
 _LOST: Final = 600 * SECOND
 _LOST_STATES: Final = ("failed", "cancelled", "canceled")
@@ -168,8 +166,8 @@ class _NodeStory:
         begin, end = asked.begin, min(asked.end, asked.now)
         if asked.at is not None:
             # What is only told when it has ended comes later.
-            begin, end = min(begin, asked.at), min(end, asked.at + _LONGEST_JOB)
-        runs, is_cut = yield from runs_on(self._cluster, [asked.host], begin - _LONGEST_JOB, end, asked.now)
+            begin, end = min(begin, asked.at), min(end, asked.at + LONGEST_JOB)
+        runs, is_cut = yield from runs_on(self._cluster, [asked.host], begin - LONGEST_JOB, end, asked.now)
         if is_cut:
             self._cut.append("jobs: more messages name the node than were looked at")
         return [run for run in runs if run.end >= begin]
@@ -225,11 +223,9 @@ class _NodeStory:
             (silence.begin - (until - silence.begin), silence.begin + 1),
             (middle - quarter, middle + quarter),
         ):
-            selection = Selection((self._cluster,), begin=begin, end=end)
-            counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
-            heard.append({count.by[0] for count in counts.counts if count.by[0]})
+            heard.append((yield from heard_hosts(self._cluster, begin, end)))
         before, during = heard
-        silent = len(before - during)
+        silent = len(before.keys() - during.keys())
         return {
             "silent": silent,
             "hosts": len(before),
@@ -265,9 +261,7 @@ class _NodeStory:
             return {"group": None, "hosts": folded(()), "templates": []}
         end = self._times[-1] + 1
         begin = max(asked.begin, end - 24 * _HOUR)
-        selection = Selection((self._cluster,), begin=begin, end=end)
-        counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
-        heard = {count.by[0]: count.messages for count in counts.counts if count.by[0]}
+        heard = yield from heard_hosts(self._cluster, begin, end)
         group, found = _mates(asked.host, heard, asked.topology)
         mates: list[str] = []
         left = self._bounds.others

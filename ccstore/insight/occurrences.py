@@ -9,14 +9,13 @@ from typing import Final, NamedTuple
 from attrs import evolve, frozen
 
 from ccstore.insight.job_facts import job_fact
-from ccstore.insight.job_lookup import facts_between
+from ccstore.insight.job_lookup import LONGEST_JOB, facts_between
 from ccstore.insight.node_states import hosts_named
 from ccstore.insight.said import HOST, is_of_a_job
 from ccstore.insight.study import Study, each_row
 from ccstore.masking import template_of
 from ccstore.message import StreamKey
 from ccstore.query import Matcher, Row, Selection, TextCondition
-from ccstore.timing import SECOND
 
 _PLACEHOLDER: Final = re.compile(r"<[a-z]+>…?")
 _KEY: Final = re.compile(r'"([^"\\]+)":')
@@ -26,7 +25,6 @@ _SHORTEST: Final = 3
 #: Jobs that are looked for by their names, and starts among which they are.
 _MOST_NAMED: Final = 200
 _MOST_STARTS: Final = 20_000
-_LONGEST_JOB: Final = 3 * 24 * 3600 * SECOND
 
 
 class Occurrence(NamedTuple):
@@ -91,7 +89,7 @@ def _with_hosts_of_jobs(found: list[Occurrence]) -> Study[list[Occurrence]]:
         None,
         texts,
         _MOST_STARTS,
-        begin=found[0].time - _LONGEST_JOB,
+        begin=found[0].time - LONGEST_JOB,
         end=found[-1].time + 1,
         matchers=started,
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import erfc, exp, lgamma, log, sqrt
+from typing import Final
+
+#: What is no more likely than this by chance is significant.
+SIGNIFICANT: Final = 0.05
 
 
 def log_likelihood_ratio(seen: float, exposure: float, elsewhere: float, other_exposure: float) -> float:

@@ -113,6 +113,13 @@ def counts_of(counting: Counting) -> Study[Counts]:
     return counts
 
 
+def heard_hosts(cluster: str, begin: int, end: int) -> Study[Mapping[str, int]]:
+    """How many messages there are of each host of a cluster that was heard in a time (ns)."""
+    selection = Selection((cluster,), begin=begin, end=end)
+    counts = yield from counts_of(Counting(selection, ("hostname",), with_times=False))
+    return {count.by[0]: count.messages for count in counts.counts if count.by[0]}
+
+
 def templates_of(selection: Selection, step: int) -> Study[ToldTemplates]:
     """What was counted of templates."""
     told: ToldTemplates = yield WantedTemplates(selection, step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -18,8 +18,12 @@ from ccstore.timing import SECOND
 #: Times are looked at of so many series in one go at most, and then of one more in so many nanoseconds.
 _LOOKS: Final = 1000
 _PAUSE: Final = 1_000_000
-#: Of messages that are not counted one by one, each one of so many stands for as many.
-_ONE_IN: Final = 8
+#: So many messages are looked at together, or those of so many nanoseconds: as exact as clocks are taken.
+_TOGETHER: Final = 512
+_AT_ONCE: Final = 10_000_000
+#: Of messages that are not counted one by one, each one of so many stands for as many: a prime, since hosts
+#: of a rack may take turns.
+_ONE_IN: Final = 11
 #: Series that are dealt with in one go, which takes about a millisecond.
 _AT_A_TIME: Final = 2000
 #: Series of which it is known at a time whose they are.
@@ -27,27 +31,60 @@ _SERIES_HELD: Final = 1 << 16
 
 
 class Heard:
-    """What came in at one receiver since the last look.
+    """What came in at one receiver since the last time that something was made of it.
 
+    :param exact: messages that are counted one by one.
+    :ivar series: of messages that were not looked at yet, since ``since``; ``sent`` are their times.
     :ivar counted: messages of each series.
+    :ivar sampled: the same of some of the messages behind those that are counted one by one.
     :ivar last: when the last of them came, in nanoseconds.
     :ivar times: of some of them, when they came, and the time of the last of each series.
-    :ivar room: series whose times may be looked at now.
-    :ivar exact: messages that are still counted one by one.
-    :ivar sampled: of those behind them some, by series.
-    :ivar place: that of the first of a batch that is one of these.
     """
 
-    __slots__ = ("counted", "exact", "last", "place", "room", "sampled", "times")
+    __slots__ = (
+        *("_exact", "_looked", "_place", "_room"),
+        *("counted", "last", "sampled", "sent", "series", "since", "times"),
+    )
 
     def __init__(self, exact: int) -> None:
+        self.series: list[Series] = []
+        self.sent: list[int] = []
+        self.since = 0
         self.counted: Counter[Series] = Counter()
-        self.exact = exact
         self.sampled: Counter[Series] = Counter()
-        self.place = 0
         self.last = 0
         self.times: list[tuple[int, dict[Series, int]]] = []
-        self.room = _LOOKS
+        self._exact = exact
+        self._looked = 0
+        self._place = 0
+        self._room = _LOOKS
+
+    def look(self) -> None:
+        """Count what was not looked at yet."""
+        self.look_at(self.series, self.sent)
+        self.series.clear()
+        self.sent.clear()
+
+    def look_at(self, series: Sequence[Series], sent: Sequence[int]) -> None:
+        """Count messages, all of which came just before the last one did.
+
+        Nothing is done for each of them in Python: there may be some 100,000 in a second.
+
+        :param sent: their times.
+        """
+        if self._exact > 0:
+            self.counted.update(series)
+            self._exact -= len(series)
+        else:
+            self.sampled.update(series[self._place :: _ONE_IN])
+            self._place = (self._place + 1) % _ONE_IN
+        self._room = min(_LOOKS, self._room + (self.last - self._looked) // _PAUSE)
+        self._looked = self.last
+        if self._room > 0:
+            # Of each series its last message, which most often is the one that was not held up.
+            times = dict(zip(series, sent, strict=True))
+            self.times.append((self.last, times))
+            self._room -= len(times)
 
 
 class SenderRegister:
@@ -76,6 +113,7 @@ class SenderRegister:
         self._forgotten_after = forgotten_after
         self._heard: dict[str, Heard] = {}
         self._senders: dict[tuple[str, str, str | None], Sender] = {}
+        self._receivers: dict[str, None] = {}  # at which any of them was ever heard of
         self._of_series: dict[tuple[str, Series], Sender | None] = {}
         self.left_out = 0
         self.without_host = 0
@@ -89,28 +127,26 @@ class SenderRegister:
     def hear(self, receiver: str, messages: Batch, now: int) -> None:
         """These messages came in at a receiver.
 
-        Nothing is done for each of them in Python: there may be some 100,000 in a second.
+        Batches may be tiny: they are put together before they are looked at.
 
         :param now: nanoseconds.
         """
         heard = self._heard.get(receiver)
         if heard is None:
             heard = self._heard[receiver] = Heard(self._exact)
-        room = min(_LOOKS, heard.room + (now - heard.last) // _PAUSE)
+        if now - heard.since > _AT_ONCE:
+            if heard.series:
+                heard.look()
+            heard.since = now
         heard.last = now
         for part in messages.parts or (messages,):
-            if heard.exact > 0:
-                heard.counted.update(part.series)
-                heard.exact -= len(part.series)
+            if len(part.series) >= _TOGETHER:
+                heard.look_at(part.series, part.times)
             else:
-                heard.sampled.update(part.series[heard.place :: _ONE_IN])
-                heard.place = (heard.place + 1) % _ONE_IN  # hosts may take turns
-            if room > 0:
-                # Of each series its last message, which most often is the one that was not held up.
-                times = dict(zip(part.series, part.times, strict=True))
-                heard.times.append((now, times))
-                room -= len(times)
-        heard.room = room
+                heard.series += part.series
+                heard.sent += part.times
+        if len(heard.series) >= _TOGETHER:
+            heard.look()
 
     async def take_in(self, turn: Callable[[], Deferred[None]]) -> None:
         """Make something of what came since the last time.
@@ -119,6 +155,7 @@ class SenderRegister:
         """
         heard, self._heard = self._heard, {}
         for receiver, news in heard.items():
+            news.look()
             now = news.last / SECOND
             for series, messages in news.sampled.items():
                 news.counted[series] += _ONE_IN * messages
@@ -195,6 +232,7 @@ class SenderRegister:
         if before is not None:
             before.receiver = receiver
             self._senders[cluster, host, receiver] = before
+            self._receivers[receiver] = None
             return before
         return self._add(cluster, host, receiver, Habit(now, now))
 
@@ -202,6 +240,8 @@ class SenderRegister:
         if len(self._senders) >= self._most:
             return None
         made = self._senders[cluster, host, receiver] = Sender(cluster, host, receiver, habit)
+        if receiver is not None:
+            self._receivers[receiver] = None
         return made
 
     def remember(self, cluster: str, host: str, first: float, last: float, hours: list[int]) -> None:
@@ -212,7 +252,7 @@ class SenderRegister:
         """
         known = [
             sender
-            for receiver in (None, *self.receivers)
+            for receiver in (None, *self._receivers)
             if (sender := self._senders.get((cluster, host, receiver))) is not None
         ]
         if not known:
@@ -225,11 +265,6 @@ class SenderRegister:
                 habit.seen(last)
         if len(known) == 1 and hours:
             known[0].habit.learn_hours(hours)
-
-    @property
-    def receivers(self) -> set[str]:
-        """At which anything was heard of."""
-        return {receiver for _, _, receiver in self._senders if receiver is not None}
 
     def forget(self, now: float) -> None:
         """Forget those that have not been heard of for long."""

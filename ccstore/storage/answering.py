@@ -127,7 +127,7 @@ class Answering:
     def holdings(self, *, timeout: float) -> Deferred[Holdings]:
         """See :meth:`ccstore.interfaces.IAnswers.holdings`."""
         # Nothing is written sooner for it.
-        return Deferred.fromCoroutine(self._read(Inventory(), timeout))
+        return Deferred.fromCoroutine(self._read(Inventory(nanoseconds(self._retention.seconds)), timeout))
 
     def keeping(self, *, with_rules: bool, timeout: float) -> Deferred[Kept]:
         """See :meth:`ccstore.interfaces.IAnswers.keeping`."""

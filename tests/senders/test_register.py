@@ -67,6 +67,21 @@ class RegisterTests(SynchronousTestCase):
         self.take_in()
         self.assertEqual(self.known()["a1", "tcp"].messages, 3)
 
+    def test_of_tiny_batches_each_is_judged_by_when_it_came(self) -> None:
+        first, second = series("a1"), series("a2")
+        self.register.hear("udp", batch((first, NOW)), NOW)
+        self.register.hear("udp", batch((second, NOW + 60 * SECOND)), NOW + 60 * SECOND)
+        self.take_in()
+        self.assertEqual([each.skew for each in self.register], [0, 0])
+        self.assertEqual([each.messages for each in self.register], [1, 1])
+
+    def test_of_tiny_batches_all_are_counted(self) -> None:
+        hosts = [series(f"a{number}") for number in range(3)]
+        for number in range(3000):
+            self.register.hear("udp", batch((hosts[number % 3], NOW)), NOW + number * SECOND // 1000)
+        self.take_in()
+        self.assertEqual([each.messages for each in self.register], [1000, 1000, 1000])
+
     def test_the_skew_is_that_of_the_message_that_came_soonest(self) -> None:
         one = series("a1")
         for delay in (500, 40, 3000):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Final, NamedTuple
 
 from ccstore.storage.blocks.block_format import Block
+from ccstore.storage.blocks.time_ranks import TimeRanks
 
 #: Streams up to which each is looked for.
-_FEW: Final = 20
-#: Rows up to which it is worth it to put no more in order than has to be.
-_FEW_ROWS: Final = 1000
-#: Rows up to which each is looked for by itself.
-_VERY_FEW_ROWS: Final = 6
+_FEW: Final = 100
+#: The greatest number of a stream that takes 4 bytes.
+_MOST_SHORT: Final = 2**32 - 1
+#: Rows and spans of time up to which it is worth it to put no more in order than has to be.
+_FEW_ROWS: Final = 500
+_FEW_SPANS: Final = 40
 
 
 class BlockEntry(NamedTuple):
@@ -49,52 +52,24 @@ class HeldBlock(Block):
         super().__init__(entry.rows, self.columns)
 
     def ids_of(self, rows: Sequence[int]) -> Sequence[int]:
-        """The ids of some rows; of a few it takes less than of all. The streams have to be at hand."""
-        if not rows:
-            return ()
-        times = self.times
-        if len(rows) <= _VERY_FEW_ROWS:
-            return [self.ids_by_time[self._rank(row)] for row in rows]
-        if len(rows) < _FEW_ROWS:
-            # The last ones in time are soon put in order, and so are the first ones.
-            least, greatest = min([times[row] for row in rows]), max([times[row] for row in rows])
-            behind = [row for row, time in enumerate(times) if time >= least]
-            if len(behind) < _FEW_ROWS:
-                behind.sort(key=times.__getitem__)
-                return self._picked(behind, len(times) - len(behind), rows)
-            before = [row for row, time in enumerate(times) if time <= greatest]
-            if len(before) < _FEW_ROWS:
-                before.sort(key=times.__getitem__)
-                return self._picked(before, 0, rows)
-        ids = self.ids
-        return [ids[row] for row in rows]
+        """The ids of some rows; of a few it takes less than of all."""
+        if len(rows) > _FEW_ROWS or self._ranks.effort(rows) > _FEW_SPANS:
+            return [*map(self.ids.__getitem__, rows)]
+        ranks = [*map(self._ranks.of, rows)]
+        rising = sorted({*ranks})
+        ids = dict(zip(rising, self.ids_by_time.at(rising), strict=True))
+        return [ids[rank] for rank in ranks]
 
-    def _rank(self, row: int) -> int:
-        """The place of a row in the order of times: within a stream they rise."""
-        times = self.times
-        time = times[row]
-        rank = begin = 0
-        for end in self.run_ends[1]:
-            # Those of the same time stand as the rows do.
-            if end <= row:
-                rank += bisect_right(times, time, begin, end) - begin
-            elif begin <= row:
-                rank += row - begin
-            else:
-                rank += bisect_left(times, time, begin, end) - begin
-            begin = end
-        return rank
-
-    def _picked(self, in_order: Sequence[int], begin: int, rows: Sequence[int]) -> Sequence[int]:
-        numbers = dict(zip(in_order, self.ids_by_time[begin:], strict=False))
-        return [numbers[row] for row in rows]
+    @cached_property
+    def _ranks(self) -> TimeRanks:
+        return TimeRanks(self.times, self.entry.first, self.entry.last)
 
 
 class BlockCache:
     """The blocks that were asked for last; for any thread.
 
     :param most: of them, each of which takes up to a few megabytes when all of it is unpacked.
-    :param most_known: blocks of which it is known which streams they have, which takes 8 bytes for each.
+    :param most_known: blocks of which it is known which streams they have, which takes 4 bytes for each.
     """
 
     def __init__(self, most: int, most_known: int = 4096) -> None:
@@ -102,7 +77,7 @@ class BlockCache:
         self._most_known = most_known
         self._lock = Lock()
         self._blocks: OrderedDict[BlockEntry, HeldBlock] = OrderedDict()
-        self._streams: OrderedDict[BlockEntry, bytes] = OrderedDict()
+        self._streams: OrderedDict[BlockEntry, array[int]] = OrderedDict()
 
     def __reduce__(self) -> tuple[type[BlockCache], tuple[int, int]]:
         # Another process has its own.
@@ -127,14 +102,22 @@ class BlockCache:
         """Keep in mind which streams a block has."""
         with self._lock:
             if block.entry not in self._streams:
-                self._streams[block.entry] = array("q", block.run_ends[0]).tobytes()
+                streams = sorted(block.run_ends[0])
+                is_short = not streams or 0 <= streams[0] <= streams[-1] <= _MOST_SHORT
+                self._streams[block.entry] = array("I" if is_short else "q", streams)
                 while len(self._streams) > self._most_known:
                     self._streams.popitem(last=False)
 
-    def may_have(self, entry: BlockEntry, streams: Collection[int]) -> bool:
+    def may_have(self, entry: BlockEntry, streams: frozenset[int]) -> bool:
         """Whether a block may have rows of one of these streams, as far as it is known."""
         known = self._streams.get(entry)
-        if known is None or len(streams) > _FEW:
+        if known is None:
             return True
-        # Bytes that belong to two of them may look like one: it is not too few that are found.
-        return any(array("q", [stream]).tobytes() in known for stream in streams)
+        if len(streams) > _FEW:
+            return not streams.isdisjoint(known)
+        places = [bisect_left(known, stream) for stream in streams]
+        return any(
+            known[place] == stream
+            for place, stream in zip(places, streams, strict=True)
+            if place < len(known)
+        )

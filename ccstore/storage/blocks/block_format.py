@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from functools import cached_property
 from itertools import accumulate, chain, groupby, pairwise, repeat
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from ccstore.storage.blocks.packed_numbers import (
     Damaged,
+    StoredNumbers,
     pack,
     pack_distances,
     pack_numbers,
     unpack,
     unpack_numbers,
 )
+from ccstore.storage.blocks.text_spans import TextSpans
 
 #: Bytes of the length of the other tags that stand before them.
 _COUNT: Final = 4
 _FIRST: Final = itemgetter(0)
+_OTHER_LENGTHS: Final = "the texts do not have the lengths that are said"
+_NO_SUCH_TAGS: Final = "a row has tags that are not there"
 
 #: Stream, time (ns), id, text, and the other tags as JSON.
 PlainRow = tuple[int, int, int, str, "str | None"]
+_Sized = TypeVar("_Sized", bound=Sized)
 
 
 class PackedBlock(NamedTuple):
@@ -109,20 +114,17 @@ class Block:
         return self._sized(unpack_numbers("q", self._columns["times"]))
 
     @cached_property
-    def by_time(self) -> Sequence[int]:
-        """The numbers of the rows, from 0, in the order of their times; those of one time as they stand."""
-        return in_time(self.times)
-
-    @cached_property
-    def ids_by_time(self) -> Sequence[int]:
-        """The ids of the rows in the order of :attr:`by_time`."""
-        return self._sized(unpack_numbers("q", self._columns["ids"]))
+    def ids_by_time(self) -> StoredNumbers:
+        """The ids of the rows in the order of their times; those of one time as they stand."""
+        numbers = StoredNumbers("q", self._columns["ids"])
+        self._sized(numbers)
+        return numbers
 
     @cached_property
     def ids(self) -> Sequence[int]:
         """The id of each row."""
         ids = [0] * self.rows
-        for row, number in zip(self.by_time, self.ids_by_time, strict=True):
+        for row, number in zip(in_time(self.times), self.ids_by_time.all(), strict=True):
             ids[row] = number
         return ids
 
@@ -136,26 +138,30 @@ class Block:
         """Where in :attr:`texts` each text begins, and behind those where the last one ends."""
         starts = [*accumulate(self.lengths, initial=0)]
         if len(self.texts) != starts[-1]:
-            raise Damaged("the texts do not have the lengths that are said")
+            raise Damaged(_OTHER_LENGTHS)
         return starts
+
+    @cached_property
+    def spans(self) -> TextSpans:
+        """The same, for a few of them."""
+        spans = TextSpans(self.lengths)
+        if len(self.texts) != spans.size:
+            raise Damaged(_OTHER_LENGTHS)
+        return spans
 
     @cached_property
     def texts(self) -> bytes:
         """The texts of all rows, as UTF-8; whoever looks for something that is in none needs no lengths."""
         return unpack(self._columns["texts"])
 
-    @cached_property
-    def lower_texts(self) -> bytes:
-        """The same in lower case, as ASCII has it."""
-        return self.texts.lower()
-
     def text(self, row: int) -> str:
         """The text of a row."""
-        return self.texts[self.starts[row] : self.starts[row + 1]].decode()
+        begin, end = self.spans.of(row)
+        return self.texts[begin:end].decode()
 
     @cached_property
-    def tag_sets(self) -> Sequence[str | None]:
-        """The sets of other tags that there are, as JSON; the first is that of rows without any."""
+    def _joined_tags(self) -> tuple[bytes, Sequence[int]]:
+        """The sets of other tags one behind the other, and where each begins and the last one ends."""
         plain = unpack(self._columns["tags"])
         size = int.from_bytes(plain[:_COUNT], "little")
         lengths = unpack_numbers("I", plain[_COUNT : _COUNT + size])
@@ -163,25 +169,40 @@ class Block:
         ends = [*accumulate(lengths, initial=0)]
         if len(joined) != ends[-1]:
             raise Damaged("the tags do not have the lengths that are said")
+        return joined, ends
+
+    @cached_property
+    def tag_sets(self) -> Sequence[str | None]:
+        """The sets of other tags that there are, as JSON; the first is that of rows without any."""
+        joined, ends = self._joined_tags
         return [None, *(joined[a:b].decode() for a, b in pairwise(ends))]
+
+    @cached_property
+    def _codes(self) -> Sequence[int]:
+        return self._sized(unpack_numbers("I", self._columns["tag_codes"]))
 
     @cached_property
     def tag_codes(self) -> Sequence[int]:
         """For each row, its place in :attr:`tag_sets`."""
-        codes = self._sized(unpack_numbers("I", self._columns["tag_codes"]))
-        if codes and max(codes) >= len(self.tag_sets):
-            raise Damaged("a row has tags that are not there")
-        return codes
+        if self._codes and max(self._codes) >= len(self._joined_tags[1]):
+            raise Damaged(_NO_SUCH_TAGS)
+        return self._codes
 
     def tags(self, row: int) -> str | None:
-        """The other tags of a row, as JSON."""
-        return self.tag_sets[self.tag_codes[row]]
+        """The other tags of a row, as JSON; of a few rows it takes less than all sets."""
+        code = self._codes[row]
+        if not code:
+            return None
+        joined, ends = self._joined_tags
+        if code >= len(ends):
+            raise Damaged(_NO_SUCH_TAGS)
+        return joined[ends[code - 1] : ends[code]].decode()
 
     def row(self, row: int) -> PlainRow:
         """All of a row."""
         return self.stream(row), self.times[row], self.ids[row], self.text(row), self.tags(row)
 
-    def _sized(self, numbers: Sequence[int]) -> Sequence[int]:
+    def _sized(self, numbers: _Sized) -> _Sized:
         if len(numbers) != self.rows:
             raise Damaged(f"a column has {len(numbers)} rows and not {self.rows}")
         return numbers
@@ -204,7 +225,7 @@ def shifted(packed: PackedBlock, time: int, number: int) -> PackedBlock:
         min_id=packed.min_id + number,
         max_id=packed.max_id + number,
         times=pack_distances([each + time for each in block.times]),
-        ids=pack_distances([each + number for each in block.ids_by_time]),
+        ids=pack_distances([each + number for each in block.ids_by_time.all()]),
     )
     return other._replace(checksum=_checksum(other[:-1]))
 
@@ -223,10 +244,10 @@ def runs_of(packed: bytes, rows: int) -> list[tuple[int, int]]:
 
 
 def _ends_of(packed: bytes, rows: int) -> tuple[Sequence[int], Sequence[int]]:
-    numbers = [*unpack_numbers("q", packed)]
+    numbers = unpack_numbers("q", packed)
     half = len(numbers) // 2
-    streams, ends = numbers[:half], numbers[half:]
-    if len(ends) != half or ends[-1:] != [rows] or [*ends] != sorted(ends):
+    streams, ends = [*numbers[:half]], [*numbers[half:]]
+    if len(ends) != half or ends[-1:] != [rows] or ends != sorted(ends):
         raise Damaged("the streams do not have as many rows as are said")
     return streams, ends
 

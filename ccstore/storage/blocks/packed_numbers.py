@@ -58,19 +58,54 @@ def pack_distances(numbers: Sequence[int]) -> bytes:
 
 def unpack_numbers(kind: str, packed: bytes) -> Sequence[int]:
     """Undo :func:`pack_numbers`, or with the kind ``q`` :func:`pack_distances`."""
-    plain = unpack(packed)
-    numbers: array[int] = array(kind)
-    width = numbers.itemsize
-    count, rest = divmod(len(plain) - 1, width)
-    if rest or plain[:1] not in (_AS_THEY_ARE, _AS_DISTANCES):
-        raise Damaged("its length is wrong")
-    mixed = bytearray(count * width)
-    for place in range(width):
-        mixed[place::width] = plain[1 + place * count : 1 + (place + 1) * count]
-    numbers.frombytes(mixed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return [*accumulate(numbers)] if plain[:1] == _AS_DISTANCES else numbers
+    return StoredNumbers(kind, packed).all()
+
+
+class StoredNumbers:
+    """Unpacked numbers, of which not all are made if some are asked for.
+
+    :param kind: see :func:`unpack_numbers`, as ``packed``; raises :class:`Damaged`.
+    """
+
+    def __init__(self, kind: str, packed: bytes) -> None:
+        plain = unpack(packed)
+        numbers: array[int] = array(kind)
+        width = numbers.itemsize
+        count, rest = divmod(len(plain) - 1, width)
+        if rest or plain[:1] not in (_AS_THEY_ARE, _AS_DISTANCES):
+            raise Damaged("its length is wrong")
+        mixed, nothing = bytearray(count * width), bytes(count)
+        for place in range(width):
+            these = plain[1 + place * count : 1 + (place + 1) * count]
+            # Mostly, only some of the bytes are not 0.
+            if these != nothing:
+                mixed[place::width] = these
+        numbers.frombytes(mixed)
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        self._numbers = numbers
+        self._are_distances = plain[:1] == _AS_DISTANCES
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def all(self) -> Sequence[int]:
+        """All of them."""
+        return [*accumulate(self._numbers)] if self._are_distances else self._numbers
+
+    def at(self, places: Sequence[int]) -> list[int]:
+        """Those at some places, which rise or stay."""
+        numbers = self._numbers
+        if not self._are_distances:
+            return [numbers[place] for place in places]
+        found = []
+        total = begin = 0
+        for place in places:
+            # To add some up takes a third of the time that it takes to keep each sum.
+            total += sum(numbers[begin : place + 1])
+            begin = place + 1
+            found.append(total)
+        return found
 
 
 def _transposed(kind: str, numbers: Sequence[int]) -> bytes:

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ccstore.query import TextCondition
-from ccstore.regex import compile_regex, required_texts
+from ccstore.regex import compile_regex, compile_text, required_texts
 from ccstore.storage.blocks.block_format import Block
+from ccstore.storage.blocks.text_spans import TextSpans
 
 #: What tells of the beginning or the end of a text, or of a word: in texts that lie one behind the other it
 #: would find something else.
@@ -18,6 +19,13 @@ _OF_ENDS: Final = re.compile(r"\\[bBAzQ]|[$^]")
 
 #: Rows that are tested one by one in the time in which all texts are searched for something.
 _FEW: Final = 100
+#: Rows in which something was found, from which on it is looked for by other means.
+_TRIES: Final = 30
+#: Bytes up to which an expression is made of what is looked for, and those that RE2 goes by at first.
+_LONG: Final = 1000
+_BEGINNING: Final = 9
+#: The same for a regular expression.
+_MANY: Final = 1000
 
 #: Numbers of rows that rise; None is all of them.
 Rows = Sequence[int] | None
@@ -36,13 +44,13 @@ class TextSearch:
     def __init__(self, conditions: Sequence[TextCondition], tests: Sequence[Callable[[bytes], bool]]) -> None:
         given = [*zip(conditions, tests, strict=True)]
         # What is found as it stands comes first: there is less left to be tested.
-        plain = [_plain(condition) for condition, _ in given if is_plain(condition)]
+        plain = [_plain(*each) for each in given if is_plain(each[0])]
         self.needed = [part for condition, _ in given for part in needed_by(condition)]
         self._finders = plain + [_tested(*each) for each in given if not is_plain(each[0])]
 
-    def rows(self, block: Block) -> Rows:
-        """Those that meet all conditions."""
-        found: Rows = None
+    def rows(self, block: Block, among: Rows = None) -> Rows:
+        """Those of some rows of a block that meet all conditions."""
+        found = among
         for finder in self._finders:
             found = finder(block, found)
             if found is not None and not found:
@@ -67,37 +75,97 @@ def needed_by(condition: TextCondition) -> list[bytes]:
     return []
 
 
-def rows_with(block: Block, what: str, *, ignores_case: bool) -> Rows:
-    """The rows whose texts have something in them.
+class TextPart:
+    """Something that texts have in them.
 
-    :param what: ASCII where case does not matter.
+    :param what: it is not empty, and ASCII where case does not matter.
     """
-    if not what:
-        return None
-    part = what.lower().encode() if ignores_case else what.encode()
-    texts = block.lower_texts if ignores_case else block.texts
-    rows: list[int] = []
-    place = texts.find(part)
-    if place < 0:
+
+    def __init__(self, what: str, *, ignores_case: bool) -> None:
+        part = what.encode()
+        self._in_lower_case = ignores_case and part.lower() != part.upper()
+        self._part = part.lower() if self._in_lower_case else part
+        # Where in it begins what is looked for, and what finds that; it is known once there are texts.
+        self._offset = 0
+        self._search: Callable[[bytes, int], Any] | None = None
+
+    def rows(self, block: Block, most: int | None = None) -> Rows:
+        """The rows whose texts have it in them.
+
+        :param most: if there are so many, nothing is said of them, as if it were all.
+        """
+        rows: list[int] = []
+        texts, part = block.texts, self._part
+        find, size = self._finder(texts), len(part)
+        place = find(part, 0)
+        if place < 0:
+            return rows
+        first, starts = block.spans.step_at(place)
+        stop: int | None = _TRIES if most is None else min(_TRIES, most)
+        while place >= 0:
+            if place >= starts[-1]:
+                first, starts = block.spans.step_at(place)
+            # Of empty texts that begin where another one does, it is none.
+            behind = bisect_right(starts, place)
+            end = starts[behind]
+            if place + size <= end:
+                rows.append(first + behind - 1)
+                if len(rows) == stop:
+                    if stop == most:
+                        return None
+                    # It is there more often, and each is found sooner so.
+                    find, stop = self._plain(texts).find, most
+                place = find(part, end)
+            else:
+                # It is in none: it begins in one text and ends in another.
+                place = find(part, place + 1)
         return rows
-    starts, size = block.starts, len(part)
-    row = 0
-    while place >= 0:
-        # Of empty texts that begin where another one does, it is none.
-        row = bisect_right(starts, place, row) - 1
-        end = starts[row + 1]
-        if place + size <= end:
-            rows.append(row)
-            place = texts.find(part, end)
-        else:
-            # It is in none: it begins in one text and ends in another.
-            place = texts.find(part, place + 1)
-    return rows
+
+    def _plain(self, texts: bytes) -> bytes:
+        return texts.lower() if self._in_lower_case else texts
+
+    def _finder(self, texts: bytes) -> Callable[[bytes, int], int]:
+        """What finds it sooner than ``bytes.find`` if it is in few texts, and is called like that."""
+        if len(self._part) > _LONG:
+            return self._plain(texts).find
+        search = self._search or self._aim(texts)
+        offset, size, in_lower_case = self._offset, len(self._part), self._in_lower_case
+
+        def find(part: bytes, place: int) -> int:
+            for _ in range(_TRIES):
+                match = search(texts, place + offset)
+                if match is None:
+                    return -1
+                place = match.start() - offset
+                found = texts[place : place + size]
+                if (found.lower() if in_lower_case else found) == part:
+                    return place
+                # It is the end of something else, or in another case.
+                place += 1
+            return self._plain(texts).find(part, place)
+
+        return find
+
+    def _aim(self, texts: bytes) -> Callable[[bytes, int], Any]:
+        """Look for it from where it begins with what is in the fewest of these texts."""
+        plain, part = self._plain(texts), self._part
+        last = len(part) - _BEGINNING
+        offsets = (0, last // 2, last) if last >= _BEGINNING else (0,)
+        if len(offsets) > 1:
+            counts = [plain.count(part[offset : offset + _BEGINNING]) for offset in offsets]
+            self._offset = offsets[counts.index(min(counts))]
+        search: Callable[[bytes, int], Any] = compile_text(part[self._offset :]).search
+        self._search = search
+        return search
 
 
-def _plain(condition: TextCondition) -> Finder:
+def _plain(condition: TextCondition, test: Callable[[bytes], bool]) -> Finder:
+    part = TextPart(condition.value, ignores_case=condition.ignores_case) if condition.value else None
+
     def find(block: Block, among: Rows) -> Rows:
-        rows = rows_with(block, condition.value, ignores_case=condition.ignores_case)
+        if among is not None and len(among) <= _FEW:
+            return _those(block, test, among)
+        rows = None if part is None else part.rows(block)
         if condition.op == "lacks":
             return _without(block, among, rows)
         if among is None or rows is None:
@@ -117,30 +185,35 @@ def _without(block: Block, among: Rows, rows: Rows) -> Rows:
 def _tested(condition: TextCondition, test: Callable[[bytes], bool]) -> Finder:
     if condition.op != "matches":
         return lambda block, among: _those(block, test, range(block.rows) if among is None else among)
-    parts, ignores_case = required_texts(condition.value, ignores_case=condition.ignores_case)
+    needed, ignores_case = required_texts(condition.value, ignores_case=condition.ignores_case)
     search = None
-    if not parts and not _OF_ENDS.search(condition.value):
+    if not _OF_ENDS.search(condition.value):
         search = compile_regex(condition.value, ignores_case=condition.ignores_case).search
+    # The longest first: it is mostly in the fewest.
+    parts = [TextPart(part, ignores_case=ignores_case) for part in sorted(needed, key=len, reverse=True)]
 
     def find(block: Block, among: Rows) -> Rows:
         if among is not None:
             return _those(block, test, among)
-        if search is not None:
-            return _matching(block, search, test)
         rows: Rows = None
-        # The longest first: it is mostly in the fewest.
-        for part in sorted(parts, key=len, reverse=True):
-            if rows is not None and len(rows) <= _FEW:
-                break
-            found = rows_with(block, part, ignores_case=ignores_case)
-            rows = found if rows is None or found is None else sorted({*rows}.intersection(found))
+        for part in parts:
+            found = part.rows(block, None if search is None else _MANY)
+            if found is not None:
+                rows = found if rows is None else sorted({*rows}.intersection(found))
+                if len(rows) <= _FEW:
+                    break
+        if rows is None and search is not None:
+            return _matching(block, search, test)
         return _those(block, test, range(block.rows) if rows is None else rows)
 
     return find
 
 
 def _those(block: Block, test: Callable[[bytes], bool], among: Sequence[int]) -> Sequence[int]:
-    starts, texts = block.starts, block.texts
+    texts = block.texts
+    if len(among) <= _FEW:
+        return [row for row in among if test(texts[slice(*block.spans.of(row))])]
+    starts = block.starts
     return [row for row in among if test(texts[starts[row] : starts[row + 1]])]
 
 
@@ -151,20 +224,17 @@ def _matching(block: Block, search: Callable[[bytes, int], Any], test: Callable[
     elsewhere: so what is found has to be tested, and what is not found need not.
     """
     # A line feed between them, so that most of what goes on as long as it can ends there.
-    starts, texts = block.starts, block.texts
-    lines = b"\n".join([texts[begin:end] for begin, end in pairwise(starts)])
-    begins = [start + row for row, start in enumerate(starts)]
+    texts = block.texts
+    lines = b"\n".join([texts[begin:end] for begin, end in pairwise(block.starts)]) + b"\n"
+    spans = TextSpans(block.lengths, gap=1)
     rows: list[int] = []
-    row, place = 0, 0
-    while place <= len(lines) and row < block.rows:
+    place = 0
+    while place < spans.size:
         match = search(lines, place)
-        if match is None:
+        if match is None or match.start() == spans.size:
             break
-        row = bisect_right(begins, match.start(), row) - 1
-        if row >= block.rows:
-            break
-        if test(texts[starts[row] : starts[row + 1]]):
+        begin = match.start()
+        row, place = spans.row_at(begin)
+        if test(texts[slice(*block.spans.of(row))]):
             rows.append(row)
-        row += 1
-        place = begins[row]
     return rows

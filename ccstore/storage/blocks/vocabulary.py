@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final, Literal, NamedTuple
 
 from ccstore.storage.blocks.packed_numbers import pack, unpack
@@ -48,6 +49,13 @@ class Chunk(NamedTuple):
     words: bytes
     codes: bytes
     masks: bytes
+
+
+class ChunkHead(NamedTuple):
+    """Which chunk of a vocabulary: its sort and its first word."""
+
+    sort: int
+    first: bytes
 
 
 class Piece(NamedTuple):
@@ -91,6 +99,53 @@ def _sorts_around(text: bytes) -> tuple[int, ...]:
     if sort == MIXED:
         return (MIXED,)
     return (MIXED, *range(sort, _FIRST_OF_DIGITS + _LONG + 1))
+
+
+def heads_for(piece: Piece, heads: Sequence[ChunkHead]) -> list[list[ChunkHead]]:
+    """The chunks of a vocabulary that may have words that a piece asks for.
+
+    :param heads: of all its chunks, in their order.
+    :return: those of each sort that follow one on the other.
+    """
+    runs: list[list[ChunkHead]] = []
+    is_before = False
+    for head, following in zip_longest(heads, heads[1:]):
+        is_meant = head.sort in piece.sorts and _may_have(
+            piece, head, following.first if following is not None and following.sort == head.sort else None
+        )
+        if is_meant and is_before and runs[-1][0].sort == head.sort:
+            runs[-1].append(head)
+        elif is_meant:
+            runs.append([head])
+        is_before = is_meant
+    return runs
+
+
+def _may_have(piece: Piece, head: ChunkHead, behind: bytes | None) -> bool:
+    """Whether a chunk may have words that a piece asks for.
+
+    :param behind: a word that comes behind all of its own; None if there are none of its sort behind it.
+    """
+    text, how, (sort, first) = piece.text, piece.how, head
+    if how == "is":
+        return first <= text and (behind is None or text < behind)
+    if how == "begins":
+        # No byte of UTF-8 is that large.
+        return first <= text + b"\xff" and (behind is None or text < behind)
+    digits = sort - _FIRST_OF_DIGITS
+    if not (0 < digits < _LONG and first.isdigit()):
+        return True
+    # Such words are numbers of so many digits: those that have the text at a place are from one to another
+    # again and again, and it is looked for the first one from the first word on.
+    least, most = int(first), 10**digits - 1 if behind is None else int(behind) - 1
+    number, size = int(text), 10 ** len(text)
+    for unit in (1,) if how == "ends" else [10**place for place in range(digits - len(text) + 1)]:
+        found = least // unit // size * size * unit + number * unit
+        if found + unit <= least:
+            found += size * unit
+        if found <= most:
+            return True
+    return False
 
 
 class VocabularyTaker:

@@ -85,7 +85,11 @@ class PostgresBackend:
         self._writer = Writer(pools.writing, streams, self._views, instance, now)
         horizon = Horizon(self._writer.open)
         self._text_index = TextIndex(pools, reactor, is_wanted=text_index)
-        self._reader = Reader(pools.reading, reactor, PostgresDialect(horizon, self._text_index))
+        self._reader = Reader(
+            pools.reading,
+            reactor,
+            PostgresDialect(horizon, self._text_index, thinned=sizes.partitions.thinned_rows),
+        )
         dialect = PostgresDialect(horizon, self._text_index, Fetching(rows=pace.rows))
         following = Reader(pools.following, reactor, dialect)
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import Final
 
-from ccstore.holdings import Segment
+from ccstore.holdings import Segment, Share, Shares
 from ccstore.message import INT64_MAX, Kind
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
-from ccstore.storage.postgres.expiry import TABLES, TERMS
+from ccstore.storage.postgres.expiry import IS_HELD, TABLES, TERMS
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.text_index import EXPRESSION, TextIndex
 from ccstore.storage.postgres.windows import Extent, windows
@@ -24,6 +24,8 @@ _INDEXED: Final = ("hostname", "name")
 _SPECIAL: Final = re.compile(r"[%_\\]")
 #: What has to be in a text, in one piece, for the index to find it; of other letters it may think otherwise.
 _WORDS: Final = re.compile(r"[\x01-\x7f]+")
+#: Pages of a partition that are looked at to know about how long its messages are kept.
+_SAMPLED: Final = 200
 #: Partitions that overlap a time, until when there may be something in them, and how many bytes.
 _EXTENTS: Final = (
     "SELECT begins_at, CASE WHEN begins_at < now THEN least(ends_at, now) ELSE ends_at END AS reaches,"
@@ -38,6 +40,7 @@ class PostgresDialect(Dialect):
 
     :param horizon: how far messages have come in.
     :param window: bytes of a table that are read first, where there is no index to go by but that of time.
+    :param thinned: messages that are kept of a partition, at most, for the rest to go.
     """
 
     # In one: each method is one thing that the databases say in different ways.
@@ -51,10 +54,12 @@ class PostgresDialect(Dialect):
         fetching: Fetching | None = None,
         *,
         window: int = 2 << 20,
+        thinned: int = 2_000_000,
     ) -> None:
         self._horizon = horizon
         self._index = index
         self._window = window
+        self._thinned = thinned
         # To fetch more takes the server another sort of what is left.
         self.fetching = Fetching(rows=1000) if fetching is None else fetching
 
@@ -130,9 +135,26 @@ class PostgresDialect(Dialect):
             name = f"ccstore_{kind}_{'default' if number is None else number}"
             last = None if ends_at is None else ends_at - 1
             known = 0 if not blocks else (rows or None)
-            goes_by = last if kind == "event" else None
-            segments.append(Segment(name, kind, False, known, begins_at, last, size, goes_by))
+            segments.append(Segment(name, kind, False, known, begins_at, last, size, last))
         return segments
+
+    def shares(self, segment: Segment) -> Reading[Shares | None]:
+        """By a sample of its pages; all of them, if these are few."""
+        found = yield Statement(
+            f"SELECT k.keeps, count(*) AS rows, count(*) FILTER (WHERE {IS_HELD}) AS held "
+            # By the table of all partitions: this one may be gone by now.
+            f"FROM ccstore_{segment.kind} r TABLESAMPLE SYSTEM (least(100, 100.0 * {_SAMPLED} / greatest(1, "
+            f"pg_relation_size(to_regclass('{segment.name}')) / 8192))) REPEATABLE (0) "
+            "JOIN ccstore_stream k ON k.id = r.stream "
+            f"WHERE r.time BETWEEN {segment.oldest} AND {segment.goes_by} GROUP BY k.keeps",
+            (),
+            ("keeps", "rows", "held"),
+        )
+        seen = sum(rows for _, rows, _ in found)
+        if not seen:
+            return None
+        part = min(1.0, seen / segment.rows) if segment.rows else 1.0
+        return Shares([Share(*each) for each in found], min(seen // 2, round(self._thinned * part)))
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest, nsmallest
+from itertools import compress
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
@@ -71,7 +72,8 @@ class PackedRows:
         entries = yield from self._dialect.blocks(part, begin, end)
         if self._sieve is not None:
             self._sieve.expect(entries)
-        return [part._replace(oldest=entry.first, newest=entry.last, block=entry) for entry in entries]
+        kind, tables, order, is_window = part.kind, part.tables, part.order, part.is_window
+        return [Part(kind, tables, entry.first, entry.last, order, is_window, entry) for entry in entries]
 
     def rows(
         self, block: Part, bounds: Bounds, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
@@ -131,23 +133,29 @@ class PackedRows:
         :param with_tags: and by their other tags.
         """
 
+        needs_times = with_tags or counting.with_times or counting.step is not None
+
         def read(held: HeldBlock) -> Reading[Sequence[Group]]:
             if not (self._search or self._tags_test or with_tags or _may_be_gone(held, bounds)):
                 # None of the rows has to be looked at by itself.
                 runs = yield from self._runs(held, bounds)
                 if not runs:
                     return ()
-                if counting.with_times or counting.step is not None:
+                if needs_times:
                     yield from self._fetch(held, _TIMES)
                 return _counted_in_runs(held, runs, counting)
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
             yield from self._fetch(held, ("streams",))
-            yield from self._fetch(held, _TIMES)
+            if needs_times:
+                yield from self._fetch(held, _TIMES)
             if with_tags:
                 yield from self._fetch(held, _OTHERS)
-            return _counted(held, chosen, counting, with_tags=with_tags)
+                return _counted_with_tags(held, chosen, counting)
+            if chosen is None:
+                return _counted_in_runs(held, _all_runs(held), counting)
+            return _counted_in_rows(held, chosen, counting)
 
         return (yield from self._read(block, read))
 
@@ -171,21 +179,18 @@ class PackedRows:
     def _chosen(self, held: HeldBlock, bounds: Bounds) -> Reading[Rows]:
         """The rows that are meant."""
         chosen: Rows = None
-        if self._wanted is not None or _is_cut(held.entry, bounds):
+        if self._wanted is None and _is_cut(held.entry, bounds):
+            yield from self._fetch(held, _TIMES)
+            chosen = [row for row, time in enumerate(held.times) if bounds.begin <= time <= bounds.end]
+        elif self._wanted is not None:
             chosen = [
                 row for _, begin, end in (yield from self._runs(held, bounds)) for row in range(begin, end)
             ]
-            if len(chosen) == held.rows:
-                chosen = None
-            elif not chosen:
-                return ()
-        if self._search is not None:
+        if chosen is not None and len(chosen) == held.rows:
+            chosen = None
+        if self._search is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
-            found = self._search.rows(held)
-            if chosen is None:
-                chosen = found
-            elif found is not None:
-                chosen = sorted({*chosen}.intersection(found))
+            chosen = self._search.rows(held, chosen)
         if self._tags_test is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}
@@ -206,11 +211,10 @@ class PackedRows:
         yield from self._fetch(held, ("streams",))
         self._cache.note(held)
         streams, ends = held.run_ends
-        runs = [
-            (stream, ends[place - 1] if place else 0, ends[place])
-            for place, stream in enumerate(streams)
-            if wanted is None or stream in wanted
-        ]
+        places: Iterable[int] = range(len(streams))
+        if wanted is not None:
+            places = compress(places, map(wanted.__contains__, streams))
+        runs = [(streams[place], ends[place - 1] if place else 0, ends[place]) for place in places]
         if not runs or not _is_cut(held.entry, bounds):
             return runs
         yield from self._fetch(held, _TIMES)
@@ -319,14 +323,44 @@ def _counted_in_runs(held: HeldBlock, runs: Sequence[Run], counting: Counting) -
     return groups
 
 
-def _counted(held: HeldBlock, chosen: Rows, counting: Counting, *, with_tags: bool) -> Sequence[Group]:
-    times, stream = held.times, held.stream
-    codes = held.tag_codes if with_tags else None
+def _all_runs(held: HeldBlock) -> Sequence[Run]:
+    streams, ends = held.run_ends
+    return [*zip(streams, [0, *ends], ends, strict=False)]
+
+
+def _counted_in_rows(held: HeldBlock, chosen: Sequence[int], counting: Counting) -> Sequence[Group]:
+    """Of rows that rise, those of a stream stand together, and those of a step of it."""
+    streams, ends = held.run_ends
+    times = held.times if counting.with_times or counting.step is not None else None
+    step, start_of = counting.step, counting.start_of
+    groups: list[Group] = []
+    start: int | None = None
+    oldest = newest = 0
+    place, count = 0, len(chosen)
+    while place < count:
+        row = chosen[place]
+        run = bisect_right(ends, row)
+        behind = bisect_left(chosen, ends[run], place + 1)
+        if times is not None:
+            oldest = times[row]
+            if step is not None:
+                start = start_of(oldest)
+                assert start is not None
+                if behind > place + 1:
+                    behind = bisect_left(chosen, start + step, place + 1, behind, key=times.__getitem__)
+            newest = times[chosen[behind - 1]]
+        groups.append((streams[run], None, start, behind - place, oldest, newest))
+        place = behind
+    return groups
+
+
+def _counted_with_tags(held: HeldBlock, chosen: Rows, counting: Counting) -> Sequence[Group]:
+    times, stream, codes = held.times, held.stream, held.tag_codes
     start_of = counting.start_of
     counted: dict[tuple[int, int, int | None], list[int]] = {}
     for row in range(held.rows) if chosen is None else chosen:
         time = times[row]
-        key = stream(row), 0 if codes is None else codes[row], start_of(time)
+        key = stream(row), codes[row], start_of(time)
         known = counted.get(key)
         if known is None:
             counted[key] = [1, time, time]
@@ -334,7 +368,7 @@ def _counted(held: HeldBlock, chosen: Rows, counting: Counting, *, with_tags: bo
             # Within a stream they rise; that is counted by tags as well.
             known[0] += 1
             known[2] = time
-    sets: Sequence[str | None] = held.tag_sets if with_tags else (None,)
+    sets = held.tag_sets
     return [
         (stream, sets[code], start, number, oldest, newest)
         for (stream, code, start), (number, oldest, newest) in counted.items()

@@ -117,14 +117,23 @@ class StreamGroups:
     def places(self, packed: bytes) -> Reading[_Places]:
         """Those of the streams of a census, packed."""
         if packed not in self._known:
-            streams = stream_numbers(packed)
-            unknown = [stream for stream in streams if stream not in self._places]
-            if unknown:
-                yield from self._find(unknown)
-            each = [*map(self._places.__getitem__, streams)]
-            here = frozenset([place for place in {*each} if place is not None])
-            self._known[packed] = _Places(each, here)
+            each = yield from self.places_of(stream_numbers(packed))
+            self._known[packed] = _Places(each, frozenset(each).difference([None]))  # type: ignore[arg-type]
         return self._known[packed]
+
+    def places_of(
+        self, streams: Sequence[int], among: Sequence[int] | None = None
+    ) -> Reading[list[int | None]]:
+        """Those of some streams, in their order.
+
+        :param among: streams that are looked for together with one that is not known yet.
+        """
+        try:
+            return [*map(self._places.__getitem__, streams)]
+        except KeyError:
+            wanted = streams if among is None else among
+            yield from self._find([stream for stream in wanted if stream not in self._places])
+        return [*map(self._places.__getitem__, streams)]
 
     def _find(self, unknown: list[int]) -> Reading[None]:
         self._places |= dict.fromkeys(unknown)

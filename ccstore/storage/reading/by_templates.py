@@ -8,7 +8,7 @@ from typing import Any, Final
 from ccstore.insight.study import ToldTemplate, ToldTemplates, WantedTemplates
 from ccstore.message import StreamKey
 from ccstore.query import STREAM_LABELS, Position, Selection
-from ccstore.storage.census import HOUR, SHORT
+from ccstore.storage.census import HOUR, SHORT, stream_numbers
 from ccstore.storage.reading.by_census import StreamGroups
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows
 from ccstore.storage.reading.dialect import Dialect, Part
@@ -17,6 +17,8 @@ from ccstore.storage.reading.statement import Reading
 from ccstore.storage.template_counts import STEPS, PackedTemplates, figures_of, places_of, texts_of
 
 _ALL: Final = PackedTemplates._fields
+#: What all streams of a template have in common, see :class:`PackedTemplates`.
+_SAME: Final = frozenset(("cluster", "kind", "name"))
 
 
 def told_templates(wanted: WantedTemplates, moment: Moment, dialect: Dialect) -> Reading[ToldTemplates]:
@@ -63,12 +65,14 @@ class _Telling:
 
     :ivar tables: of which something was counted.
     :ivar divided: hours that are left to the rows.
+    :ivar templates: with the numbers of their streams, until all is added up.
     """
 
     def __init__(self, wanted: WantedTemplates, dialect: Dialect, streams: Streams, hours: range) -> None:
         self._step = wanted.step
         self._dialect = dialect
-        self._is_any = streams.numbers is None and streams.condition is None
+        labels = {matcher.label for matcher in wanted.selection.matchers}
+        self._are_whole = labels <= _SAME
         self._groups = StreamGroups(STREAM_LABELS, dialect, streams)
         self._hours = hours
         self._parts: list[Part] = []
@@ -86,12 +90,12 @@ class _Telling:
 
     def look_at(self, part: Part) -> Reading[None]:
         """See whether anything was counted of a part, and in which hours that does not tell enough."""
-        columns = ("hour",) if self._is_any else ("hour", "streams", "places")
+        columns = ("hour",) if self._are_whole else ("hour", "streams", "places")
         found = yield from self._fetched(part, columns)
         if found is None:
             return
         self._parts.append(part)
-        if self._is_any:
+        if self._are_whole:
             return
         for hour, streams, packed in found:
             if hour in self.divided:
@@ -107,6 +111,17 @@ class _Telling:
                 packed = PackedTemplates._make(row)
                 if packed.hour not in self.divided:
                     yield from self._add(part, packed)
+        used = [*set[int]().union(*(found.streams for found in self.templates.values()))]
+        places = dict(zip(used, (yield from self._groups.places_of(used)), strict=True))
+        told, self.templates = self.templates, {}
+        for template, found in told.items():
+            stream = places[found.stream]
+            if stream is not None:
+                found.stream = stream
+                found.streams = {
+                    place for place in map(places.__getitem__, found.streams) if place is not None
+                }
+                self.templates[template] = found
 
     def _fetched(self, part: Part, columns: Sequence[str]) -> Reading[Sequence[Sequence[Any]] | None]:
         if part.oldest is None or part.newest is None:
@@ -116,18 +131,18 @@ class _Telling:
         return (yield from self._dialect.templates(part, begin, end, columns))
 
     def _add(self, part: Part, packed: PackedTemplates) -> Reading[None]:
-        groups = yield from self._groups.places(packed.streams)
-        if not groups.here:
-            return
-        each = groups.each
+        streams = stream_numbers(packed.streams)
         texts = texts_of(packed.templates)
         places = places_of(packed.places)
+        # All of the streams of a template are meant, or none.
+        meant = yield from self._groups.places_of([streams[each[0]] for each in places], streams)
+        if meant.count(None) == len(meant):
+            return
         figures = figures_of(packed.figures, packed.hour)
         for number, text in enumerate(texts):
-            if each[places[number][0]] is None:
+            if meant[number] is None:
                 continue
-            stream = each[figures.newest_streams[number]]
-            assert stream is not None  # all of them are meant, or none
+            stream = streams[figures.newest_streams[number]]
             newest = Position(figures.newest[number], part.kind, figures.newest_ids[number])
             found = self.templates.get(text)
             if found is None:
@@ -136,8 +151,7 @@ class _Telling:
                 found.newest, found.stream = newest, stream
             found.oldest = min(found.oldest, figures.oldest[number])
             found.count += figures.counts[number]
-            # None of them is None, as above.
-            found.streams.update(map(each.__getitem__, places[number]))  # type: ignore[arg-type]
+            found.streams.update(map(streams.__getitem__, places[number]))
             points = figures.points[number * STEPS : (number + 1) * STEPS]
             for place, count in enumerate(points):
                 if count:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from ccstore.storage.blocks.block_cache import BlockEntry
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Piece, blocks_of, pieces_of
+from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, ChunkHead, Piece, blocks_of, heads_for, pieces_of
 from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.statement import Reading
 
@@ -50,28 +50,25 @@ class WordSieve:
         return bool(self._left[place] >> bit & 1)
 
     def _sieved(self, part: Part, number: int, bits: int) -> Reading[int]:
+        last = max([max(piece.sorts) for piece in self._pieces])
+        heads = yield from self._dialect.chunk_heads(part, number, last)
+        # Without any, nothing is known. Letters come first, of which there always are some.
+        if not heads:
+            return bits
         for piece in self._pieces:
-            found, is_known = 0, False
-            for sort in piece.sorts:
-                chunks = yield from self._dialect.chunks(part, number, sort, *_range_of(piece))
-                is_known = is_known or bool(chunks)
-                for chunk in chunks:
-                    if found & bits == bits:
-                        break
-                    found |= blocks_of(chunk, piece, bits & ~found)
-            if not is_known and not (yield from self._dialect.has_words(part, number)):
-                return bits
-            bits &= found
+            bits = yield from self._with_piece(part, number, piece, heads, bits)
             if not bits:
                 break
         return bits
 
-
-def _range_of(piece: Piece) -> tuple[bytes | None, bytes | None]:
-    """Between which words those are that a piece asks for, both included; None if they may be anywhere."""
-    if piece.how == "is":
-        return piece.text, piece.text
-    if piece.how == "begins":
-        # No byte of UTF-8 is that large.
-        return piece.text, piece.text + b"\xff"
-    return None, None
+    def _with_piece(
+        self, part: Part, number: int, piece: Piece, heads: Sequence[ChunkHead], bits: int
+    ) -> Reading[int]:
+        """Of some blocks those that may have a piece."""
+        found = 0
+        for run in heads_for(piece, heads):
+            for chunk in (yield from self._dialect.chunks(part, number, run)):
+                found |= blocks_of(chunk, piece, bits & ~found)
+                if found == bits:
+                    return bits
+        return found

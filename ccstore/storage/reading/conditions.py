@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring as _quoted
 from typing import Final, NamedTuple
 
@@ -191,12 +191,17 @@ def _key_of(label: str) -> str:
     return "" if label == LEVEL else _quoted(label.removeprefix(TAG_PREFIX))
 
 
-def streams_of(numbers: list[int], dialect: Dialect) -> Reading[dict[int, StreamKey]]:
-    """The streams with these numbers."""
+def streams_of(
+    numbers: list[int], dialect: Dialect, names: Iterable[str] = LABEL_COLUMNS.values()
+) -> Reading[dict[int, StreamKey]]:
+    """The streams with these numbers.
+
+    :param names: of the columns that are asked for.
+    """
     found: dict[int, StreamKey] = {}
     for start in range(0, len(numbers), 1000):
         values = Values(dialect.placeholder)
-        columns = (*LABEL_COLUMNS.values(), "id")
+        columns = (*names, "id")
         condition = dialect.streams_are_among("id", numbers[start : start + 1000], values)
         sql = f"SELECT {', '.join(columns)} FROM {dialect.streams} WHERE {condition}"
         rows = yield Statement(sql, values.given, columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -37,10 +37,13 @@ from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 _MOST_GROUPS: Final = 200_000
 #: Rows that are looked at in one go where no statement can count them.
 _ROWS: Final = 20_000
+#: Groups of packed rows that are added up before it is looked at what their tags are.
+_MOST_UNPACKED: Final = 50_000
 #: It takes about as long to find a stream as to look at so many rows.
 _SHORT: Final = 8
 #: What is counted together: values of labels, and the beginning of a step.
 _Group = tuple[tuple[str, ...], int | None]
+_Key = TypeVar("_Key")
 
 
 @frozen
@@ -127,6 +130,19 @@ def _add(groups: dict[_Group, Count], count: Count) -> None:
     groups[group] = count
 
 
+def _merge(groups: dict[_Key, list[int]], group: _Key, number: int, oldest: int, newest: int) -> None:
+    """The same where there are very many, as lists of these numbers."""
+    before = groups.get(group)
+    if before is None:
+        groups[group] = [number, oldest, newest]
+        return
+    before[0] += number
+    if oldest < before[1]:
+        before[1] = oldest
+    if newest > before[2]:
+        before[2] = newest
+
+
 @frozen
 class KnownValues(Question[list[str]]):
     """A question: the values of a label of streams, whether or not there are messages of them at the moment.
@@ -184,7 +200,9 @@ class _CountReading:
             name for name, is_needed in (("othertags", needs_tags), ("start", counting.step)) if is_needed
         )
         self._found = _Gathered(counting.with_times)
-        self._names_known: dict[int, Sequence[str | None]] = {}
+        self._names_known: dict[int, tuple[str, ...]] = {}
+        # What packed rows are counted by: these names, other tags, the beginning of a step.
+        self._unpacked: dict[tuple[tuple[str, ...], str | None, int | None], list[int]] = {}
 
     def counts(self) -> Reading[Counts]:
         """The counts."""
@@ -212,6 +230,7 @@ class _CountReading:
             census = CensusCounting(counting, dialect, groups)
         for kind in self._selection.kinds:
             yield from self._of_kind(kind, streams, packed, census)
+        self._take_unpacked()
         if census is not None:
             for count in (yield from census.counts(self._found.groups)):
                 self._found.add(*count)
@@ -259,20 +278,28 @@ class _CountReading:
         gone = yield from gone_of(self._expired, part.kind, self._dialect)
         bounds = Bounds(begin, end, gone)
         with_tags = len(self._names) < len(counting.by)
-        counted: dict[tuple[int, str | None, int | None], tuple[int, int, int]] = {}
+        names, counted = self._names_known, self._unpacked
         for block in (yield from packed.blocks(part, begin, end)):
-            for stream, tags, start, number, oldest, newest in (
-                yield from packed.groups(block, bounds, counting, with_tags=with_tags)
-            ):
-                known = counted.get((stream, tags, start))
-                if known is not None:
-                    number, oldest, newest = number + known[0], min(oldest, known[1]), max(newest, known[2])
-                counted[stream, tags, start] = number, oldest, newest
-        unknown = {stream for stream, _, _ in counted}.difference(self._names_known)
-        found = yield from streams_of([*unknown], self._dialect)
-        self._names_known |= {number: self._names_of(stream) for number, stream in found.items()}
-        for (stream, tags, start), numbers in counted.items():
-            self._found.add(self._values(self._names_known[stream], tags), start, *numbers)
+            groups = yield from packed.groups(block, bounds, counting, with_tags=with_tags)
+            yield from self._learn({stream for stream, *_ in groups})
+            for stream, tags, start, number, oldest, newest in groups:
+                _merge(counted, (names[stream], tags, start), number, oldest, newest)
+            if len(counted) > _MOST_UNPACKED:
+                self._take_unpacked()
+
+    def _learn(self, streams: set[int]) -> Reading[None]:
+        """Look up the labels of streams that are counted by, of those that are not known yet."""
+        unknown = streams.difference(self._names_known)
+        if unknown:
+            found = yield from streams_of([*unknown], self._dialect, self._names)
+            for number, stream in found.items():
+                self._names_known[number] = tuple([name or "" for name in stream])
+
+    def _take_unpacked(self) -> None:
+        are_names = len(self._names) == len(self._counting.by)
+        for (names, tags, start), numbers in self._unpacked.items():
+            self._found.add(names if are_names else self._values(names, tags), start, *numbers)
+        self._unpacked.clear()
 
     def _parts(self, kind: Kind, begin: int, end: int, *, is_scan: bool) -> Reading[Sequence[Part]]:
         return (

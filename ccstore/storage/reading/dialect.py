@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
-from ccstore.holdings import Segment
+from ccstore.holdings import Segment, Shares
 from ccstore.message import Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
-from ccstore.storage.blocks.vocabulary import Chunk
+from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
 from ccstore.storage.reading.statement import Reading, Values
 
 T_co = TypeVar("T_co", covariant=True)
@@ -161,22 +161,19 @@ class Dialect(Protocol):
         """Put some columns into a block; raises :class:`Damaged` if they are not there."""
         yield from ()
 
-    def chunks(
-        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
-    ) -> Reading[Sequence[Chunk]]:
-        """What there is of a vocabulary of a packed part.
+    def chunk_heads(self, part: Part, number: int, last: int) -> Reading[Sequence[ChunkHead]]:
+        """Which chunks a vocabulary of a packed part has, in their order.
 
         :param number: of the vocabulary, of which each has some blocks.
-        :param sort: of the words.
-        :param first: only what may have words from this one to ``last``, both included; None for all.
+        :param last: only those of sorts up to this one.
         """
         yield from ()
         return ()
 
-    def has_words(self, part: Part, number: int) -> Reading[bool]:
-        """There is such a vocabulary."""
+    def chunks(self, part: Part, number: int, heads: Sequence[ChunkHead]) -> Reading[Sequence[Chunk]]:
+        """Some of these chunks, which are of one sort and follow one on the other."""
         yield from ()
-        return False
+        return ()
 
     def terms(self, begin: int) -> Reading[Terms]:
         """What the database says of what has expired.
@@ -198,6 +195,9 @@ class Dialect(Protocol):
 
     def segments(self) -> Reading[Sequence[Segment]]:
         """All segments or partitions, as far as they are known without a look at their rows."""
+
+    def shares(self, segment: Segment) -> Reading[Shares | None]:
+        """For how long the messages of a segment are kept, about; None if that is not known yet."""
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """A condition that is true for a few streams, which an index is probed for."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ccstore.holdings import Segment
+from ccstore.holdings import Segment, Share, Shares
 from ccstore.masking import MASK_VERSION
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.blocks.vocabulary import Chunk
+from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
+from ccstore.storage.census import stream_numbers
+from ccstore.storage.census import totals as totals_of
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
 from ccstore.storage.sqlite.expiry import TABLES, TERMS
@@ -193,29 +196,25 @@ class SqliteDialect(Dialect):
             raise Damaged("it has no columns")
         block.columns.update(zip(columns, found[0], strict=True))
 
-    def chunks(
-        self, part: Part, number: int, sort: int, first: bytes | None, last: bytes | None
-    ) -> Reading[Sequence[Chunk]]:
-        where, given = "segment = ?1 AND part = ?2 AND sort = ?3", [_segment_of(part), number, sort]
-        if first is not None:
-            # From the one that begins with it or before it.
-            since = f"SELECT max(first) FROM vocabulary WHERE {where} AND first <= ?4"
-            where += f" AND first >= coalesce(({since}), ?4) AND first <= ?5"
+    def chunk_heads(self, part: Part, number: int, last: int) -> Reading[Sequence[ChunkHead]]:
         found = yield Statement(
-            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary WHERE {where} ORDER BY first",
-            given if first is None else [*given, first, last],
+            "SELECT sort, first FROM vocabulary WHERE segment = ?1 AND part = ?2 AND sort <= ?3 "
+            "ORDER BY sort, first",
+            (_segment_of(part), number, last),
+            ChunkHead._fields,
+            has_bytes=True,
+        )
+        return [*map(ChunkHead._make, found)]
+
+    def chunks(self, part: Part, number: int, heads: Sequence[ChunkHead]) -> Reading[Sequence[Chunk]]:
+        found = yield Statement(
+            f"SELECT {', '.join(Chunk._fields)} FROM vocabulary "
+            "WHERE segment = ?1 AND part = ?2 AND sort = ?3 AND first BETWEEN ?4 AND ?5 ORDER BY first",
+            (_segment_of(part), number, heads[0].sort, heads[0].first, heads[-1].first),
             Chunk._fields,
             has_bytes=True,
         )
         return [*map(Chunk._make, found)]
-
-    def has_words(self, part: Part, number: int) -> Reading[bool]:
-        found = yield Statement(
-            "SELECT 1 AS found FROM vocabulary WHERE segment = ?1 AND part = ?2 LIMIT 1",
-            (_segment_of(part), number),
-            ("found",),
-        )
-        return bool(found)
 
     def terms(self, begin: int) -> Reading[Terms]:
         found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
@@ -275,9 +274,35 @@ class SqliteDialect(Dialect):
                 segments.append((yield from self._open_segment(kind, name, first_id)))
                 continue
             # A wrong clock keeps none for ever: it goes by the time of its sealing as well.
-            goes_by = min(newest, sealed_at) if kind == "event" else None
+            goes_by = min(newest, sealed_at)
             segments.append(Segment(name, kind, True, rows, oldest, newest, None, goes_by))
         return segments
+
+    def shares(self, segment: Segment) -> Reading[Shares | None]:
+        """By its census. Of a stream of which anything is held, all is taken to be."""
+        found = yield Statement(
+            "SELECT streams, totals FROM census WHERE segment = ?1",
+            (int(segment.name.rpartition("_")[2]),),
+            ("streams", "totals"),
+            has_bytes=True,
+        )
+        if not found:
+            return None
+        ((streams, totals),) = found
+        counts = dict(zip(stream_numbers(streams), totals_of(totals), strict=True))
+        told = yield Statement(
+            "SELECT id, keeps, EXISTS (SELECT 1 FROM held WHERE stream_id = id AND begins_at <= ?2 "
+            "AND ends_at >= ?3) AS held FROM stream WHERE id IN (SELECT value FROM json_each(?1))",
+            (json.dumps([*counts]), segment.goes_by, segment.oldest),
+            ("id", "keeps", "held"),
+        )
+        rows: Counter[int | None] = Counter()
+        held: Counter[int | None] = Counter()
+        for stream, keeps, is_held in told:
+            rows[keeps] += counts[stream]
+            held[keeps] += counts[stream] * is_held
+        each = [Share(keeps, count, held[keeps]) for keeps, count in rows.items()]
+        return Shares(each, rows.total() // 2)
 
     def _open_segment(self, kind: Kind, table: str, first_id: int) -> Reading[Segment]:
         ((last_id, oldest, newest),) = yield Statement(

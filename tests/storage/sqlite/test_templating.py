@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.insight.fold_study import ORDERS, FoldInquiry
+from ccstore.insight.new_study import NewInquiry
 from ccstore.message import Message
 from ccstore.query import Matcher, Selection, TextCondition
 from ccstore.storage.census import HOUR, SHORT
@@ -22,6 +23,7 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
 from tests.support.insight_story import without_ids
+from tests.support.packing_backend import pack_all
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, MemoryBackend, NoThreads, message
 
@@ -157,6 +159,40 @@ class TemplatingTests(TemplatingCase):
         await backend.tend(self.now)
         await self.compare(backend, memory, pick)
 
+    async def test_those_of_packed_segments_are_taken_of_their_blocks(self) -> None:
+        """By another mask, and where they were packed before anything was taken."""
+        pick = random.Random(11)
+        for is_taken in (True, False):
+            backend, memory = await self.fill(pick)
+            if is_taken:
+                await backend.tend(self.now)
+            await backend.close()
+            pack_all(self)
+            self.assertGreater(self.value("SELECT count(*) FROM segment WHERE packed > 0"), 0)
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+                connection.execute("UPDATE templates_taken SET mask = -1")
+                connection.execute("UPDATE templates SET templates = zeroblob(1)")
+            backend = self.open()
+            await self.compare(backend, memory, pick)
+            await backend.tend(self.now)
+            self.assertEqual(self.untold(), [])
+            await self.compare(backend, memory, pick)
+            await backend.close()
+            self.path.unlink()
+
+    async def test_of_a_damaged_block_nothing_is_kept(self) -> None:
+        pick = random.Random(12)
+        backend, _ = await self.fill(pick)
+        await backend.close()
+        pack_all(self)
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE block_columns SET texts = zeroblob(9)")
+        backend = self.open()
+        await backend.tend(self.now)
+        packed = "segment IN (SELECT id FROM segment WHERE packed > 0)"
+        self.assertEqual(self.sql(f"SELECT DISTINCT is_told FROM templates_taken WHERE {packed}"), [(0,)])
+        self.assertEqual(self.sql(f"SELECT segment FROM templates WHERE {packed}"), [])
+
     async def test_texts_that_have_nothing_in_common_are_not_kept(self) -> None:
         self.limit(segment_rows=12_000, masked_rows=4096, template_entries=16384)
         backend, memory = self.open(), MemoryBackend(study_rows=100_000)
@@ -267,7 +303,7 @@ def some_message(pick: random.Random, progress: float) -> Message:
     )
 
 
-def some_inquiry(pick: random.Random) -> FoldInquiry:
+def some_inquiry(pick: random.Random) -> FoldInquiry | NewInquiry:
     ops: Any = ("=", "!=", "=~", "!~")
     matchers = tuple(
         Matcher(
@@ -288,4 +324,6 @@ def some_inquiry(pick: random.Random) -> FoldInquiry:
         pick.choice(((), (), (TextCondition("contains", "b", True),))),
     )
     step = pick.choice((7 * SECOND * 60, SHORT, 3 * SHORT, HOUR, 3 * HOUR))
+    if pick.random() < 0.3:
+        return NewInquiry(selection, pick.choice(("store", "host", "host")), step)
     return FoldInquiry(selection, step, pick.choice([*ORDERS]), pick.choice((1, 100)))
