@@ -261,6 +261,15 @@ def _make_target(connection: sqlite3.Connection, sources: Sequence[int]) -> int:
         connection.execute(
             f"UPDATE segment SET ends_at = begins_at WHERE begins_at IS NOT NULL AND id IN {numbers}"
         )
+        # It has ids from among those of others, as what came late has, if one between was packed before.
+        connection.execute(
+            f"WITH mine AS (SELECT kind, first_id FROM segment WHERE id IN {numbers}) "
+            "UPDATE segment SET begins_at = min_time, ends_at = min_time WHERE id = ? AND begins_at IS NULL "
+            "AND EXISTS (SELECT 1 FROM segment s WHERE s.kind = (SELECT kind FROM mine) "
+            "AND s.begins_at IS NULL AND s.first_id < (SELECT max(first_id) FROM mine) "
+            f"AND s.first_id > (SELECT min(first_id) FROM mine) AND s.id NOT IN {numbers})",
+            (target,),
+        )
     return int(target)
 
 

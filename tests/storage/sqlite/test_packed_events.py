@@ -165,17 +165,35 @@ class PackedEventTests(SqliteFiles, TestCase):
         self.now = NOW + 10 * DAY * SECOND
         await self.tend()
         self.assertEqual(sorted(self.packed()), [3, 29, 29, 29])
-        last = await self.backend.read(LastArrival(), timeout=60)
-        for after in (0, 15, 45, 75):
-            question = Arrivals(Selection(), Arrival(after, 0), last, Moment(self.cutoff, self.now), 1000)
-            page = await self.backend.read(question, timeout=60)
-            self.assertEqual([row.text for row in page.rows], [*map(str, range(after, 90))])
+        await self.follow(90)
         await self.backend.close()
         source = SqliteSource(self.path, self.path.parent)
         source.open()
         self.addCleanup(source.close)
         texts = [text for page in source.pages("event", 45) for text in page.messages.texts]
         self.assertEqual(texts, [*map(str, range(45, 90))])
+
+    async def test_who_follows_gets_what_is_packed_together_around_another(self) -> None:
+        place = 0
+        for count, time in ((10, NOW), (30, NOW - 2 * DAY * SECOND), (20, NOW)):
+            texts = [*map(str, range(place, place + count))]
+            await self.backend.write(Batch.of(message(text, time) for text in texts))
+            await self.tend()
+            place += count
+        self.assertEqual(self.packed(), [30])
+        self.now += 2 * DAY * SECOND
+        await self.tend()
+        self.assertEqual(self.packed(), [30, 30])
+        await self.follow(60)
+
+    async def follow(self, count: int) -> None:
+        """From any message on there are all behind it."""
+        last = await self.backend.read(LastArrival(), timeout=60)
+        moment = Moment(self.cutoff, self.now)
+        for after in range(count):
+            question = Arrivals(Selection(), Arrival(after, 0), last, moment, 1000)
+            page = await self.backend.read(question, timeout=60)
+            self.assertEqual([row.text for row in page.rows], [*map(str, range(after, count))])
 
     async def test_what_had_expired_stays_so_when_events_are_kept_longer(self) -> None:
         await self.fill(60)
