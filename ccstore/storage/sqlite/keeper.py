@@ -13,6 +13,7 @@ from ccstore.message import INT64_MIN, Kind, StreamKey
 from ccstore.storage.columns import HOLD_COLUMNS, KEY_COLUMNS
 from ccstore.storage.periods import Periods, chosen_test
 from ccstore.storage.sqlite import expiry
+from ccstore.storage.sqlite.expiry import Expired
 from ccstore.storage.sqlite.views import refresh_rows_views
 from ccstore.timing import SECOND
 
@@ -154,19 +155,24 @@ class Keeper:
     ) -> None:
         """What has expired stays so, also where its stream is kept longer from now on."""
         since = before
-        marks: list[int] = []
+        marks: list[Expired] = []
         if kind == "event":
             if before is None:
                 # As long as that they were kept, also while no daemon was there to note it.
                 (since,) = connection.execute("SELECT nanoseconds FROM retention").fetchone()
-                marks = [each.cutoff for each in expiry.noted(connection)]
+                marks = expiry.noted(connection)
             keeps = self._retention() if keeps is None else keeps
         if since is None or (keeps is not None and keeps <= since):
             return
-        cutoff = max([max(self._now() - since, INT64_MIN), *marks])
-        connection.execute(
+        cutoff = max(self._now() - since, INT64_MIN)
+        # What came after a mark had not expired by it.
+        lapsed = [
+            Expired(cutoff, _last_id(connection, kind)),
+            *(each for each in marks if each.cutoff > cutoff),
+        ]
+        connection.executemany(
             "INSERT INTO lapsed (stream_id, last_id, cutoff) VALUES (?, ?, ?)",
-            (stream, _last_id(connection, kind), cutoff),
+            [(stream, each.last_id, each.cutoff) for each in lapsed],
         )
 
     def forget_lapsed(self, connection: sqlite3.Connection) -> None:

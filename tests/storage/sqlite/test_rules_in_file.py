@@ -214,6 +214,21 @@ class LateTests(SqliteFiles, TestCase):
         self.assertEqual(found, {"news": 45, "older": 4, "node": 1, "the last": 1})
         self.assertEqual(sum(self.counts()), 51)
 
+    async def test_what_comes_late_after_events_are_kept_longer_stays_when_a_rule_is_made(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of([message("early")]))
+        self.now += (RETENTION + 100) * SECOND
+        await backend.expire(self.now - RETENTION * SECOND)
+        cutoff = self.now - 2 * RETENTION * SECOND
+        await backend.retain(2.0 * RETENTION)
+        await backend.expire(cutoff)
+        await backend.write(Batch.of([message("late", self.now - (RETENTION + 50) * SECOND)]))
+        await backend.retain(2.0 * RETENTION, RULES)
+        await backend.expire(cutoff)
+        question = Pages([Selection()], Moment(cutoff, self.now), Limits(100))
+        (page,) = await backend.read(question, timeout=60)
+        self.assertEqual([row.text for row in page.rows], ["late"])
+
 
 class RoomTests(SqliteFiles, TestCase):
     """A limit for the size of the file."""
