@@ -96,7 +96,8 @@ class BackgroundPacking:
         packer = self._thread.writer.housekeeping.packer
         if self._steps is None:
             await self._take(tidy(packer))
-        await self._check_room()
+        if not await self._has_room():
+            return
         if self._steps is None:
             age = nanoseconds(self._packing.after)
             before, small_before = now - age, now - _PATIENCE_WITH_SMALL * age
@@ -136,14 +137,19 @@ class BackgroundPacking:
             except Exception as error:
                 failed = error
 
-    async def _check_room(self) -> None:
+    async def _has_room(self) -> bool:
+        """There is enough of it; if not, whoever wants anything packed is told: :class:`StoreUnavailable`."""
+        free = margin = self._sizes.packing_margin
         with suppress(OSError):
-            free, margin = disk_usage(self._path.parent).free, self._sizes.packing_margin
-            if free < margin:
-                error = StoreUnavailable(
-                    f"{self._path.parent} has {free >> 20} MB free, and it takes {margin >> 20} MB: make room"
-                )
-                if self._steps is not None:
-                    # Else what is being packed could not be deleted, which would make room.
-                    await self._take(self._steps, error)
-                raise error
+            free = disk_usage(self._path.parent).free
+        if free >= margin:
+            return True
+        error = StoreUnavailable(
+            f"{self._path.parent} has {free >> 20} MB free, and it takes {margin >> 20} MB: make room"
+        )
+        if self._steps is not None:
+            # Else what is being packed could not be deleted, which would make room.
+            await self._take(self._steps, error)
+        if self.is_wanted:
+            raise error
+        return False

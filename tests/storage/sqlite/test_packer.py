@@ -240,6 +240,11 @@ class PackingTests(PackingCase):
                 self.path = before
 
     async def test_a_disk_that_is_nearly_full_is_left_alone(self) -> None:
+        backend = self.open(sizes=evolve(SMALL, packing_margin=1 << 60), pack_after=0.0)
+        with capturedLogs() as logs:
+            await backend.tend(self.now)
+        self.assertEqual([*logs], [])
+        await backend.close()
         backend = self.open(sizes=evolve(SMALL, packing_margin=1 << 60))
         await self.fill(backend)
         with capturedLogs() as logs:
