@@ -161,6 +161,21 @@ class KeepingContract:
         self.assertEqual(await self.all_seen(), [])  # type: ignore[attr-defined]
         self.assertFalse(await self.backend.release(number))  # type: ignore[attr-defined]
 
+    async def test_what_a_rule_kept_is_there_when_it_is_gone_and_events_are_kept_longer(self) -> None:
+        await self.backend.retain(float(RETENTION), RULES[:1])
+        await self.backend.expire(self.moment.cutoff)
+        await self.backend.write(Batch.of([message(name, self.now, name=name) for name in ("job", "node")]))
+        await self.tend(RETENTION * 5 // 4, 5)
+        self.assertEqual(await self.all_seen(), ["job"])  # type: ignore[attr-defined]
+        longer = 2 * RETENTION
+        for rules in (RULES[:1], ()):
+            await self.backend.retain(float(longer), rules)
+            await self.backend.expire(self.now - longer * SECOND)
+            await self.backend.tend(self.now)
+            moment = Moment(self.now - longer * SECOND, self.now)
+            seen = [text for _, _, text, _ in await self.rows(self.backend, Selection(), moment)]
+            self.assertEqual(seen, ["job"], rules)  # type: ignore[attr-defined]
+
     async def all_seen(self) -> list[str]:
         """The texts that are seen now, also by who follows."""
         found = await self.rows(self.backend, Selection(), self.moment)

@@ -148,6 +148,8 @@ class Keeper:
             if keeps != before:
                 changed.append((keeps, stream))
                 self._note_lapsed(connection, stream, str(key[1]), before, keeps)
+        if any(keeps is None for keeps, _ in changed):
+            _note_marks_by_stream(connection)
         _set_periods(connection, changed)
 
     def _note_lapsed(
@@ -182,6 +184,17 @@ class Keeper:
             "THEN coalesce(keeps, ?2) ELSE keeps END FROM stream WHERE id = stream_id), 9223372036854775807)",
             (self._now(), self._retention()),
         )
+
+
+def _note_marks_by_stream(connection: sqlite3.Connection) -> None:
+    """Older marks are about the streams that have no rule now, and not about those that lose theirs."""
+    for expired in expiry.noted(connection)[:-1]:
+        connection.execute(
+            "INSERT INTO lapsed (stream_id, last_id, cutoff) "
+            "SELECT id, ?, ? FROM stream WHERE kind = 'event' AND keeps IS NULL",
+            (expired.last_id, expired.cutoff),
+        )
+        expiry.forget(connection, expired)
 
 
 def holds(connection: sqlite3.Connection) -> list[Hold]:
