@@ -49,7 +49,7 @@ def segments_alone(lines: bytes, rounds: int, retention: float) -> float:
             set_pragmas(connection, WRITER_PRAGMAS)
             DATABASE.prepare(connection, path, PRIVATE, progress)
             writer = Writer(connection, time.time_ns, progress, SIZES.segments)
-            housekeeping = Housekeeping(writer, int(retention * 1e9), time.time_ns, progress)
+            housekeeping = Housekeeping(writer, int(retention * 1e9), (), time.time_ns, progress)
             writer.load()
             looked = begun = time.perf_counter()
             for batch in _batches(messages, rounds):
