@@ -1,6 +1,7 @@
 // Which messages the views of causes are about: as a question to the daemon, as links that ask, and as their head.
 
 import { html, useMemo } from '../../vendor/preact-htm.js';
+import { useAnswer } from '../answers.js';
 import { escaped, visible } from '../escapes.js';
 import { Pills } from '../pills.js';
 import { questionOf } from '../question.js';
@@ -9,6 +10,7 @@ import { setRange, TimeRange } from '../time_range.js';
 import { setState } from '../url_state.js';
 import { ViewLink } from '../view_link.js';
 import { Template } from './template_rows.js';
+import { Trouble } from './trouble.js';
 
 /** The views that ask for causes, as they call each other. */
 const CALLED = { before: 'What came before', cause: 'What the hosts have in common' };
@@ -29,7 +31,7 @@ export function CauseLinks({ about, burst, what, isShort = false, ...others }) {
 }
 
 /** `{question, error}` of a state; no question if it says of nothing. `more` are parameters of the call. */
-export function useQuestion(state, more) {
+function useQuestion(state, more) {
   const asked = kept(state);
   const hasTarget = Boolean(state.template || state.about || state.q);
   return useMemo(() => {
@@ -44,8 +46,27 @@ export function useQuestion(state, more) {
   }, [JSON.stringify([asked, state.utc, more])]);
 }
 
+/**
+ * The screen of a view. Props: `view`, `state`, `more` (parameters of the call), `choice` (props of the choice of a span),
+ * `waiting` (what is said meanwhile), `templateIn` (of an answer), `shown` (what is shown of an answer and its question).
+ */
+export function CauseScreen({ view, state, more, choice, waiting, templateIn, shown }) {
+  const { question, error: mistake } = useQuestion(state, more);
+  const { answer, error, isRunning, again } = useAnswer(question && `v1/${view}`, question?.parameters);
+  const isOfNothing = !question && !mistake;
+  return html`<div class="insight" tabindex="0" role="region" aria-label=${CALLED[view]} aria-busy=${isRunning}>
+    ${isOfNothing
+      ? html`<${AskedOfNothing} />`
+      : html`<${AskedAbout} view=${view} state=${state} question=${question} template=${(answer && templateIn(answer)) ?? state.template}>
+        <${SpanChoice} ...${choice} state=${state} /><//>`}
+    ${isRunning && html`<p class="sentence hint" role="status">${waiting}</p>`}
+    ${(error ?? mistake) && html`<${Trouble} error=${error ?? mistake} state=${state} what="template" onAgain=${again} />`}
+    ${answer && shown(answer, question)}
+  </div>`;
+}
+
 /** Props: `view`, `state`, `question`, `template` (as far as it is known), `children` (what else is chosen). */
-export function AskedAbout({ view, state, question, template, children }) {
+function AskedAbout({ view, state, question, template, children }) {
   const other = view === 'before' ? 'cause' : 'before';
   const { from, to, filters } = state;
   return html`<div class="finding"><${TimeRange} state=${state} question=${question} />${children}</div>
@@ -67,7 +88,7 @@ function asked(template, q) {
 }
 
 /** What is said where nobody has said which messages are meant. */
-export function AskedOfNothing() {
+function AskedOfNothing() {
   return html`<div class="sentence" role="status"><h2>Of which messages?</h2>
     <p>Messages that are equal have one template: in a row of the folded messages, and in a message that is laid out, there is
       a way here.</p>
@@ -106,7 +127,7 @@ const TOLD = /^the first \d/;
 const partsOf = (cut) => (cut ?? '').split('; ').filter(Boolean);
 
 /** One of some spans, in the address. Props: `label`, `spans` (`[value, name]`, the first is there by itself), `state`. */
-export function SpanChoice({ label, spans, state }) {
+function SpanChoice({ label, spans, state }) {
   const value = spans.some(([each]) => each === state.window) ? state.window : spans[0][0];
   return html`<label>${label} <select value=${value}
     onChange=${(event) => setState({ window: event.target.value === spans[0][0] ? '' : event.target.value })}>

@@ -1,16 +1,14 @@
 // The screen about what came before some messages on the same host, and how often it comes without them.
 
 import { html } from '../../vendor/preact-htm.js';
-import { useAnswer } from '../answers.js';
 import { visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';
 import { counted, showPart, showSpan } from '../store/figures.js';
 import { messagesOf } from '../templates.js';
 import { ViewLink } from '../view_link.js';
-import { AskedAbout, AskedOfNothing, LongerTimes, NotLookedAt, NotTold, SpanChoice, useQuestion } from './asked_about.js';
+import { CauseScreen, LongerTimes, NotLookedAt, NotTold } from './asked_about.js';
 import { chanceOf, timesOf } from './chance.js';
 import { Template } from './template_rows.js';
-import { Trouble } from './trouble.js';
 import { at, Hosts } from './words.js';
 
 const WINDOWS = [
@@ -25,18 +23,10 @@ const WINDOWS = [
 const FEW = 4;
 
 export function BeforeView({ state }) {
-  const { question, error: mistake } = useQuestion(state, state.window ? [['window', state.window]] : []);
-  const { answer, error, isRunning, again } = useAnswer(question && 'v1/before', question?.parameters);
-  const isOfNothing = !question && !mistake;
-  return html`<div class="insight" tabindex="0" role="region" aria-label="What came before" aria-busy=${isRunning}>
-    ${isOfNothing
-      ? html`<${AskedOfNothing} />`
-      : html`<${AskedAbout} view="before" state=${state} question=${question} template=${answer?.template ?? state.template}>
-        <${SpanChoice} label="looking back" spans=${WINDOWS} state=${state} /><//>`}
-    ${isRunning && html`<p class="sentence hint" role="status">Looking at what came before, and at times without it …</p>`}
-    ${(error ?? mistake) && html`<${Trouble} error=${error ?? mistake} state=${state} what="template" onAgain=${again} />`}
-    ${answer && html`<${Found} found=${answer} state=${state} question=${question} />`}
-  </div>`;
+  return html`<${CauseScreen} view="before" state=${state} more=${state.window ? [['window', state.window]] : []}
+    choice=${{ label: 'looking back', spans: WINDOWS }} waiting="Looking at what came before, and at times without it …"
+    templateIn=${(answer) => answer.template}
+    shown=${(answer, question) => html`<${Found} found=${answer} state=${state} question=${question} />`} />`;
 }
 
 function Found({ found, state, question }) {

@@ -1,15 +1,13 @@
 // The screen about what the hosts of a burst of messages have in common: a rack, a switch, a job, a user.
 
 import { html } from '../../vendor/preact-htm.js';
-import { useAnswer } from '../answers.js';
 import { visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';
 import { counted } from '../store/figures.js';
 import { messagesOf } from '../templates.js';
 import { ViewLink } from '../view_link.js';
-import { AskedAbout, AskedOfNothing, LongerTimes, NotLookedAt, NotTold, SpanChoice, useQuestion } from './asked_about.js';
+import { CauseScreen, LongerTimes, NotLookedAt, NotTold } from './asked_about.js';
 import { chanceOf } from './chance.js';
-import { Trouble } from './trouble.js';
 import { at, bound, Hosts, JobLink, NodeLink } from './words.js';
 
 const PEAKS = [
@@ -29,18 +27,10 @@ function moreOf({ window }) {
 }
 
 export function CauseView({ state }) {
-  const { question, error: mistake } = useQuestion(state, moreOf(state));
-  const { answer, error, isRunning, again } = useAnswer(question && 'v1/cause', question?.parameters);
-  const isOfNothing = !question && !mistake;
-  return html`<div class="insight" tabindex="0" role="region" aria-label="What the hosts have in common" aria-busy=${isRunning}>
-    ${isOfNothing
-      ? html`<${AskedOfNothing} />`
-      : html`<${AskedAbout} view="cause" state=${state} question=${question} template=${answer?.burst?.template ?? state.template}>
-        <${SpanChoice} label="burst" spans=${burstsOf(state)} state=${state} /><//>`}
-    ${isRunning && html`<p class="sentence hint" role="status">Looking for racks, switches, jobs and users …</p>`}
-    ${(error ?? mistake) && html`<${Trouble} error=${error ?? mistake} state=${state} what="template" onAgain=${again} />`}
-    ${answer && (answer.burst ? html`<${Found} found=${answer} state=${state} />` : html`<${Nothing} notice=${answer.notice} question=${question} />`)}
-  </div>`;
+  return html`<${CauseScreen} view="cause" state=${state} more=${moreOf(state)} choice=${{ label: 'burst', spans: burstsOf(state) }}
+    waiting="Looking for racks, switches, jobs and users …" templateIn=${(answer) => answer.burst?.template}
+    shown=${(answer, question) =>
+      answer.burst ? html`<${Found} found=${answer} state=${state} />` : html`<${Nothing} notice=${answer.notice} question=${question} />`} />`;
 }
 
 function Nothing({ notice, question }) {
