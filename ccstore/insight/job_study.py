@@ -31,9 +31,9 @@ _MOST_BEFORE: Final = 7 * 24 * _HOUR
 _MOST_PHASES: Final = 100
 _MOST_RUNS: Final = 50
 _MOST_PLACES: Final = 300
-#: A template is unusual if its rate is so many times that of before, and that of others.
+#: A template is unusual if its rate is so many times that of before, and that of others; and significant,
+#: unless it was seen nowhere else.
 _TIMES_MORE: Final = 2.0
-#: And if its chance is no more than this, unless it was seen nowhere else.
 
 
 @frozen

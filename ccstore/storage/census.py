@@ -351,16 +351,14 @@ class CensusTaker:
         :param names: for each stream one of its kind that has the same cluster and name, always the same.
         :param levels: of each message.
         """
-        tally = Tally(streams, times)
-        self.add_tally(tally, names, levels)
+        ours = self.add_tally(Tally(streams, times), names, levels)
         if self._cells.takes_long:
             self._cells.add(streams, times)
         if self._name_cells.takes_long:
-            ours = self._ours(tally.totals, names)
             self._name_cells.add([*map(ours.__getitem__, streams)], times)
 
-    def add_tally(self, tally: Tally, names: Mapping[int, int], levels: Sequence[str]) -> None:
-        """The same for messages of which none has to be looked at."""
+    def add_tally(self, tally: Tally, names: Mapping[int, int], levels: Sequence[str]) -> Mapping[int, int]:
+        """The same for messages of which none has to be looked at; gives :meth:`_ours` of their streams."""
         counted = tally.totals
         self._totals.update(counted)
         _merge(self._newest, tally.newest, max)
@@ -369,6 +367,7 @@ class CensusTaker:
         self._cells.add_totals(counted.items())
         self._name_cells.add_totals((ours[stream], count) for stream, count in counted.items())
         self._levels.add(tally, ours, levels)
+        return ours
 
     def _ours(self, streams: Iterable[int], names: Mapping[int, int]) -> Mapping[int, int]:
         """For each of these streams one that has the same name and messages here: that is there as long."""

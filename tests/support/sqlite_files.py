@@ -16,7 +16,7 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.means import MEANS
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
-from ccstore.storage.sqlite.sizes import SIZES
+from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES
 from ccstore.storage.sqlite.versions import DATABASE
 from tests.support.scratch import scratch
 from tests.support.stores import NOW, SECOND, ask, asking, read_at
@@ -42,9 +42,16 @@ def take_back(connection: sqlite3.Connection, version: int) -> None:
 
 
 class SqliteFiles:
-    """A file for a test case, and a time that only the test moves."""
+    """A file for a test case, and a time that only the test moves.
+
+    :ivar retention: seconds after which events expire.
+    :ivar pragmas: of backends that are given none.
+    """
 
     now = NOW
+    retention: float = RETENTION
+    pragmas: dict[str, str] = {}
+    packing = NO_PACKING
     dialect: SqliteDialect | None = None
     sizes = SIZES
     means = MEANS
@@ -63,13 +70,14 @@ class SqliteFiles:
     def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
         return SqliteBackend(
             path,
-            pragmas or {},
-            retention=RETENTION,
+            pragmas or self.pragmas,
+            retention=self.retention,
             now=lambda: self.now,
             reactor=reactor,
             dialect=self.dialect,
             is_apart=self.is_apart,
             sizes=self.sizes,
+            packing=self.packing,
             means=self.means,
         )
 

@@ -12,7 +12,7 @@ from attrs import define
 from ccstore.query import level_in
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import transaction
-from ccstore.storage.sqlite.segments import BEHIND, is_merged, is_there
+from ccstore.storage.sqlite.segments import is_merged, is_there, next_rows
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
 _COLUMNS: Final = ", ".join(PackedCensus._fields)
@@ -119,6 +119,8 @@ class Enumerator:
 
     They are those in which each message has to be looked at, those from which events were moved that came
     late, and those of a file from before there were any. A restart forgets how far it got with one.
+
+    :ivar unchecked: segments whose census may be wrong, since an earlier version may have taken it.
     """
 
     def __init__(self, sizes: SegmentSizes, names: Names, levels: Levels) -> None:
@@ -126,22 +128,30 @@ class Enumerator:
         self._names = names
         self._levels = levels
         self._run: _Run | None = None
+        self.unchecked: list[int] = []
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Forget the censuses by whose names nothing is found, of earlier versions; inside of a transaction.
-
-        Of a name they have the number of a stream that may have been dropped since.
-        """
+        """Note which censuses are to be checked, one by one; inside of a transaction."""
         self._run = None
-        wrong = [
+        self.unchecked = [
             number
-            for number, streams, names in connection.execute(
-                "SELECT segment, streams, names FROM census WHERE segment IN "
-                "(SELECT id FROM segment WHERE kind = 'event' AND packed = 0)"
+            for (number,) in connection.execute(
+                "SELECT segment FROM census JOIN segment ON id = segment WHERE kind = 'event' AND packed = 0"
             )
-            if not {*stream_numbers(names)} <= {*stream_numbers(streams)}
         ]
-        forget(connection, wrong)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Forget a census of an earlier version by whose names nothing may be found.
+
+        Of a name it has the number of a stream that may have been dropped since.
+        """
+        number = self.unchecked.pop()
+        found = connection.execute(
+            "SELECT streams, names FROM census WHERE segment = ?", (number,)
+        ).fetchone()
+        if found is not None and not {*stream_numbers(found[1])} <= {*stream_numbers(found[0])}:
+            with transaction(connection):
+                forget(connection, [number])
 
     def forget(self, connection: sqlite3.Connection) -> None:
         """Segments may have other messages than before."""
@@ -149,6 +159,9 @@ class Enumerator:
 
     def step(self, connection: sqlite3.Connection) -> bool:
         """Do a little; False if there is nothing to do."""
+        if self.unchecked:
+            self._check(connection)
+            return True
         run = self._run
         if run is None or not is_there(connection, run.segment, run.rows):
             self._run = self._begin(connection)
@@ -184,19 +197,14 @@ class Enumerator:
         self, connection: sqlite3.Connection, run: _Run
     ) -> tuple[list[int], list[int], list[str | None]]:
         """The streams, times and other tags of the next rows."""
-        conditions = BEHIND if run.is_merged else ("id > ?3",)
-        arms = " UNION ALL ".join(
-            [
-                f"SELECT stream, time, id, othertags FROM {run.table} WHERE {condition}"
-                for condition in conditions
-            ]
+        found = next_rows(
+            [run.table], "stream, time, id, othertags", is_merged=run.is_merged, most=self._most
         )
-        order = "stream, time, id" if run.is_merged else "id"
         streams, times, ids, othertags = map(
             json.loads,
             connection.execute(
                 "SELECT json_group_array(stream), json_group_array(time), json_group_array(id), "
-                f"json_group_array(othertags) FROM ({arms} ORDER BY {order} LIMIT {self._most})",
+                f"json_group_array(othertags) FROM ({found})",
                 run.behind,
             ).fetchone(),
         )

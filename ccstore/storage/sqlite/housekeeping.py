@@ -61,7 +61,12 @@ class Housekeeping:
         choice = PackingChoice(writer.sizes, lambda kind: self._departures.lifetime_of(kind), now)
         leftovers = Leftovers(self._connection, writer.sizes)
         self.packer = Packer(
-            self._connection, say, choice, leftovers, lambda: self._sifter.segments, remnants
+            self._connection,
+            say,
+            choice,
+            leftovers,
+            lambda: [*self._sifter.segments, *self._enumerator.unchecked],
+            remnants,
         )
         writer.loading += [
             *(self._names.forget, self.packer.load, self._merger.load, self._enumerator.load),

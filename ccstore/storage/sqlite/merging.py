@@ -12,7 +12,7 @@ from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import Say, transaction
 from ccstore.storage.sqlite import enumerating, segment_counts
 from ccstore.storage.sqlite.enumerating import Names
-from ccstore.storage.sqlite.segments import BEHIND, index_in_order, make_merged_table
+from ccstore.storage.sqlite.segments import index_in_order, make_merged_table, next_rows
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.sqlite.views import refresh_rows_views
 
@@ -126,16 +126,12 @@ class Merger:
         return _Run(tuple(sources), rows, target, CensusTaker(first, last, rows))
 
     def _copy(self, connection: sqlite3.Connection, run: _Run) -> None:
-        arms = " UNION ALL ".join(
-            f"SELECT {_COLUMNS} FROM log_{number} WHERE {condition}"
-            for number in run.sources
-            for condition in BEHIND
-        )
+        sources = [f"log_{number}" for number in run.sources]
+        following = next_rows(sources, _COLUMNS, is_merged=True, most=self._sizes.merged_rows)
         table = f"log_{run.target}"
-        most = self._sizes.merged_rows
         with transaction(connection):
             copied = connection.execute(
-                f"INSERT INTO {table} ({_COLUMNS}) {arms} ORDER BY stream, time, id LIMIT {most}",
+                f"INSERT INTO {table} ({_COLUMNS}) {following}",
                 self._last,
             ).rowcount
             last = connection.execute(

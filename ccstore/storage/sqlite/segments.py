@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from ccstore.message import STORED_KINDS
 
 #: What comes behind a row in a merged table, whose order is that of (stream, time, id). As one comparison of
 #: three values it would read all that has the same stream, or the same stream and time.
-BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
+_BEHIND: Final = ("stream = ?1 AND time = ?2 AND id > ?3", "stream = ?1 AND time > ?2", "stream > ?1")
+
+
+def next_rows(tables: Iterable[str], columns: str, *, is_merged: bool, most: int) -> str:
+    """A query for the rows of some tables that come next; its parameters are stream, time and id of the last.
+
+    :param columns: that it gives; stream, time and id are among them.
+    :param is_merged: they have the order of merged tables; if not, that of ids.
+    """
+    conditions, order = (_BEHIND, "stream, time, id") if is_merged else (("id > ?3",), "id")
+    arms = [
+        f"SELECT {columns} FROM {table} WHERE {condition}" for table in tables for condition in conditions
+    ]
+    return f"{' UNION ALL '.join(arms)} ORDER BY {order} LIMIT {most}"
 
 
 def make_table(connection: sqlite3.Connection, table: str) -> None:

@@ -14,7 +14,7 @@ from ccstore.storage.blocks.block_format import Block
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.dbfile.sql import transaction
 from ccstore.storage.sqlite.packed_rows import read_block
-from ccstore.storage.sqlite.segments import BEHIND, is_merged, is_there
+from ccstore.storage.sqlite.segments import is_merged, is_there, next_rows
 from ccstore.storage.sqlite.sizes import SegmentSizes
 from ccstore.storage.template_counts import PackedTemplates, TemplateTaker
 
@@ -74,16 +74,11 @@ class _TableSource:
 
     def next(self, connection: sqlite3.Connection, most: int) -> Sequence[_Message] | None:
         """See :class:`_Source`."""
-        conditions = BEHIND if self.is_merged else ("id > ?3",)
-        arms = " UNION ALL ".join(
-            [f"SELECT stream, time, id, text FROM {self.table} WHERE {condition}" for condition in conditions]
-        )
-        order = "stream, time, id" if self.is_merged else "id"
+        following = next_rows([self.table], "stream, time, id, text", is_merged=self.is_merged, most=most)
         sorting = "r.stream, r.time, r.id" if self.is_merged else "r.id"
         found = connection.execute(
             "SELECT r.stream, r.time, r.id, r.text, s.hostname, s.cluster, s.name "
-            f"FROM (SELECT * FROM ({arms}) ORDER BY {order} LIMIT {most}) r "
-            f"LEFT JOIN stream s ON s.id = r.stream ORDER BY {sorting}",
+            f"FROM ({following}) r LEFT JOIN stream s ON s.id = r.stream ORDER BY {sorting}",
             self.behind,
         ).fetchall()
         if not found:
@@ -113,7 +108,7 @@ class _BlockSource:
                 return None
             self.block, self.place = Block.of(read_block(connection, self.segment, self.numbers.pop())), 0
             # What takes longest of it.
-            _ = self.block.ids, self.block.starts
+            _ = self.block.ids, self.block.texts
             return ()
         begin, end = self.place, min(self.place + most, block.rows)
         self.block, self.place = (block if end < block.rows else None), end

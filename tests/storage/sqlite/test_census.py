@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from benchmarks.audit import Audit, snapshot
@@ -34,6 +32,7 @@ ERRORS = Matcher("level", "=~", ("e.*", ""))
 class CensusTests(SqliteFiles, TestCase):
     now = BEGIN + SPAN
     retention = float(DAYS)
+    pragmas = NO_SYNC
     sizes = evolve(
         SIZES,
         segments=SegmentSizes(
@@ -43,17 +42,6 @@ class CensusTests(SqliteFiles, TestCase):
         counting_seconds=(60, 60),
         merging_seconds=(60, 60),
     )
-
-    def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(
-            path,
-            pragmas or NO_SYNC,
-            retention=self.retention,
-            now=lambda: self.now,
-            reactor=reactor,
-            sizes=self.sizes,
-            is_apart=self.is_apart,
-        )
 
     async def fill(self, pick: random.Random, batches: int = 40) -> tuple[SqliteBackend, MemoryBackend]:
         """The same messages in a file, of which a few come late, and in lists."""

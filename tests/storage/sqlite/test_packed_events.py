@@ -7,11 +7,9 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from twisted.internet import reactor
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import TestCase
 
@@ -25,7 +23,7 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
-from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
+from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, SegmentSizes, TileSizes
 from tests.support.sqlite_files import SqliteFiles
 from tests.support.stores import NOW, SECOND, NoThreads, message
 
@@ -44,24 +42,12 @@ SMALL = evolve(
 
 class PackedEventTests(SqliteFiles, TestCase):
     sizes = SMALL
-
-    pack_after = float(DAY)
+    retention: float = RETENTION
+    packing = Packing(float(DAY))
+    means = Means(threads=NoThreads)
 
     def setUp(self) -> None:
-        self.retention = RETENTION
         self.backend = self.open()
-
-    def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(
-            path,
-            pragmas or {},
-            retention=self.retention,
-            now=lambda: self.now,
-            reactor=reactor,
-            sizes=self.sizes,
-            packing=Packing(self.pack_after),
-            means=Means(threads=NoThreads),
-        )
 
     async def fill(self, count: int, **more: Any) -> None:
         """Events of the time that it is, a second apart."""
@@ -296,7 +282,7 @@ class PackedEventTests(SqliteFiles, TestCase):
         await self.backend.retain(float(RETENTION), RULES)
         expected = await self.some_jobs()
         await self.backend.close()
-        self.pack_after = 0.0
+        self.packing = NO_PACKING
         self.backend = self.open()
         await self.fill(30)
         self.now = NOW + 34 * DAY * SECOND

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 
 from attrs import evolve
 from twisted.internet import reactor
@@ -50,6 +49,8 @@ class ProcessKeepingTests(FileKeepingTests):
 class PackedKeepingTests(SqliteFiles, KeepingContract, TestCase):
     """All that is sealed is packed as soon as may be, and what is left of it is packed again."""
 
+    packing = Packing(1e-9)
+
     def setUp(self) -> None:
         self.limit(segment_rows=40, packed_rows=100, divided_rows=7)
         self.sizes = evolve(
@@ -60,18 +61,6 @@ class PackedKeepingTests(SqliteFiles, KeepingContract, TestCase):
             counting_seconds=(60, 60),
         )
         self.backend = self.open()
-        self.numbers: set[int] = set()
-
-    def backend_at(self, path: Path, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(
-            path,
-            pragmas or {},
-            retention=RETENTION,
-            now=lambda: self.now,
-            reactor=reactor,
-            sizes=self.sizes,
-            packing=Packing(1e-9),
-        )
 
     async def tend(self, seconds: int, times: int) -> None:
         await super().tend(seconds, times)
@@ -84,9 +73,7 @@ class PackedKeepingTests(SqliteFiles, KeepingContract, TestCase):
 
     def packed(self) -> list[tuple[int, str, int]]:
         """Packed segments."""
-        found = self.sql("SELECT id, kind, row_count FROM segment WHERE packed > 0")
-        self.numbers |= {number for number, *_ in found}
-        return found
+        return self.sql("SELECT id, kind, row_count FROM segment WHERE packed > 0")
 
     async def stored_in_all(self) -> int:
         packed = self.value("SELECT total(row_count) FROM segment WHERE packed > 0 AND kind = 'event'")

@@ -9,7 +9,6 @@ from math import inf
 from typing import Any
 
 from attrs import evolve
-from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
@@ -36,6 +35,7 @@ SEALED = "SELECT id FROM segment WHERE sealed_at IS NOT NULL AND row_count > 0"
 class TemplatingCase(SqliteFiles, TestCase):
     now = BEGIN + SPAN
     retention = 86400 * 30.0
+    pragmas = NO_SYNC
     sizes = evolve(
         SIZES,
         segments=SegmentSizes(
@@ -53,17 +53,6 @@ class TemplatingCase(SqliteFiles, TestCase):
         masking_seconds=(60, 60),
         masking_rate=inf,
     )
-
-    def backend_at(self, path: Any, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(
-            path,
-            pragmas or NO_SYNC,
-            retention=self.retention,
-            now=lambda: self.now,
-            reactor=reactor,
-            sizes=self.sizes,
-            is_apart=self.is_apart,
-        )
 
     async def fill(self, pick: random.Random, batches: int = 40) -> tuple[SqliteBackend, MemoryBackend]:
         """The same messages in a file and in lists; a few come late."""
@@ -239,17 +228,8 @@ class PackedTemplatingTests(TemplatingCase):
         packing_rest=0.0,
     )
 
-    def backend_at(self, path: Any, pragmas: dict[str, str] | None = None) -> SqliteBackend:
-        return SqliteBackend(
-            path,
-            pragmas or NO_SYNC,
-            retention=self.retention,
-            now=lambda: self.now,
-            reactor=reactor,
-            sizes=self.sizes,
-            packing=Packing(1e-9),
-            means=Means(threads=NoThreads),
-        )
+    packing = Packing(1e-9)
+    means = Means(threads=NoThreads)
 
     async def test_events_that_came_late_and_that_expire(self) -> None:
         self.retention = 4 * 3600.0
