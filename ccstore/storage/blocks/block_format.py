@@ -210,24 +210,7 @@ class Block:
 
 def is_whole(packed: PackedBlock) -> bool:
     """Nothing is different from what was packed."""
-    return packed.checksum == _checksum(packed[:-1])
-
-
-def shifted(packed: PackedBlock, time: int, number: int) -> PackedBlock:
-    """The same messages at other times, and with other ids.
-
-    :param time: nanoseconds that are added to each time, as ``number`` is to each id.
-    """
-    block = Block.of(packed)
-    other = packed._replace(
-        first_time=packed.first_time + time,
-        last_time=packed.last_time + time,
-        min_id=packed.min_id + number,
-        max_id=packed.max_id + number,
-        times=pack_distances([each + time for each in block.times]),
-        ids=pack_distances([each + number for each in block.ids_by_time.all()]),
-    )
-    return other._replace(checksum=_checksum(other[:-1]))
+    return packed.checksum == checksum_of(packed[:-1])
 
 
 def in_time(times: Sequence[int]) -> list[int]:
@@ -277,7 +260,7 @@ def pack_block(rows: Sequence[PlainRow]) -> PackedBlock:
         _pack_tags([tag for tag in codes if tag is not None]),
         pack(joined),
     )
-    packed = PackedBlock(*numbers, *columns, _checksum((*numbers, *columns)))
+    packed = PackedBlock(*numbers, *columns, checksum_of((*numbers, *columns)))
     block = Block.of(packed)
     if not (
         [*block.streams] == [*streams]
@@ -303,7 +286,8 @@ def _pack_tags(sets: Sequence[str]) -> bytes:
     return pack(len(lengths).to_bytes(_COUNT, "little") + lengths + b"".join(encoded))
 
 
-def _checksum(parts: Sequence[int | bytes]) -> int:
+def checksum_of(parts: Sequence[int | bytes]) -> int:
+    """The checksum of all that comes before it in a :class:`PackedBlock`."""
     checksum = 0
     for part in parts:
         plain = part if isinstance(part, bytes) else part.to_bytes(8, "little", signed=True)

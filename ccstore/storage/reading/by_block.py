@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nlargest, nsmallest
-from itertools import compress
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
@@ -154,7 +154,7 @@ class PackedRows:
                 yield from self._fetch(held, _OTHERS)
                 return _counted_with_tags(held, chosen, counting)
             if chosen is None:
-                return _counted_in_runs(held, _all_runs(held), counting)
+                return _counted_in_runs(held, [*_each_run(held)], counting)
             return _counted_in_rows(held, chosen, counting)
 
         return (yield from self._read(block, read))
@@ -210,11 +210,8 @@ class PackedRows:
         wanted = self._wanted
         yield from self._fetch(held, ("streams",))
         self._cache.note(held)
-        streams, ends = held.run_ends
-        places: Iterable[int] = range(len(streams))
-        if wanted is not None:
-            places = compress(places, map(wanted.__contains__, streams))
-        runs = [(streams[place], ends[place - 1] if place else 0, ends[place]) for place in places]
+        every = _each_run(held)
+        runs = [*(every if wanted is None else compress(every, map(wanted.__contains__, held.run_ends[0])))]
         if not runs or not _is_cut(held.entry, bounds):
             return runs
         yield from self._fetch(held, _TIMES)
@@ -323,9 +320,9 @@ def _counted_in_runs(held: HeldBlock, runs: Sequence[Run], counting: Counting) -
     return groups
 
 
-def _all_runs(held: HeldBlock) -> Sequence[Run]:
+def _each_run(held: HeldBlock) -> Iterator[Run]:
     streams, ends = held.run_ends
-    return [*zip(streams, [0, *ends], ends, strict=False)]
+    return zip(streams, chain((0,), ends), ends, strict=False)
 
 
 def _counted_in_rows(held: HeldBlock, chosen: Sequence[int], counting: Counting) -> Sequence[Group]:

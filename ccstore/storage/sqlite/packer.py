@@ -17,9 +17,9 @@ from ccstore.storage.sqlite.packing_plan import PackingPlan, Remnant
 from ccstore.storage.sqlite.streams import note_in_segment
 from ccstore.storage.sqlite.views import refresh_rows_views
 
-#: The columns of the table of blocks, and those of the table beside it.
-KNOWN_COLUMNS: Final = (*PackedBlock._fields[:5], "checksum", "streams")
-OTHER_COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
+#: In the table of blocks, and not beside the columns.
+_KNOWN: Final = (*PackedBlock._fields[:5], "checksum", "streams")
+_COLUMNS: Final = tuple(name for name in COLUMNS if name != "streams")
 
 
 class StorePacker(Protocol):
@@ -125,12 +125,7 @@ class Packer(StorePacker):
             return False
         packed = PackedBlock(*block)
         with transaction(self._connection):
-            for table, names in (("block", KNOWN_COLUMNS), ("block_columns", OTHER_COLUMNS)):
-                self._connection.execute(
-                    f"INSERT INTO {table} (segment, number, {', '.join(names)}) "
-                    f"VALUES (?, ?{', ?' * len(names)})",
-                    (target, number, *[getattr(packed, name) for name in names]),
-                )
+            insert_block(self._connection, target, number, packed)
             if run.kind == "event":
                 # By that it is known which streams are gone.
                 streams = {stream for stream, _ in runs_of(packed.streams, packed.rows)}
@@ -245,6 +240,15 @@ class Packer(StorePacker):
     def tidy(self) -> bool:
         """See :meth:`Leftovers.step`."""
         return self._leftovers.step()
+
+
+def insert_block(connection: sqlite3.Connection, segment: int, number: int, packed: PackedBlock) -> None:
+    """Store a block of a segment; inside of a transaction."""
+    for table, names in (("block", _KNOWN), ("block_columns", _COLUMNS)):
+        connection.execute(
+            f"INSERT INTO {table} (segment, number, {', '.join(names)}) VALUES (?, ?{', ?' * len(names)})",
+            (segment, number, *[getattr(packed, name) for name in names]),
+        )
 
 
 def _make_target(connection: sqlite3.Connection, sources: Sequence[int]) -> int:

@@ -86,7 +86,7 @@ class PackingChoice:
         for each in self._candidates(connection, kind):
             is_fit = self._is_fit(each, before) and each.source.number not in others
             goes_on = is_fit and (not run or each.keeps == run[0].keeps)
-            is_too_much = goes_on and self._is_too_much([*run, each])
+            is_too_much = goes_on and bool(run) and self._is_too_much(run, rows, each)
             is_enough = is_too_much or rows >= self.sizes.packed_rows
             if run and (not goes_on or is_too_much) and (is_enough or run[-1].complete_at < small_before):
                 break
@@ -129,14 +129,18 @@ class PackingChoice:
         is_narrow = each.edge - each.source.first <= width_of(period)
         return is_narrow and each.edge > self.now() - longest // 2
 
-    def _is_too_much(self, run: list[_Candidate]) -> bool:
-        """They are not to become one: it would have too many rows, or would not go for too long."""
-        if sum([each.source.rows for each in run]) > self.sizes.packed_rows * _SLACK and len(run) > 1:
+    def _is_too_much(self, run: list[_Candidate], rows: int, each: _Candidate) -> bool:
+        """With another it would have too many rows, or would not go for too long.
+
+        :param rows: those of the run.
+        """
+        if rows + each.source.rows > self.sizes.packed_rows * _SLACK:
             return True
-        periods = self._periods(run[-1])
+        periods = self._periods(each)
         if periods is None:
             return False
-        edge, first = max([each.edge for each in run]), min([each.source.first for each in run])
+        together = [*run, each]
+        edge, first = max([one.edge for one in together]), min([one.source.first for one in together])
         return edge - first > width_of(periods[0])
 
     def _periods(self, each: _Candidate) -> tuple[int, int] | None:

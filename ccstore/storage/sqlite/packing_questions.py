@@ -100,7 +100,7 @@ class PackedTile(_PackingQuestion[list[PackedBlock]]):
     def _rows(self) -> Statement:
         """The rows, in any order."""
         begin = self.tile.begin
-        end = (2**63 - 1, 2**63 - 1) if self.tile.end is None else self.tile.end
+        end = (INT64_MAX, INT64_MAX) if self.tile.end is None else self.tile.end
         columns = ("stream", "time", "id", "text", "othertags")
         within = "time BETWEEN ?1 AND ?3 AND (time > ?1 OR id >= ?2) AND (time < ?3 OR id < ?4)"
         arms = []
@@ -145,18 +145,21 @@ class PackedRemnant(_PackingQuestion[list[PackedBlock]]):
         for stream, *span in held:
             spans.setdefault(stream, []).append((span[0], span[1]))
         rows: list[PlainRow] = []
-        columns = PackedBlock._fields
-        for packed in (
-            yield Statement(
-                f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
-                "WHERE segment = ?1 AND number >= ?2 AND number < ?2 + ?3",
-                (self.remnant.number, self.begin, self.sizes.blocks),
-                columns,
-                has_bytes=True,
-            )
-        ):
+        found = yield _blocks(self.remnant.number, self.begin, self.sizes.blocks, PackedBlock._fields)
+        for packed in found:
             rows += _kept(PackedBlock(*packed), spans)
         return (yield from _packed(rows, self.sizes)) if rows else []
+
+
+def _blocks(segment: int, begin: int, count: int, columns: Sequence[str]) -> Statement:
+    """Some columns of so many blocks, from a number on, as far as they are there."""
+    return Statement(
+        f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
+        "WHERE segment = ?1 AND number >= ?2 AND number < ?2 + ?3",
+        (segment, begin, count),
+        columns,
+        has_bytes=True,
+    )
 
 
 def _kept(packed: PackedBlock, spans: Mapping[int, Sequence[tuple[int, int]]]) -> Iterator[PlainRow]:
@@ -214,13 +217,8 @@ class WordsOf(_PackingQuestion[list[Chunk]]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         taker = VocabularyTaker()
         for number in range(MOST_BLOCKS):
-            found = yield Statement(
-                "SELECT rows, lengths, texts FROM block JOIN block_columns USING (segment, number) "
-                "WHERE segment = ?1 AND number = ?2",
-                (self.target, self.part * MOST_BLOCKS + number),
-                ("rows", "lengths", "texts"),
-                has_bytes=True,
-            )
+            place = self.part * MOST_BLOCKS + number
+            found = yield _blocks(self.target, place, 1, ("rows", "lengths", "texts"))
             for rows, lengths, packed in found:
                 block = Block(rows, {"lengths": lengths, "texts": packed})
                 texts = [block.texts[begin:end] for begin, end in pairwise(block.starts)]
@@ -284,13 +282,7 @@ class CensusOfBlocks(_PackingQuestion["PackedCensus | None"]):
         first_of: dict[tuple[str, str], int] = {}
         columns = ("rows", "streams", "times", "tag_codes", "tags")
         for number in range(self.blocks):
-            found = yield Statement(
-                f"SELECT {', '.join(columns)} FROM block JOIN block_columns USING (segment, number) "
-                "WHERE segment = ?1 AND number = ?2",
-                (self.target, number),
-                columns,
-                has_bytes=True,
-            )
+            found = yield _blocks(self.target, number, 1, columns)
             if not found:
                 return None
             ((rows, *packed),) = found

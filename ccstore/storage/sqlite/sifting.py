@@ -184,13 +184,17 @@ class Sifter:
             kept = _exactly(connection, segment, streams.kept(segment, *counted))
             if not kept.rows:
                 gone.append((segment.id, segment.kind))
-            elif 2 * kept.rows <= segment.rows and segment.packed:
-                self._remnants[segment.id] = _remnant_of(segment, kept)
             elif 2 * kept.rows <= segment.rows:
-                self._plan_task(connection, segment, kept)
+                self._plan_rest(connection, segment, kept)
         return gone
 
-    def _plan_task(self, connection: sqlite3.Connection, segment: _Sealed, kept: Kept) -> None:
+    def _plan_rest(self, connection: sqlite3.Connection, segment: _Sealed, kept: Kept) -> None:
+        """Have what is kept of a segment moved, or packed again."""
+        if segment.packed:
+            self._remnants[segment.id] = Remnant(
+                segment.kind, segment.id, segment.rows, segment.packed, kept.streams, kept.held
+            )
+            return
         with transaction(connection):
             # Nothing more is put into it, if it is for messages that were moved: that would go with the rest.
             connection.execute("UPDATE segment SET ends_at = begins_at WHERE id = ?", (segment.id,))
@@ -217,16 +221,13 @@ class Sifter:
             kept = _exactly(connection, segment, streams.kept(segment, *counted))
             if not kept.rows:
                 return segment.id, segment.kind
-            if 2 * kept.rows > segment.rows:
+            if 2 * kept.rows > segment.rows or segment.id in self._waited:
                 continue
-            if not segment.packed:
-                self._plan_task(connection, segment, kept)
-                return None
-            if segment.id not in self._waited:
+            if segment.packed:
                 # Once: to be packed again may fail, and there has to be room.
                 self._waited.add(segment.id)
-                self._remnants[segment.id] = _remnant_of(segment, kept)
-                return None
+            self._plan_rest(connection, segment, kept)
+            return None
         return None
 
     def step(self, connection: sqlite3.Connection, retention: int, now: int, busy: Collection[int]) -> bool:
@@ -263,10 +264,6 @@ class Sifter:
             self.deleted += left[0]
             self._tasks.popleft()
         return True
-
-
-def _remnant_of(segment: _Sealed, kept: Kept) -> Remnant:
-    return Remnant(segment.kind, segment.id, segment.rows, segment.packed, kept.streams, kept.held)
 
 
 def _counted(connection: sqlite3.Connection, number: int) -> tuple[Sequence[int], Sequence[int]] | None:
