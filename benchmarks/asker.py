@@ -6,7 +6,7 @@ import http.client
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
@@ -69,7 +69,7 @@ class Asker:
         return time.perf_counter() - begun, lines
 
 
-def median_and_p99(seconds: list[float]) -> dict[str, object]:
+def median_and_p99(seconds: Sequence[float]) -> dict[str, object]:
     """In milliseconds."""
     return {
         "p50 ms": percentile(seconds, 0.5) * 1000,

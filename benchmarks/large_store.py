@@ -16,24 +16,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.month import DAY, DAYS, RARE, RARE_ROWS, Month, host_name
-from benchmarks.packing_costs import fill_month
+from benchmarks.packed_month import pack_month, reader_of
+from benchmarks.packing_costs import BEGIN, RETENTION, fill_month
 from benchmarks.report import progress
-from ccstore.message import INT64_MAX, STORED_KINDS
+from ccstore.message import STORED_KINDS
 from ccstore.query import Counting, Matcher, Selection, TextCondition
-from ccstore.storage.blocks.block_format import PackedBlock, shifted
+from ccstore.storage.blocks.block_format import Block, PackedBlock, checksum_of
+from ccstore.storage.blocks.packed_numbers import pack_distances
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
-from ccstore.storage.sqlite.asking import Asking
-from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.packer import KNOWN_COLUMNS, OTHER_COLUMNS
-from ccstore.storage.sqlite.packing_offline import OfflinePacking
-from ccstore.storage.sqlite.reader import Reader, ReadingConnection
+from ccstore.storage.sqlite.packer import insert_block
 
-_BEGIN: Final = 1_700_000_000
-#: Seconds, long enough that nothing of the month expires.
-_RETENTION: Final = 10**9
 #: Messages of a month.
 _MONTH: Final = 5_000_000
 _SAMPLES: Final = 5
@@ -46,12 +41,12 @@ def run(rows: int, keep: Path | None) -> tuple[list[Row], list[str]]:
 
     :param keep: a directory that has the file of an earlier run, or gets it.
     """
-    month, months = Month(min(rows, _MONTH), _BEGIN), -(-rows // _MONTH)
+    month, months = Month(min(rows, _MONTH), BEGIN), -(-rows // _MONTH)
     with _folder(keep) as folder:
         path = folder / "ccstore.db"
         if not path.exists():
             fill_month(path, month.rows)
-            _pack(path)
+            pack_month(path, retention=RETENTION)
             for place in range(1, months):
                 _again(path, place)
                 progress(f"{(place + 1) * month.rows:,} of {rows:,} messages")
@@ -85,16 +80,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _pack(path: Path) -> None:
-    packing = OfflinePacking(path, {}, retention=_RETENTION, say=progress)
-    packing.open()
-    rows = 0
-    for step in packing.run(INT64_MAX):
-        rows += step.rows
-        progress(f"packing: {rows:,}")
-    packing.close()
-
-
 def _again(path: Path, place: int) -> None:
     """Add the messages of the month once more.
 
@@ -106,11 +91,11 @@ def _again(path: Path, place: int) -> None:
             (ids,) = connection.execute(
                 "SELECT max(max_id) FROM block WHERE segment IN (SELECT id FROM segment WHERE kind = ?) "
                 "AND first_time < ?",
-                (kind, (_BEGIN + DAYS * DAY) * 10**9),
+                (kind, (BEGIN + DAYS * DAY) * 10**9),
             ).fetchone()
             for (segment,) in connection.execute(
                 "SELECT id FROM segment WHERE kind = ? AND packed > 0 AND min_time < ?",
-                (kind, (_BEGIN + DAYS * DAY) * 10**9),
+                (kind, (BEGIN + DAYS * DAY) * 10**9),
             ).fetchall():
                 _copy_segment(connection, segment, later, place * ids)
         # Of the open segments, which are empty, the ids come after all these.
@@ -132,13 +117,7 @@ def _copy_segment(connection: sqlite3.Connection, segment: int, later: int, ids:
         "WHERE segment = ?",
         (segment,),
     ).fetchall():
-        block = shifted(PackedBlock(*row), later, ids)
-        for table, columns in (("block", KNOWN_COLUMNS), ("block_columns", OTHER_COLUMNS)):
-            connection.execute(
-                f"INSERT INTO {table} (segment, number, {', '.join(columns)}) "
-                f"VALUES (?, ?{', ?' * len(columns)})",
-                (target, number, *[getattr(block, name) for name in columns]),
-            )
+        insert_block(connection, target, number, _shifted(PackedBlock(*row), later, ids))
     for table in ("vocabulary", "census"):
         copied = [
             "?1"
@@ -152,6 +131,20 @@ def _copy_segment(connection: sqlite3.Connection, segment: int, later: int, ids:
             f"INSERT INTO {table} SELECT {', '.join(copied)} FROM {table} WHERE segment = ?2 AND ?3 = ?3",
             (target, segment, later),
         )
+
+
+def _shifted(packed: PackedBlock, later: int, ids: int) -> PackedBlock:
+    """The same messages so many nanoseconds later, and with greater ids."""
+    block = Block.of(packed)
+    other = packed._replace(
+        first_time=packed.first_time + later,
+        last_time=packed.last_time + later,
+        min_id=packed.min_id + ids,
+        max_id=packed.max_id + ids,
+        times=pack_distances([each + later for each in block.times]),
+        ids=pack_distances([each + ids for each in block.ids_by_time.all()]),
+    )
+    return other._replace(checksum=checksum_of(other[:-1]))
 
 
 def _ask_all(path: Path, month: Month, months: int) -> tuple[list[Row], list[str]]:
@@ -184,12 +177,9 @@ def _ask_all(path: Path, month: Month, months: int) -> tuple[list[Row], list[str
         times, cpus = [], []
         for _ in range(_SAMPLES):
             # Each time by one that has nothing at hand yet.
-            with closing(
-                sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-            ) as opened:
-                reader, connection = Reader(SqliteDialect(), is_alone=True), ReadingConnection(opened)
+            with reader_of(path) as read:
                 begun, cpu = time.perf_counter(), time.process_time()
-                answer = reader.read(connection, question, Asking(600))
+                answer = read(question)
                 times.append(time.perf_counter() - begun)
                 cpus.append(time.process_time() - cpu)
         if expected is not None and len(answer[0].rows) != expected:

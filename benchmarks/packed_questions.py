@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.month import COMMON, DAY, DAYS, REGEX, Month, host_name
-from benchmarks.packed_month import pack_month
+from benchmarks.packed_month import pack_month, reader_of
 from benchmarks.packing_costs import BEGIN, fill_month
 from benchmarks.report import progress
 from ccstore.query import Counting, Matcher, Selection, TextCondition
-from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.pages import Limits, Pages
-from ccstore.storage.sqlite.asking import Asking
-from ccstore.storage.sqlite.dialect import SqliteDialect
-from ccstore.storage.sqlite.pragmas import PRAGMAS
-from ccstore.storage.sqlite.reader import Reader, ReadingConnection
 
 _SECOND: Final = 10**9
 _FILE: Final = "ccstore.db"
@@ -45,7 +38,7 @@ def run(rows: int, *, keep: Path | None, use: Path | None, repeat: int) -> list[
             path.parent.mkdir(parents=True, exist_ok=True)
             fill_month(path, rows)
             figures.append(pack_month(path))
-        with _reader(path) as answer:
+        with reader_of(path) as answer:
             for what, make, share in _Questions(Month(rows, BEGIN)).all():
                 progress(what)
                 times, found = [], 0
@@ -64,18 +57,6 @@ def run(rows: int, *, keep: Path | None, use: Path | None, repeat: int) -> list[
                     }
                 )
     return figures
-
-
-@contextmanager
-def _reader(path: Path) -> Iterator[Callable[[Any], Any]]:
-    """Answers as the processes do that read beside a daemon."""
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
-    try:
-        set_pragmas(connection, PRAGMAS)
-        reader, reading = Reader(SqliteDialect(), is_alone=True), ReadingConnection(connection)
-        yield lambda question: reader.read(reading, question, Asking(3600))
-    finally:
-        connection.close()
 
 
 def _size(answered: Any) -> int:

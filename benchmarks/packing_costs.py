@@ -29,7 +29,7 @@ from ccstore.storage.sqlite.sizes import SIZES
 #: When the month begins, in seconds since the epoch.
 BEGIN: Final = 1_700_000_000
 #: Seconds, long enough that nothing of the month expires.
-_RETENTION: Final = 10**9
+RETENTION: Final = 10**9
 #: The columns of blocks that are not numbers.
 _COLUMNS: Final = "+".join([f"length({name})" for name in COLUMNS])
 _WORDS: Final = "length(first) + length(words) + length(codes) + length(masks)"
@@ -98,7 +98,7 @@ def _row(what: str, figure: float, unit: str, more: str = "") -> dict[str, objec
 
 def fill_month(path: Path, rows: int) -> None:
     """Write a month into a new file: segments of rows that are sealed and counted."""
-    bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
+    bulk = BulkWriter(path, {}, retention=RETENTION, say=progress)
     bulk.open()
     decoder = StreamDecoder()
     written = 0
@@ -109,16 +109,22 @@ def fill_month(path: Path, rows: int) -> None:
         progress(f"writing: {written:,} of {rows:,}")
     for kind in STORED_KINDS:
         bulk.do(bulk.housekeeping.seal, kind)
+    _count(bulk)
+    bulk.close()
+
+
+def _count(bulk: BulkWriter) -> None:
+    """Take the censuses, or check them: nothing is packed before."""
     while bulk.do(bulk.housekeeping.count):
         pass
-    bulk.close()
 
 
 def _pack(path: Path, has_words: bool) -> tuple[Mapping[str, list[float]], float]:
     """Seconds that each step took, and MB of memory."""
     times: dict[str, list[float]] = defaultdict(list)
-    bulk = BulkWriter(path, {}, retention=_RETENTION, say=progress)
+    bulk = BulkWriter(path, {}, retention=RETENTION, say=progress)
     bulk.open()
+    _count(bulk)
     connection = sqlite3.connect(path, isolation_level=None)
     reader, reading = Reader(SqliteDialect(), is_alone=True), ReadingConnection(connection)
     packer = bulk.housekeeping.packer

@@ -52,7 +52,7 @@ MESSAGE_RULES: dict[str, Any] = {
     **SERIES_RULES,
     "drop_messages_if": [*SERIES_RULES["drop_messages_if"][:3], "event matches '^(DEBUG|TRACE)'"],
 }
-_WAYS = (
+_WAYS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("no rules", {}),
     ("10 rules of name and tags", SERIES_RULES),
     ("10 rules, one of them of the text", MESSAGE_RULES),

@@ -99,7 +99,7 @@ def _write(connection: sqlite3.Connection, number: int, rows: Sequence[_Row], la
     for start in range(0, len(rows), 4096):
         part = rows[start : start + 4096]
         connection.execute("BEGIN IMMEDIATE")
-        tags: list[object] = [row[3] for row in part]
+        tags: list[int | str | None] = [row[3] for row in part]
         if not is_json:
             texts = {row[3] for row in part} - {None}
             if is_inline:  # a set that was seen once stays in its row
