@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import COUNT
 from tests.support.browsing import count_is, place, search, serving
@@ -245,3 +245,18 @@ def test_the_histogram_is_brushed_and_clicked(page: Page, store: Daemon) -> None
         page.get_by_role("button", name=re.compile("^Only host a010[1-5], 1[45][0-9] messages")).first
     ).to_be_visible()
     expect(page).to_have_url(re.compile("by=host"))
+
+
+def test_a_late_answer_does_not_replace_that_of_a_later_question(page: Page, store: Daemon) -> None:
+    held: list[Route] = []
+    page.route(re.compile(r"v1/histogram\?.*by=level"), lambda route: held.append(route))
+    with page.expect_request(re.compile(r"v1/histogram\?.*by=level")):
+        page.goto(place(store, "?from=-3h"))
+    page.get_by_role("combobox", name="by").select_option("host")
+    of_hosts = page.get_by_role("button", name=re.compile("^Only host a010[1-5], 1[45][0-9] messages")).first
+    expect(of_hosts).to_be_visible()
+    for each in held:
+        each.continue_()
+        each.request.response()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert held and of_hosts.is_visible()

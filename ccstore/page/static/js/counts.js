@@ -28,6 +28,7 @@ export class Counts {
     this.known = new Set(); // labels that were found by asking for all there are
     this.isKnown = false;
     this.at = null; // milliseconds: when it was counted
+    this.asked = new Map(); // what ends what is asked of the histogram, and of each facet
     this.tell = () => {};
   }
 
@@ -72,18 +73,19 @@ export class Counts {
   /** The histogram; over long times a tag, such as that of the level, takes long, and then first one that is not divided by it. */
   async runHistogram() {
     const { by } = this.state;
-    const from = await this.begin(this.search.question, this.signal);
-    const divided = this.askHistogram(by, from);
+    const signal = this.instead('histogram');
+    const from = await this.begin(this.search.question, signal);
+    const divided = this.askHistogram(by, from, signal);
     if (!isOfTags(by)) return divided;
     const isThere = await Promise.race([
       divided.then(() => true),
       new Promise((done) => setTimeout(done, GRACE)),
     ]);
-    return isThere || this.askHistogram('', from, true);
+    return isThere || this.askHistogram('', from, signal, true);
   }
 
   /** `isMeanwhile`: only as long as there is no better one. */
-  askHistogram(by, from, isMeanwhile = false) {
+  askHistogram(by, from, signal, isMeanwhile = false) {
     const { question } = this.search;
     const parameters = [
       ...question.parameters.filter(([name]) => name !== 'from'),
@@ -97,7 +99,7 @@ export class Counts {
         : []),
     ];
     const hasBetter = () => isMeanwhile && this.histogram.question === question && this.histogram.by;
-    return this.ask('v1/histogram', parameters, (found) => {
+    return this.ask('v1/histogram', parameters, signal, (found) => {
       if (found.answer && !hasBetter()) {
         const { error, isRunning } = this.histogram;
         this.histogram = isMeanwhile ? { error, isRunning } : {};
@@ -122,6 +124,7 @@ export class Counts {
 
   async runFacet(label) {
     const { question } = this.search;
+    const signal = this.instead(`values of ${label}`);
     // Without its own filters: so the others can be chosen as well.
     const parameters = parametersWithout(question.parameters, label);
     const limit = this.all.has(label) ? MANY : VALUES;
@@ -131,13 +134,13 @@ export class Counts {
     const chosen = question.parameters.filter(([name]) => name === label).map(([, value]) => value);
     const keep = (found) => this.facets.set(label, { ...this.facets.get(label), ...found });
     let answer;
-    await this.ask(path, [...parameters, ...more], (found) => {
+    await this.ask(path, [...parameters, ...more], signal, (found) => {
       answer = found.answer && withFirst(label, chosen, found.answer);
       keep(answer ? { ...found, answer } : found);
     });
     // What is chosen stands first, however rare it is.
     if (!answer?.cut || chosen.every((value) => answer.values.some((each) => each.value === value))) return;
-    await this.ask(path, [...question.parameters, ...more], (found) => {
+    await this.ask(path, [...question.parameters, ...more], signal, (found) => {
       if (!found.answer) return;
       const { values } = found.answer;
       const others = answer.values.filter((each) => !values.some((one) => one.value === each.value));
@@ -145,9 +148,18 @@ export class Counts {
     });
   }
 
-  async ask(path, parameters, keep) {
-    const { signal } = this;
-    if (!signal || signal.aborted) return;
+  /** The signal for asking of something: what was asked of it before is given up, as its answer might come later. */
+  instead(what) {
+    this.asked.get(what)?.abort();
+    const controller = new AbortController();
+    this.asked.set(what, controller);
+    if (!this.signal || this.signal.aborted) controller.abort();
+    else this.signal.addEventListener('abort', () => controller.abort(), { signal: controller.signal });
+    return controller.signal;
+  }
+
+  async ask(path, parameters, signal, keep) {
+    if (signal.aborted) return;
     keep({ isRunning: true, error: null });
     try {
       const answer = await ask(path, parameters, { signal });
@@ -156,7 +168,7 @@ export class Counts {
       if (isAborted(error)) return;
       keep({ error, isRunning: false });
     }
-    if (signal === this.signal) this.tell();
+    if (!signal.aborted) this.tell();
   }
 
   /** More values of a facet, or fewer. */

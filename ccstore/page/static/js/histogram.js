@@ -165,6 +165,7 @@ export class Histogram extends Component {
         this.setState({ span: null });
         if (places.length) this.zoom(...times(places));
       },
+      onTap: (left) => this.zoomToStep(plot, left),
     });
   }
 
@@ -175,20 +176,25 @@ export class Histogram extends Component {
     plot.over.addEventListener('mousedown', (event) => (down = event.clientX));
     plot.over.addEventListener('click', (event) => {
       if (down === null || Math.abs(event.clientX - down) >= DRAGGED) return;
-      const at = this.placeAt(plot);
-      if (at !== null) this.zoom(this.stacks.times[at], this.stacks.times[at] + this.stacks.step);
+      this.zoomToStep(plot, plot.cursor.left);
     });
   }
 
-  placeAt(plot) {
-    if (plot.cursor.left < 0) return null;
+  zoomToStep(plot, left) {
+    const at = this.stepAt(plot, left);
+    if (at !== null) this.zoom(this.stacks.times[at], this.stacks.times[at] + this.stacks.step);
+  }
+
+  /** The number of the step that is drawn so many pixels from the left. */
+  stepAt(plot, left) {
+    if (left < 0) return null;
     const { times, step } = this.stacks;
-    const at = Math.floor((plot.posToVal(plot.cursor.left, 'x') - times[0]) / step);
+    const at = Math.floor((plot.posToVal(left, 'x') - times[0]) / step);
     return at >= 0 && at < times.length ? at : null;
   }
 
   point(plot) {
-    const at = this.placeAt(plot);
+    const at = this.stepAt(plot, plot.cursor.left);
     if (at !== this.state.at) this.setState({ at });
   }
 

@@ -3,8 +3,11 @@
 /** Pixels: what is less was a tap. */
 const DRAGGED = 8;
 
-/** `onDrag(left, right)` while somebody drags, `onEnd(left, right)` at its end, or without places if it was nothing. */
-export function brushByTouch(plot, { onDrag, onEnd }) {
+/**
+ * `onDrag(left, right)` while somebody drags, `onEnd(left, right)` at its end, or without places if it was nothing;
+ * `onTap(left)` behind that if it was a tap.
+ */
+export function brushByTouch(plot, { onDrag, onEnd, onTap }) {
   const { over } = plot;
   let from = null;
   const place = (event) => {
@@ -15,6 +18,8 @@ export function brushByTouch(plot, { onDrag, onEnd }) {
   const show = (left, width) => plot.setSelect({ left, width, top: 0, height: over.clientHeight }, false);
   over.addEventListener('pointerdown', (event) => {
     if (event.pointerType === 'mouse' || !event.isPrimary) return;
+    // Events of a mouse that are made up behind a touch do not always come, and would be one tap too many.
+    event.preventDefault();
     from = place(event);
     over.setPointerCapture(event.pointerId);
   });
@@ -29,8 +34,12 @@ export function brushByTouch(plot, { onDrag, onEnd }) {
     const [left, right] = span(event);
     from = null;
     show(0, 0);
-    if (right - left >= DRAGGED) onEnd(left, right);
-    else onEnd();
+    if (right - left >= DRAGGED) {
+      onEnd(left, right);
+    } else {
+      onEnd();
+      onTap(left);
+    }
   });
   over.addEventListener('pointercancel', () => {
     from = null;
