@@ -57,10 +57,10 @@ from ccstore.receivers.tcp import TcpReceiver
 from ccstore.receivers.udp import UdpReceiver
 from ccstore.senders.register import SenderRegister
 from ccstore.senders.sender_watch import SenderWatch
+from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.queue import Bounds
 from ccstore.storage.spool import Spool, SpoolFile
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import NO_PACKING, Packing
 from ccstore.storage.storage_service import StorageService
 from ccstore.timing import nanoseconds
 from ccstore.web import Room

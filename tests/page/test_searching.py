@@ -259,4 +259,5 @@ def test_a_late_answer_does_not_replace_that_of_a_later_question(page: Page, sto
         each.continue_()
         each.request.response()
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert held and of_hosts.is_visible()
+    assert held
+    assert of_hosts.is_visible()

@@ -12,11 +12,12 @@ from attrs import evolve
 from twisted.internet import reactor
 
 from ccstore.storage.dbfile.sql import statements
+from ccstore.storage.pack_settings import NO_PACKING
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.means import MEANS
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
-from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES
+from ccstore.storage.sqlite.sizes import SIZES
 from ccstore.storage.sqlite.versions import DATABASE
 from tests.support.scratch import scratch
 from tests.support.stores import NOW, SECOND, ask, asking, read_at

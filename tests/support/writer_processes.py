@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from ccstore.storage.process_channel import Channel
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.means import Means
-from ccstore.storage.sqlite.process_channel import Channel
 from ccstore.storage.sqlite.sizes import AnnouncingLimits, Sizes
 from ccstore.storage.sqlite.writer_calls import Call
 from tests.support.sqlite_files import SqliteFiles

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ccstore.batch import Batch
 from ccstore.message import Series, Source
-from ccstore.storage.sqlite.process_channel import NUMBERS, pack
+from ccstore.storage.process_channel import NUMBERS, pack
 from ccstore.storage.sqlite.sizes import AnnouncingLimits
 from ccstore.storage.sqlite.writer_calls import Call
 from ccstore.storage.sqlite.writer_client import WriterProcess

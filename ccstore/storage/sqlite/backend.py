@@ -20,6 +20,7 @@ from ccstore.permissions import PRIVATE
 from ccstore.storage.dbfile.database_file import DatabaseFile
 from ccstore.storage.dbfile.schema import Schema
 from ccstore.storage.dbfile.sql import set_pragmas
+from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.background import BackgroundPacking
 from ccstore.storage.sqlite.batches import Batches
@@ -29,7 +30,7 @@ from ccstore.storage.sqlite.means import MEANS, Means
 from ccstore.storage.sqlite.pragmas import PRAGMAS, WRITER_PRAGMAS
 from ccstore.storage.sqlite.readers import Readers
 from ccstore.storage.sqlite.reserve import Reserve
-from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, Sizes
+from ccstore.storage.sqlite.sizes import SIZES, Sizes
 from ccstore.storage.sqlite.store_writer import StoreHousekeeping
 from ccstore.storage.sqlite.tending import Tending
 from ccstore.storage.sqlite.versions import DATABASE

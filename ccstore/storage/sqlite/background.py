@@ -13,9 +13,10 @@ from twisted.internet.defer import Deferred
 from ccstore.interfaces import StoreError, StoreUnavailable
 from ccstore.message import INT64_MIN
 from ccstore.storage.dbfile.sql import Say
+from ccstore.storage.pack_settings import Packing
 from ccstore.storage.sqlite.packing_run import Ask, Do, Packed, Steps, pack_once, tidy
 from ccstore.storage.sqlite.readers import Readers
-from ccstore.storage.sqlite.sizes import Packing, Sizes
+from ccstore.storage.sqlite.sizes import Sizes
 from ccstore.storage.sqlite.writer_thread import WriterThread
 from ccstore.timing import nanoseconds
 

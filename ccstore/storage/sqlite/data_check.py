@@ -13,8 +13,9 @@ from ccstore.errors import StoreError
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX
 from ccstore.storage.blocks.packed_numbers import Damaged, unpack
+from ccstore.storage.blocks.plain_rows import plain_rows
 from ccstore.storage.dbfile.explain import explain
-from ccstore.storage.sqlite.packed_rows import damaged_block, plain_rows, read_block
+from ccstore.storage.sqlite.packed_rows import damaged_block, read_block
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 
 #: Lines of SQLite's own check.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ccstore.storage.sqlite.process_channel import Channel, Spawn
+from ccstore.storage.process_channel import Channel, Spawn
 from ccstore.storage.sqlite.threads import ReactorThreads, Threads
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from operator import itemgetter
 from typing import Final
 
-from ccstore.message import INT64_MAX, Kind
-from ccstore.storage.blocks.block_format import Block, PackedBlock, is_whole, runs_of
+from ccstore.message import Kind
+from ccstore.storage.blocks.block_format import PackedBlock, is_whole, runs_of
 from ccstore.storage.blocks.damaged_block import DamagedBlock
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.export import PAGE_ROWS, StoredRow
+from ccstore.storage.blocks.plain_rows import in_order_of_ids, plain_rows
+from ccstore.storage.export import StoredRow
 from ccstore.storage.sqlite.expiry import NEVER, has_expired
 
-_ID: Final = itemgetter(0)
 _FIELDS: Final = ", ".join(PackedBlock._fields)
 
 
@@ -49,35 +46,21 @@ def read_block(connection: sqlite3.Connection, segment: int, number: int) -> Pac
     return packed
 
 
-def plain_rows(packed: PackedBlock) -> Sequence[StoredRow]:
-    """The rows of a block: id, stream, time, text, other tags; raises :class:`Damaged`."""
-    block = Block.of(packed)
-    texts = [block.texts[start:end].decode() for start, end in pairwise(block.starts)]
-    tags = map(block.tag_sets.__getitem__, block.tag_codes)
-    return [*zip(block.ids, block.streams, block.times, texts, tags, strict=True)]
-
-
 def rows_by_id(
     connection: sqlite3.Connection, kind: Kind, segment: int, after: int, tell: Tell
 ) -> Iterator[Sequence[StoredRow]]:
     """The rows of a packed segment with ids above one in the order of these, in parts."""
-    found = [*blocks(connection, segment, after)]
     expired = has_expired(connection, kind)
-    waiting: list[StoredRow] = []
-    for place, (number, _) in enumerate(found):
+
+    def read(number: int) -> Sequence[StoredRow]:
         try:
             rows = plain_rows(read_block(connection, segment, number))
         except Damaged as error:
             tell(damaged_block(connection, kind, segment, number, str(error)))
-            rows = []
-        waiting += _seen(connection, expired, [row for row in rows if row[0] > after])
-        waiting.sort(key=_ID)
-        # What comes before all that the following blocks have.
-        limit = found[place + 1][1] if place + 1 < len(found) else INT64_MAX
-        ready = bisect_left(waiting, limit, key=_ID)
-        for start in range(0, ready, PAGE_ROWS):
-            yield waiting[start : min(start + PAGE_ROWS, ready)]
-        del waiting[:ready]
+            return ()
+        return _seen(connection, expired, [row for row in rows if row[0] > after])
+
+    yield from in_order_of_ids([*blocks(connection, segment, after)], read)
 
 
 def _seen(connection: sqlite3.Connection, expired: str, rows: Sequence[StoredRow]) -> Sequence[StoredRow]:

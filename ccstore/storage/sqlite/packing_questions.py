@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from typing import Final, Protocol
 
@@ -13,13 +13,14 @@ from attrs import frozen
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, is_whole, pack_block
 from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.plain_rows import searched
+from ccstore.storage.blocks.tiles import TileSizes, divided
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.enumerating import Levels
 from ccstore.storage.sqlite.packing_plan import Remnant, SourceTable
-from ccstore.storage.sqlite.sizes import TileSizes
 
 _STREAM: Final = itemgetter(0)
 #: Sets of other tags of which the level is kept in mind.
@@ -188,19 +189,7 @@ def _packed(rows: list[PlainRow], sizes: TileSizes) -> Reading[list[PackedBlock]
         ("id",),
     )
     ordered = [row for (stream,) in ranked for row in by_stream[stream]]
-    return [pack_block(part) for part in _divided(ordered, sizes)]
-
-
-def _divided(rows: Sequence[PlainRow], sizes: TileSizes) -> list[Sequence[PlainRow]]:
-    """Rows for each block."""
-    parts: list[Sequence[PlainRow]] = []
-    first = size = 0
-    for place, row in enumerate(rows):
-        size += len(row[3])
-        if place - first >= sizes.block_rows or (size > sizes.block_size and place > first):
-            parts.append(rows[first:place])
-            first, size = place, len(row[3])
-    return [*parts, rows[first:]]
+    return [pack_block(part) for part in divided(ordered, sizes)]
 
 
 @frozen
@@ -221,8 +210,7 @@ class WordsOf(_PackingQuestion[list[Chunk]]):
             found = yield _blocks(self.target, place, 1, ("rows", "lengths", "texts"))
             for rows, lengths, packed in found:
                 block = Block(rows, {"lengths": lengths, "texts": packed})
-                texts = [block.texts[begin:end] for begin, end in pairwise(block.starts)]
-                taker.add(number, b"\n".join(texts).lower())
+                taker.add(number, searched(block))
         return [*taker.packed()]
 
 

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ccstore.errors import StoreUnavailable
 from ccstore.storage.blocks.block_format import PackedBlock
+from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS
 from ccstore.storage.census import PackedCensus
 from ccstore.storage.reading.dialect import Question
@@ -23,7 +24,6 @@ from ccstore.storage.sqlite.packing_questions import (
     TilesOf,
     WordsOf,
 )
-from ccstore.storage.sqlite.sizes import TileSizes
 
 
 @frozen

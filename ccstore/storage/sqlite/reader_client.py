@@ -20,8 +20,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from ccstore.interfaces import StoreUnavailable
+from ccstore.storage import process_channel
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.sqlite import process_channel
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.process_errors import unpack_error

@@ -17,8 +17,8 @@ from threading import Thread
 from typing import Any, Final
 
 from ccstore.storage.dbfile.sql import set_pragmas
+from ccstore.storage.process_channel import SIGNALS, Channel
 from ccstore.storage.sqlite.asking import Asking
-from ccstore.storage.sqlite.process_channel import SIGNALS, Channel
 from ccstore.storage.sqlite.process_errors import pack_error
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
+from ccstore.storage.blocks.tiles import TILES, TileSizes
 from ccstore.storage.dbfile.sql import PAGE_SIZE
 
 
@@ -92,36 +93,6 @@ class ReadingLimits:
 
 
 @frozen
-class TileSizes:
-    """How much is packed together: blocks of messages, and tiles of blocks.
-
-    :ivar block_rows: of a block.
-    :ivar block_size: characters of its texts, above which it has fewer rows.
-    :ivar blocks: of a tile.
-    :ivar size: characters of the texts of a tile, above which it has fewer blocks.
-    :ivar step: rows, in which both are counted.
-    """
-
-    block_rows: int = 8192
-    block_size: int = 8 << 20
-    blocks: int = 8
-    size: int = 32 << 20
-    step: int = 1024
-
-
-@frozen
-class Packing:
-    """What is packed, and how.
-
-    :ivar after: seconds after which sealed segments are packed; 0 for never.
-    :ivar has_words: what is packed gets an index of words.
-    """
-
-    after: float = 0.0
-    has_words: bool = True
-
-
-@frozen
 class Sizes:
     """All of them, for a backend.
 
@@ -140,7 +111,7 @@ class Sizes:
     segments: SegmentSizes = SegmentSizes()
     announcing: AnnouncingLimits = AnnouncingLimits()
     reading: ReadingLimits = ReadingLimits()
-    tiles: TileSizes = TileSizes()
+    tiles: TileSizes = TILES
     merging_seconds: tuple[float, float] = (0.05, 0.5)
     dividing_seconds: tuple[float, float] = (0.25, 0.5)
     counting_seconds: tuple[float, float] = (0.05, 0.5)
@@ -154,5 +125,3 @@ class Sizes:
 
 #: Those of a daemon.
 SIZES: Final = Sizes()
-#: Everything stays as it came.
-NO_PACKING: Final = Packing()

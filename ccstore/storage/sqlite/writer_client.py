@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from ccstore.storage import process_channel
 from ccstore.storage.dbfile.sql import Say
-from ccstore.storage.sqlite import process_channel
-from ccstore.storage.sqlite.process_channel import Channel, Spawn
+from ccstore.storage.process_channel import Channel, Spawn
 from ccstore.storage.sqlite.process_errors import unpack_error
 from ccstore.storage.sqlite.writer import State
 from ccstore.storage.sqlite.writer_calls import Call, Opening

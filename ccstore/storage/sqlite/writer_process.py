@@ -2,7 +2,7 @@
 
 It has the other end of its standard input's socket for a master. It ends when that does, after what it is
 doing then, and not before: signals that are meant for the daemon reach it as well, see
-:data:`ccstore.storage.sqlite.process_channel.SIGNALS`.
+:data:`ccstore.storage.process_channel.SIGNALS`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ccstore.keeping import KeepRule
 from ccstore.message import Series, Source
 from ccstore.storage.dbfile.sql import set_pragmas
 from ccstore.storage.dbfile.watch import Watch
+from ccstore.storage.process_channel import NUMBERS, SIGNALS, Channel, unpack
 from ccstore.storage.sqlite.local_writer import LocalWriter
 from ccstore.storage.sqlite.pragmas import STATEMENTS_HELD
-from ccstore.storage.sqlite.process_channel import NUMBERS, SIGNALS, Channel, unpack
 from ccstore.storage.sqlite.process_errors import pack_error
 from ccstore.storage.sqlite.writer_calls import Call, Opening
 

@@ -14,10 +14,11 @@ from benchmarks.audit import Audit, snapshot
 from ccstore.batch import Batch
 from ccstore.message import Message
 from ccstore.query import STREAM_LABELS, Counting, Counts, Matcher, Selection
+from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.census import HOUR, SHORT, packed_numbers
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes, TileSizes
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.packing_backend import pack_all
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, MemoryBackend, message

@@ -16,6 +16,8 @@ from twisted.trial.unittest import TestCase
 from ccstore.batch import Batch
 from ccstore.keeping import Hold, KeepRule
 from ccstore.query import Arrival, Matcher, Selection
+from ccstore.storage.blocks.tiles import TileSizes
+from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
@@ -23,7 +25,7 @@ from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
-from ccstore.storage.sqlite.sizes import NO_PACKING, SIZES, Packing, SegmentSizes, TileSizes
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.sqlite_files import SqliteFiles
 from tests.support.stores import NOW, SECOND, NoThreads, message
 

@@ -16,10 +16,12 @@ from ccstore.batch import Batch
 from ccstore.instants import show_moment
 from ccstore.message import Message
 from ccstore.query import Counting, Selection, TextCondition
+from ccstore.storage.blocks.tiles import TileSizes
+from ccstore.storage.pack_settings import Packing
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.packing_backend import PackingBackend
 from tests.support.reading_contract import ReadingContract
 from tests.support.sqlite_files import NO_SYNC, RETENTION, SPAN, SqliteFiles

@@ -19,6 +19,8 @@ from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
 from ccstore.interfaces import StoreError
+from ccstore.storage.blocks.tiles import TileSizes
+from ccstore.storage.pack_settings import Packing
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.data_check import DataCheck
@@ -30,7 +32,7 @@ from ccstore.storage.sqlite.packing_leftovers import Leftovers
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
 from ccstore.storage.sqlite.packing_run import Ask, Do, pack_once, tidy
 from ccstore.storage.sqlite.reader import Reader, ReadingConnection
-from ccstore.storage.sqlite.sizes import Packing, SegmentSizes, Sizes, TileSizes
+from ccstore.storage.sqlite.sizes import SegmentSizes, Sizes
 from ccstore.storage.sqlite.writer import Writer
 from tests.support.scratch import scratch
 from tests.support.store_contract import TEXTS

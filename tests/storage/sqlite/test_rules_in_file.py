@@ -17,10 +17,11 @@ from ccstore.batch import Batch
 from ccstore.keeping import Hold
 from ccstore.message import Message
 from ccstore.query import Selection
+from ccstore.storage.blocks.tiles import TileSizes
+from ccstore.storage.pack_settings import Packing
 from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
-from ccstore.storage.sqlite.sizes import Packing, TileSizes
 from tests.support.keeping_contract import RETENTION, RULES, SHORT, KeepingContract
 from tests.support.sqlite_files import SqliteFiles, take_back
 from tests.support.stores import NOW, SECOND, message

@@ -16,11 +16,13 @@ from ccstore.insight.fold_study import ORDERS, FoldInquiry
 from ccstore.insight.new_study import NewInquiry
 from ccstore.message import Message
 from ccstore.query import Matcher, Selection, TextCondition
+from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.census import HOUR, SHORT
+from ccstore.storage.pack_settings import Packing
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.means import Means
-from ccstore.storage.sqlite.sizes import SIZES, Packing, SegmentSizes, TileSizes
+from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.insight_story import without_ids
 from tests.support.packing_backend import pack_all
 from tests.support.sqlite_files import NO_SYNC, SqliteFiles, take_back

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-_ROOT: Final = Path(__file__).resolve().parents[3]
+_ROOT: Final = Path(__file__).resolve().parents[2]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 _HEADER: Final = 8
 #: Bytes that the kernel is asked to take before whoever sends has to wait.
