@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from benchmarks.events import Events
 from benchmarks.ingest import measure, send_tcp
 from benchmarks.latency import fill, query
 from benchmarks.lines import block
+from benchmarks.packed_postgres import pack
 from benchmarks.report import figure, progress
 from tests.support.postgres_server import Server, newest
 
@@ -110,6 +112,12 @@ class Held:
     def backend(self) -> dict[str, object]:
         """The daemon's configuration."""
         return {**backend(self._server, self._database), "text_index": self._text_index}
+
+    def pack(self, directory: Path) -> list[dict[str, object]]:
+        """Pack all logs; no daemon that packs may be there."""
+        config = directory / "packing.json"
+        config.write_text(json.dumps({"receivers": {}, "storage": {"backend": self.backend}}))
+        return pack(self._server, self._database, config)
 
     def settle(self, daemon: Daemon) -> None:
         """Do what the server does by itself in a while."""

@@ -6,15 +6,14 @@ Its own compression of values (TOAST, by pglz or lz4) begins at rows of 2 kB, wh
 from __future__ import annotations
 
 import json
-import sqlite3
+import resource
 import subprocess
 import sys
-from contextlib import closing
+import time
 from pathlib import Path
 
 from benchmarks.report import progress
 from ccstore.message import STORED_KINDS
-from ccstore.storage.blocks.block_format import COLUMNS
 from tests.support.postgres_server import Server, newest
 
 
@@ -30,32 +29,66 @@ def run(path: Path) -> list[dict[str, object]]:
 
 def _run(server: Server, path: Path) -> list[dict[str, object]]:
     database = server.new_database()
-    _copy(server, database, path)
-    found: list[dict[str, object]] = []
-    with closing(sqlite3.connect(path)) as connection:
-        for kind in STORED_KINDS:
-            ((rows, size, indexes),) = server.sql(
-                "SELECT sum(c.reltuples)::float8, sum(pg_total_relation_size(inhrelid))::float8, "
-                "sum(pg_indexes_size(inhrelid))::float8 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
-                f"WHERE inhparent = 'ccstore_{kind}'::regclass",
-                database=database,
-            )
-            found.append(
-                {
-                    "what": f"{rows:,.0f} {kind}s in PostgreSQL",
-                    "figure": size / rows,
-                    "unit": f"bytes of each {kind}",
-                    "more": f"of which the indexes have {indexes / rows:.1f}",
-                }
-            )
-            size = _as_blocks(server, database, connection, kind)
-            found.append(
-                {"what": "as blocks in a table", "figure": size / rows, "unit": f"bytes of each {kind}"}
-            )
-    return found
+    config = _copy(server, database, path)
+    rows = [_row_of(server, database, kind) for kind in STORED_KINDS]
+    return [*rows, *pack(server, database, config)]
 
 
-def _copy(server: Server, database: str, path: Path) -> None:
+def pack(server: Server, database: str, config: Path) -> list[dict[str, object]]:
+    """Pack all logs of a database by ``ccstore pack``, and say what that took and gave."""
+    progress("packing the logs")
+    begun, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    said = _ccstore("pack", "--config", str(config), "--older-than", "0s")
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    spent = time.perf_counter() - begun
+    progress(said.strip())
+    ((rows, size, words, left),) = server.sql(
+        "SELECT (SELECT sum(rows) FROM ccstore_packed)::float8, (SELECT sum(pg_total_relation_size(name)) "
+        "FROM (VALUES ('ccstore_packed_block'::regclass), ('ccstore_packed_columns'), "
+        "('ccstore_packed_words')) t (name))::float8, "
+        "pg_total_relation_size('ccstore_packed_words')::float8, "
+        "(SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits "
+        "WHERE inhparent = 'ccstore_log'::regclass)::float8",
+        database=database,
+    )
+    each = "bytes of each log"
+    return [
+        _row(
+            f"{rows:,.0f} logs packed there", size / rows, each, f"of which the index has {words / rows:.1f}"
+        ),
+        _row("what is left of their tables", left / rows, each),
+        _row(
+            "packing",
+            cpu * 1e6 / rows,
+            "s of CPU per million",
+            f"{spent * 1e6 / rows:.1f} s in all",
+        ),
+    ]
+
+
+def _row_of(server: Server, database: str, kind: str) -> dict[str, object]:
+    ((rows, size, indexes),) = server.sql(
+        "SELECT sum(c.reltuples)::float8, sum(pg_total_relation_size(inhrelid))::float8, "
+        "sum(pg_indexes_size(inhrelid))::float8 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
+        f"WHERE inhparent = 'ccstore_{kind}'::regclass",
+        database=database,
+    )
+    more = f"of which the indexes have {indexes / rows:.1f}"
+    return _row(f"{rows:,.0f} {kind}s in PostgreSQL", size / rows, f"bytes of each {kind}", more)
+
+
+def _row(what: str, figure: float, unit: str, more: str = "") -> dict[str, object]:
+    return {"what": what, "figure": figure, "unit": unit, "more": more}
+
+
+def _ccstore(*words: str) -> str:
+    done = subprocess.run([sys.executable, "-m", "ccstore", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
+
+
+def _copy(server: Server, database: str, path: Path) -> Path:
     config = path.with_name("postgres.json")
     storage = {"backend": server.backend(database), "retention_time": "100000h", "store_logs": True}
     config.write_text(json.dumps({"receivers": {}, "storage": storage}))
@@ -63,39 +96,8 @@ def _copy(server: Server, database: str, path: Path) -> None:
     storage = {"backend": {"type": "sqlite", "database_path": str(path)}, "retention_time": "100000h"}
     source.write_text(json.dumps({"receivers": {}, "storage": storage}))
     progress("copying into PostgreSQL")
-    copying = subprocess.run(
-        [sys.executable, "-m", "ccstore", "copy", source, config],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if copying.returncode:
-        raise SystemExit(copying.stderr)
+    _ccstore("copy", str(source), str(config))
     with server.connection(database) as connection:
         connection.autocommit = True
         connection.cursor().execute("VACUUM ANALYZE")
-
-
-def _as_blocks(server: Server, database: str, source: sqlite3.Connection, kind: str) -> float:
-    """Bytes of a table with the blocks of a kind, without an index of words."""
-    table = f"{kind}_block"
-    names = ", ".join(COLUMNS)
-    with server.connection(database) as connection:
-        cursor = connection.cursor()
-        columns = ", ".join([f"{name} bytea" for name in COLUMNS])
-        cursor.execute(
-            f"CREATE TABLE {table} (segment int, number int, {columns}, PRIMARY KEY (segment, number))"
-        )
-        for name in COLUMNS:
-            # They are compressed already.
-            cursor.execute(f"ALTER TABLE {table} ALTER {name} SET STORAGE EXTERNAL")
-        for row in source.execute(
-            f"SELECT segment, number, {names} FROM block JOIN block_columns USING (segment, number) "
-            "WHERE segment IN (SELECT id FROM segment WHERE kind = ?)",
-            (kind,),
-        ):
-            places = ", ".join(["%s"] * len(row))
-            cursor.execute(f"INSERT INTO {table} VALUES ({places})", row)
-        connection.commit()
-    ((size,),) = server.sql(f"SELECT pg_total_relation_size('{table}')::float8", database=database)
-    return float(size)
+    return config

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from benchmarks.asker import Asker, beside, median_and_p99
 from benchmarks.daemon import Daemon
@@ -21,6 +21,9 @@ from benchmarks.month import CLUSTERS, COMMON, DAY, RARE, RARE_ROWS, REGEX, Mont
 from benchmarks.packed_month import pack_month
 from benchmarks.peers import Loki, Peer, VictoriaLogs, compare
 from benchmarks.report import percentile, progress
+
+if TYPE_CHECKING:
+    from benchmarks.into_postgres import Held
 
 #: Long enough that nothing of the month expires.
 _STORAGE: Final = {"retention_time": "10000h"}
@@ -71,24 +74,26 @@ def run(
     :param keep: a directory that gets the database, for other runs.
     :param use: such a directory.
     :param text_index: of PostgreSQL, see the configuration.
-    :param is_packed: all is packed before it is read; of a file of SQLite.
+    :param is_packed: all is packed before it is read; in PostgreSQL all logs.
     :param victorialogs: the URL of one that is asked the same, as is ``loki``.
     """
-    if is_packed and is_postgres:
-        raise SystemExit("--packed: in PostgreSQL nothing is packed; leave out --postgres and --text-index")
     if rows is None:
         rows = _ROWS_IN_POSTGRES if is_postgres else _ROWS
     month = Month(rows, (int(time.time()) // DAY - 30) * DAY)
     store: _Store = _File()
+    held: Held | None = None
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccstore-month-")))
         storage: dict[str, object] = dict(_STORAGE)
         if is_postgres:
             # It takes packages that the others can do without.
-            from benchmarks.into_postgres import Held
+            from benchmarks import into_postgres
 
-            store = held = stack.enter_context(Held(text_index=text_index))
+            store = held = stack.enter_context(into_postgres.Held(text_index=text_index))
             storage["backend"] = held.backend
+            if is_packed:
+                # With partitions of a day, which are packed later on.
+                storage["pack_after"] = "90000h"
         elif use is not None:
             month = Month(rows, int((use / "begin").read_text()))
             progress(f"copying {use}")
@@ -103,7 +108,7 @@ def run(
                 shutil.copyfile(directory / "ccstore.db", keep / "ccstore.db")
                 (keep / "begin").write_text(str(month.begin))
         if is_packed:
-            figures.append(pack_month(directory / "ccstore.db"))
+            figures += [pack_month(directory / "ccstore.db")] if held is None else held.pack(directory)
         with Daemon(storage, directory, api=_API) as daemon:
             others: list[Peer] = []
             if victorialogs is not None:

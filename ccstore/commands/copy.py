@@ -26,10 +26,10 @@ from ccstore.daemon.assembly import make_backend
 from ccstore.installing import missing_for_postgres
 from ccstore.interfaces import IBackend, ICopyTarget, StoreError, StoreUnavailable
 from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.blocks.damaged_block import Tell
 from ccstore.storage.export import Exported, Source
 from ccstore.storage.reading.leaving import HoldList
 from ccstore.storage.sqlite.export import SqliteSource
-from ccstore.storage.sqlite.packed_rows import Tell
 from ccstore.timing import Backoff, nanoseconds
 
 _RETENTION: Final = 86400.0
@@ -132,13 +132,14 @@ def store_source(config: BackendConfig, scratch: Path, tell: Tell) -> Source:
     """
     if isinstance(config, SqliteConfig):
         return SqliteSource(config.database_path, scratch, tell=tell)
-    _needs_packages()
+    needs_postgres()
     from ccstore.storage.postgres.export import PostgresSource
 
-    return PostgresSource(config.dsn, config.parameters, timeout=config.connection_timeout)
+    return PostgresSource(config.dsn, config.parameters, timeout=config.connection_timeout, tell=tell)
 
 
-def _needs_packages() -> None:
+def needs_postgres() -> None:
+    """Raise :class:`StoreError` if packages are missing for that."""
     missing = missing_for_postgres()
     if missing is not None:
         raise StoreError(f"PostgreSQL needs more packages: {missing}")
@@ -164,7 +165,7 @@ class Copy:
         self._reactor = reactor
         self._out = out
         if isinstance(into[0], PostgresConfig):
-            _needs_packages()
+            needs_postgres()
         backend = make_backend(
             into[0], into[1], None, lambda: nanoseconds(reactor.seconds()), f"copy-{uuid4().hex[:8]}", reactor
         )

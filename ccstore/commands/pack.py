@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from twisted.python import usage
 
+from ccstore.commands.copy import needs_postgres
 from ccstore.commands.description import DURATION, FILE
 from ccstore.commands.options import CommandOptions, parse
-from ccstore.config import ConfigError, SqliteConfig, load_config
+from ccstore.config import ConfigError, SqliteConfig, StorageConfig, load_config
 from ccstore.durations import Duration
 from ccstore.interfaces import StoreError
 from ccstore.storage.sqlite.packing_offline import OfflinePacking
@@ -29,8 +30,8 @@ class Options(CommandOptions):
     command = "pack"
     longdesc = (
         "Packs the older messages of the store, as the daemon does bit by bit, at once: they take about "
-        "an eighth of the space, and are found as before. No daemon may use the file meanwhile. If it is "
-        "interrupted, the same command goes on where it was."
+        "an eighth of the space, and are found as before. No daemon may use an SQLite file meanwhile, and of "
+        "a PostgreSQL database none that packs. If it is interrupted, the same command goes on where it was."
     )
     optParameters = [
         ["config", "c", None, "Path of the configuration file, of which the storage is meant."],
@@ -66,23 +67,13 @@ def main(words: Sequence[str]) -> int:
         storage = load_config(
             Path(options["config"]), cwd=Path.cwd(), environ=os.environ, lenient=bool(options["lenient"])
         ).storage
-        if not isinstance(storage.backend, SqliteConfig):
-            raise StoreError("the storage is no SQLite file, and only those are packed")
         age = storage.pack_after if options["older-than"] is None else options["older-than"]
         if not age and options["older-than"] is None:
             raise StoreError(
                 "storage.pack_after is 0, so nothing is packed; say what is to be with --older-than DURATION"
             )
-        packing = OfflinePacking(
-            storage.backend.database_path,
-            storage.backend.pragmas,
-            retention=storage.retention_time,
-            say=lambda text: print(f"ccstore pack: {text}", file=sys.stderr),
-            mode=storage.file_mode,
-            has_words=storage.pack_index == "words",
-        )
         before = time.time_ns() - nanoseconds(age)
-        return _pack(packing, before, sys.stderr)
+        return _pack(_packing_of(storage), before, sys.stderr)
     except ConfigError as error:
         print(error, file=sys.stderr)
     except StoreError as error:
@@ -92,7 +83,47 @@ def main(words: Sequence[str]) -> int:
     return 1
 
 
-def _pack(packing: OfflinePacking, before: int, out: TextIO) -> int:
+class _Packed(Protocol):
+    @property
+    def rows(self) -> int:
+        """How many messages were packed since the last time."""
+
+
+class _Packing(Protocol):
+    """What both backends have for it; all methods raise :class:`StoreError`."""
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def to_do(self, before: int) -> int: ...
+
+    def run(self, before: int) -> Iterator[_Packed]: ...
+
+
+def _packing_of(storage: StorageConfig) -> _Packing:
+    backend, has_words = storage.backend, storage.pack_index == "words"
+    if isinstance(backend, SqliteConfig):
+        return OfflinePacking(
+            backend.database_path,
+            backend.pragmas,
+            retention=storage.retention_time,
+            say=lambda text: print(f"ccstore pack: {text}", file=sys.stderr),
+            mode=storage.file_mode,
+            has_words=has_words,
+        )
+    needs_postgres()
+    from ccstore.storage.postgres.packing_at_once import PackingAtOnce
+
+    return PackingAtOnce(
+        backend.dsn, backend.parameters, timeout=backend.connection_timeout, has_words=has_words
+    )
+
+
+def _pack(packing: _Packing, before: int, out: TextIO) -> int:
     packing.open()
     try:
         size, total = packing.size, packing.to_do(before)
@@ -116,7 +147,7 @@ def _pack(packing: OfflinePacking, before: int, out: TextIO) -> int:
         return 1
     finally:
         packing.close()
-    print(f"{rows} messages were packed; the file had {size} bytes and has {packing.size}")
+    print(f"{rows} messages were packed; what they are in had {size} bytes and has {packing.size}")
     if left:
         print(f"{left} messages could not be packed, and are left as they are")
     return 1 if left else 0

@@ -91,17 +91,19 @@ def read_storage(section: Section) -> StorageConfig:
         file_mode=mode,
         rules=read_retention_rules(section),
         max_size=section.take("max_size", _MAX_SIZE, None),
-        pack_after=section.take("pack_after", _PACK_AFTER, _PACK_AFTER_DEFAULT),
+        pack_after=section.take("pack_after", _PACK_AFTER, _pack_after_of(backend)),
         pack_index=section.take("pack_index", kinds.choice(*PACK_INDEXES), "words"),
         announce_new=section.take("announce_new", kinds.boolean, False),
     )
-    if not isinstance(backend, SqliteConfig):
-        for key in filter(section.has, ("pack_after", "pack_index")):
-            section.place(key).warn("ignored: only an SQLite file is packed")
     if section.has("max_process"):
         section.place("max_process").warn("ignored: there is one writer, it needs no such limit")
     section.finish()
     return storage
+
+
+def _pack_after_of(backend: BackendConfig) -> float:
+    """Unless it is said: what is packed in PostgreSQL cannot be read by SQL any more."""
+    return _PACK_AFTER_DEFAULT if isinstance(backend, SqliteConfig) else 0.0
 
 
 def _read_backend(section: Section, mode: int) -> BackendConfig:

@@ -394,6 +394,7 @@ def make_backend(
     return PostgresBackend(
         config.dsn,
         config.parameters,
+        packing=packing,
         connection_timeout=config.connection_timeout,
         text_index=config.text_index,
         retention=retention,

@@ -14,3 +14,5 @@ KEY_COLUMNS: Final = ("cluster", "kind", *STREAM_COLUMNS)
 LABEL_COLUMNS: Final = dict(zip(STREAM_LABELS, KEY_COLUMNS, strict=True))
 #: Columns of a hold behind its id, in the order of :meth:`ccstore.keeping.Hold.pack`.
 HOLD_COLUMNS: Final = ("streams", "begins_at", "ends_at", "match", "reason", "who", "created_at")
+#: The order of the streams whose messages are packed together: those of a host are in one block.
+BLOCK_ORDER: Final = "cluster, hostname, name, type, typeid, stype, stypeid, id"

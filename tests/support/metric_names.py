@@ -103,10 +103,10 @@ BACKEND = {
     "ccstore_backend_deletes_total": "counter",
     "ccstore_backend_expired_total": "counter",
     "ccstore_backend_bytes": "gauge",
+    "ccstore_backend_packed_total": "counter",
 }
 SQLITE = {
     "ccstore_backend_segments": "gauge",
-    "ccstore_backend_packed_total": "counter",
     "ccstore_backend_free_bytes": "gauge",
     "ccstore_backend_journal_bytes": "gauge",
     "ccstore_backend_reserve_bytes": "gauge",

@@ -71,6 +71,22 @@ class Databases:
     async def shown(self) -> list[str]:
         return [text for (text,) in self.seen("SELECT field FROM alex_events")]
 
+    async def stored_in_all(self) -> int:
+        """Events that take up room, whether or not they are seen."""
+        return int(self.value("SELECT count(*) FROM ccstore_event"))
+
+    async def viewed(self) -> list[str]:
+        """What the view of a cluster shows of events, with rules of retention, at the time of the test."""
+        later = int(time.time() * 1e9) - self.now
+        return [
+            text
+            for (text,) in self.seen(
+                f"UPDATE ccstore_stream SET keeps = keeps + {later}; "
+                f"UPDATE ccstore_retention_rule SET nanoseconds = nanoseconds + {later}; "
+                "SELECT field FROM alex_events"
+            )
+        ]
+
     def seen(self, statement: str) -> list[tuple[Any, ...]]:
         """What views show at the time of the test, and not at that of the server."""
         later = int(time.time() * 1e9) - self.now

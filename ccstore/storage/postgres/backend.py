@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg2
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
@@ -13,6 +14,7 @@ from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.interfaces import Followers, IBackend, ICopyTarget, IShared, Published, StoreError
 from ccstore.keeping import Hold, KeepRule
+from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.postgres.copying_in import CopyingIn
 from ccstore.storage.postgres.database import (
     Address,
@@ -28,9 +30,10 @@ from ccstore.storage.postgres.dialect import PostgresDialect
 from ccstore.storage.postgres.driver_errors import translated
 from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.housekeeping import Housekeeping, noted_for
+from ccstore.storage.postgres.pack_client import PackingApart, PackProcess
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.reader import Reader
-from ccstore.storage.postgres.sizes import SIZES, Sizes
+from ccstore.storage.postgres.sizes import DAY, SIZES, Sizes
 from ccstore.storage.postgres.stream_rules import PostgresKeeper
 from ccstore.storage.postgres.streams import Streams
 from ccstore.storage.postgres.telling import PACE, Pace, Telling
@@ -53,6 +56,7 @@ class PostgresBackend:
         rules that the database has.
     :param now: the time in nanoseconds since the epoch.
     :param instance: tells this daemon from others.
+    :param packing: which logs are packed while the backend is open.
     :param text_index: words are to be found by an index, which is made while the backend is open.
     """
 
@@ -72,9 +76,13 @@ class PostgresBackend:
         instance: str,
         reactor: Any,
         text_index: bool = False,
+        packing: Packing = NO_PACKING,
         sizes: Sizes = SIZES,
         pace: Pace = PACE,
     ) -> None:
+        if packing.after:
+            # A day of logs is packed when it is over.
+            sizes = evolve(sizes, partitions=evolve(sizes.partitions, log_span=DAY))
         self.writers = sizes.writers
         self._timeout = connection_timeout
         self._where = "PostgreSQL"
@@ -94,6 +102,8 @@ class PostgresBackend:
         following = Reader(pools.following, reactor, dialect)
         self._telling = Telling(horizon, following, reactor, self._writer.open, pace)
         self._housekeeping = Housekeeping(pools, streams, self._writer, self._keeper, retention, now, sizes)
+        process = PackProcess(pools.address, connection_timeout, sizes.packing, has_words=packing.has_words)
+        self._packing = PackingApart(process, pools, packing, sizes, reactor, lambda: self._writer.writes)
         self._copying = CopyingIn(pools.keeping, self._writer, self._housekeeping)
 
     def describe(self) -> str:
@@ -150,7 +160,11 @@ class PostgresBackend:
         """See :meth:`IBackend.close`."""
         self._telling.end()
         self._text_index.end()
-        return Deferred.fromCoroutine(self._pools.close())
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        await self._packing.end()
+        await self._pools.close()
 
     def tell(self, followers: Followers) -> Published:
         """See :meth:`IShared.tell`."""
@@ -180,6 +194,7 @@ class PostgresBackend:
 
     async def _tend(self, now: int) -> None:
         await self._housekeeping.tend(now)
+        await self._packing.tend(now)
         await self._text_index.tend()
         if self._telling.is_followed:
             await self._housekeeping.summarise()
@@ -206,6 +221,7 @@ class PostgresBackend:
             Figures(
                 active_tables=gauge(self._views.count, "Clusters and kinds that have messages."),
                 writes=counter(self._writer.writes, "Transactions that wrote messages."),
+                packed=counter(self._packing.rows, "Messages that were packed."),
                 queries=counter(self._reader.queries, "Queries that were answered."),
                 deletes=counter(self._housekeeping.deletes, "Times that expired events were deleted."),
                 settled=counter(

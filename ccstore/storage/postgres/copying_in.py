@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ccstore.batch import Batch
 from ccstore.message import STORED_KINDS
 from ccstore.storage.counting import count_messages
+from ccstore.storage.postgres import packed_logs
 from ccstore.storage.postgres.connections import Connections
 from ccstore.storage.postgres.expiry import has_expired
 from ccstore.storage.postgres.housekeeping import Housekeeping
@@ -43,6 +44,7 @@ class CopyingIn:
             for kind in STORED_KINDS:
                 condition = f"NOT {has_expired(kind)}"
                 statement = count_messages(f"ccstore_{kind}", "ccstore_stream", condition)
-                for cluster, rows in await link.execute(statement):
-                    found[cluster, kind] = int(rows)
+                packed = await packed_logs.count(link) if kind == "log" else {}
+                counts = packed_logs.added(await link.execute(statement), packed)
+                found |= {(cluster, kind): rows for cluster, rows in counts.items()}
         return found

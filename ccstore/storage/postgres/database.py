@@ -15,7 +15,7 @@ from ccstore.interfaces import StoreError
 from ccstore.storage.postgres.connections import Rows
 from ccstore.storage.postgres.driver_errors import one_line
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 #: The oldest server; the newest that was tried is in docs/postgres.md.
 OLDEST: Final = 14
 #: What libpq is told unless the configuration has something else: that the other end is gone without a word
@@ -83,6 +83,16 @@ class Address:
         ]
         name = found.get("dbname") or found.get("user") or "the user's own"
         return f"{name} on {', '.join(places)}" if any(places) else f"{name} on libpq's default server"
+
+
+def parsed(dsn: str, parameters: Mapping[str, str]) -> Address:
+    """An address that can be used; raises :class:`StoreError`."""
+    address = Address(dsn, parameters)
+    try:
+        address.parse()
+    except psycopg2.Error as error:
+        raise StoreError(f"cannot use the address of the database: {complaint_about(error)}") from None
+    return address
 
 
 class BlockingSession:

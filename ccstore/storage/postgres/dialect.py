@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import starmap
 from typing import Final
 
 from ccstore.holdings import Segment, Share, Shares
 from ccstore.message import INT64_MAX, Kind
+from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
+from ccstore.storage.blocks.block_format import runs_of
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
 from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
 from ccstore.storage.postgres.expiry import IS_HELD, TABLES, TERMS
@@ -26,6 +32,8 @@ _SPECIAL: Final = re.compile(r"[%_\\]")
 _WORDS: Final = re.compile(r"[\x01-\x7f]+")
 #: Pages of a partition that are looked at to know about how long its messages are kept.
 _SAMPLED: Final = 200
+#: How the names of packed segments begin.
+PACKED: Final = "ccstore_packed_"
 #: Partitions that overlap a time, until when there may be something in them, and how many bytes.
 _EXTENTS: Final = (
     "SELECT begins_at, CASE WHEN begins_at < now THEN least(ends_at, now) ELSE ends_at END AS reaches,"
@@ -40,6 +48,7 @@ class PostgresDialect(Dialect):
 
     :param horizon: how far messages have come in.
     :param window: bytes of a table that are read first, where there is no index to go by but that of time.
+    :param blocks: of packed logs that are held unpacked.
     :param thinned: messages that are kept of a partition, at most, for the rest to go.
     """
 
@@ -55,7 +64,9 @@ class PostgresDialect(Dialect):
         *,
         window: int = 2 << 20,
         thinned: int = 2_000_000,
+        blocks: int = 16,
     ) -> None:
+        self.block_cache = BlockCache(blocks)
         self._horizon = horizon
         self._index = index
         self._window = window
@@ -79,10 +90,11 @@ class PostgresDialect(Dialect):
     ) -> Reading[Sequence[Part]]:
         """All partitions at once where there is an index; else windows of time, so that little is sorted."""
         part = Part(kind, (f"ccstore_{kind}",), None, None)
+        packed = yield from self._packed(kind, "last_time >= %(p1)s AND first_time <= %(p2)s", begin, end)
         if not is_scan or is_whole:
-            return [part]
+            return [part, *packed]
         found = yield Statement(_EXTENTS, (kind, begin, end), ("begins_at", "reaches", "size"))
-        return [
+        return packed + [
             part._replace(oldest=oldest, newest=newest, is_window=True)
             for oldest, newest in windows(
                 starmap(Extent, found),
@@ -92,6 +104,64 @@ class PostgresDialect(Dialect):
                 first=self._window,
             )
         ]
+
+    def _packed(self, kind: Kind, condition: str, *parameters: int) -> Reading[list[Part]]:
+        """The packed segments of a kind that meet a condition, the newest first."""
+        if kind != "log":
+            return []
+        found = yield Statement(
+            f"SELECT segment, first_time, last_time FROM ccstore_packed WHERE {condition} "
+            "ORDER BY last_time DESC",
+            parameters,
+            ("segment", "first_time", "last_time"),
+        )
+        return [Part(kind, [f"{PACKED}{number}"], first, last, "blocks") for number, first, last in found]
+
+    def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
+        found = yield Statement(
+            "SELECT segment, number, rows, first_time, last_time, min_id, max_id, checksum "
+            "FROM ccstore_packed_block WHERE segment = %(p1)s AND last_time >= %(p2)s "
+            "AND first_time <= %(p3)s ORDER BY number",
+            (_segment_of(part), begin, end),
+            BlockEntry._fields,
+            # None of these are, but what is done with them takes as long.
+            has_bytes=True,
+        )
+        return [*map(BlockEntry._make, found)]
+
+    def fetch_block(self, block: HeldBlock, columns: Sequence[str]) -> Reading[None]:
+        entry = block.entry
+        table = "block" if "streams" in columns else "columns"
+        found = yield Statement(
+            f"SELECT {', '.join(columns)} FROM ccstore_packed_{table} "
+            "WHERE segment = %(p1)s AND number = %(p2)s",
+            (entry.segment, entry.number),
+            columns,
+            has_bytes=True,
+        )
+        if not found:
+            raise Damaged("it has no columns")
+        block.columns.update(zip(columns, map(bytes, found[0]), strict=True))
+
+    def chunk_heads(self, part: Part, number: int, last: int) -> Reading[Sequence[ChunkHead]]:
+        found = yield Statement(
+            "SELECT sort, first FROM ccstore_packed_words "
+            "WHERE segment = %(p1)s AND part = %(p2)s AND sort <= %(p3)s ORDER BY sort, first",
+            (_segment_of(part), number, last),
+            ChunkHead._fields,
+            has_bytes=True,
+        )
+        return [ChunkHead(sort, bytes(first)) for sort, first in found]
+
+    def chunks(self, part: Part, number: int, heads: Sequence[ChunkHead]) -> Reading[Sequence[Chunk]]:
+        found = yield Statement(
+            f"SELECT {', '.join(Chunk._fields)} FROM ccstore_packed_words WHERE segment = %(p1)s "
+            "AND part = %(p2)s AND sort = %(p3)s AND first BETWEEN %(p4)s AND %(p5)s ORDER BY first",
+            (_segment_of(part), number, heads[0].sort, heads[0].first, heads[-1].first),
+            Chunk._fields,
+            has_bytes=True,
+        )
+        return [Chunk(sort, *map(bytes, rest)) for sort, *rest in found]
 
     def terms(self, begin: int) -> Reading[Terms]:
         found = yield Statement(TERMS, (begin,), ("what", "one", "other"))
@@ -103,9 +173,9 @@ class PostgresDialect(Dialect):
         return {"event": event, "log": log}
 
     def parts_after(self, kind: Kind, number: int) -> Reading[Sequence[tuple[Sequence[Part], int]]]:
-        """All partitions at once."""
-        yield from ()
-        return [([Part(kind, [f"ccstore_{kind}"], None, None)], INT64_MAX)]
+        """All partitions and packed segments at once."""
+        packed = yield from self._packed(kind, "max_id > %(p1)s", number)
+        return [([Part(kind, [f"ccstore_{kind}"], None, None), *packed], INT64_MAX)]
 
     def versions(self) -> Reading[tuple[str, int]]:
         ((version, schema),) = yield Statement(
@@ -136,10 +206,28 @@ class PostgresDialect(Dialect):
             last = None if ends_at is None else ends_at - 1
             known = 0 if not blocks else (rows or None)
             segments.append(Segment(name, kind, False, known, begins_at, last, size, last))
-        return segments
+        return segments + (yield from self._packed_segments())
+
+    def _packed_segments(self) -> Reading[list[Segment]]:
+        """Each is said to be as large as its messages are a part of all that are packed."""
+        sizes = " + ".join(
+            [f"pg_total_relation_size('{PACKED}{table}')" for table in ("block", "columns", "words")]
+        )
+        found = yield Statement(
+            "SELECT segment, rows, first_time, last_time, "
+            f"(({sizes}) * rows / greatest(sum(rows) OVER (), 1))::bigint AS size FROM ccstore_packed",
+            (),
+            ("segment", "rows", "first_time", "last_time", "size"),
+        )
+        return [
+            Segment(f"{PACKED}{number}", "log", True, rows, first, last, size, last)
+            for number, rows, first, last, size in found
+        ]
 
     def shares(self, segment: Segment) -> Reading[Shares | None]:
         """By a sample of its pages; all of them, if these are few."""
+        if segment.name.startswith(PACKED):
+            return (yield from self._packed_shares(segment))
         found = yield Statement(
             f"SELECT k.keeps, count(*) AS rows, count(*) FILTER (WHERE {IS_HELD}) AS held "
             # By the table of all partitions: this one may be gone by now.
@@ -155,6 +243,28 @@ class PostgresDialect(Dialect):
             return None
         part = min(1.0, seen / segment.rows) if segment.rows else 1.0
         return Shares([Share(*each) for each in found], min(seen // 2, round(self._thinned * part)))
+
+    def _packed_shares(self, segment: Segment) -> Reading[Shares | None]:
+        """By the streams of its blocks. Of one of which anything is held, all is taken to be."""
+        found = yield Statement(
+            "SELECT rows, streams FROM ccstore_packed_block WHERE segment = %(p1)s",
+            (int(segment.name.removeprefix(PACKED)),),
+            ("rows", "streams"),
+            has_bytes=True,
+        )
+        counts: Counter[int] = Counter()
+        for rows, streams in found:
+            with suppress(Damaged):
+                counts.update(dict(runs_of(bytes(streams), rows)))
+        told = yield Statement(
+            "SELECT r.id, keeps, EXISTS (SELECT 1 FROM ccstore_held WHERE stream_id = r.id "
+            "AND begins_at <= %(p2)s AND ends_at >= %(p3)s) AS held FROM ccstore_stream r "
+            "WHERE id = ANY(%(p1)s::bigint[])",
+            (array(counts), segment.newest, segment.oldest),
+            ("id", "keeps", "held"),
+        )
+        each = [Share(keeps, counts[number], counts[number] * held) for number, keeps, held in told]
+        return Shares(each, 0)
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:
@@ -214,3 +324,9 @@ class PostgresDialect(Dialect):
     def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
         outside = None if streams is None else f"stream IN (SELECT id FROM {self.streams} WHERE {streams})"
         return self.rows(columns, part, within, outside, backwards=backwards)
+
+
+def _segment_of(part: Part) -> int:
+    """The number of the packed segment that is a part."""
+    (name,) = part.tables
+    return int(name.removeprefix(PACKED))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from heapq import merge
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 import psycopg2
@@ -10,10 +14,14 @@ import psycopg2
 from ccstore.interfaces import StoreError
 from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.blocks.damaged_block import Tell
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.blocks.plain_rows import in_order_of_ids
 from ccstore.storage.columns import HOLD_COLUMNS, STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
-from ccstore.storage.postgres.database import SCHEMA_VERSION, Address, check_server
+from ccstore.storage.postgres import packed_logs
+from ccstore.storage.postgres.database import SCHEMA_VERSION, BlockingSession, at_once, check_server, parsed
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import has_expired
 
@@ -23,14 +31,19 @@ class PostgresSource(Source):
 
     :param dsn: a connection string of libpq, or empty.
     :param parameters: what libpq is told besides.
+    :param tell: is told what cannot be read; the rest is.
     """
 
-    def __init__(self, dsn: str, parameters: Mapping[str, str], *, timeout: float) -> None:
-        try:
-            self._address = Address(dsn, parameters)
-            self._address.parse()
-        except psycopg2.Error as error:
-            raise StoreError(f"cannot use the address of the database: {one_line(error)}") from None
+    def __init__(
+        self,
+        dsn: str,
+        parameters: Mapping[str, str],
+        *,
+        timeout: float,
+        tell: Tell = lambda damaged: None,
+    ) -> None:
+        self._tell = tell
+        self._address = parsed(dsn, parameters)
         self._timeout = timeout
         self._connection: Any = None
 
@@ -76,15 +89,22 @@ class PostgresSource(Source):
     def counts(self, after: Mapping[str, int]) -> Counts:
         found: dict[tuple[str, str], int] = {}
         for kind in STORED_KINDS:
-            for cluster, rows in self._all(
-                count_messages(f"ccstore_{kind}", "ccstore_stream", _where(kind)),
-                after.get(kind, 0),
-            ):
-                found[cluster, kind] = int(rows)
+            since = after.get(kind, 0)
+            counts = self._all(count_messages(f"ccstore_{kind}", "ccstore_stream", _where(kind)), since)
+            packed = at_once(packed_logs.count(self._session, since)) if kind == "log" else {}
+            for cluster, rows in packed_logs.added(counts, packed).items():
+                found[cluster, kind] = rows
         return found
 
+    @property
+    def _session(self) -> BlockingSession:
+        return BlockingSession(self._connection)
+
     def log_times(self) -> tuple[int, int] | None:
-        ((oldest, newest),) = self._all("SELECT min(time), max(time) FROM ccstore_log")
+        ((oldest, newest),) = self._all(
+            "SELECT min(oldest), max(newest) FROM (SELECT min(time) AS oldest, max(time) AS newest "
+            "FROM ccstore_log UNION ALL SELECT min(first_time), max(last_time) FROM ccstore_packed) t"
+        )
         return None if oldest is None else (oldest, newest)
 
     def pages(self, kind: Kind, after: int) -> Iterator[Exported]:
@@ -95,6 +115,22 @@ class PostgresSource(Source):
         return [Hold.unpack(row, number) for number, *row in found]
 
     def _rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
+        places = at_once(packed_logs.places(self._session, after)) if kind == "log" else []
+        if not places:
+            return self._plain_rows(kind, after)
+        parts = (self._plain_rows(kind, after), in_order_of_ids(places, partial(self._read, after)))
+        merged = merge(*map(chain.from_iterable, parts), key=itemgetter(0))
+        return iter(lambda: [*islice(merged, PAGE_ROWS)], [])
+
+    def _read(self, after: int, place: packed_logs.Place) -> Sequence[StoredRow]:
+        """The rows of a block; none if it is damaged, which is told."""
+        try:
+            return at_once(packed_logs.rows_of(self._session, place, after))
+        except Damaged as error:
+            self._tell(at_once(packed_logs.damaged_at(self._session, place, str(error))))
+            return ()
+
+    def _plain_rows(self, kind: Kind, after: int) -> Iterator[Sequence[StoredRow]]:
         # A cursor of the server: it sorts once, and keeps what it has sorted.
         with self._connection.cursor(name=f"ccstore_{kind}") as cursor:
             cursor.itersize = PAGE_ROWS

@@ -22,6 +22,11 @@ from ccstore.storage.postgres.writer import Writer
 
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
+#: Bytes of what is packed.
+_PACKED_SIZE: Final = (
+    "SELECT sum(pg_total_relation_size(name))::bigint FROM (VALUES ('ccstore_packed_block'::regclass), "
+    "('ccstore_packed_columns'), ('ccstore_packed_words')) t (name)"
+)
 #: Milliseconds that a table is waited for in order to summarise it.
 _SUMMARY_WAIT: Final = 100
 #: Nanoseconds between two looks at how large it is.
@@ -201,11 +206,13 @@ class Housekeeping:
             "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
             "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
         )
+        ((packed,),) = await link.execute(_PACKED_SIZE)
+        size += packed
         most = self.thinner.max_size
         more = {} if most is None else {"max_bytes": gauge(most, "Bytes that the database may have.")}
         self.figures = Figures(
             partitions=gauge(partitions, "Partitions of the tables with messages."),
-            bytes=gauge(size, "Bytes of these, with their indexes."),
+            bytes=gauge(size, "Bytes of these and of packed logs, with their indexes."),
             **more,
         )
 

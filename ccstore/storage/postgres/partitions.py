@@ -19,11 +19,10 @@ _SPANS_IN_PERIOD: Final = 16
 _SPAN_LEAST, _SPAN_MOST = 10 * _SECOND, 7 * 86400 * _SECOND
 #: Where events are kept for years, weeks would be too many: a statement locks all partitions that it reads.
 _MOST_IN_RETENTION: Final = 256
-_LOG_SPAN: Final = 30 * 86400 * _SECOND
 #: Partitions made ahead, so that there is time to try again.
 _AHEAD: Final = 3
 #: Milliseconds that a change waits for others to let a table go: they wait behind it meanwhile.
-_LOCK_WAIT: Final = 500
+LOCK_WAIT: Final = 500
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
@@ -38,7 +37,7 @@ class Partitions:
         self._sizes = sizes
         part = retention // _SPANS_IN_PERIOD
         span = min(max(part, _SPAN_LEAST), max(_SPAN_MOST, retention // _MOST_IN_RETENTION))
-        self._spans = {"event": span, "log": _LOG_SPAN}
+        self._spans = {"event": span, "log": sizes.log_span}
         #: The most nanoseconds that a partition of events spans.
         self.widest = max(part // span, 1) * span
         #: Whether there are no more empty partitions to merge.
@@ -56,6 +55,8 @@ class Partitions:
 
     async def ensure(self, session: Session, now: int) -> bool:
         """Make what is missing; False if somebody else is at it just now."""
+        if not await drop_wide(session, now, self._sizes):
+            return False
         for kind in self._spans:
             wanted = self._wanted(kind, now)
             is_complete = False
@@ -163,7 +164,7 @@ class Partitions:
         )
         if is_empty:
             for partition in run:
-                await self._drop(session, partition)
+                await drop_one(session, partition)
             await self._make(session, "event", run[0].begins_at, run[-1].ends_at)
         await session.execute("COMMIT")
         return bool(is_empty)
@@ -189,17 +190,9 @@ class Partitions:
         """
         dropped = []
         if await begin_change(session):
-            dropped = [each for each in partitions[: self._sizes.at_once] if await self._drop(session, each)]
+            dropped = [each for each in partitions[: self._sizes.at_once] if await drop_one(session, each)]
             await session.execute("COMMIT")
         return dropped
-
-    async def _drop(self, session: Session, partition: Partition) -> bool:
-        there = await session.execute(
-            "DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id
-        )
-        if there:
-            await session.execute(f"DROP TABLE IF EXISTS {partition.table}")
-        return bool(there)
 
     async def too_wide(self, session: Session, cutoff: int) -> list[Partition]:
         """Partitions that were made while events were kept longer, and have little enough to be divided."""
@@ -277,10 +270,54 @@ class Partitions:
         return int(deleted)
 
 
+async def drop_one(session: Session, partition: Partition) -> bool:
+    """Drop a partition in a transaction that changes them; False if it is gone already."""
+    there = await session.execute("DELETE FROM ccstore_partition WHERE id = %s RETURNING id", partition.id)
+    if there:
+        await session.execute(f"DROP TABLE IF EXISTS {partition.table}")
+    return bool(there)
+
+
+async def drop_wide(session: Session, now: int, sizes: PartitionSizes) -> bool:
+    """Drop empty partitions of logs that were made ahead and are too wide; False as :func:`drop_packed`."""
+    return await _drop_empty(session, f"begins_at > {now} AND ends_at - begins_at > {sizes.log_span}", sizes)
+
+
+async def drop_packed(session: Session, before: int, sizes: PartitionSizes) -> bool:
+    """Drop empty partitions of logs that ended before a time; False if somebody else is at it just now.
+
+    What comes for them later goes where logs of wrong clocks do.
+    """
+    return await _drop_empty(session, f"ends_at <= {before}", sizes)
+
+
+async def _drop_empty(session: Session, condition: str, sizes: PartitionSizes) -> bool:
+    found = await session.execute(
+        f"SELECT id, kind, begins_at, ends_at FROM ccstore_partition WHERE kind = 'log' AND {condition} "
+        "AND pg_relation_size(to_regclass('ccstore_log_' || id)) = 0 ORDER BY begins_at LIMIT %s",
+        sizes.at_once,
+    )
+    if not found:
+        return True
+    if not await begin_change(session):
+        return False
+    await session.execute("LOCK TABLE ONLY ccstore_log IN ACCESS EXCLUSIVE MODE")
+    for partition in [Partition(*row) for row in found]:
+        if await session.execute("SELECT to_regclass(%s)", partition.table) == [(None,)]:
+            continue  # another daemon was faster
+        await session.execute(f"LOCK TABLE {partition.table} IN ACCESS EXCLUSIVE MODE")
+        # What has no page has no row that anybody may still see.
+        ((size,),) = await session.execute(f"SELECT pg_relation_size('{partition.table}')")
+        if not size:
+            await drop_one(session, partition)
+    await session.execute("COMMIT")
+    return True
+
+
 async def begin_change(session: Session) -> bool:
     """Begin to change partitions; False, and no transaction, if somebody else is at it."""
     await session.execute("BEGIN")
-    await session.execute(f"SET LOCAL lock_timeout = {_LOCK_WAIT}")
+    await session.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT}")
     ((is_mine,),) = await session.execute("SELECT pg_try_advisory_xact_lock(%s)", LOCK)
     if not is_mine:
         await session.execute("ROLLBACK")

@@ -9,12 +9,12 @@ from ccstore.storage.postgres.database import Address
 from ccstore.storage.postgres.sizes import Sizes
 
 #: What a connection that writes sets. A daemon that is cut off must not hold up what others do for longer.
-_WRITING: Final = (
+WRITING: Final = (
     "SET idle_in_transaction_session_timeout = '60s'; SET tcp_keepalives_idle = 30; "
     "SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 )
 #: With the memory that a server has by default, counts are sorted on disk.
-_READING: Final = f"{_WRITING}; SET jit = off; SET work_mem = '64MB'"
+_READING: Final = f"{WRITING}; SET jit = off; SET work_mem = '64MB'"
 #: What came in last is read by the summaries of the ids, of which the planner, as long as a new partition has
 #: not been analysed, thinks little.
 _FOLLOWING: Final = f"{_READING}; SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0"
@@ -42,13 +42,13 @@ class Pools:
         self._reactor = reactor
         self._patience = sizes.patience
         self.address = address
-        self.writing = pool(sizes.writers, _WRITING, sizes.batch_time)
+        self.writing = pool(sizes.writers, WRITING, sizes.batch_time)
         # The time of a query is its own.
         self.reading = pool(sizes.readers, _READING, sizes.longest_time)
-        self.keeping = pool(1, _WRITING, sizes.longest_time)
+        self.keeping = pool(1, WRITING, sizes.longest_time)
         self.following = pool(1, _FOLLOWING, sizes.batch_time)
-        self.thinning = pool(1, _WRITING, sizes.longest_time)
-        self.indexing = pool(1, _WRITING, sizes.indexing_time)
+        self.thinning = pool(1, WRITING, sizes.longest_time)
+        self.indexing = pool(1, WRITING, sizes.indexing_time)
 
     async def close(self) -> None:
         """Close them: queries are ended at once, and what was begun otherwise has some seconds."""

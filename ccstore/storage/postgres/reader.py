@@ -111,9 +111,10 @@ class Reader:
     async def _read(self, link: Link, question: Question[_T], deadline: float, asking: Asking) -> _T:
         reading = question.reading(self._dialect)
         rows: Rows | None = None
+        is_heavy = question.is_heavy
         while True:
             step: Statement | _Answer[_T]
-            if question.is_heavy:
+            if is_heavy:
                 step = await deferToThreadPool(
                     self._reactor, self._reactor.getThreadPool(), _go_on, reading, rows
                 )
@@ -126,6 +127,8 @@ class Reader:
                 await link.execute(self._limit(deadline))
             named = {f"p{number}": value for number, value in enumerate(step.parameters, 1)}
             rows = await link.execute(step.sql, **named)
+            # To unpack what is packed takes longer than the reactor could wait.
+            is_heavy = is_heavy or step.has_bytes
 
     def _limit(self, deadline: float) -> str:
         left = self._left(deadline)

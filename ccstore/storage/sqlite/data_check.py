@@ -12,6 +12,7 @@ from attrs import define
 from ccstore.errors import StoreError
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX
+from ccstore.storage.blocks.damaged_block import words_are_damaged
 from ccstore.storage.blocks.packed_numbers import Damaged, unpack
 from ccstore.storage.blocks.plain_rows import plain_rows
 from ccstore.storage.dbfile.explain import explain
@@ -143,10 +144,7 @@ class DataCheck:
                 for each in packed:
                     unpack(each)
             except Damaged as error:
-                yield (
-                    f"the index of words of {segment} is damaged for blocks {32 * part} to {32 * part + 31}"
-                    f" ({error}): their messages are whole, but a search for a text may fail"
-                )
+                yield words_are_damaged(str(segment), part, error)
                 return
 
     def _count(self, rows: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ccstore.interfaces import StoreError
 from ccstore.keeping import Hold
 from ccstore.message import STORED_KINDS, Kind
+from ccstore.storage.blocks.damaged_block import Tell
 from ccstore.storage.columns import STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.dbfile.explain import explain
@@ -21,7 +22,7 @@ from ccstore.storage.dbfile.lock import FileLock
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.sqlite.expiry import has_expired
 from ccstore.storage.sqlite.keeper import holds
-from ccstore.storage.sqlite.packed_rows import Tell, count_packed, rows_by_id
+from ccstore.storage.sqlite.packed_rows import count_packed, rows_by_id
 from ccstore.storage.sqlite.snapshot import snapshot
 from ccstore.storage.sqlite.versions import APPLICATION_ID, DATABASE
 from ccstore.storage.sqlite.views import STORED_ROWS

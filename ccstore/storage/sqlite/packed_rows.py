@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from ccstore.message import Kind
 from ccstore.storage.blocks.block_format import PackedBlock, is_whole, runs_of
-from ccstore.storage.blocks.damaged_block import DamagedBlock
+from ccstore.storage.blocks.damaged_block import DamagedBlock, Tell
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.plain_rows import in_order_of_ids, plain_rows
 from ccstore.storage.export import StoredRow
 from ccstore.storage.sqlite.expiry import NEVER, has_expired
 
 _FIELDS: Final = ", ".join(PackedBlock._fields)
-
-
-#: Is told of what is damaged; the rest is read.
-Tell = Callable[[DamagedBlock], None]
 
 
 def blocks(connection: sqlite3.Connection, segment: int, after: int = -1) -> Iterator[tuple[int, int]]:

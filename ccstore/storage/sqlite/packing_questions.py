@@ -17,6 +17,7 @@ from ccstore.storage.blocks.plain_rows import searched
 from ccstore.storage.blocks.tiles import TileSizes, divided
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
+from ccstore.storage.columns import BLOCK_ORDER
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.enumerating import Levels
@@ -183,8 +184,7 @@ def _packed(rows: list[PlainRow], sizes: TileSizes) -> Reading[list[PackedBlock]
     rows.sort()
     by_stream = {stream: [*run] for stream, run in groupby(rows, _STREAM)}
     ranked = yield Statement(
-        "SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) "
-        "ORDER BY cluster, hostname, name, type, typeid, stype, stypeid, id",
+        f"SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY {BLOCK_ORDER}",
         (json.dumps([*by_stream]),),
         ("id",),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
@@ -18,20 +16,6 @@ from tests.support.stores import message
 class DatabaseKeepingTests(Databases, KeepingContract, TestCase):
     def setUp(self) -> None:
         self.backend = self.open()
-
-    async def stored_in_all(self) -> int:
-        return int(self.value("SELECT count(*) FROM ccstore_event"))
-
-    async def viewed(self) -> list[str]:
-        later = int(time.time() * 1e9) - self.now
-        return [
-            text
-            for (text,) in self.seen(
-                f"UPDATE ccstore_stream SET keeps = keeps + {later}; "
-                f"UPDATE ccstore_retention_rule SET nanoseconds = nanoseconds + {later}; "
-                "SELECT field FROM alex_events"
-            )
-        ]
 
 
 class RoomTests(Databases, TestCase):

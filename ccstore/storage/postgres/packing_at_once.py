@@ -1,0 +1,122 @@
+"""Packing all that is old enough, for ``ccstore pack``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from math import inf
+from typing import Final
+
+import psycopg2
+from attrs import evolve, frozen
+
+from ccstore.errors import StoreError
+from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.postgres.blocking_sql import BlockingSql
+from ccstore.storage.postgres.database import (
+    SCHEMA_VERSION,
+    check_server,
+    connected,
+    parsed,
+)
+from ccstore.storage.postgres.driver_errors import one_line
+from ccstore.storage.postgres.log_packer import LogPacker
+from ccstore.storage.postgres.sizes import SIZES, PackingSizes
+
+#: Each table is gone through once.
+_ONCE: Final = evolve(SIZES.packing, rest=inf, stray_pages=1)
+_SIZE: Final = (
+    "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE oid IN "
+    "(SELECT inhrelid FROM pg_inherits WHERE inhparent = 'ccstore_log'::regclass) OR oid IN "
+    "('ccstore_packed_block'::regclass, 'ccstore_packed_columns'::regclass, 'ccstore_packed_words'::regclass)"
+)
+
+
+@frozen
+class Packed:
+    """How far it has come.
+
+    :ivar rows: that were packed since the last time.
+    """
+
+    rows: int
+
+
+class PackingAtOnce:
+    """All methods block, and raise :class:`StoreError`; daemons may write meanwhile.
+
+    :param dsn: a connection string of libpq, or empty.
+    :param parameters: what libpq is told besides.
+    :param timeout: seconds that an attempt to connect may take.
+    :param has_words: what is packed gets an index of words.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        parameters: Mapping[str, str],
+        *,
+        timeout: float,
+        has_words: bool,
+        sizes: PackingSizes = _ONCE,
+    ) -> None:
+        self._address = parsed(dsn, parameters)
+        self._timeout = timeout
+        self._has_words = has_words
+        self._sizes = sizes
+        self._opened = ExitStack()
+        self._packer: LogPacker | None = None
+
+    def open(self) -> None:
+        """Connect, and see to it that nobody else packs."""
+        with self._errors():
+            connection = self._opened.enter_context(connected(self._address, self._timeout))
+            check_server(connection)
+            sql = BlockingSql(connection)
+            _check_schema(sql)
+            self._packer = LogPacker(sql, self._sizes, has_words=self._has_words)
+            if not self._packer.is_alone():
+                raise StoreError("a daemon packs it, or another such command")
+
+    def close(self) -> None:
+        """Let go of it; what was begun is undone."""
+        self._opened.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tables of logs and of what is packed, with their indexes."""
+        with self._errors(), connected(self._address, self._timeout) as connection:
+            ((size,),) = BlockingSql(connection).all(_SIZE)
+        return int(size)
+
+    def to_do(self, before: int) -> int:
+        """How many logs there are in what is packed of the time before this one (ns)."""
+        assert self._packer is not None
+        with self._errors():
+            return self._packer.to_do(before)
+
+    def run(self, before: int) -> Iterator[Packed]:
+        """Pack; yields how far it is."""
+        assert self._packer is not None
+        with self._errors():
+            while (rows := self._packer.step(before)) is not None:
+                yield Packed(rows)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg2.Error, Damaged, StoreError) as error:
+            raise StoreError(f"cannot pack {self._address}: {one_line(error)}") from None
+
+
+def _check_schema(sql: BlockingSql) -> None:
+    ((there,),) = sql.all("SELECT to_regclass('ccstore_schema') IS NOT NULL")
+    if not there:
+        raise StoreError("it is no ccstore store")
+    ((version,),) = sql.all("SELECT max(version) FROM ccstore_schema")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"its schema has version {version}, and this ccstore packs {SCHEMA_VERSION}: start the daemon on "
+            "it once, which brings an older one up to date"
+        )
