@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.report import progress
 from ccstore.message import STORED_KINDS
+from ccstore.storage.postgres.partition_names import PACKED_SIZE
 from tests.support.postgres_server import Server, newest
 
 
@@ -43,9 +44,7 @@ def pack(server: Server, database: str, config: Path) -> list[dict[str, object]]
     spent = time.perf_counter() - begun
     progress(said.strip())
     ((rows, size, words, left),) = server.sql(
-        "SELECT (SELECT sum(rows) FROM ccstore_packed)::float8, (SELECT sum(pg_total_relation_size(name)) "
-        "FROM (VALUES ('ccstore_packed_block'::regclass), ('ccstore_packed_columns'), "
-        "('ccstore_packed_words')) t (name))::float8, "
+        f"SELECT (SELECT sum(rows) FROM ccstore_packed)::float8, ({PACKED_SIZE})::float8, "
         "pg_total_relation_size('ccstore_packed_words')::float8, "
         "(SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits "
         "WHERE inhparent = 'ccstore_log'::regclass)::float8",

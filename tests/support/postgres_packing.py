@@ -9,6 +9,7 @@ from ccstore.message import INT64_MAX
 from ccstore.query import Selection
 from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.postgres import PostgresBackend
+from ccstore.storage.postgres.block_counting import BlockCounter
 from ccstore.storage.postgres.blocking_sql import BlockingSql
 from ccstore.storage.postgres.log_packer import LogPacker
 from ccstore.storage.postgres.sizes import PackingSizes
@@ -44,11 +45,18 @@ class Packers(Databases):
         packed = 0
         with self.packer(has_words=has_words) as packer:
             quiet = 0
-            while quiet < 40:
-                rows = packer.step(before)
-                packed += rows or 0
+            while quiet < 40 and (rows := packer.step(before)) is not None:
+                packed += rows
                 quiet = 0 if rows else quiet + 1
+        self.count_all()
         return packed
+
+    def count_all(self) -> None:
+        """Take all censuses."""
+        with self.server.connection(self.database) as connection:
+            counter = BlockCounter(BlockingSql(connection), self.packing_sizes.blocks)
+            while counter.step():
+                pass
 
     async def logs(self, backend: PostgresBackend, selection: Selection = LOGS) -> list[str]:
         (page,) = await backend.read(Pages([selection], 0, Limits(10**6)), timeout=60)

@@ -98,6 +98,8 @@ class BlockThinner:
             len(rows) if not kept else len(rows) - len(kept),
             place[0],
         )
+        # It is taken again when there is nothing more to take out.
+        self._sql.run("DELETE FROM ccstore_packed_census WHERE segment = %s", place[0])
         if self._sql.run("DELETE FROM ccstore_packed WHERE segment = %s AND rows = 0", place[0]):
             self._sql.run("DELETE FROM ccstore_packed_words WHERE segment = %s", place[0])
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import starmap
-from typing import Final
+from typing import Any, Final
 
 from ccstore.holdings import Segment, Share, Shares
 from ccstore.message import INT64_MAX, Kind
@@ -19,6 +19,7 @@ from ccstore.storage.postgres.arrays import numbers as array
 from ccstore.storage.postgres.arrays import texts
 from ccstore.storage.postgres.expiry import IS_HELD, TABLES, TERMS
 from ccstore.storage.postgres.horizon import Horizon
+from ccstore.storage.postgres.partition_names import PACKED_SIZE
 from ccstore.storage.postgres.text_index import EXPRESSION, TextIndex
 from ccstore.storage.postgres.windows import Extent, windows
 from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
@@ -55,6 +56,7 @@ class PostgresDialect(Dialect):
     # In one: each method is one thing that the databases say in different ways.
     streams = "ccstore_stream"
     tables = TABLES
+    has_censuses = True
 
     def __init__(
         self,
@@ -143,6 +145,20 @@ class PostgresDialect(Dialect):
             raise Damaged("it has no columns")
         block.columns.update(zip(columns, map(bytes, found[0]), strict=True))
 
+    def census(self, part: Part, columns: Sequence[str]) -> Reading[Sequence[Any] | None]:
+        """Only full segments of packed logs have one."""
+        if part.order != "blocks":
+            return None
+        found = yield Statement(
+            f"SELECT {', '.join(columns)} FROM ccstore_packed_census WHERE segment = %(p1)s",
+            (_segment_of(part),),
+            columns,
+            has_bytes=True,
+        )
+        if not found:
+            return None
+        return [bytes(value) if isinstance(value, memoryview) else value for value in found[0]]
+
     def chunk_heads(self, part: Part, number: int, last: int) -> Reading[Sequence[ChunkHead]]:
         found = yield Statement(
             "SELECT sort, first FROM ccstore_packed_words "
@@ -210,12 +226,9 @@ class PostgresDialect(Dialect):
 
     def _packed_segments(self) -> Reading[list[Segment]]:
         """Each is said to be as large as its messages are a part of all that are packed."""
-        sizes = " + ".join(
-            [f"pg_total_relation_size('{PACKED}{table}')" for table in ("block", "columns", "words")]
-        )
         found = yield Statement(
             "SELECT segment, rows, first_time, last_time, "
-            f"(({sizes}) * rows / greatest(sum(rows) OVER (), 1))::bigint AS size FROM ccstore_packed",
+            f"(({PACKED_SIZE}) * rows / greatest(sum(rows) OVER (), 1))::bigint AS size FROM ccstore_packed",
             (),
             ("segment", "rows", "first_time", "last_time", "size"),
         )

@@ -11,7 +11,7 @@ from psycopg2.errors import LockNotAvailable
 from ccstore.accounting.figures import Figures, gauge
 from ccstore.storage.postgres.connections import Session
 from ccstore.storage.postgres.expiry import IS_WITHOUT_RULES, Sweeper, note, noted
-from ccstore.storage.postgres.partition_names import Partition
+from ccstore.storage.postgres.partition_names import PACKED_SIZE, Partition
 from ccstore.storage.postgres.partitions import Partitions
 from ccstore.storage.postgres.pools import Pools
 from ccstore.storage.postgres.sizes import Sizes
@@ -22,11 +22,6 @@ from ccstore.storage.postgres.writer import Writer
 
 #: A stream's use is noted this often at most, in nanoseconds, however short the retention time.
 _LEAST_NOTED: Final = 3600 * 1_000_000_000
-#: Bytes of what is packed.
-_PACKED_SIZE: Final = (
-    "SELECT sum(pg_total_relation_size(name))::bigint FROM (VALUES ('ccstore_packed_block'::regclass), "
-    "('ccstore_packed_columns'), ('ccstore_packed_words')) t (name)"
-)
 #: Milliseconds that a table is waited for in order to summarise it.
 _SUMMARY_WAIT: Final = 100
 #: Nanoseconds between two looks at how large it is.
@@ -206,7 +201,7 @@ class Housekeeping:
             "SELECT count(*), coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
             "FROM pg_inherits WHERE inhparent IN ('ccstore_event'::regclass, 'ccstore_log'::regclass)"
         )
-        ((packed,),) = await link.execute(_PACKED_SIZE)
+        ((packed,),) = await link.execute(f"SELECT ({PACKED_SIZE})::bigint")
         size += packed
         most = self.thinner.max_size
         more = {} if most is None else {"max_bytes": gauge(most, "Bytes that the database may have.")}

@@ -16,6 +16,7 @@ import psycopg2
 
 from ccstore.errors import StoreError
 from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.postgres.block_counting import BlockCounter
 from ccstore.storage.postgres.block_thinning import BlockThinner
 from ccstore.storage.postgres.blocking_sql import BlockingSql
 from ccstore.storage.postgres.database import Address, connected
@@ -45,11 +46,11 @@ def _serve(channel: Channel) -> None:
                 cursor.execute(WRITING)
             sql, sizes = BlockingSql(connection), pickle.loads(sizes)
             packer = LogPacker(sql, sizes, has_words=has_words)
-            thinner = BlockThinner(sql, sizes.rest)
+            thinner, counter = BlockThinner(sql, sizes.rest), BlockCounter(sql, sizes.blocks)
             while True:
                 (before, now), _ = channel.receive()
                 rows = packer.step(before)
-                if rows is None and packer.is_alone() and thinner.step(now):
+                if rows is None and packer.is_alone() and (thinner.step(now) or counter.step()):
                     rows = 0
                 channel.send((rows, ""))
     except (psycopg2.Error, StoreError, Damaged) as error:

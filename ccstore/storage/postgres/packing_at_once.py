@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 
 from ccstore.errors import StoreError
 from ccstore.storage.blocks.packed_numbers import Damaged
+from ccstore.storage.postgres.block_counting import BlockCounter
 from ccstore.storage.postgres.blocking_sql import BlockingSql
 from ccstore.storage.postgres.database import (
     SCHEMA_VERSION,
@@ -21,14 +22,14 @@ from ccstore.storage.postgres.database import (
 )
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.log_packer import LogPacker
+from ccstore.storage.postgres.partition_names import PACKED_SIZE
 from ccstore.storage.postgres.sizes import SIZES, PackingSizes
 
 #: Each table is gone through once.
 _ONCE: Final = evolve(SIZES.packing, rest=inf, stray_pages=1)
 _SIZE: Final = (
-    "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE oid IN "
-    "(SELECT inhrelid FROM pg_inherits WHERE inhparent = 'ccstore_log'::regclass) OR oid IN "
-    "('ccstore_packed_block'::regclass, 'ccstore_packed_columns'::regclass, 'ccstore_packed_words'::regclass)"
+    "SELECT (coalesce(sum(pg_total_relation_size(inhrelid)), 0) + "
+    f"{PACKED_SIZE})::bigint FROM pg_inherits WHERE inhparent = 'ccstore_log'::regclass"
 )
 
 
@@ -75,6 +76,7 @@ class PackingAtOnce:
             sql = BlockingSql(connection)
             _check_schema(sql)
             self._packer = LogPacker(sql, self._sizes, has_words=self._has_words)
+            self._counter = BlockCounter(sql, self._sizes.blocks)
             if not self._packer.is_alone():
                 raise StoreError("a daemon packs it, or another such command")
 
@@ -101,6 +103,8 @@ class PackingAtOnce:
         with self._errors():
             while (rows := self._packer.step(before)) is not None:
                 yield Packed(rows)
+            while self._counter.step():
+                yield Packed(0)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -10,6 +10,9 @@ from attrs import frozen
 DEFAULT: Final = "ccstore_event_default"
 #: Ids below a block's number shifted by this much are of earlier batches.
 BLOCK_BITS: Final = 20
+#: Tables of packed logs, and the bytes of all of them.
+_PACKED_TABLES: Final = [f"ccstore_packed_{name}" for name in ("block", "columns", "words", "census")]
+PACKED_SIZE: Final = " + ".join([f"pg_total_relation_size('{table}')" for table in _PACKED_TABLES])
 
 
 @frozen

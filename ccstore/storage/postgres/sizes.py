@@ -50,7 +50,7 @@ class PackingSizes:
     """
 
     tiles: TileSizes = TILES
-    blocks: int = 128
+    blocks: int = 64
     step_pages: int = 1024
     stray_pages: int = 1024
     rest: float = 600.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from attrs import define
 
-from ccstore.query import level_in
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.dbfile.sql import transaction
+from ccstore.storage.levels import Levels
 from ccstore.storage.sqlite.segments import is_merged, is_there, next_rows
 from ccstore.storage.sqlite.sizes import SegmentSizes
 
@@ -70,31 +70,6 @@ class Names:
             for stream, name in json.loads(found):
                 self._known[stream] = self._first.setdefault(json.dumps(name), stream)
         return self._known
-
-
-class Levels:
-    """The levels that messages have, by their other tags, as JSON; many have the same ones.
-
-    :param most: tags that are kept in mind.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._known: dict[str | None, str] = {}
-
-    def of(self, othertags: Sequence[str | None]) -> list[str]:
-        """The level of each; an empty text if they say none."""
-        known = self._known
-        try:
-            return [*map(known.__getitem__, othertags)]
-        except KeyError:
-            unknown = {*othertags}.difference(known)
-        if len(known) + len(unknown) > self._most:
-            known.clear()
-            unknown = {*othertags}
-        for tags in unknown:
-            known[tags] = level_in(tags)
-        return [*map(known.__getitem__, othertags)]
 
 
 @define

@@ -9,10 +9,11 @@ from ccstore.keeping import KeepRule
 from ccstore.message import STORED_KINDS
 from ccstore.storage.census import Tally
 from ccstore.storage.dbfile.sql import Say, checkpoint, transaction
+from ccstore.storage.levels import Levels
 from ccstore.storage.sqlite import enumerating
 from ccstore.storage.sqlite.departures import Departures
 from ccstore.storage.sqlite.dividing import Divider
-from ccstore.storage.sqlite.enumerating import Enumerator, Levels, Names
+from ccstore.storage.sqlite.enumerating import Enumerator, Names
 from ccstore.storage.sqlite.merging import Merger
 from ccstore.storage.sqlite.moving import SPANS_IN_PERIOD
 from ccstore.storage.sqlite.open_segments import OpenSegment

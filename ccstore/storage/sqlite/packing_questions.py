@@ -18,9 +18,9 @@ from ccstore.storage.blocks.tiles import TileSizes, divided
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.columns import BLOCK_ORDER
+from ccstore.storage.levels import Levels
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
-from ccstore.storage.sqlite.enumerating import Levels
 from ccstore.storage.sqlite.packing_plan import Remnant, SourceTable
 
 _STREAM: Final = itemgetter(0)

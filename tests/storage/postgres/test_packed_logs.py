@@ -41,7 +41,9 @@ DAY = 86_400 * SECOND
 
 
 class PackedReadingTests(Packers, ReadingContract, TestCase):
-    """Nearly all logs are packed, and what came last is not."""
+    """Nearly all logs are packed, and what came last is not. Full segments have words, and a census."""
+
+    packing_sizes = evolve(SMALL, tiles=TileSizes(block_rows=3), blocks=MOST_BLOCKS)
 
     def setUp(self) -> None:
         self.backend = _Packing(self)
@@ -57,10 +59,8 @@ class PackedReadingTests(Packers, ReadingContract, TestCase):
         self.assertGreater(self.value("SELECT count(*) FROM ccstore_packed"), 0)
         self.assertGreater(self.value("SELECT sum(rows) FROM ccstore_packed_block"), 50)
         self.assertLess(self.value("SELECT count(*) FROM ccstore_log"), 50)
-
-
-class OldestPackedReadingTests(PackedReadingTests):
-    version = oldest
+        for table in ("census", "words"):
+            self.assertGreater(self.value(f"SELECT count(*) FROM ccstore_packed_{table}"), 0)
 
 
 class _Packing(PostgresBackend):
@@ -101,6 +101,8 @@ class _Packing(PostgresBackend):
 class PackedDatabaseKeepingTests(Packers, KeepingContract, TestCase):
     """All that is old enough is packed as soon as may be, and what has gone of it is taken out."""
 
+    packing_sizes = evolve(SMALL, blocks=8)
+
     def setUp(self) -> None:
         self.backend = self.open()
 
@@ -108,6 +110,7 @@ class PackedDatabaseKeepingTests(Packers, KeepingContract, TestCase):
         await super().tend(seconds, times)
         self.pack_all()
         self.thin()
+        self.count_all()
 
     def thin(self) -> None:
         with self.server.connection(self.database) as connection:
@@ -318,6 +321,10 @@ class PackingTests(Packers, TestCase):
         holdings = await backend.read(Inventory(RETENTION * SECOND), timeout=60)
         leaving = [each for each in holdings.leaving if each.name.startswith("ccstore_packed_")]
         self.assertEqual(len(leaving), logs.sealed)
+
+
+class OldestPackingTests(PackingTests):
+    version = oldest
 
 
 class _Meddled(BlockingSql):

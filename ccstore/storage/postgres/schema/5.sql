@@ -53,9 +53,31 @@ CREATE TABLE ccstore_packed_words (
     PRIMARY KEY (segment, part, place)
 );
 
+-- How many messages each stream has in each hour of a segment that is full: see ccstore/storage/census.py.
+CREATE TABLE ccstore_packed_census (
+    segment bigint PRIMARY KEY,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    streams bytea NOT NULL,
+    totals bytea NOT NULL,
+    oldest bytea NOT NULL,
+    newest bytea NOT NULL,
+    cells bytea,
+    names bytea NOT NULL,
+    name_cells bytea,
+    levels bytea,
+    level_cells bytea,
+    level_edges bytea
+);
+
 ALTER TABLE ccstore_packed_block ALTER streams SET STORAGE EXTERNAL;
 ALTER TABLE ccstore_packed_columns
     ALTER times SET STORAGE EXTERNAL, ALTER ids SET STORAGE EXTERNAL, ALTER lengths SET STORAGE EXTERNAL,
     ALTER tag_codes SET STORAGE EXTERNAL, ALTER tags SET STORAGE EXTERNAL, ALTER texts SET STORAGE EXTERNAL;
 ALTER TABLE ccstore_packed_words
     ALTER words SET STORAGE EXTERNAL, ALTER codes SET STORAGE EXTERNAL, ALTER masks SET STORAGE EXTERNAL;
+ALTER TABLE ccstore_packed_census
+    ALTER streams SET STORAGE EXTERNAL, ALTER totals SET STORAGE EXTERNAL, ALTER oldest SET STORAGE EXTERNAL,
+    ALTER newest SET STORAGE EXTERNAL, ALTER cells SET STORAGE EXTERNAL, ALTER names SET STORAGE EXTERNAL,
+    ALTER name_cells SET STORAGE EXTERNAL, ALTER levels SET STORAGE EXTERNAL,
+    ALTER level_cells SET STORAGE EXTERNAL, ALTER level_edges SET STORAGE EXTERNAL;
