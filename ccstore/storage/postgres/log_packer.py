@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
+from math import inf
 from operator import itemgetter
 from typing import Final
 
@@ -58,6 +59,8 @@ class LogPacker:
     def step(self, before: int) -> int | None:
         """Do a little; how many messages it packed, or None if there is nothing to do, or another packs.
 
+        Raises :class:`Damaged` if there is something in a table that cannot be packed.
+
         :param before: what is from before this time (ns) is old.
         """
         if not self.is_alone():
@@ -65,8 +68,13 @@ class LogPacker:
         if self._has_words and self._index():
             return 0
         for table, pages in self._tables(before):
-            if time.monotonic() - self._through.get(table, -self._sizes.rest) >= self._sizes.rest:
-                return self._go_on(table, pages, before)
+            if time.monotonic() - self._through.get(table, -inf) >= self._sizes.rest:
+                try:
+                    return self._go_on(table, pages, before)
+                except Damaged:
+                    # The others are to be packed all the same.
+                    self._through[table] = time.monotonic()
+                    raise
         return None
 
     def is_alone(self) -> bool:

@@ -48,10 +48,10 @@ class PackProcess:
         try:
             channel = self._channel or self._start()
             channel.send((before, now))
-            (rows, why), _ = channel.receive()
+            (rows, why, is_over), _ = channel.receive()
         except OSError as error:
-            rows, why = None, f"the process that packs has ended: {error}"
-        if why:
+            rows, why, is_over = None, f"the process that packs has ended: {error}", True
+        if is_over:
             self.close()
         return rows, why
 

@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _serve(channel: Channel) -> None:
-    """Answer each time with how many messages were packed, or with why none could be."""
+    """Answer each time with how many messages were packed, why none could be, and whether this is the end."""
     (dsn, timeout, has_words, niceness), (sizes,) = channel.receive()
     os.nice(niceness)
     address = Address(dsn, {})
@@ -49,12 +49,16 @@ def _serve(channel: Channel) -> None:
             thinner, counter = BlockThinner(sql, sizes.rest), BlockCounter(sql, sizes.blocks)
             while True:
                 (before, now), _ = channel.receive()
-                rows = packer.step(before)
+                try:
+                    rows = packer.step(before)
+                except Damaged as error:
+                    channel.send((None, str(error), False))
+                    continue
                 if rows is None and packer.is_alone() and (thinner.step(now) or counter.step()):
                     rows = 0
-                channel.send((rows, ""))
-    except (psycopg2.Error, StoreError, Damaged) as error:
-        channel.send((None, one_line(error)))
+                channel.send((rows, "", False))
+    except (psycopg2.Error, StoreError) as error:
+        channel.send((None, one_line(error), True))
 
 
 if __name__ == "__main__":

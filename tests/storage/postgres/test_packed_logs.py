@@ -239,6 +239,19 @@ class PackingTests(Packers, TestCase):
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_log"), 9)
         self.assertEqual(sorted(await self.logs(backend)), sorted([*map(str, range(9)), *["late"] * 9]))
 
+    async def test_what_cannot_be_packed_holds_up_nothing_else(self) -> None:
+        self.now = NOW
+        backend = self.backend_that_packs(sizes=evolve(SMALL, rest=3600.0))
+        await backend.write(
+            Batch.of([message("of nobody", NOW, "log"), message("other", NOW + 4 * DAY, "log")])
+        )
+        self.sql("UPDATE ccstore_log SET stream = 99 WHERE text = 'of nobody'")
+        self.now += 9 * DAY
+        with capturedLogs() as logs:
+            await self.until(backend, "SELECT count(*) FROM ccstore_log", 1)
+        self.assertIn("streams that are not there", " ".join(map(str, map(formatEvent, logs))))
+        self.assertEqual(self.value("SELECT sum(rows) FROM ccstore_packed"), 1)
+
     async def test_what_cannot_be_put_in_its_place_is_not_deleted(self) -> None:
         backend = self.open()
         await backend.write(Batch.of([message(str(n), NOW, "log") for n in range(9)]))
@@ -306,6 +319,14 @@ class PackingTests(Packers, TestCase):
             await self.until(backend, "SELECT count(*) FROM ccstore_log", 0)
         self.assertIn("cannot pack older logs, will try again", " ".join(map(str, map(formatEvent, logs))))
         self.assertEqual(len(await self.logs(backend)), 91)
+
+    async def test_the_ends_of_a_segment_are_found_by_their_times(self) -> None:
+        backend = self.open()
+        await backend.write(Batch.of([message(str(n), NOW + n, "log") for n in range(9)]))
+        self.pack_all()
+        for number in (0, 8):
+            selection = evolve(LOGS, begin=NOW + number, end=NOW + number + 1)
+            self.assertEqual(await self.logs(backend, selection), [str(number)])
 
     async def test_the_inventory_has_what_is_packed(self) -> None:
         backend = self.open()
