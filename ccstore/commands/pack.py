@@ -147,7 +147,7 @@ def _pack(packing: _Packing, before: int, out: TextIO) -> int:
         return 1
     finally:
         packing.close()
-    print(f"{rows} messages were packed; what they are in had {size} bytes and has {packing.size}")
+    print(f"{rows} messages were packed; the store had {size} bytes and has {packing.size}")
     if left:
         print(f"{left} messages could not be packed, and are left as they are")
     return 1 if left else 0

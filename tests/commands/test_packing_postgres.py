@@ -47,7 +47,7 @@ class PackingCommandTests(Packers, TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("200 of 200 messages (100 %), ", done.stderr)
         self.assertRegex(
-            done.stdout, "^200 messages were packed; what they are in had [0-9]+ bytes and has [0-9]+\n$"
+            done.stdout, "^200 messages were packed; the store had [0-9]+ bytes and has [0-9]+\n$"
         )
         self.assertEqual(self.value("SELECT count(*) FROM ccstore_log"), 0)
         self.assertEqual(len(await self.logs(backend)), 200)
