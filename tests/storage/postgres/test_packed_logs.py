@@ -43,7 +43,7 @@ DAY = 86_400 * SECOND
 class PackedReadingTests(Packers, ReadingContract, TestCase):
     """Nearly all logs are packed, and what came last is not. Full segments have words, and a census."""
 
-    packing_sizes = evolve(SMALL, tiles=TileSizes(block_rows=3), blocks=MOST_BLOCKS)
+    packing_sizes = evolve(SMALL, tiles=TileSizes(block_rows=8), blocks=MOST_BLOCKS)
 
     def setUp(self) -> None:
         self.backend = _Packing(self)
@@ -56,6 +56,7 @@ class PackedReadingTests(Packers, ReadingContract, TestCase):
 
     async def test_it_is_packed(self) -> None:
         await self._filled(1)
+        await self.store(*[message(f"text {n}", NOW + n, "log") for n in range(8 * MOST_BLOCKS)])
         self.assertGreater(self.value("SELECT count(*) FROM ccstore_packed"), 0)
         self.assertGreater(self.value("SELECT sum(rows) FROM ccstore_packed_block"), 50)
         self.assertLess(self.value("SELECT count(*) FROM ccstore_log"), 50)
