@@ -52,7 +52,7 @@ def test_what_is_missing_is_named_with_the_packages_that_bring_it(monkeypatch: p
     told = f"there is no psycopg2, install with: {sys.executable} -m pip install psycopg2-binary"
     assert installing.missing_for_postgres() == told
     with pytest.raises(StoreError, match=re.escape(told)):
-        copying._needs_packages()
+        copying.needs_postgres()
 
 
 def test_they_are_those_of_the_extra() -> None:
