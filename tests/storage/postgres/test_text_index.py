@@ -10,6 +10,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
+from ccstore.message import Message
 from ccstore.query import Selection, TextCondition
 from ccstore.storage.postgres import PostgresBackend
 from ccstore.storage.postgres.database import Address, BlockingSession, at_once, connected
@@ -19,7 +20,7 @@ from ccstore.storage.postgres.text_index import TextIndex, means_of_search
 from ccstore.storage.reading.pages import Limits, Pages
 from tests.support.postgres_case import RETENTION, Databases
 from tests.support.postgres_server import oldest
-from tests.support.store_contract import StoreContract
+from tests.support.reading_contract import ReadingContract
 from tests.support.stores import NOW, message, messages
 
 _COMPLETE = (
@@ -54,19 +55,17 @@ class Indexed(Databases):
             return at_once(means_of_search(BlockingSession(connection), is_wanted=is_wanted))
 
 
-class NewestIndexedContractTests(Indexed, StoreContract, TestCase):
-    """All that a store has to answer is answered alike with the index."""
+class NewestIndexedReadingTests(Indexed, ReadingContract, TestCase):
+    """All that is asked is answered alike with the index."""
 
-    stores_nul = False
-
-    async def setUp(self) -> None:  # type: ignore[override]
+    async def setUp(self) -> None:
         await self.open().close()
         await self.make_index()
-        super().setUp()
+        self.backend = self.open()
         self.assertTrue(self.value(_COMPLETE))
 
-    def make_backend(self) -> PostgresBackend:
-        return self.backend_at()
+    async def store(self, *stored: Message) -> None:
+        await self.backend.write(Batch.of(stored))
 
 
 #: Letters of one case or the other, in scripts whose rules differ, and what patterns have a meaning for.
