@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -54,6 +55,21 @@ class Shares:
 
     each: Sequence[Share]
     moved: int
+
+    @classmethod
+    def by_stream(
+        cls, counts: Mapping[int, int], told: Iterable[tuple[int, int | None, bool]], moved: int
+    ) -> Shares:
+        """From the messages of each stream.
+
+        :param told: for each stream its period, and whether anything of it is held: then all is taken to be.
+        """
+        rows: Counter[int | None] = Counter()
+        held: Counter[int | None] = Counter()
+        for stream, period, is_held in told:
+            rows[period] += counts[stream]
+            held[period] += counts[stream] * is_held
+        return cls([Share(period, count, held[period]) for period, count in rows.items()], moved)
 
     def goes_after(self, retention: int | None) -> int | None:
         """So many nanoseconds after its time the segment goes; None if it never does.

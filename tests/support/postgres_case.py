@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 
+from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.postgres import PostgresBackend
 from ccstore.storage.postgres.sizes import SIZES, Sizes
 from ccstore.storage.postgres.telling import PACE, Pace
@@ -43,9 +44,11 @@ class Databases:
         sizes: Sizes = SIZES,
         text_index: bool = False,
         pace: Pace = PACE,
+        packing: Packing = NO_PACKING,
+        kind: type[PostgresBackend] = PostgresBackend,
         **parameters: str,
     ) -> PostgresBackend:
-        return PostgresBackend(
+        return kind(
             dsn,
             {**({} if dsn else self.server.parameters(self.database)), **parameters},
             connection_timeout=10,
@@ -56,6 +59,7 @@ class Databases:
             sizes=sizes,
             text_index=text_index,
             pace=pace,
+            packing=packing,
         )
 
     def open(self, retention: float = RETENTION, sizes: Sizes = SIZES, **parameters: str) -> PostgresBackend:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from attrs import frozen
 
 from ccstore.storage.blocks.block_format import PlainRow
+
+_STREAM: Final = itemgetter(0)
 
 
 @frozen
@@ -42,3 +46,8 @@ def divided(rows: Sequence[PlainRow], sizes: TileSizes) -> list[Sequence[PlainRo
             parts.append(rows[first:place])
             first, size = place, len(row[3])
     return [*parts, rows[first:]]
+
+
+def by_stream(rows: Iterable[PlainRow]) -> Mapping[int, list[PlainRow]]:
+    """Rows in any order, those of each stream by time and id."""
+    return {stream: [*run] for stream, run in groupby(sorted(rows), _STREAM)}

@@ -10,7 +10,7 @@ from ccstore.storage.blocks.packed_numbers import Damaged, unpack
 from ccstore.storage.blocks.plain_rows import plain_rows
 from ccstore.storage.postgres import packed_logs
 from ccstore.storage.postgres.blocking_sql import BlockingSql
-from ccstore.storage.postgres.database import BlockingSession, at_once, connected, parsed
+from ccstore.storage.postgres.database import at_once, connected, parsed
 
 
 class BlockCheck:
@@ -49,7 +49,7 @@ class BlockCheck:
             raise StoreError(f"cannot read {address}: {error}") from None
 
     def _in_blocks(self, sql: BlockingSql) -> Iterator[str]:
-        session = BlockingSession(sql.connection)
+        session = sql.session
         ((total,),) = sql.all("SELECT coalesce(sum(rows), 0) FROM ccstore_packed")
         for segment, number, rows in sql.all(
             "SELECT segment, number, rows FROM ccstore_packed_block ORDER BY segment, number"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ccstore.storage.blocks.block_census import COLUMNS, BlockCensus
 from ccstore.storage.blocks.block_format import Block
 from ccstore.storage.blocks.packed_numbers import Damaged
-from ccstore.storage.census import CensusTaker, PackedCensus
-from ccstore.storage.levels import Levels
+from ccstore.storage.census import PackedCensus
 from ccstore.storage.postgres.arrays import numbers
 from ccstore.storage.postgres.blocking_sql import BlockingSql
 
-#: Sets of other tags of which the level is kept in mind.
-_TAGS_HELD: Final = 1 << 16
-_COLUMNS: Final = ("streams", "times", "tag_codes", "tags")
 _FIELDS: Final = PackedCensus._fields
 
 
@@ -27,7 +23,6 @@ class BlockCounter:
     def __init__(self, sql: BlockingSql, blocks: int) -> None:
         self._sql = sql
         self._blocks = blocks
-        self._levels = Levels(_TAGS_HELD)
         self._damaged: set[int] = set()
 
     def step(self) -> bool:
@@ -42,7 +37,7 @@ class BlockCounter:
         for segment, rows, first, last in found:
             with self._sql.snapshot():
                 try:
-                    census = self._census(segment, CensusTaker(first, last, rows))
+                    census = self._count(segment, BlockCensus(first, last, rows))
                 except Damaged:
                     self._damaged.add(segment)  # its blocks are looked at, which tell of it
                     continue
@@ -54,28 +49,19 @@ class BlockCounter:
                 )
         return bool(found)
 
-    def _census(self, segment: int, taker: CensusTaker) -> PackedCensus:
-        first_of: dict[tuple[str, str], int] = {}
+    def _count(self, segment: int, census: BlockCensus) -> PackedCensus:
         for (number,) in self._sql.all(
             "SELECT number FROM ccstore_packed_block WHERE segment = %s ORDER BY number", segment
         ):
             ((rows, *packed),) = self._sql.all(
-                f"SELECT rows, {', '.join(_COLUMNS)} FROM ccstore_packed_block JOIN ccstore_packed_columns "
+                f"SELECT rows, {', '.join(COLUMNS)} FROM ccstore_packed_block JOIN ccstore_packed_columns "
                 "USING (segment, number) WHERE segment = %s AND number = %s",
                 *(segment, number),
             )
-            block = Block(rows, dict(zip(_COLUMNS, map(bytes, packed), strict=True)))
-            names = self._names([stream for stream, _ in block.runs], first_of)
-            tags = [*map(block.tag_sets.__getitem__, block.tag_codes)]
-            taker.add(block.streams, block.times, names, self._levels.of(tags))
-        return taker.packed()
-
-    def _names(self, streams: Sequence[int], first_of: dict[tuple[str, str], int]) -> Mapping[int, int]:
-        """For each stream one that has the same cluster and name.
-
-        :param first_of: those that are known, by cluster and name; more are added.
-        """
-        found = self._sql.all(
-            "SELECT id, cluster, name FROM ccstore_stream WHERE id = ANY(%s::bigint[])", numbers(streams)
-        )
-        return {each: first_of.setdefault((cluster, name), each) for each, cluster, name in found}
+            block = Block(rows, dict(zip(COLUMNS, map(bytes, packed), strict=True)))
+            found = self._sql.all(
+                "SELECT id, cluster, name FROM ccstore_stream WHERE id = ANY(%s::bigint[])",
+                numbers(stream for stream, _ in block.runs),
+            )
+            census.add(block, found)
+        return census.packed()

@@ -16,7 +16,7 @@ from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.plain_rows import plain_rows
 from ccstore.storage.postgres import packed_logs
 from ccstore.storage.postgres.blocking_sql import BlockingSql
-from ccstore.storage.postgres.database import BlockingSession, at_once
+from ccstore.storage.postgres.database import at_once
 from ccstore.storage.postgres.expiry import has_gone
 from ccstore.storage.postgres.log_packer import TABLES
 
@@ -75,10 +75,9 @@ class BlockThinner:
                 self._left.append((place, seen))
 
     def _thin(self, place: packed_logs.Place, now: int) -> None:
-        session = BlockingSession(self._sql.connection)
+        session = self._sql.session
         try:
-            packed = at_once(packed_logs.read_block(session, place))
-            rows = plain_rows(packed)
+            rows = plain_rows(at_once(packed_logs.read_block(session, place)))
         except Damaged:
             return
         gone = at_once(packed_logs.those(session, rows, has_gone("log", now, 0)))
@@ -95,7 +94,7 @@ class BlockThinner:
             return
         self._sql.run(
             "UPDATE ccstore_packed SET rows = rows - %s WHERE segment = %s",
-            len(rows) if not kept else len(rows) - len(kept),
+            len(rows) - len(kept),
             place[0],
         )
         # It is taken again when there is nothing more to take out.

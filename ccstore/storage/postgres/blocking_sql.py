@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from ccstore.storage.postgres.database import BlockingSession
+
 
 class BlockingSql:
     """Runs statements; every method raises psycopg2.Error if the database does.
@@ -14,18 +16,23 @@ class BlockingSql:
     """
 
     def __init__(self, connection: Any) -> None:
-        self.connection = connection
+        self._connection = connection
+
+    @property
+    def session(self) -> BlockingSession:
+        """The same connection, for what others wait for in time."""
+        return BlockingSession(self._connection)
 
     def all(self, statement: str, *parameters: object) -> Sequence[tuple[Any, ...]]:
         """Its rows."""
-        with self.connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             found: Sequence[tuple[Any, ...]] = cursor.fetchall()
             return found
 
     def run(self, statement: str, *parameters: object) -> int:
         """How many rows it was about."""
-        with self.connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return int(cursor.rowcount)
 
@@ -40,7 +47,7 @@ class BlockingSql:
         try:
             yield
         except BaseException:
-            if not self.connection.closed:
+            if not self._connection.closed:
                 self.run("ROLLBACK")
             raise
         self.run("COMMIT")

@@ -168,6 +168,22 @@ async def prepare(session: BlockingSession, timeout: float) -> None:
     await session.execute("COMMIT")
 
 
+async def check_schema(session: BlockingSession, does: str) -> None:
+    """Whether its tables are those of this version; raises :class:`StoreError` if not.
+
+    :param does: what this program is about to do to them.
+    """
+    ((there,),) = await session.execute("SELECT to_regclass('ccstore_schema') IS NOT NULL")
+    if not there:
+        raise StoreError("it is no ccstore store")
+    ((version,),) = await session.execute("SELECT coalesce(max(version), 0) FROM ccstore_schema")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"its schema has version {version}, and this ccstore {does} {SCHEMA_VERSION}: "
+            "start the daemon on it once, which brings an older one up to date"
+        )
+
+
 async def check_writable(session: BlockingSession) -> None:
     """Whether the database takes writes at all; raises psycopg2.Error if not."""
     await session.execute("BEGIN; INSERT INTO ccstore_batch (id, instance) VALUES (0, ''); ROLLBACK")

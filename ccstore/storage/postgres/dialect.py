@@ -276,8 +276,7 @@ class PostgresDialect(Dialect):
             (array(counts), segment.newest, segment.oldest),
             ("id", "keeps", "held"),
         )
-        each = [Share(keeps, counts[number], counts[number] * held) for number, keeps, held in told]
-        return Shares(each, 0)
+        return Shares.by_stream(counts, map(tuple, told), 0)
 
     def streams_are(self, column: str, numbers: Sequence[int], values: Values) -> str:
         if len(numbers) == 1:

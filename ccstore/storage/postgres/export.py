@@ -21,7 +21,7 @@ from ccstore.storage.columns import HOLD_COLUMNS, STREAM_COLUMNS
 from ccstore.storage.counting import count_messages
 from ccstore.storage.export import PAGE_ROWS, Counts, Exported, Source, StoredRow, Stream, pages
 from ccstore.storage.postgres import packed_logs
-from ccstore.storage.postgres.database import SCHEMA_VERSION, BlockingSession, at_once, check_server, parsed
+from ccstore.storage.postgres.database import BlockingSession, at_once, check_schema, check_server, parsed
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.expiry import has_expired
 
@@ -54,14 +54,7 @@ class PostgresSource(Source):
             )
             self._connection.set_session("REPEATABLE READ", readonly=True)
             check_server(self._connection)
-            if self._all("SELECT to_regclass('ccstore_schema')") == [(None,)]:
-                raise StoreError("it is no ccstore store")
-            ((version,),) = self._all("SELECT coalesce(max(version), 0) FROM ccstore_schema")
-            if version != SCHEMA_VERSION:
-                raise StoreError(
-                    f"its schema has version {version}, and this ccstore reads {SCHEMA_VERSION}: "
-                    "start the daemon on it once, which brings an older one up to date"
-                )
+            at_once(check_schema(self._session, "reads"))
         except (psycopg2.Error, StoreError) as error:
             self.close()
             text = one_line(error) if isinstance(error, psycopg2.Error) else str(error)

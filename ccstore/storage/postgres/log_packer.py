@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
 from math import inf
-from operator import itemgetter
 from typing import Final
 
 from attrs import evolve
@@ -21,7 +19,7 @@ from psycopg2.errors import LockNotAvailable
 from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, pack_block
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.plain_rows import searched
-from ccstore.storage.blocks.tiles import divided
+from ccstore.storage.blocks.tiles import by_stream, divided
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.columns import BLOCK_ORDER
 from ccstore.storage.postgres.blocking_sql import BlockingSql
@@ -37,7 +35,6 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "ccstore_packed_columns": ("times", "ids", "lengths", "tag_codes", "tags", "texts"),
 }
 _STRAYS: Final = "ccstore_log_default"
-_STREAM: Final = itemgetter(0)
 _OF_CHUNK: Final = ", ".join(Chunk._fields)
 
 
@@ -148,12 +145,12 @@ class LogPacker:
 
     def _blocks(self, rows: Sequence[PlainRow]) -> Sequence[Sequence[PlainRow]]:
         """Rows in any order, as those of blocks, which are about as large."""
-        by_stream = {stream: [*run] for stream, run in groupby(sorted(rows), _STREAM)}
+        runs = by_stream(rows)
         ranked = self._sql.all(
             f"SELECT id FROM ccstore_stream WHERE id = ANY(%s) ORDER BY {BLOCK_ORDER}",
-            [*by_stream],
+            [*runs],
         )
-        ordered = [row for (stream,) in ranked for row in by_stream[stream]]
+        ordered = [row for (stream,) in ranked for row in runs[stream]]
         if len(ordered) != len(rows):
             raise Damaged("there are messages of streams that are not there")
         tiles = self._sizes.tiles

@@ -14,12 +14,7 @@ from ccstore.errors import StoreError
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.postgres.block_counting import BlockCounter
 from ccstore.storage.postgres.blocking_sql import BlockingSql
-from ccstore.storage.postgres.database import (
-    SCHEMA_VERSION,
-    check_server,
-    connected,
-    parsed,
-)
+from ccstore.storage.postgres.database import at_once, check_schema, check_server, connected, parsed
 from ccstore.storage.postgres.driver_errors import one_line
 from ccstore.storage.postgres.log_packer import LogPacker
 from ccstore.storage.postgres.partition_names import PACKED_SIZE
@@ -74,7 +69,7 @@ class PackingAtOnce:
             connection = self._opened.enter_context(connected(self._address, self._timeout))
             check_server(connection)
             sql = BlockingSql(connection)
-            _check_schema(sql)
+            at_once(check_schema(sql.session, "packs"))
             self._packer = LogPacker(sql, self._sizes, has_words=self._has_words)
             self._counter = BlockCounter(sql, self._sizes.blocks)
             if not self._packer.is_alone():
@@ -112,15 +107,3 @@ class PackingAtOnce:
             yield
         except (psycopg2.Error, Damaged, StoreError) as error:
             raise StoreError(f"cannot pack {self._address}: {one_line(error)}") from None
-
-
-def _check_schema(sql: BlockingSql) -> None:
-    ((there,),) = sql.all("SELECT to_regclass('ccstore_schema') IS NOT NULL")
-    if not there:
-        raise StoreError("it is no ccstore store")
-    ((version,),) = sql.all("SELECT max(version) FROM ccstore_schema")
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"its schema has version {version}, and this ccstore packs {SCHEMA_VERSION}: start the daemon on "
-            "it once, which brings an older one up to date"
-        )

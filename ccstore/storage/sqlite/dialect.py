@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ccstore.holdings import Segment, Share, Shares
+from ccstore.holdings import Segment, Shares
 from ccstore.masking import MASK_VERSION
 from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
@@ -296,13 +295,7 @@ class SqliteDialect(Dialect):
             (json.dumps([*counts]), segment.goes_by, segment.oldest),
             ("id", "keeps", "held"),
         )
-        rows: Counter[int | None] = Counter()
-        held: Counter[int | None] = Counter()
-        for stream, keeps, is_held in told:
-            rows[keeps] += counts[stream]
-            held[keeps] += counts[stream] * is_held
-        each = [Share(keeps, count, held[keeps]) for keeps, count in rows.items()]
-        return Shares(each, rows.total() // 2)
+        return Shares.by_stream(counts, map(tuple, told), sum(counts[stream] for stream, *_ in told) // 2)
 
     def _open_segment(self, kind: Kind, table: str, first_id: int) -> Reading[Segment]:
         ((last_id, oldest, newest),) = yield Statement(

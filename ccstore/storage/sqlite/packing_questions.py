@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Final, Protocol
+from typing import Protocol
 
 from attrs import frozen
 
 from ccstore.message import INT64_MAX, INT64_MIN
+from ccstore.storage.blocks.block_census import COLUMNS, BlockCensus, of_one_name
 from ccstore.storage.blocks.block_format import Block, PackedBlock, PlainRow, is_whole, pack_block
 from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.plain_rows import searched
-from ccstore.storage.blocks.tiles import TileSizes, divided
+from ccstore.storage.blocks.tiles import TileSizes, by_stream, divided
 from ccstore.storage.blocks.vocabulary import MOST_BLOCKS, Chunk, VocabularyTaker
 from ccstore.storage.census import CensusTaker, PackedCensus, stream_numbers
 from ccstore.storage.columns import BLOCK_ORDER
-from ccstore.storage.levels import Levels
 from ccstore.storage.reading.dialect import Dialect, Question, T_co
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.packing_plan import Remnant, SourceTable
-
-_STREAM: Final = itemgetter(0)
-#: Sets of other tags of which the level is kept in mind.
-_TAGS_HELD: Final = 1 << 16
 
 
 @frozen
@@ -181,14 +175,13 @@ def _kept(packed: PackedBlock, spans: Mapping[int, Sequence[tuple[int, int]]]) -
 
 def _packed(rows: list[PlainRow], sizes: TileSizes) -> Reading[list[PackedBlock]]:
     """The rows of a tile, in any order, as blocks."""
-    rows.sort()
-    by_stream = {stream: [*run] for stream, run in groupby(rows, _STREAM)}
+    runs = by_stream(rows)
     ranked = yield Statement(
         f"SELECT id FROM stream WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY {BLOCK_ORDER}",
-        (json.dumps([*by_stream]),),
+        (json.dumps([*runs]),),
         ("id",),
     )
-    ordered = [row for (stream,) in ranked for row in by_stream[stream]]
+    ordered = [row for (stream,) in ranked for row in runs[stream]]
     return [pack_block(part) for part in divided(ordered, sizes)]
 
 
@@ -239,7 +232,8 @@ class CensusOf(_PackingQuestion[PackedCensus]):
                 has_bytes=True,
             )
             census = PackedCensus(*row)
-            taker.add_census(census, (yield from _names(stream_numbers(census.names), first_of)))
+            found = yield _named(stream_numbers(census.names))
+            taker.add_census(census, of_one_name(found, first_of))
         return taker.packed()
 
 
@@ -266,29 +260,21 @@ class CensusOfBlocks(_PackingQuestion["PackedCensus | None"]):
         )
         if known[2] is None:
             return None
-        taker, levels = CensusTaker(*known), Levels(_TAGS_HELD)
-        first_of: dict[tuple[str, str], int] = {}
-        columns = ("rows", "streams", "times", "tag_codes", "tags")
+        census = BlockCensus(*known)
         for number in range(self.blocks):
-            found = yield _blocks(self.target, number, 1, columns)
+            found = yield _blocks(self.target, number, 1, ("rows", *COLUMNS))
             if not found:
                 return None
             ((rows, *packed),) = found
-            block = Block(rows, dict(zip(columns[1:], packed, strict=True)))
-            names = yield from _names([stream for stream, _ in block.runs], first_of)
-            tags = [*map(block.tag_sets.__getitem__, block.tag_codes)]
-            taker.add(block.streams, block.times, names, levels.of(tags))
-        return taker.packed()
+            block = Block(rows, dict(zip(COLUMNS, packed, strict=True)))
+            census.add(block, (yield _named([stream for stream, _ in block.runs])))
+        return census.packed()
 
 
-def _names(streams: Sequence[int], first_of: dict[tuple[str, str], int]) -> Reading[dict[int, int]]:
-    """For each stream one that has the same cluster and name.
-
-    :param first_of: those that are known, by cluster and name; more are added.
-    """
-    found = yield Statement(
+def _named(streams: Sequence[int]) -> Statement:
+    """Streams with their clusters and names."""
+    return Statement(
         "SELECT id, cluster, name FROM stream WHERE id IN (SELECT value FROM json_each(?1))",
         (json.dumps([*streams]),),
         ("id", "cluster", "name"),
     )
-    return {each: first_of.setdefault((cluster, name), each) for each, cluster, name in found}

@@ -46,7 +46,8 @@ class PackedReadingTests(Packers, ReadingContract, TestCase):
     packing_sizes = evolve(SMALL, tiles=TileSizes(block_rows=8), blocks=MOST_BLOCKS)
 
     def setUp(self) -> None:
-        self.backend = _Packing(self)
+        self.backend = self.backend_at(kind=_Packing)
+        self.backend.case = self
         self.backend.open()
         self.addCleanup(self.backend.close)
 
@@ -69,32 +70,19 @@ class _Packing(PostgresBackend):
 
     asked = 0
 
-    def __init__(self, case: Packers) -> None:
-        super().__init__(
-            "",
-            case.server.parameters(case.database),
-            connection_timeout=10,
-            retention=RETENTION,
-            now=lambda: case.now,
-            instance="a test",
-            reactor=reactor,
-        )
-        self._case = case
+    case: Packers
 
     def tend(self, now: int) -> Deferred[None]:
         return super().tend(now).addCallback(lambda result: self._pack())
 
     def _pack(self) -> None:
-        self._case.pack_all()
-
-    def write(self, *given: Any) -> Any:
-        return super().write(*given)
+        self.case.pack_all()
 
     def read(self, question: Any, *, timeout: float) -> Any:
         self.asked += 1
         answer = super().read(question, timeout=timeout)
         if self.asked % 16 == 0:
-            with self._case.packer() as packer:
+            with self.case.packer() as packer:
                 packer.step(INT64_MAX)
         return answer
 
@@ -154,17 +142,7 @@ class PackingTests(Packers, TestCase):
     """When what is packed, and what becomes of its place."""
 
     def backend_that_packs(self, *, after: float = 3600.0, sizes: PackingSizes = SMALL) -> PostgresBackend:
-        backend = PostgresBackend(
-            "",
-            self.server.parameters(self.database),
-            connection_timeout=10,
-            retention=RETENTION,
-            now=lambda: self.now,
-            instance="a test",
-            reactor=reactor,
-            packing=Packing(after),
-            sizes=evolve(SIZES, packing=sizes),
-        )
+        backend = self.backend_at(packing=Packing(after), sizes=evolve(SIZES, packing=sizes))
         backend.open()
         self.addCleanup(backend.close)
         return backend
