@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from attrs import evolve
 from twisted.trial.unittest import TestCase
@@ -14,6 +13,7 @@ from ccstore.batch import Batch
 from tests.support.postgres_packing import SMALL, Packers
 from tests.support.postgres_server import PASSWORD
 from tests.support.running_daemon import ROOT, environment
+from tests.support.scratch import scratch
 from tests.support.stores import NOW, message
 
 
@@ -21,7 +21,7 @@ class PackingCommandTests(Packers, TestCase):
     timeout = 120
 
     def run_command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        path = Path(self.mktemp()).absolute()
+        path = scratch(self) / "ccstore.json"
         storage = {"backend": self.server.backend(self.database), "retention_time": "24h"}
         path.write_text(json.dumps({"receivers": {}, "storage": storage}))
         done = subprocess.run(
