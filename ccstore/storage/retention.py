@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from ccstore.keeping import KeepRule, bounds
 from ccstore.message import INT64_MIN, StreamKey
 from ccstore.storage.periods import Periods
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.timing import nanoseconds
 
 #: Streams of which the period is kept in mind.

@@ -13,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.sizes import ReadingLimits, Sizes
@@ -35,13 +35,11 @@ LONG: Final = (
 
 
 @frozen
-class Asked:
+class Asked(Question[None]):
     """A question that is a statement."""
 
     sql: str
-    count = 1
     is_long = True
-    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[None]:
         yield Statement(self.sql, (), ("n",))

@@ -15,7 +15,7 @@ from ccstore.interfaces import (
 )
 from ccstore.query import Page, Row
 from ccstore.storage.answering import Patience
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.schedule import expiry_interval
 from tests.support.service_case import LOCKED, RETENTION, START, ServiceCase

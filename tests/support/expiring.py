@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ccstore.message import StreamKey
 from ccstore.storage.periods import Periods
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 
 
 def has_expired(

@@ -12,7 +12,7 @@ from ccstore.message import INT64_MIN
 from ccstore.query import Counting, Matcher, Selection
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from tests.support.stores import SECOND, MemoryBackend, message
 

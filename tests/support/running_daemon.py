@@ -31,7 +31,7 @@ TWISTD = ("-c", "from twisted.scripts.twistd import run; run()")
 def environment(**more: str) -> dict[str, str]:
     """The environment of a daemon that runs from the checkout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **more}
 
 
 def as_in_a_terminal() -> None:
@@ -158,7 +158,12 @@ class Daemon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._process.poll() is None:
+            self.send_signal(signal.SIGABRT)  # Python then says where each of its threads is
+            self.wait()
         self._end()
+        if error is not None:
+            print(f"-- what the daemon said, which ran when the test failed:\n{self.text}")
 
     # -- requests
 

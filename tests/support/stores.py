@@ -35,8 +35,8 @@ from ccstore.storage.queue import Bounds
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.evaluate import evaluate
-from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.inventory import Inventory
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.storage_service import StorageService

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ccstore.query import Arrival
 from ccstore.storage.postgres.partition_names import BLOCK_BITS
-from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 
 _LAST: Final = Statement(
@@ -66,12 +66,8 @@ def look() -> Reading[Look]:
 
 
 @frozen
-class LookQuestion:
+class LookQuestion(Question[Look]):
     """A question: what has been drawn."""
-
-    count = 1
-    is_long = False
-    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[Look]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
@@ -79,12 +75,8 @@ class LookQuestion:
 
 
 @frozen
-class WritingQuestion:
+class WritingQuestion(Question[Set[Writing]]):
     """A question: who is writing."""
-
-    count = 1
-    is_long = False
-    is_heavy = False
 
     def reading(self, dialect: Dialect) -> Reading[Set[Writing]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""

@@ -19,7 +19,7 @@ from ccstore.storage.postgres.partition_names import BLOCK_BITS
 from ccstore.storage.postgres.reader import Reader
 from ccstore.storage.reading.arrived import Arrivals
 from ccstore.storage.reading.dialect import Question
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 
 _T = TypeVar("_T")
 _EVERYTHING: Final = Selection()

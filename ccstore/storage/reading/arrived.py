@@ -12,8 +12,9 @@ from ccstore.query import Arrival, Page, Row, Selection
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
 from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.expired import Expired, expired_by
 from ccstore.storage.reading.gone import gone_of
+from ccstore.storage.reading.moment import Moment, moment_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _ID: Final = attrgetter("id")

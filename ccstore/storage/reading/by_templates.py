@@ -12,7 +12,8 @@ from ccstore.storage.census import HOUR, SHORT, stream_numbers
 from ccstore.storage.reading.by_census import StreamGroups
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows
 from ccstore.storage.reading.dialect import Dialect, Part
-from ccstore.storage.reading.expired import Expired, Moment, expired_by
+from ccstore.storage.reading.expired import Expired, expired_by
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.statement import Reading
 from ccstore.storage.template_counts import STEPS, PackedTemplates, figures_of, places_of, texts_of
 

@@ -18,6 +18,7 @@ from ccstore.query import (
     Counts,
     Matcher,
     Row,
+    Selection,
     label_reader,
     tags_in,
 )
@@ -26,10 +27,11 @@ from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.by_census import CensusCounting, Span, StreamGroups, are_many, can_tell
 from ccstore.storage.reading.by_level import LevelCounting, tells_levels
 from ccstore.storage.reading.conditions import Conditions, Streams, streams_of
-from ccstore.storage.reading.dialect import Dialect, Part, Question
+from ccstore.storage.reading.dialect import Dialect, Division, Part, Question
 from ccstore.storage.reading.evaluate import row_test
-from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.expired import Expired, expired_by
 from ccstore.storage.reading.gone import gone_of
+from ccstore.storage.reading.moment import Moment, moment_of
 from ccstore.storage.reading.pages import Limits, PageReading
 from ccstore.storage.reading.statement import Reading, Rows, Statement, Values
 
@@ -61,6 +63,15 @@ class CountsQuestion(Question[Counts]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return True
 
+    def division(self) -> CountsDivision | None:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        counting = self.counting
+        if can_tell(counting) or tells_levels(counting):
+            return None
+        # The groups of all values and steps are too many to be handed on.
+        is_wide = counting.top is not None and counting.step is not None and counting.by
+        return None if is_wide else CountsDivision(counting, self.moment)
+
     def reading(self, dialect: Dialect) -> Reading[Counts]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         counting = self.counting
@@ -68,6 +79,41 @@ class CountsQuestion(Question[Counts]):
         if counting.top is None:
             return (yield from _CountReading(counting, dialect, expired).counts())
         return (yield from _top_counts(counting, counting.top, dialect, expired))
+
+
+@frozen
+class CountsDivision(Division[Counts]):
+    """How messages are counted in parts.
+
+    :ivar moment: when it is asked.
+    """
+
+    counting: Counting
+    moment: Moment
+
+    @property
+    def selection(self) -> Selection:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        return self.counting.selection
+
+    def about(self, selection: Selection) -> CountsQuestion:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        return CountsQuestion(evolve(self.counting, selection=selection, top=None), self.moment)
+
+    def is_enough(self, first: Counts) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        return False
+
+    def joined(self, answers: Sequence[Counts]) -> Counts:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        found = _Gathered(self.counting.with_times)
+        for answer in answers:
+            for count in answer.counts:
+                found.add(*count)
+        is_cut = found.is_cut or any(answer.is_cut for answer in answers)
+        losses = [*dict.fromkeys(loss for answer in answers for loss in answer.losses)]
+        counted = Counts([*found.groups.values()], is_cut, losses=losses)
+        return counted if self.counting.top is None else _only_top(counted, self.counting.top)
 
 
 def _top_counts(counting: Counting, top: int, dialect: Dialect, expired: Expired) -> Reading[Counts]:

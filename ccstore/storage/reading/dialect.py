@@ -9,8 +9,10 @@ from attrs import frozen
 
 from ccstore.holdings import Segment, Shares
 from ccstore.message import Kind
+from ccstore.query import Selection
 from ccstore.storage.blocks.block_cache import BlockCache, BlockEntry, HeldBlock
 from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.statement import Reading, Values
 
 T_co = TypeVar("T_co", covariant=True)
@@ -83,12 +85,14 @@ class Fetching:
     :ivar rows: that one statement fetches at first; after that as many as have about ``size`` characters.
     :ivar most: that one statement fetches at most.
     :ivar streams: up to which an index is probed for each; of more it is said which they are.
+    :ivar undivided: rows that are looked at by one reader; two divide what is more, if they have time.
     """
 
     rows: int = 500
     most: int = 20_000
     size: int = 4 << 20
     streams: int = 200
+    undivided: int = 300_000
 
 
 class Dialect(Protocol):
@@ -248,6 +252,34 @@ class Dialect(Protocol):
         """
 
 
+class Division(Protocol[T_co]):
+    """How a question can be answered for parts of its time, and these answers be joined.
+
+    It may be asked in another process, and has to be pickled for that.
+
+    :ivar selection: whose time is divided.
+    :ivar moment: when it is asked.
+    """
+
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def moment(self) -> Moment: ...
+
+    def about(self, selection: Selection) -> Question[Any]:
+        """The question about a part of the time.
+
+        :param selection: the same but for its times.
+        """
+
+    def is_enough(self, first: Any) -> bool:
+        """Whether the answer for the first part, in the order of the selection, needs no other."""
+
+    def joined(self, answers: Sequence[Any]) -> T_co:
+        """The answer, from those for one part or more, which follow one on the other in that order."""
+
+
 class Question(Protocol[T_co]):
     """What a backend can be asked; it has no need to know which questions there are."""
 
@@ -265,6 +297,10 @@ class Question(Protocol[T_co]):
     def is_heavy(self) -> bool:
         """It works on what statements give for longer than the reactor could wait."""
         return False
+
+    def division(self) -> Division[T_co] | None:
+        """How it can be divided, if whoever answers it is to look at many rows."""
+        return None
 
     def reading(self, dialect: Dialect) -> Reading[T_co]:
         """The statements to run, from one and the same state of the database, and what they come to."""

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from attrs import field, frozen
 
 from ccstore.message import INT64_MIN, Kind
 from ccstore.query import Selection
 from ccstore.storage.reading.dialect import Dialect, Terms
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.statement import Reading
 
 _LEAST: Final = f"({INT64_MIN + 1} - 1)"  # as one number it is none of 64 bits in every database
-
-
-class Moment(NamedTuple):
-    """When something is asked.
-
-    :ivar cutoff: events at or before this time (ns) are not seen where no rule is about them.
-    :ivar now: the present time (ns), by which rules go; None leaves rules and holds out.
-    """
-
-    cutoff: int
-    now: int | None = None
-
-
-def moment_of(given: Moment | int) -> Moment:
-    """A moment; a number is the cutoff of one without rules and holds."""
-    return given if isinstance(given, Moment) else Moment(given)
 
 
 @frozen

@@ -14,7 +14,7 @@ from ccstore.storage.columns import HOLD_COLUMNS
 from ccstore.storage.periods import Periods
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Dialect, Question
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.statement import Reading, Statement
 
 _DAY: Final = 86_400 * 10**9

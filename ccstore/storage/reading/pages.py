@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import field, frozen
 
@@ -12,10 +13,13 @@ from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
 from ccstore.storage.reading.by_block import Bounds, PackedRows
 from ccstore.storage.reading.conditions import Conditions, Streams, looks_at_rows, streams_of
-from ccstore.storage.reading.dialect import Dialect, Part, Question
-from ccstore.storage.reading.expired import Expired, Moment, expired_by, moment_of
+from ccstore.storage.reading.dialect import Dialect, Division, Part, Question
+from ccstore.storage.reading.expired import Expired, expired_by
 from ccstore.storage.reading.gone import gone_of
+from ccstore.storage.reading.moment import Moment, moment_of
 from ccstore.storage.reading.statement import Reading, Statement, Values
+
+_T = TypeVar("_T")
 
 _TEXT: Final = attrgetter("text")
 
@@ -55,6 +59,13 @@ class Pages(Question[list[Page]]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return any(map(looks_at_rows, self.selections))
 
+    def division(self) -> PageDivision[list[Page]] | None:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        if len(self.selections) > 1 or not self.is_long:
+            return None
+        (selection,) = self.selections
+        return PageDivision(selection, self.moment, self.limits, self.with_tags, _alone)
+
     def reading(self, dialect: Dialect) -> Reading[list[Page]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pages = []
@@ -87,11 +98,61 @@ class PageInText(Question[TextPage]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return True
 
+    def division(self) -> PageDivision[TextPage] | None:
+        """See :class:`ccstore.storage.reading.dialect.Question`."""
+        if not looks_at_rows(self.selection):
+            return None
+        return PageDivision(self.selection, self.moment, self.limits, True, self._in_text)
+
     def reading(self, dialect: Dialect) -> Reading[TextPage]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         expired = yield from expired_by(self.moment, [self.selection], dialect)
         page = yield from PageReading(self.selection, dialect, expired, self.limits, True).page()
+        return self._in_text(page)
+
+    def _in_text(self, page: Page) -> TextPage:
         return page.in_text(lambda page: [*self.form(page)])
+
+
+@frozen
+class PageDivision(Division[_T]):
+    """How a page is read in parts.
+
+    :ivar moment: when it is asked.
+    :ivar finish: what is made of the page.
+    """
+
+    selection: Selection
+    moment: Moment
+    limits: Limits
+    with_tags: bool
+    finish: Callable[[Page], _T]
+
+    def about(self, selection: Selection) -> Pages:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        return Pages([selection], self.moment, self.limits, self.with_tags)
+
+    def is_enough(self, first: list[Page]) -> bool:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        return first[0].is_cut
+
+    def joined(self, answers: Sequence[list[Page]]) -> _T:
+        """See :class:`ccstore.storage.reading.dialect.Division`."""
+        pages = [page for (page,) in answers]
+        limit = self.selection.limit
+        most = self.limits.rows if limit is None else min(self.limits.rows, limit)
+        found = [row for page in pages for row in page.rows]
+        rows = found[: _fitting(found, most, self.limits.size)]
+        used = {row.stream for row in rows}
+        streams = {
+            number: stream for page in pages for number, stream in page.streams.items() if number in used
+        }
+        losses = [*dict.fromkeys(loss for page in pages for loss in page.losses)]
+        return self.finish(Page(rows, len(rows) < len(found) or pages[-1].is_cut, streams, losses))
+
+
+def _alone(page: Page) -> list[Page]:
+    return [page]
 
 
 class PageReading:
@@ -265,20 +326,24 @@ class PageReading:
         return Statement(sql, values.given, Row._fields, self._conditions.tests)
 
     def _cut(self) -> None:
-        rows = self._rows
-        if len(rows) > self._most:
-            del rows[self._most :]
+        fitting = _fitting(self._rows, self._most, self._size)
+        if fitting < min(len(self._rows), self._most):
+            self._most = fitting
+        if fitting < len(self._rows):
+            del self._rows[fitting:]
             self._is_cut = True
-        if _size(rows) <= self._size:
-            return
-        size = 0
-        for index, row in enumerate(rows):
-            size += len(row.text)
-            if size > self._size and index:
-                del rows[index:]
-                self._is_cut = True
-                self._most = index
-                break
+
+
+def _fitting(rows: Sequence[Row], most: int, size: int) -> int:
+    """How many rows, of the first ones, a page may have.
+
+    :param size: characters of their texts; the first row may be larger.
+    """
+    rows = rows[:most]
+    if _size(rows) <= size:
+        return len(rows)
+    sizes = accumulate(len(row.text) for row in rows)
+    return max(1, next(place for place, upto in enumerate(sizes) if upto > size))
 
 
 def _size(rows: Iterable[Row]) -> int:

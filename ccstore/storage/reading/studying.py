@@ -11,7 +11,7 @@ from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, Wan
 from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
-from ccstore.storage.reading.expired import Moment, moment_of
+from ccstore.storage.reading.moment import Moment, moment_of
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.statement import Reading
 

@@ -66,6 +66,10 @@ class Asking:
     def _is_over(self) -> bool:
         return self._is_given_up or self._clock() > self._deadline
 
+    def part(self) -> Asking:
+        """A part of it, which has as much time and can be given up by itself."""
+        return Asking(self.seconds, progress_steps=self._progress_steps, clock=self._clock)
+
     @property
     def seconds(self) -> float:
         """That are left."""

@@ -147,6 +147,10 @@ class ReadersApart:
         self._running: set[Asking] = set()
         self._is_closed = False
 
+    def are_idle(self, count: int) -> bool:
+        """Whether so many of them have nothing to do."""
+        return len(self._processes) - len(self._running) >= count
+
     def read(self, question: Question[_T], asking: Asking) -> Deferred[_T]:
         """The answer, as soon as one of them has time for it."""
         self._running.add(asking)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
+
 from ccstore.interfaces import StoreUnavailable
 from ccstore.storage.cancelling import cancellable
 from ccstore.storage.dbfile.database_file import DatabaseFile
@@ -15,6 +17,7 @@ from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.driver_errors import translate
+from ccstore.storage.sqlite.in_halves import read_in_halves
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.reader import CLOSED, Reader, ReadingConnection
 from ccstore.storage.sqlite.reader_client import ReadersApart
@@ -52,7 +55,12 @@ class _Connections:
         """The answer; raises an error of the store."""
         asking = Asking(timeout, progress_steps=self._limits.progress_steps, clock=self._means.clock)
         if question.is_long and self._processes is not None:
-            running = self._processes.read(question, asking)
+            division = question.division() if self._processes.are_idle(2) else None
+            if division is None:
+                running = self._processes.read(question, asking)
+            else:
+                read = read_in_halves(self._processes.read, question, division, asking)
+                running = Deferred.fromCoroutine(read)
         else:
             running = self._threads.run(self._ask, question, asking)
         running.addErrback(translate, self._file)

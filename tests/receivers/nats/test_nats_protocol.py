@@ -178,8 +178,9 @@ def test_a_file_of_credentials() -> None:
         ("", "a .creds file, or a file with nothing but an nkey seed"),
         ("two words", "a .creds file, or a file with nothing but an nkey seed"),
         ("nothing", "it is no base32"),
-        (Key().public, "a user's nkey seed"),
-        (Key(0).seed, "not a user's"),
+        # Keys are drawn at random: a name of its own lets every run call the test the same.
+        pytest.param(Key().public, "a user's nkey seed", id="public key"),
+        pytest.param(Key(0).seed, "not a user's", id="seed of an account"),
         (encoded(bytes([18 << 3 | 5, 0]) + bytes(31)), "a user's nkey seed"),
         (creds("a.b", "SU"), "a NATS user JWT"),
         (creds("a.b.c", "SU"), "a user's nkey seed"),

@@ -27,8 +27,8 @@ from ccstore.storage.postgres.export import PostgresSource
 from ccstore.storage.postgres.log_packer import LogPacker
 from ccstore.storage.postgres.sizes import SIZES, PackingSizes
 from ccstore.storage.reading.counts import CountsQuestion
-from ccstore.storage.reading.expired import Moment
 from ccstore.storage.reading.inventory import Inventory
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from tests.support.keeping_contract import KeepingContract
 from tests.support.postgres_case import RETENTION

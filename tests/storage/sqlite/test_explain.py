@@ -47,13 +47,17 @@ def said(path: Path, statement: str = "CREATE TABLE x (x)") -> str:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path / "x.db"
     with closing(sqlite3.connect(found)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE y (y)")
-    for each in (*tmp_path.parents[:2], tmp_path, found):
-        each.chmod(each.stat().st_mode | 0o755)
+    # Somebody else is to come as far as here. Each process that runs tests has a directory of its own in that
+    # of the run, which is in the user's.
+    base = tmp_path_factory.getbasetemp()
+    for each in (base.parent.parent, base.parent, base, tmp_path, found):
+        if each.stat().st_uid == os.geteuid():
+            each.chmod(each.stat().st_mode | 0o755)
     return found
 
 

@@ -19,7 +19,7 @@ from ccstore.query import Arrival, Matcher, Selection
 from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.pack_settings import NO_PACKING, Packing
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.export import SqliteSource

@@ -19,8 +19,10 @@ from ccstore.query import Counting, Selection, TextCondition
 from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.pack_settings import Packing
 from ccstore.storage.reading.counts import CountsQuestion
+from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
+from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.packing_backend import PackingBackend
 from tests.support.reading_contract import ReadingContract
@@ -61,7 +63,7 @@ class PackedReadingTests(SqliteFiles, ReadingContract, TestCase):
 
 
 class ReadingWhilePackingTests(SqliteFiles, ReadingContract, TestCase):
-    """Logs are packed, bit by bit, while questions are answered."""
+    """Logs are packed, bit by bit, while questions are answered, those that take long in two halves."""
 
     now = NOW + SPAN
     sizes = SMALL
@@ -75,6 +77,8 @@ class ReadingWhilePackingTests(SqliteFiles, ReadingContract, TestCase):
             reactor=reactor,
             sizes=self.sizes,
             packing=Packing(after=1e-9),
+            dialect=SqliteDialect(Fetching(undivided=1)),
+            is_apart=True,
         )
         self.backend.open()
         self.addCleanup(self.backend.close)

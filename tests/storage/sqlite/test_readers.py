@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from ccstore.interfaces import QueryTimeout, StoreUnavailable
 from ccstore.query import Arrival
 from ccstore.storage.reading.arrived import LastArrival
-from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.statement import Reading, Statement
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.backend import SqliteBackend
@@ -29,10 +29,9 @@ ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELEC
 
 
 @frozen
-class Endless:
+class Endless(Question[None]):
     """A question that is never answered."""
 
-    count = 1
     is_long = True
 
     def reading(self, dialect: Dialect) -> Reading[None]:
@@ -40,10 +39,9 @@ class Endless:
 
 
 @frozen
-class Wrong:
+class Wrong(Question[None]):
     """A question that has a mistake."""
 
-    count = 1
     is_long = True
 
     def reading(self, dialect: Dialect) -> Reading[None]:
@@ -51,10 +49,9 @@ class Wrong:
 
 
 @frozen
-class Where:
+class Where(Question[int]):
     """Which process answers."""
 
-    count = 1
     is_long = True
 
     def reading(self, dialect: Dialect) -> Reading[int]:

@@ -19,7 +19,7 @@ from ccstore.message import Message
 from ccstore.query import Selection
 from ccstore.storage.blocks.tiles import TileSizes
 from ccstore.storage.pack_settings import Packing
-from ccstore.storage.reading.expired import Moment
+from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.sqlite.backend import SqliteBackend
 from tests.support.keeping_contract import RETENTION, RULES, SHORT, KeepingContract
