@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--postgres", action="store_true", help="with PostgreSQL instead of SQLite")
     command.add_argument("--text-index", action="store_true", help="with PostgreSQL, which has text_index")
     command.add_argument("--packed", action="store_true", help="with all packed before it is read")
+    command.add_argument("--table", action="store_true", help="ask what others are asked, and nothing else")
     command.add_argument("--victorialogs", metavar="URL", help="ask this one the same, and nothing else")
     command.add_argument("--loki", metavar="URL", help="ask this one the same, and nothing else")
 
@@ -163,6 +164,7 @@ def main() -> None:
             is_postgres=given.postgres or given.text_index,
             text_index=given.text_index,
             is_packed=given.packed,
+            is_table=given.table,
             victorialogs=given.victorialogs,
             loki=given.loki,
         )

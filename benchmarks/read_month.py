@@ -65,6 +65,7 @@ def run(
     is_postgres: bool = False,
     text_index: bool = False,
     is_packed: bool = False,
+    is_table: bool = False,
     victorialogs: str | None = None,
     loki: str | None = None,
 ) -> tuple[list[Row], list[str]]:
@@ -75,6 +76,7 @@ def run(
     :param use: such a directory.
     :param text_index: of PostgreSQL, see the configuration.
     :param is_packed: all is packed before it is read; in PostgreSQL all logs.
+    :param is_table: only what others are asked as well is asked.
     :param victorialogs: the URL of one that is asked the same, as is ``loki``.
     """
     if rows is None:
@@ -115,7 +117,7 @@ def run(
                 others.append(VictoriaLogs(victorialogs, month))
             if loki is not None:
                 others.append(Loki(loki, month))
-            if others:
+            if others or is_table:
                 return compare(daemon.ports["api"], month, others), []
             measured = _Measured(daemon, month)
             for measure in (

@@ -404,10 +404,10 @@ def test_length_is_bounded() -> None:
 def test_no_regular_expression_takes_long(pattern: str) -> None:
     """With an engine that backtracks, each of these would take years."""
     for text in ("a" * 100_000 + "b!", "x" * 100_000):
-        begun = time.monotonic()
+        begun = time.thread_time()
         holds(f"event matches '{pattern}'", fields={"event": text})
         holds("event matches field.p", fields={"event": text, "p": pattern})
-        assert time.monotonic() - begun < 10
+        assert time.thread_time() - begun < 10
 
 
 def test_a_pattern_from_a_message_is_bounded() -> None:

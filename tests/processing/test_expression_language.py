@@ -288,11 +288,11 @@ LONG = "a " * 400_000
 )
 def test_time_and_memory_are_bounded(source: str, reason: str) -> None:
     condition = Condition.of(source)
-    begun = time.monotonic()
+    begun = time.thread_time()
     with pytest.raises(ConditionFailed) as caught:
         condition.holds(subject(event=LONG))
     assert caught.value.reason.startswith(reason)
-    assert time.monotonic() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 def test_what_is_within_the_bounds_has_an_answer() -> None:

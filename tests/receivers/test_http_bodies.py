@@ -243,11 +243,11 @@ class LimitTests(HttpTestCase):
         self.assertEqual(caught.exception.status, 413)
 
     def test_many_empty_members_do_not_stall_the_server(self) -> None:
-        begun = time.monotonic()
+        begun = time.thread_time()
         with self.assertRaises(WebError) as caught:
             unpack(gzip.compress(b"") * 200_000, "gzip", 5000)
         self.assertEqual(caught.exception.status, 400)
-        self.assertLess(time.monotonic() - begun, 2)
+        self.assertLess(time.thread_time() - begun, 2)
 
     def test_broken_gzip(self) -> None:
         packed = gzip.compress(event("a"))

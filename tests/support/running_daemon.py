@@ -23,7 +23,7 @@ from tests.support.configuration import ports_in
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds that nothing here takes, unless it hangs.
-PATIENCE = 120.0
+PATIENCE = 300.0
 RUN = ("-m", "ccstore", "run")
 TWISTD = ("-c", "from twisted.scripts.twistd import run; run()")
 

