@@ -24,6 +24,10 @@ _PLACES = {
 }
 _TICKS = os.sysconf("SC_CLK_TCK")
 
+#: CPU seconds in each of so many seconds, below which it rests.
+_REST = 0.05
+_RESTED = 5
+
 
 class Daemon:
     """A running daemon, on ports of its own.
@@ -114,6 +118,14 @@ class Daemon:
         """CPU seconds used so far."""
         stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
         return sum(int(fields[11]) + int(fields[12]) for fields in stats) / _TICKS
+
+    def wait_for_rest(self) -> None:
+        """Wait until it has little to do: what is sealed or packed is counted in the background."""
+        rested = 0
+        while rested < _RESTED:
+            begun = self.cpu()
+            time.sleep(1)
+            rested = rested + 1 if self.cpu() - begun < _REST else 0
 
     def memory(self, key: str = "VmHWM") -> float:
         """Resident memory in MB, by default the most there was."""

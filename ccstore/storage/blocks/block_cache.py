@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from threading import Lock
 from typing import Final, NamedTuple
@@ -69,7 +69,8 @@ class BlockCache:
     """The blocks that were asked for last; for any thread.
 
     :param most: of them, each of which takes up to a few megabytes when all of it is unpacked.
-    :param most_known: blocks of which it is known which streams they have, which takes 4 bytes for each.
+    :param most_known: blocks of which it is known which streams they have, which takes 4 bytes for each; and
+        searches of some blocks of which it is known where they may find something, which take less.
     """
 
     def __init__(self, most: int, most_known: int = 4096) -> None:
@@ -78,6 +79,7 @@ class BlockCache:
         self._lock = Lock()
         self._blocks: OrderedDict[BlockEntry, HeldBlock] = OrderedDict()
         self._streams: OrderedDict[BlockEntry, array[int]] = OrderedDict()
+        self._sieved: OrderedDict[tuple[Hashable, ...], int] = OrderedDict()
 
     def __reduce__(self) -> tuple[type[BlockCache], tuple[int, int]]:
         # Another process has its own.
@@ -107,6 +109,21 @@ class BlockCache:
                 self._streams[block.entry] = array("I" if is_short else "q", streams)
                 while len(self._streams) > self._most_known:
                     self._streams.popitem(last=False)
+
+    def sieved(self, key: tuple[Hashable, ...]) -> int | None:
+        """What was found out of some blocks, or None.
+
+        :param key: their checksums, and what was looked for in them.
+        """
+        with self._lock:
+            return self._sieved.get(key)
+
+    def note_sieved(self, key: tuple[Hashable, ...], blocks: int) -> None:
+        """Keep in mind which of some blocks may have what was looked for, a bit for each."""
+        with self._lock:
+            self._sieved[key] = blocks
+            while len(self._sieved) > self._most_known:
+                self._sieved.popitem(last=False)
 
     def may_have(self, entry: BlockEntry, streams: frozenset[int]) -> bool:
         """Whether a block may have rows of one of these streams, as far as it is known."""

@@ -75,6 +75,14 @@ class PackedRows:
         kind, tables, order, is_window = part.kind, part.tables, part.order, part.is_window
         return [Part(kind, tables, entry.first, entry.last, order, is_window, entry) for entry in entries]
 
+    def candidates(self, part: Part, begin: int, end: int) -> Reading[Sequence[BlockEntry]]:
+        """Of the blocks of a part those that have to be looked at."""
+        found = []
+        for block in (yield from self.blocks(part, begin, end)):
+            if (yield from self._may_have(block)):
+                found.append(_entry_of(block))
+        return found
+
     def rows(
         self, block: Part, bounds: Bounds, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
     ) -> Reading[Sequence[Row]]:
@@ -179,18 +187,23 @@ class PackedRows:
     def _chosen(self, held: HeldBlock, bounds: Bounds) -> Reading[Rows]:
         """The rows that are meant."""
         chosen: Rows = None
-        if self._wanted is None and _is_cut(held.entry, bounds):
-            yield from self._fetch(held, _TIMES)
-            chosen = [row for row, time in enumerate(held.times) if bounds.begin <= time <= bounds.end]
-        elif self._wanted is not None:
+        if self._wanted is not None:
             chosen = [
                 row for _, begin, end in (yield from self._runs(held, bounds)) for row in range(begin, end)
             ]
-        if chosen is not None and len(chosen) == held.rows:
-            chosen = None
+            if len(chosen) == held.rows:
+                chosen = None
         if self._search is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             chosen = self._search.rows(held, chosen)
+        if self._wanted is None and _is_cut(held.entry, bounds) and (chosen is None or chosen):
+            # After the search, as all texts are searched sooner than many one by one.
+            yield from self._fetch(held, _TIMES)
+            times, begin, end = held.times, bounds.begin, bounds.end
+            rows = range(held.rows) if chosen is None else chosen
+            chosen = [row for row in rows if begin <= times[row] <= end]
+            if len(chosen) == held.rows:
+                chosen = None
         if self._tags_test is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}

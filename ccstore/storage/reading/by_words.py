@@ -27,6 +27,7 @@ class WordSieve:
         self._pieces = sorted(useful, key=lambda each: (each.how != "is", each.how == "has", -len(each.text)))
         # By segment and vocabulary: the blocks that are to be told of, and of these those that may have it.
         self._listed: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._checksums: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         self._left: dict[tuple[int, int], int] = {}
 
     def expect(self, entries: Iterable[BlockEntry]) -> None:
@@ -34,6 +35,7 @@ class WordSieve:
         for entry in entries:
             number, bit = divmod(entry.number, MOST_BLOCKS)
             self._listed[entry.segment, number] |= 1 << bit
+            self._checksums[entry.segment, number].append(entry.checksum)
 
     def may_have(self, part: Part, entry: BlockEntry) -> Reading[bool]:
         """Whether a block of a part may have it."""
@@ -43,10 +45,15 @@ class WordSieve:
         place = entry.segment, number
         if place not in self._left:
             bits = self._listed[place]
-            # If they are damaged, the blocks themselves have to be looked at.
-            with suppress(Damaged):
-                bits = yield from self._sieved(part, number, bits)
-            self._left[place] = bits
+            cache, key = self._dialect.block_cache, (*self._checksums[place], *self._pieces)
+            left = cache.sieved(key)
+            if left is None:
+                left = bits
+                # If they are damaged, the blocks themselves have to be looked at.
+                with suppress(Damaged):
+                    left = yield from self._sieved(part, number, bits)
+                cache.note_sieved(key, left)
+            self._left[place] = left
         return bool(self._left[place] >> bit & 1)
 
     def _sieved(self, part: Part, number: int, bits: int) -> Reading[int]:

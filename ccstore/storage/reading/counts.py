@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -90,6 +90,7 @@ class CountsDivision(Division[Counts]):
 
     counting: Counting
     moment: Moment
+    may_be_enough: ClassVar[bool] = False
 
     @property
     def selection(self) -> Selection:

@@ -85,7 +85,7 @@ class Fetching:
     :ivar rows: that one statement fetches at first; after that as many as have about ``size`` characters.
     :ivar most: that one statement fetches at most.
     :ivar streams: up to which an index is probed for each; of more it is said which they are.
-    :ivar undivided: rows that are looked at by one reader; two divide what is more, if they have time.
+    :ivar undivided: rows up to which they are looked at by one reader.
     """
 
     rows: int = 500
@@ -266,6 +266,10 @@ class Division(Protocol[T_co]):
 
     @property
     def moment(self) -> Moment: ...
+
+    @property
+    def may_be_enough(self) -> bool:
+        """Whether the answer for a first part may need no other."""
 
     def about(self, selection: Selection) -> Question[Any]:
         """The question about a part of the time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from attrs import field, frozen
 
@@ -127,6 +127,7 @@ class PageDivision(Division[_T]):
     limits: Limits
     with_tags: bool
     finish: Callable[[Page], _T]
+    may_be_enough: ClassVar[bool] = True
 
     def about(self, selection: Selection) -> Pages:
         """See :class:`ccstore.storage.reading.dialect.Division`."""

@@ -17,7 +17,7 @@ from ccstore.storage.reading.dialect import Question
 from ccstore.storage.sqlite.asking import Asking
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.driver_errors import translate
-from ccstore.storage.sqlite.in_halves import read_in_halves
+from ccstore.storage.sqlite.in_stretches import AT_ONCE, read_in_stretches
 from ccstore.storage.sqlite.means import Means
 from ccstore.storage.sqlite.reader import CLOSED, Reader, ReadingConnection
 from ccstore.storage.sqlite.reader_client import ReadersApart
@@ -55,11 +55,11 @@ class _Connections:
         """The answer; raises an error of the store."""
         asking = Asking(timeout, progress_steps=self._limits.progress_steps, clock=self._means.clock)
         if question.is_long and self._processes is not None:
-            division = question.division() if self._processes.are_idle(2) else None
+            division = question.division() if self._processes.are_idle(AT_ONCE) else None
             if division is None:
                 running = self._processes.read(question, asking)
             else:
-                read = read_in_halves(self._processes.read, question, division, asking)
+                read = read_in_stretches(self._processes.read, question, division, asking)
                 running = Deferred.fromCoroutine(read)
         else:
             running = self._threads.run(self._ask, question, asking)
