@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv-tests"
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "made-from"
-#: Most tests wait for something, so that two to a core are not in each other's way.
-PROCESSES = min(2 * (os.cpu_count() or 1), 8)
+#: More than there are cores take as long, and wait for each other.
+PROCESSES = min(os.cpu_count() or 1, 8)
 BASE = getattr(sys, "_base_executable", None) or sys.executable
 
 

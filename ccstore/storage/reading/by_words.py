@@ -48,20 +48,21 @@ class WordSieve:
             cache, key = self._dialect.block_cache, (*self._checksums[place], *self._pieces)
             left = cache.sieved(key)
             if left is None:
-                left = bits
-                # If they are damaged, the blocks themselves have to be looked at.
+                # If the words are damaged, the blocks themselves have to be looked at.
                 with suppress(Damaged):
                     left = yield from self._sieved(part, number, bits)
-                cache.note_sieved(key, left)
-            self._left[place] = left
+                if left is not None:
+                    cache.note_sieved(key, left)
+            self._left[place] = bits if left is None else left
         return bool(self._left[place] >> bit & 1)
 
-    def _sieved(self, part: Part, number: int, bits: int) -> Reading[int]:
+    def _sieved(self, part: Part, number: int, bits: int) -> Reading[int | None]:
+        """Of some blocks those that may have all of it; None if there are no words yet."""
         last = max([max(piece.sorts) for piece in self._pieces])
         heads = yield from self._dialect.chunk_heads(part, number, last)
-        # Without any, nothing is known. Letters come first, of which there always are some.
+        # Letters come first, of which there always are some.
         if not heads:
-            return bits
+            return None
         for piece in self._pieces:
             bits = yield from self._with_piece(part, number, piece, heads, bits)
             if not bits:

@@ -256,7 +256,8 @@ class PackingTests(Packers, TestCase):
         self.assertEqual(await self.logs(backend, selection), ["word15 of it"])
         self.assertEqual(self.losses, [])
         self.sql("DELETE FROM ccstore_packed_words")
-        self.assertEqual(await self.logs(backend, selection), ["word15 of it"])
+        # Another one, as the first keeps in mind what it found in the index.
+        self.assertEqual(await self.logs(self.open(), selection), ["word15 of it"])
         self.assertEqual(len(self.losses), MOST_BLOCKS - 1)
 
     async def test_without_an_index_each_block_is_searched(self) -> None:
