@@ -256,7 +256,9 @@ class PackingTests(Packers, TestCase):
         self.assertEqual(await self.logs(backend, selection), ["word15 of it"])
         self.assertEqual(self.losses, [])
         self.sql("DELETE FROM ccstore_packed_words")
-        # Another one, as the first keeps in mind what it found in the index.
+        # What was found in it is kept in mind, but not by another one.
+        self.assertEqual(await self.logs(backend, selection), ["word15 of it"])
+        self.assertEqual(self.losses, [])
         self.assertEqual(await self.logs(self.open(), selection), ["word15 of it"])
         self.assertEqual(len(self.losses), MOST_BLOCKS - 1)
 
