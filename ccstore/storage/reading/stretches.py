@@ -30,6 +30,8 @@ _T = TypeVar("_T")
 _SHARES: Final = (0.25, 0.5, 0.75)
 #: How much is read at first where that may be enough.
 _FIRST: Final = 0.02
+#: How much of it has to be looked at for that.
+_MANY: Final = 0.3
 
 
 class Rows(NamedTuple):
@@ -91,17 +93,19 @@ class Beginning(Question[Begun]):
             return Begun((yield from self.whole.reading(dialect)))
         looking = _Looking(into, dialect)
         rows = yield from looking.rows(selection)
-        if sum(each.number for each in rows) <= dialect.fetching.undivided:
+        if _number(rows) <= dialect.fetching.undivided:
             return Begun((yield from self.whole.reading(dialect)))
+        packed = PackedRows(selection, dialect, streams)
         answers = []
         if into.may_be_enough:
             first, *later = _divided(selection, rows, [_FIRST])
-            answers.append((yield from into.about(first).reading(dialect)))
-            if not later or into.is_enough(answers[0]):
-                return Begun(into.joined(answers))
-            (selection,) = later
-        rows = yield from looking.rows(selection, PackedRows(selection, dialect, streams))
-        if sum(each.number for each in rows) <= dialect.fetching.undivided:
+            if later and (yield from looking.is_promising(first, packed)):
+                answers.append((yield from into.about(first).reading(dialect)))
+                if into.is_enough(answers[0]):
+                    return Begun(into.joined(answers))
+                (selection,) = later
+        rows = yield from looking.rows(selection, packed)
+        if _number(rows) <= dialect.fetching.undivided:
             answers.append((yield from into.about(selection).reading(dialect)))
             return Begun(into.joined(answers))
         left = [StretchQuestion(into, stretch) for stretch in _divided(selection, rows, _SHARES)]
@@ -171,6 +175,11 @@ class _Looking:
                 found += yield from self._of_kind(kind, begin, end, packed)
         return found
 
+    def is_promising(self, selection: Selection, packed: PackedRows) -> Reading[bool]:
+        """Whether many of the rows of a part of the time have to be looked at, so that many may be meant."""
+        every = _number((yield from self.rows(selection)))
+        return _number((yield from self.rows(selection, packed))) > _MANY * every
+
     def _of_kind(self, kind: Kind, begin: int, end: int, packed: PackedRows | None) -> Reading[list[Rows]]:
         parts = yield from self._dialect.parts(
             kind, begin, end, is_newest_first=True, is_scan=True, is_whole=True, most=None
@@ -189,6 +198,10 @@ class _Looking:
         return [rows for rows in found if rows.begin < rows.end]
 
 
+def _number(rows: Iterable[Rows]) -> float:
+    return sum(each.number for each in rows)
+
+
 def _within(
     begin: int, end: int, rows: int, oldest: int, newest: int, kind: Kind, *, is_block: bool = False
 ) -> Rows:
@@ -203,7 +216,7 @@ def _divided(selection: Selection, rows: Sequence[Rows], shares: Sequence[float]
     :param shares: how much of the rows, about, comes before the end of each of them but the last.
     """
     is_newest_first = selection.is_newest_first
-    number = sum(each.number for each in rows)
+    number = _number(rows)
     wanted = sorted(number * (1 - share if is_newest_first else share) for share in shares)
     cuts = {_between_blocks(time, rows) for time in _times_at(rows, wanted)}
     inner = [cut for cut in cuts if selection.begin < cut < selection.end]
