@@ -8,10 +8,12 @@ from typing import Any, Final, Protocol
 
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from twisted.internet.defer import CancelledError, DeferredLock, DeferredSemaphore
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from txpostgres.txpostgres import Connection, Cursor
 
 from ccstore.interfaces import StoreUnavailable
+from ccstore.storage.postgres.socket_watch import SocketWatch
 
 CLOSED: Final = "the database is closed"
 Rows = Sequence[tuple[Any, ...]]
@@ -46,7 +48,7 @@ class _LinkCursor(Cursor):  # type: ignore[misc]
         try:
             super().doRead()
         except Exception:
-            # libpq has closed the socket, so that it can be neither asked nor watched.
+            # libpq has closed the socket, so that it cannot be asked.
             self._connection.close()
 
     def doWrite(self) -> None:
@@ -60,6 +62,26 @@ class Link(Connection):  # type: ignore[misc]
     """A connection that is closed when it turns out to be dead, also while nothing is asked of it."""
 
     cursorFactory = _LinkCursor
+
+    def __init__(self, reactor: Any) -> None:
+        self._watch = SocketWatch(reactor, self._socket)
+        super().__init__(self._watch)
+
+    def _socket(self) -> int:
+        """The number that libpq's socket has now, or -1."""
+        connection = self._connection
+        return -1 if connection is None or connection.closed else int(connection.fileno())
+
+    def watch(self) -> None:
+        """Learn of it when the server goes, while nobody asks anything."""
+        self._watch.addReader(self)
+
+    def close(self) -> None:
+        """End it; whoever waits for an answer gets an error."""
+        try:
+            super().close()
+        finally:
+            self._watch.end()
 
     def doRead(self) -> None:
         try:
@@ -82,9 +104,8 @@ class Link(Connection):  # type: ignore[misc]
 
     async def execute(self, statement: str, *parameters: object, **named: object) -> Rows:
         """See :class:`Session`."""
-        # Its cursor watches the socket now. Of two who watch one, the reactor knows only one, and when libpq
-        # has closed it, it would take the next socket of that number for it.
-        self.reactor.removeReader(self)
+        # Its cursor watches the socket now.
+        self._watch.removeReader(self)
         cursor = self.cursor()
         try:
             await cursor.execute(statement, named or parameters or None)
@@ -208,8 +229,12 @@ class Connections:
 
     def _put_back(self, link: Link) -> None:
         if link.is_usable and not self._is_closed:
-            self._reactor.addReader(link)  # to learn of it when the server goes
-            self._idle.append(link)
+            try:
+                link.watch()
+            except ConnectionLost:
+                self._give_up(link)
+            else:
+                self._idle.append(link)
         else:
             self._give_up(link)
 
