@@ -25,7 +25,7 @@ from ccstore.client.terminal import clean
 from ccstore.commands.description import FILE, NAME, TEXT, Value
 from ccstore.commands.options import parse
 from ccstore.durations import show_duration
-from ccstore.instants import parse_moment
+from ccstore.instants import parse_moment, show_moment
 
 _HOLDS: Final = "/api/v1/holds"
 _ACTIONS: Final = ("add", "list", "release")
@@ -148,7 +148,7 @@ async def _of_job(server: Server, options: HoldOptions) -> Question:
         question.append(("cluster", job["cluster"]))
     if job.get("end"):
         # The last messages of a job come a little behind its end.
-        question.append(("to", str(parse_moment(job["end"], 0) + 60 * 10**9)))
+        question.append(("to", show_moment(parse_moment(job["end"], 0) + 60 * 10**9)))
     return question
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ccstore.instants import show_moment
 from tests.support.client_commands import Site
 from tests.support.faulty_daemon import daemon_in
 from tests.support.job_lines import BEGIN, HOUR, MINUTE, log, start_job, stop_job
@@ -55,6 +56,20 @@ def test_a_node(site: Site) -> None:
     assert down[-1] == "4711"
     assert "Alone in its rack (7 others), last day" in done.out
     assert ["4711", "ada", "node_fail"] in [line.split()[:3] for line in done.out.splitlines()]
+
+
+def test_a_job_is_held(site: Site) -> None:
+    added = site.run("hold", "add", "--job", "4711", "--reason", "why it failed", "--who", "eve")
+    assert added.out == "hold 1\n"
+    (held,) = site.run("hold", "list").out.splitlines()[1:]
+    begins, ends = show_moment(BEGIN), show_moment(BEGIN + HOUR + MINUTE)
+    assert f" host=a[0101-0102] from={begins} cluster=alex to={ends} " in held
+    assert "eve" in held
+    assert "why it failed" in held
+    assert site.run("hold", "release", "1").out == "hold 1 is released\n"
+    unknown = site.run("hold", "add", "--job", "4712", "--reason", "none")
+    assert unknown.status > 0
+    assert "no event tells of job 4712" in unknown.err
 
 
 def test_what_comes_before_and_what_hosts_have_in_common(site: Site) -> None:
