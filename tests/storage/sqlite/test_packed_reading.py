@@ -63,7 +63,7 @@ class PackedReadingTests(SqliteFiles, ReadingContract, TestCase):
 
 
 class ReadingWhilePackingTests(SqliteFiles, ReadingContract, TestCase):
-    """Logs are packed, bit by bit, while questions are answered, those that take long in two halves."""
+    """Logs are packed, bit by bit, while questions are answered, those that take long in stretches."""
 
     now = NOW + SPAN
     sizes = SMALL
