@@ -1,4 +1,4 @@
-"""One browser for all tests of the page, and a daemon with messages for those that only read."""
+"""One browser for all tests of the page, and daemons with messages for those that only read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def chromium() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Daemon]:
-    """A daemon with messages of the last three hours, that nobody writes to."""
+    """A daemon with messages of the last three hours, that nobody writes to.
+
+    One for each module: what is of the last hours would not be any more when all tests have run.
+    """
     directory: Path = tmp_path_factory.mktemp("store")
     with serving(directory, *messages(COUNT)) as daemon:
         yield daemon

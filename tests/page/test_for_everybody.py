@@ -156,10 +156,10 @@ def test_the_system_decides_between_dark_and_light(page: Page, store: Daemon) ->
     page.emulate_media(color_scheme="light")
     page.goto(place(store))
     count_is(page, COUNT)
-    colour = "getComputedStyle(document.body).backgroundColor"
-    assert page.evaluate(colour) == "rgb(255, 255, 255)"
+    body = page.locator("body")
+    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(colour) == "rgb(18, 22, 29)"
+    expect(body).to_have_css("background-color", "rgb(18, 22, 29)")
 
 
 def test_all_can_be_done_with_keys(page: Page, store: Daemon) -> None:

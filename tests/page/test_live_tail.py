@@ -106,21 +106,17 @@ def test_a_gap_is_shown_and_fetched(page: Page, tmp_path: Path) -> None:
         expect(page.locator(".tail .row .text").last).to_have_text("line 0")
 
 
-def test_hundreds_a_second_do_not_make_it_stutter(page: Page, tmp_path: Path) -> None:
+def test_hundreds_a_second_are_each_drawn_once(page: Page, tmp_path: Path) -> None:
     rate, seconds = 300, 4
     with serving(tmp_path, log(0)) as daemon:
         page.goto(place(daemon, "?tail=1"))
         expect(page.get_by_text("line 0")).to_be_visible()
-        page.evaluate(
-            """() => {
-              let last = performance.now();
-              window.longest = 0;
-              const step = (now) => {
-                window.longest = Math.max(window.longest, now - last);
-                last = now;
-                requestAnimationFrame(step);
-              };
-              requestAnimationFrame(step);
+        # How fast it is on a machine, ``benchmarks page`` says.
+        page.locator(".tail .rows").evaluate(
+            """rows => {
+              window.made = 0;
+              const count = (changes) => changes.map((each) => (window.made += each.addedNodes.length));
+              new MutationObserver(count).observe(rows, { childList: true });
             }"""
         )
         sender = threading.Thread(target=send, args=(daemon, rate, seconds))
@@ -129,8 +125,9 @@ def test_hundreds_a_second_do_not_make_it_stutter(page: Page, tmp_path: Path) ->
         expect(page.get_by_text(f"line {rate * seconds}", exact=True)).to_be_in_viewport()
         assert texts(page) == sorted(texts(page), key=lambda text: int(text.split()[1]))
         assert page.locator(".row").count() < 150
-        # Half a second, on a machine on which others test as well.
-        assert page.evaluate("window.longest") < 500
+        # None is made twice, but for those that the browser was not quick enough to keep in sight.
+        made = page.evaluate("window.made")
+        assert made <= rate * seconds + 150, made
 
 
 def send(daemon: Daemon, rate: int, seconds: int) -> None:

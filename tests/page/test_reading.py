@@ -100,9 +100,9 @@ def test_next_hit(page: Page, store: Daemon) -> None:
     page.locator("body").press("n")
     page.locator("body").press("n")
     expect(page.locator(".row.current .fold")).to_be_focused()
-    assert page.locator(".row.current").get_attribute("data-row") == "1"
+    expect(page.locator(".row.current")).to_have_attribute("data-row", "1")
     page.keyboard.press("N")
-    assert page.locator(".row.current").get_attribute("data-row") == "0"
+    expect(page.locator(".row.current")).to_have_attribute("data-row", "0")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Around it").click()
     around = page.get_by_role("region", name=re.compile("^Around"))
@@ -252,15 +252,18 @@ def test_a_list_of_any_length_is_scrolled_and_few_rows_are_in_the_document(page:
     count_is(page, COUNT)
     seen: set[str] = set()
     scroller = page.locator(".message-list .scroller")
-    for _ in range(200):
+    end = page.get_by_text("No more messages in this time.")
+    for _ in range(2_000):
+        is_whole = end.is_visible()
+        is_at_end = scroller.evaluate("each => each.scrollTop + each.clientHeight >= each.scrollHeight - 1")
         seen |= {*page.locator(".row[data-row]").evaluate_all("rows => rows.map(row => row.dataset.row)")}
         assert page.locator(".row").count() < 150
-        if scroller.evaluate("each => each.scrollTop + each.clientHeight >= each.scrollHeight - 1"):
+        if is_whole and is_at_end:
             break
+        # At the end of what is here, the next page is on its way.
         scroller.evaluate("element => element.scrollBy(0, element.clientHeight)")
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert len(seen) == COUNT
-    expect(page.get_by_text("No more messages in this time.")).to_be_visible()
     search(page, '"message 1 of"')
     expect(page.locator(".row .text").last).to_have_text("message 1 of a0102")
 

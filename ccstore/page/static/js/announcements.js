@@ -1,6 +1,6 @@
 // Short words about what was done: shown for a moment, and said by screen readers.
 
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useState } from './preact.js';
 
 const SHOWN = 3000;
 let say = () => {};

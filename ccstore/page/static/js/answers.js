@@ -1,6 +1,6 @@
 // The answer to one question at a time, for a view that shows just this.
 
-import { useEffect, useState } from '../vendor/preact-htm.js';
+import { useEffect, useState } from './preact.js';
 import { ask, isAborted } from './api.js';
 import { onToken } from './session.js';
 import { askForToken } from './token_dialog.js';

@@ -1,6 +1,6 @@
 // The frame: the name, the links to the views, who may read, and the view itself.
 
-import { html, useEffect, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useState } from './preact.js';
 import { Announcements } from './announcements.js';
 import { Help } from './help.js';
 import { useKeys } from './keys.js';

@@ -1,6 +1,6 @@
 // What stands around a message, beside the list; goes on in both directions.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { ask, isAborted } from './api.js';
 import { columnsFor } from './columns.js';
 import { called } from './labels.js';

@@ -1,6 +1,6 @@
 // Copying: to the clipboard, also where the browser lets pages use it only over TLS.
 
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useState } from './preact.js';
 import { announce } from './announcements.js';
 
 /** Put a text on the clipboard, and say so. */

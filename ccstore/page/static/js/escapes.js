@@ -1,6 +1,6 @@
 // Characters that cannot be seen, or that move or hide others: they are shown as escapes, as the terminal does.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 
 /** Control characters but for tabs and ends of lines, what directs the text, and other lines' ends. */
 const HIDDEN =

@@ -1,6 +1,6 @@
 // Values of labels beside the messages, with how many there are of each under the question.
 
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useState } from './preact.js';
 import { escaped, visible } from './escapes.js';
 import { stanceOn, withoutValue, withValue } from './filters.js';
 import { holds } from './host_lists.js';

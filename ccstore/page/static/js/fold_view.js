@@ -1,7 +1,7 @@
 // Equal messages as one row each: how many, when, on which hosts, and what is new. What is usual is taken away, or one is
 // looked at.
 
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useState } from './preact.js';
 import { useAnswer } from './answers.js';
 import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';

@@ -1,6 +1,6 @@
 // What was left out of a tail: how much, and on request the messages themselves.
 
-import { html, useState } from '../vendor/preact-htm.js';
+import { html, useState } from './preact.js';
 import { ask } from './api.js';
 import { visible } from './escapes.js';
 import { marked } from './marking.js';

@@ -1,6 +1,6 @@
 // The help: keys, and what the search line takes.
 
-import { html, useEffect, useRef } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef } from './preact.js';
 import { KEYS, useKeys } from './keys.js';
 
 const LINE = [

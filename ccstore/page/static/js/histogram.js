@@ -1,6 +1,6 @@
 // The histogram: how many messages by time; drag over it for a part of the time.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { escaped, visible } from './escapes.js';
 import { called } from './labels.js';
 import { filterBy } from './message_detail.js';

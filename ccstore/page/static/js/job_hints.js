@@ -1,6 +1,6 @@
 // A number that is searched for may be that of a job, of which often only a tag tells and not the text.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { withValue } from './filters.js';
 import { readLine } from './search_language.js';
 import { setState } from './url_state.js';

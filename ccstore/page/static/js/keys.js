@@ -1,6 +1,6 @@
 // Keys that work wherever nobody types.
 
-import { useEffect } from '../vendor/preact-htm.js';
+import { useEffect } from './preact.js';
 
 export const KEYS = [
   ['/', 'to the search line'],

@@ -1,7 +1,7 @@
 // Where a text matched what was asked for.
 
 import { visible } from './escapes.js';
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 
 /** Hits that are marked in one text. */
 const MOST = 200;

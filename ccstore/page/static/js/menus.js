@@ -1,6 +1,6 @@
 // The menus above the messages: columns, copying, exporting.
 
-import { html, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useRef, useState } from './preact.js';
 import { isAborted } from './api.js';
 import { curlCommand, queryCommand } from './commands.js';
 import { copy } from './copying.js';

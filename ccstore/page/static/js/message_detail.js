@@ -1,6 +1,6 @@
 // All that there is about a message.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { escaped, visible } from './escapes.js';
 import { withValue } from './filters.js';
 import { jobOf } from './job_hints.js';

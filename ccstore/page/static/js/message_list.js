@@ -1,6 +1,6 @@
 // The messages of a search: a virtual list, the row that is looked at, and those that are laid out.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { hits } from './marking.js';
 import { columnsFor } from './columns.js';
 import { GapRow } from './gap_row.js';

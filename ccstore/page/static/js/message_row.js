@@ -1,6 +1,6 @@
 // A message as a row of the list, and laid out.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { escaped, visible } from './escapes.js';
 import { MessageDetail } from './message_detail.js';
 import { levelOf, valueOf } from './labels.js';

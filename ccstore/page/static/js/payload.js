@@ -1,6 +1,6 @@
 // The payload of an event: JSON laid out, so that its members can be read.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { visible } from './escapes.js';
 import { marked } from './marking.js';
 

@@ -1,6 +1,6 @@
 // Filters as pills: each can be turned round, switched off, edited, and taken away.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './preact.js';
 import { escaped, visible } from './escapes.js';
 import { changed } from './filters.js';
 import { fold } from './host_lists.js';

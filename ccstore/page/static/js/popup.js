@@ -1,6 +1,6 @@
 // A button that opens something below it, which goes again at Escape or a click elsewhere.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './preact.js';
 
 /** Props: `label` (what the button shows), `name` (what it is called), `children`: a function of `close`. */
 export function Popup({ label, name, children, class: kind = '', isRight = false }) {

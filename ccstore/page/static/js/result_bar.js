@@ -1,6 +1,6 @@
 // Above the messages: how many there are, and how they are shown.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { JobHints } from './job_hints.js';
 import { ColumnsMenu, CopyMenu, ExportMenu } from './menus.js';
 import { Habit } from './sentences.js';

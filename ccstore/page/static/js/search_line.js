@@ -1,6 +1,6 @@
 // The search line.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './preact.js';
 import { withValue } from './filters.js';
 import { readLine } from './search_language.js';
 import { getState, setState } from './url_state.js';

@@ -1,6 +1,6 @@
 // The screen on which messages are searched for.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { usualColumns } from './columns.js';
 import { ContextPanel } from './context_panel.js';
 import { Counts } from './counts.js';

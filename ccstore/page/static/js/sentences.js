@@ -1,6 +1,6 @@
 // What is said where there are no messages: why, and what can be done.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { escaped } from './escapes.js';
 import { showAgo, showTime, toMilliseconds, toState } from './moments.js';
 import { JobHints } from './job_hints.js';

@@ -1,6 +1,6 @@
 // The way past all that stands before what the page is for.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 
 /** Give the focus to the row that is looked at, or to what is scrolled. */
 export function toContent() {

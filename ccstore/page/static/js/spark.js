@@ -1,6 +1,6 @@
 // A spark line: how many there were when, as small bars.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 
 const WIDTH = 120;
 const HEIGHT = 20;

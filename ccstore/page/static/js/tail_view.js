@@ -1,6 +1,6 @@
 // The live tail: what comes appears at the end, and the reader stays where the reader is.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { MessageList } from './message_list.js';
 import { questionOf } from './question.js';
 import { showNumber } from './numbers.js';

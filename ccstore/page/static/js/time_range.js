@@ -1,6 +1,6 @@
 // The time range: presets, typed, and the way back to those before.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './preact.js';
 import { Popup } from './popup.js';
 import { isRelative, readMoment, showShort, zoneName } from './moments.js';
 import { getState, setState } from './url_state.js';

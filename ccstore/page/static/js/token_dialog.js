@@ -1,6 +1,6 @@
 // Asks for a token when the daemon wants one.
 
-import { html, useEffect, useRef, useState } from '../vendor/preact-htm.js';
+import { html, useEffect, useRef, useState } from './preact.js';
 import { setToken } from './session.js';
 
 let show = () => {};

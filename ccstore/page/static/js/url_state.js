@@ -1,6 +1,6 @@
 // All that the page shows follows from one state, and that stands in the URL.
 
-import { useEffect, useState } from '../vendor/preact-htm.js';
+import { useEffect, useState } from './preact.js';
 import { withValue } from './filters.js';
 import { COLUMNS } from './labels.js';
 

@@ -1,6 +1,6 @@
 // Links from one view to another: real ones, that can be opened in another tab.
 
-import { html } from '../vendor/preact-htm.js';
+import { html } from './preact.js';
 import { DEFAULTS, getState, setState, writeState } from './url_state.js';
 
 /** Props: `to`: what of the state is not as it is by itself; the zone stays. */

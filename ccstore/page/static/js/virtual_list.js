@@ -1,6 +1,6 @@
 // A list of which only the rows in sight are in the document. What is in sight never moves by itself.
 
-import { Component, html } from '../vendor/preact-htm.js';
+import { Component, html } from './preact.js';
 import { Heights } from './heights.js';
 import { copyRows } from './selection.js';
 

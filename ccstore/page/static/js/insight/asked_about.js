@@ -1,6 +1,6 @@
 // Which messages the views of causes are about: as a question to the daemon, as links that ask, and as their head.
 
-import { html, useMemo } from '../../vendor/preact-htm.js';
+import { html, useMemo } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { escaped, visible } from '../escapes.js';
 import { Pills } from '../pills.js';

@@ -1,6 +1,6 @@
 // The screen about what came before some messages on the same host, and how often it comes without them.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';
 import { counted, showPart, showSpan } from '../store/figures.js';

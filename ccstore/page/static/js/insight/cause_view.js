@@ -1,6 +1,6 @@
 // The screen about what the hosts of a burst of messages have in common: a rack, a switch, a job, a user.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';
 import { counted } from '../store/figures.js';

@@ -1,6 +1,6 @@
 // The line in which somebody says which job, or which node.
 
-import { html, useEffect, useRef } from '../../vendor/preact-htm.js';
+import { html, useEffect, useRef } from '../preact.js';
 import { useKeys } from '../keys.js';
 import { setState } from '../url_state.js';
 

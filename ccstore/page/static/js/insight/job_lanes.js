@@ -1,6 +1,6 @@
 // The hosts of a job as lanes: how much each said when, and when it said what was unusual.
 
-import { html, useMemo, useState } from '../../vendor/preact-htm.js';
+import { html, useMemo, useState } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { escaped, visible } from '../escapes.js';
 import { expand } from '../host_lists.js';

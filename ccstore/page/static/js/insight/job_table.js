@@ -1,6 +1,6 @@
 // Jobs as a table, and those that began last.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { visible } from '../escapes.js';
 import { readPayload } from '../payload.js';

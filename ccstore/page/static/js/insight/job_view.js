@@ -1,6 +1,6 @@
 // The screen about one job: what it was, what was unusual in it, and what was said on its hosts.
 
-import { html, useMemo } from '../../vendor/preact-htm.js';
+import { html, useMemo } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { escaped, visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';

@@ -1,6 +1,6 @@
 // Which templates of a time are new: nothing in the store had them before.
 
-import { useMemo, useRef } from '../../vendor/preact-htm.js';
+import { useMemo, useRef } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { showNumber } from '../numbers.js';
 

@@ -1,6 +1,6 @@
 // A node over time: its states, jobs and silences as bars below each other, and how much it said.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { escaped, visible } from '../escapes.js';
 import { showShort } from '../moments.js';

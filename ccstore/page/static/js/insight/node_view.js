@@ -1,6 +1,6 @@
 // The screen about one node: how it is, which jobs ran there, when it was silent, and what it alone says.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';

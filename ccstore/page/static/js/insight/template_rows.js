@@ -1,6 +1,6 @@
 // Templates as rows of a table: what was said, how often, by which hosts, and the messages behind it.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { escaped, visible } from '../escapes.js';
 import { showNumber } from '../numbers.js';
 import { messagesOf } from '../templates.js';

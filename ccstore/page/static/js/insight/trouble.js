@@ -1,6 +1,6 @@
 // What is said where there is no answer about a job, a node, or templates.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { escaped } from '../escapes.js';
 import { Failed } from '../sentences.js';
 import { setState } from '../url_state.js';

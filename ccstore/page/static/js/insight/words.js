@@ -1,6 +1,6 @@
 // Moments, spans and hosts of jobs and nodes, in words.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { showShort } from '../moments.js';
 import { showSpan } from '../store/figures.js';
 import { ViewLink } from '../view_link.js';

@@ -1,6 +1,6 @@
 // What the database holds, what is deleted next, and what runs here.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { counted, showBytes, showCount, showSpan } from './figures.js';
 import { clock, when } from './moments_here.js';
 import { totals } from './verdict.js';

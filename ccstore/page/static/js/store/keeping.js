@@ -1,6 +1,6 @@
 // What is deleted next, by rule, and what is held: kept until somebody releases it.
 
-import { html, useRef, useState } from '../../vendor/preact-htm.js';
+import { html, useRef, useState } from '../preact.js';
 import { request } from '../api.js';
 import { useAnswer } from '../answers.js';
 import { announce } from '../announcements.js';

@@ -1,6 +1,6 @@
 // What the doctor says, and the last lines that were not stored: who sent them, and why they were not.
 
-import { html, useState } from '../../vendor/preact-htm.js';
+import { html, useState } from '../preact.js';
 import { escaped, visible } from '../escapes.js';
 import { showCount, showSpan } from './figures.js';
 import { when } from './moments_here.js';

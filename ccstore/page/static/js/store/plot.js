@@ -1,6 +1,6 @@
 // One plot of the last hour.
 
-import { Component, html } from '../../vendor/preact-htm.js';
+import { Component, html } from '../preact.js';
 import { colour, loadPlot, onScheme } from '../plotting.js';
 import { clock } from './moments_here.js';
 

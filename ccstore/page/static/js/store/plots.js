@@ -1,6 +1,6 @@
 // The plots of the last hour, of all receivers or of one.
 
-import { html, useMemo, useState } from '../../vendor/preact-htm.js';
+import { html, useMemo, useState } from '../preact.js';
 import { showBytes, showDuration, showRate, showShortly } from './figures.js';
 import { Plot } from './plot.js';
 

@@ -1,6 +1,6 @@
 // The receivers and their books: received = stored + rejected + dropped + waiting, for each.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { showCount, showRate, sumOf } from './figures.js';
 import { totals } from './verdict.js';
 

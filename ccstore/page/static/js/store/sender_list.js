@@ -1,6 +1,6 @@
 // Who sends: hosts that are silent first, or all of them, with what is usual for each.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { useAnswer } from '../answers.js';
 import { visible } from '../escapes.js';
 import { NodeLink } from '../insight/words.js';

@@ -1,6 +1,6 @@
 // The screen about the store itself: how it is, at a glance, and then in detail.
 
-import { Component, html } from '../../vendor/preact-htm.js';
+import { Component, html } from '../preact.js';
 import { onToken } from '../session.js';
 import { askForToken } from '../token_dialog.js';
 import { Facts, Holdings } from './holdings.js';

@@ -1,6 +1,6 @@
 // The answers to what is asked at three in the morning: stored, not stored, disk, what is deleted next.
 
-import { html } from '../../vendor/preact-htm.js';
+import { html } from '../preact.js';
 import { counted, showBytes, showCount, showPart, showRate, showShortly, showSpan } from './figures.js';
 import { when } from './moments_here.js';
 import { findingsOf, isStuck, totals, worst } from './verdict.js';
