@@ -286,7 +286,7 @@ class PostgresDialect(Dialect):
     def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
         return f"{column} = ANY({values.bind(array(numbers))}::bigint[])"
 
-    def contains(self, column: str, what: str, values: Values) -> str:
+    def contains(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
         condition = f"position({values.bind(what)} in {column}) > 0"
         longest = max(_WORDS.findall(what), key=len, default="")
         if column == "text" and self._index.is_there and longest:
@@ -294,7 +294,7 @@ class PostgresDialect(Dialect):
             return f"({self._is_like(longest, values)} AND {condition})"
         return condition
 
-    def contains_any_case(self, column: str, what: str, values: Values) -> str:
+    def contains_any_case(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
         if column == "text" and self._index.is_there:
             return self._is_like(what, values)
         return f'position(lower({values.bind(what)} COLLATE "C") in lower({column} COLLATE "C")) > 0'

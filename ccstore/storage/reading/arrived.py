@@ -125,7 +125,7 @@ class _ArrivalReading:
         where = [
             f"id > {values.bind(after)} AND id <= {values.bind(upto)}",
             f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}",
-            *self._conditions.of_rows(values),
+            *self._conditions.of_rows(part, values),
             *self._expired.conditions(part.kind),
         ]
         probed, outside = streams.as_conditions(dialect, values)

@@ -10,7 +10,7 @@ from ccstore.message import StreamKey
 from ccstore.query import LEVEL, STREAM_LABELS, TAG_PREFIX, Matcher, Selection, TextCondition
 from ccstore.regex import required_text
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.dialect import Dialect
+from ccstore.storage.reading.dialect import Dialect, Part
 from ccstore.storage.reading.evaluate import encoded_test, row_test, stream_test, tags_test
 from ccstore.storage.reading.statement import Reading, Statement, Test, Values
 
@@ -121,17 +121,16 @@ class Conditions:
         is_left = self.row_test is not None
         return is_left and any(each.label not in STREAM_LABELS for each in self._selection.matchers)
 
-    def of_rows(self, values: Values) -> list[str]:
-        """Conditions on each row."""
+    def of_rows(self, part: Part, values: Values) -> list[str]:
+        """Conditions on each row of a part."""
         found = []
         for parts in self._in_tags:
-            any_of = [self._dialect.contains("othertags", part, values) for part in parts]
+            # In JSON, a NUL is written as something else.
+            any_of = [self._dialect.contains("othertags", each, values, may_have_nul=False) for each in parts]
             found.append(f"({' OR '.join(any_of)})" if any_of else "1 = 0")
         for each in self._in_text:
-            if each.ignores_case:
-                condition = self._dialect.contains_any_case("text", each.value, values)
-            else:
-                condition = self._dialect.contains("text", each.value, values)
+            contains = self._dialect.contains_any_case if each.ignores_case else self._dialect.contains
+            condition = contains("text", each.value, values, may_have_nul=part.may_have_nul)
             found.append(condition if each.op == "contains" else f"NOT ({condition})")
         # Last, since they take longest.
         found += [self._dialect.test(number, column) for number, column in enumerate(self._tested)]

@@ -374,7 +374,7 @@ class _CountReading:
         values = Values(dialect.placeholder)
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}"]
         where += [] if condition is None else [condition]
-        where += self._conditions.of_rows(values)
+        where += self._conditions.of_rows(part, values)
         where += self._expired.conditions(part.kind)
         needed = ", ".join(["stream", "time", *(name for name in self._rest if name != "start")])
         if _is_short(part, begin, end) and not streams.are_probed(dialect):

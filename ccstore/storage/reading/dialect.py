@@ -28,6 +28,7 @@ class Part(NamedTuple):
     :ivar is_window: only what is from ``oldest`` to ``newest``, both included, is to be read; what else the
         table has belongs to other parts.
     :ivar block: the one that is to be read of those that rows are packed in.
+    :ivar may_have_nul: texts may have a NUL in them, behind which not every database looks.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Part(NamedTuple):
     order: Literal["id", "stream", "blocks"] | None = None
     is_window: bool = False
     block: BlockEntry | None = None
+    may_have_nul: bool = True
 
 
 class Terms(NamedTuple):
@@ -209,10 +211,13 @@ class Dialect(Protocol):
     def streams_are_among(self, column: str, numbers: Sequence[int], values: Values) -> str:
         """The same for many."""
 
-    def contains(self, column: str, what: str, values: Values) -> str:
-        """A condition: ``othertags`` or ``text`` contains something, to the letter."""
+    def contains(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
+        """A condition: ``othertags`` or ``text`` contains something, to the letter.
 
-    def contains_any_case(self, column: str, what: str, values: Values) -> str:
+        :param may_have_nul: there may be a NUL in what the column has.
+        """
+
+    def contains_any_case(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
         """The same for what is ASCII, whose letters are found in upper and lower case."""
 
     @property

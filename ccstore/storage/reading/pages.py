@@ -312,7 +312,7 @@ class PageReading:
             order, rest = "time DESC, id DESC", f"(time < {end} OR id < {behind})"
         else:
             order, rest = "time, id", f"(time > {begin} OR id > {behind})"
-        where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(values)]
+        where = [f"time BETWEEN {begin} AND {end}", rest, *self._conditions.of_rows(part, values)]
         where += self._expired.conditions(part.kind)
         needed = "time, id, stream, text, othertags" if self._needs_tags else "time, id, stream, text"
         backwards = self._selection.is_newest_first

@@ -87,11 +87,11 @@ class SqliteDialect(Dialect):
         """Segments; those that are open come first, since nothing is known of them."""
         order = "max_time DESC, id DESC" if is_newest_first else "min_time, id"
         found = yield Statement(
-            "SELECT id, min_time, max_time, row_count, packed FROM segment "
+            "SELECT id, min_time, max_time, row_count, packed, has_nul FROM segment "
             "WHERE kind = ?1 AND (sealed_at IS NULL OR (max_time >= ?2 AND min_time <= ?3)) "
             f"ORDER BY sealed_at IS NOT NULL, {order}",
             (kind, begin, end),
-            ("id", "min_time", "max_time", "row_count", "packed"),
+            ("id", "min_time", "max_time", "row_count", "packed", "has_nul"),
         )
         if self._unseen:
             found = [segment for segment in found if f"{kind}_{segment[0]}" not in self._unseen]
@@ -106,6 +106,7 @@ class SqliteDialect(Dialect):
                 continue
             tables = [f"{kind}_{number}" for number, *_ in segments]
             part = Part(kind, tables, segments[0][1], segments[0][2])
+            part = part._replace(may_have_nul=any(has_nul != 0 for *_, has_nul in segments))
             rows = segments[0][3]
             if len(segments) == 1:
                 is_merged = kind == "log" and rows is not None and rows > self._most_sorted
@@ -320,18 +321,22 @@ class SqliteDialect(Dialect):
         listed = values.bind(f"[{','.join(map(str, numbers))}]")
         return f"{column} IN (SELECT value FROM json_each({listed}))"
 
-    def contains(self, column: str, what: str, values: Values) -> str:
-        return f"instr({column}, {values.bind(what)})"
+    def contains(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
+        exactly = f"instr({column}, {values.bind(what)})"
+        if may_have_nul or not _is_for_like(what):
+            return exactly
+        return f"({_like(column, what, values)} AND {exactly})"
 
-    def contains_any_case(self, column: str, what: str, values: Values) -> str:
+    def contains_any_case(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
         # lower() is for ASCII alone, as that of bytes in Python, and so is LIKE.
+        if _is_for_like(what) and not may_have_nul:
+            return _like(column, what, values)
         slowly = f"instr(lower({column}), {values.bind(what.lower())})"
-        if len(what) > _MOST_LIKE or "\0" in what:
+        if not _is_for_like(what):
             return slowly
-        # LIKE takes a fourth of the time, but stops at a NUL, where the characters of a text are not counted.
-        pattern = values.bind("%" + _SPECIAL.sub(r"!\g<0>", what) + "%")
+        # LIKE stops at a NUL, where the characters of a text are not counted, either.
         is_odd = f"length({column}) <> length(CAST({column} AS BLOB))"
-        return f"({column} LIKE {pattern} ESCAPE '!' OR ({is_odd} AND {slowly}))"
+        return f"({_like(column, what, values)} OR ({is_odd} AND {slowly}))"
 
     has_tests: Final = True
 
@@ -375,6 +380,16 @@ class SqliteDialect(Dialect):
             return rows
         # There are few rows, and perhaps many streams that are not among theirs.
         return f"{rows} r WHERE EXISTS (SELECT 1 FROM stream WHERE stream.id = r.stream AND {streams})"
+
+
+def _is_for_like(what: str) -> bool:
+    return len(what) <= _MOST_LIKE and "\0" not in what
+
+
+def _like(column: str, what: str, values: Values) -> str:
+    """What has something in it, in either case: it takes a tenth of the time of ``instr``."""
+    pattern = values.bind("%" + _SPECIAL.sub(r"!\g<0>", what) + "%")
+    return f"{column} LIKE {pattern} ESCAPE '!'"
 
 
 def _windows(part: Part, rows: int, window: int) -> list[Part]:

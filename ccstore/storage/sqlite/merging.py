@@ -117,10 +117,10 @@ class Merger:
         self._uncounted = [*sources]
         with transaction(connection):
             target, first, last = connection.execute(
-                "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count) "
-                "SELECT 'merging', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
-                f"max(max_time), sum(row_count) FROM segment WHERE id IN {_list(sources)} "
-                "RETURNING id, min_time, max_time"
+                "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count, "
+                "has_nul) SELECT 'merging', min(first_id), min(opened_at), max(sealed_at), min(min_time), "
+                "max(max_time), sum(row_count), max(has_nul IS NOT 0) "
+                f"FROM segment WHERE id IN {_list(sources)} RETURNING id, min_time, max_time"
             ).fetchone()
             make_merged_table(connection, f"log_{target}")
         return _Run(tuple(sources), rows, target, CensusTaker(first, last, rows))

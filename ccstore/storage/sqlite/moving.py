@@ -127,7 +127,7 @@ def _target(
     first = part[0]
     (number,) = connection.execute(
         "INSERT INTO segment (kind, first_id, opened_at, sealed_at, min_time, max_time, row_count, keeps, "
-        "begins_at, ends_at) VALUES (?1, ?2 - 1, ?4, ?5, ?3, ?3, 0, ?6, ?7, ?8) RETURNING id",
+        "begins_at, ends_at, has_nul) VALUES (?1, ?2 - 1, ?4, ?5, ?3, ?3, 0, ?6, ?7, ?8, 0) RETURNING id",
         (kind, first.id, first.time, *made_at, *place),
     ).fetchone()
     table = f"{kind}_{number}"
@@ -149,8 +149,9 @@ def _append(
     times = [each.time for each in part]
     connection.execute(
         "UPDATE segment SET row_count = row_count + ?, first_id = min(first_id, ? - 1), "
-        "min_time = min(min_time, ?), max_time = max(max_time, ?) WHERE id = ?",
-        (len(part), min(each.id for each in part), min(times), max(times), target),
+        "min_time = min(min_time, ?), max_time = max(max_time, ?), has_nul = max(has_nul IS NOT 0, "
+        "(SELECT has_nul IS NOT 0 FROM segment WHERE id = ?)) WHERE id = ?",
+        (len(part), min(each.id for each in part), min(times), max(times), source, target),
     )
     segment_counts.forget(connection, [target])
 

@@ -25,6 +25,7 @@ class OpenSegment:
 
     :ivar first_id: the id before that of its first message.
     :ivar opened_at: nanoseconds since the epoch, as are the other times.
+    :ivar may_have_nul: a text may have a NUL in it.
     :ivar written_at: when messages were last written.
     :ivar streams: of each message, as are ``times`` and ``othertags``: for its census.
     """
@@ -33,6 +34,7 @@ class OpenSegment:
     id: int
     first_id: int
     opened_at: int
+    may_have_nul: bool = False
     rows: int = 0
     is_indexed: bool = False
     written_at: int = 0
@@ -80,7 +82,9 @@ class OpenSegments:
         """Read what there is of them, and make those that are missing; inside of a transaction."""
         for kind in STORED_KINDS:
             row = connection.execute(
-                "SELECT id, first_id, opened_at FROM segment WHERE kind = ? AND sealed_at IS NULL", (kind,)
+                "SELECT id, first_id, opened_at, has_nul IS NOT 0 FROM segment "
+                "WHERE kind = ? AND sealed_at IS NULL",
+                (kind,),
             ).fetchone()
             if row is None:
                 self._make(connection, kind, first_id=0)
@@ -158,6 +162,9 @@ class OpenSegments:
             connection.execute(statement, (segment.first_id + 1, *flat[:width]))
             position = width
         insert_rows(connection, segment.table, [*columns], flat[position:])
+        if not segment.may_have_nul and "\0" in "".join(messages.texts):
+            segment.may_have_nul = True
+            connection.execute("UPDATE segment SET has_nul = 1 WHERE id = ?", (segment.id,))
         segment.rows += len(messages)
         segment.streams += streams
         segment.times += messages.times
@@ -191,7 +198,7 @@ class OpenSegments:
     def _make(self, connection: sqlite3.Connection, kind: str, first_id: int) -> None:
         now = self._now()
         (number,) = connection.execute(
-            "INSERT INTO segment (kind, first_id, opened_at) VALUES (?, ?, ?) RETURNING id",
+            "INSERT INTO segment (kind, first_id, opened_at, has_nul) VALUES (?, ?, ?, 0) RETURNING id",
             (kind, first_id, now),
         ).fetchone()
         segment = self._by_kind[kind] = OpenSegment(kind, number, first_id, now)

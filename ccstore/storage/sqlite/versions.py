@@ -10,7 +10,7 @@ from ccstore.storage.dbfile.schema import Schema, scripts
 APPLICATION_ID: Final = 0x63637374
 DATABASE: Final = Schema(
     APPLICATION_ID,
-    scripts("ccstore.storage.sqlite", 4),
+    scripts("ccstore.storage.sqlite", 5),
     "it has tables, but ccstore did not make it: give another path"
     " (and if it is cc-event-store's, `ccstore import` takes over what it has)",
 )
