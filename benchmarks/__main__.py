@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--packed", action="store_true", help="with all packed before it is read")
     command.add_argument("--table", action="store_true", help="ask what others are asked, and nothing else")
     command.add_argument("--victorialogs", metavar="URL", help="ask this one the same, and nothing else")
+    command.add_argument(
+        "--victorialogs-by-name",
+        metavar="URL",
+        help="one that has a stream for each cluster and name, and not for each host",
+    )
     command.add_argument("--loki", metavar="URL", help="ask this one the same, and nothing else")
 
     command = add("insight", "how many of twenty faults in a month are found, and how long it takes")
@@ -166,6 +171,7 @@ def main() -> None:
             is_packed=given.packed,
             is_table=given.table,
             victorialogs=given.victorialogs,
+            victorialogs_by_name=given.victorialogs_by_name,
             loki=given.loki,
         )
     elif given.command == "insight":

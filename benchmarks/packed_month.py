@@ -40,7 +40,7 @@ def pack_month(path: Path, retention: float = _RETENTION) -> dict[str, object]:
         packing.close()
     return {
         "what": f"packing, {rows:,} messages",
-        "figure": cpu * 1e6 / rows,
+        "figure": cpu * 1e6 / max(rows, 1),
         "unit": "s of CPU per million",
         "more": f"{before / 1e6:,.0f} MB before, {after / 1e6:,.0f} MB after",
     }

@@ -67,6 +67,7 @@ def run(
     is_packed: bool = False,
     is_table: bool = False,
     victorialogs: str | None = None,
+    victorialogs_by_name: str | None = None,
     loki: str | None = None,
 ) -> tuple[list[Row], list[str]]:
     """Figures, and what is wrong.
@@ -77,7 +78,8 @@ def run(
     :param text_index: of PostgreSQL, see the configuration.
     :param is_packed: all is packed before it is read; in PostgreSQL all logs.
     :param is_table: only what others are asked as well is asked.
-    :param victorialogs: the URL of one that is asked the same, as is ``loki``.
+    :param victorialogs: the URL of one that is asked the same, as is ``loki``; it has streams of hosts, and
+        ``victorialogs_by_name`` is one that has fewer.
     """
     if rows is None:
         rows = _ROWS_IN_POSTGRES if is_postgres else _ROWS
@@ -116,7 +118,9 @@ def run(
             daemon.wait_for_rest()
             others: list[Peer] = []
             if victorialogs is not None:
-                others.append(VictoriaLogs(victorialogs, month))
+                others.append(VictoriaLogs(victorialogs, month, ("cluster", "hostname", "name")))
+            if victorialogs_by_name is not None:
+                others.append(VictoriaLogs(victorialogs_by_name, month, ("cluster", "name")))
             if loki is not None:
                 others.append(Loki(loki, month))
             if others or is_table:
