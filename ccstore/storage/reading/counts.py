@@ -41,6 +41,13 @@ _MOST_GROUPS: Final = 200_000
 _ROWS: Final = 20_000
 #: Groups of packed rows that are added up before it is looked at what their tags are.
 _MOST_UNPACKED: Final = 50_000
+#: The times of the first and the last in a statement's groups, of a row, and in all of it; or none.
+_TIMES: Final = (
+    ", min(time) AS oldest, max(time) AS newest",
+    ", time AS oldest, time AS newest",
+    ", min(r.oldest) AS oldest, max(r.newest) AS newest",
+)
+_NO_TIMES: Final = ("", "", ", 0 AS oldest, 0 AS newest")
 #: It takes about as long to find a stream as to look at so many rows.
 _SHORT: Final = 8
 #: What is counted together: values of labels, and the beginning of a step.
@@ -386,31 +393,35 @@ class _CountReading:
         # With the +, no index is used to have them in this order: rows would be read all over the table.
         by_stream = "+stream" if part.order == "id" else "stream"
         # By its number first: a stream is looked up once for each group, and not for each row.
-        chosen = [self._start(part) if name == "start" else name for name in self._rest]
+        chosen = [self._start(part, begin, end) if name == "start" else name for name in self._rest]
+        of_group, of_row, of_all = _TIMES if self._counting.with_times else _NO_TIMES
         inner = (
-            f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n, min(time) AS oldest,"
-            f" max(time) AS newest FROM {source} GROUP BY {', '.join([by_stream, *self._rest])}"
+            f"SELECT {', '.join(['stream', *chosen])}, count(*) AS n{of_group} FROM {source}"
+            f" GROUP BY {', '.join([by_stream, *self._rest])}"
         )
         groups = [*(f"s.{name}" for name in self._names), *(f"r.{name}" for name in self._rest)]
         if self._rest == ("start",):
             # A stream has few rows in a step: to count these first would make it no shorter.
-            inner = f"SELECT stream, {chosen[0]}, 1 AS n, time AS oldest, time AS newest FROM {source}"
+            inner = f"SELECT stream, {chosen[0]}, 1 AS n{of_row} FROM {source}"
         by = f" GROUP BY {', '.join(groups)}" if groups else " HAVING count(*) > 0"
         sql = (
-            f"SELECT {', '.join([*groups, 'sum(r.n) AS n'])}, min(r.oldest) AS oldest,"
-            f" max(r.newest) AS newest FROM ({inner}) r JOIN {dialect.streams} s ON s.id = r.stream{by}"
-            f" LIMIT {_MOST_GROUPS + 1}"
+            f"SELECT {', '.join([*groups, 'sum(r.n) AS n'])}{of_all}"
+            f" FROM ({inner}) r JOIN {dialect.streams} s ON s.id = r.stream{by} LIMIT {_MOST_GROUPS + 1}"
         )
         columns = (*self._names, *self._rest, "n", "oldest", "newest")
         return Statement(sql, values.given, columns, self._conditions.tests)
 
-    def _start(self, part: Part) -> str:
-        """See :meth:`Counting.start_of`; here, what is left of a division has the sign of what is divided."""
+    def _start(self, part: Part, begin: int, end: int) -> str:
+        """See :meth:`Counting.start_of`; here, what is left of a division has the sign of what is divided.
+
+        :param begin: no row that is counted is before that, or behind ``end``.
+        """
         step, origin = self._counting.step, self._counting.origin
         assert step is not None
         modulo = self._dialect.modulo
-        oldest, newest = (part.oldest, part.newest) if len(part.tables) == 1 else (None, None)
-        if oldest is not None and oldest >= 0 and newest is not None and newest < INT64_MAX - step:
+        if len(part.tables) == 1 and part.oldest is not None and part.newest is not None:
+            begin, end = max(begin, part.oldest), min(end, part.newest)
+        if begin >= 0 and end < INT64_MAX - step:
             # As it mostly is: nothing is from before the epoch, and nothing too large.
             return f"time - {modulo(f'time + {step - origin % step}', step)} AS start"
         time = self._dialect.greater("time", str(self._counting.earliest))
