@@ -31,6 +31,7 @@ def pack_month(path: Path, retention: float = _RETENTION) -> dict[str, object]:
     packing.open()
     try:
         before, cpu, rows = packing.size, time.process_time(), 0
+        packing.begin(INT64_MAX)
         for packed in packing.run(INT64_MAX):
             rows += packed.rows
             progress(f"packing: {rows:,}")

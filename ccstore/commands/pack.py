@@ -99,6 +99,8 @@ class _Packing(Protocol):
     @property
     def size(self) -> int: ...
 
+    def begin(self, before: int) -> int: ...
+
     def to_do(self, before: int) -> int: ...
 
     def run(self, before: int) -> Iterator[_Packed]: ...
@@ -126,7 +128,7 @@ def _packing_of(storage: StorageConfig) -> _Packing:
 def _pack(packing: _Packing, before: int, out: TextIO) -> int:
     packing.open()
     try:
-        size, total = packing.size, packing.to_do(before)
+        size, total = packing.size, packing.begin(before)
         rows = 0
         begun_at = said_at = time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.support.configuration import write_config
 from tests.support.running_daemon import ROOT, environment
 from tests.support.scratch import scratch
 from tests.support.store_contract import TEXTS
-from tests.support.stores import NOW, message
+from tests.support.stores import NOW, SECOND, message
 
 COLUMNS = "id, timestamp, name, hostname, type, typeid, stype, stypeid, othertags, field"
 
@@ -93,6 +94,28 @@ class PackAndExportTests(TestCase):
         done = self.run_command("export", "--config", str(self.config), "--sqlite", str(self.out))
         self.assertEqual(done.returncode, 1)
         self.assertIn("is there already: give the path of a new file", done.stderr)
+
+    async def test_what_is_not_enough_for_a_segment_is_packed_as_well(self) -> None:
+        await self.write(0)
+        # The command goes by the time of the machine.
+        age = (time.time_ns() - NOW) // (3600 * SECOND)
+        for older_than, packed in ((f"{age + 2}h", 0), (f"{age - 2}h", 3), ("0s", 0)):
+            done = self.run_command("pack", "--config", str(self.config), "--older-than", older_than)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"{packed} messages were packed", done.stdout)
+            self.assertIn(f"{packed} of {packed} messages (100 %)", done.stderr)
+        await self.write(3)
+        done = self.run_command("export", "--config", str(self.config), "--sqlite", str(self.out))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = self.rows(self.out, "alex_logs")
+        self.assertEqual([row[:1] for row in rows], [(number,) for number in range(1, 7)])
+
+    async def write(self, first: int) -> None:
+        """Three logs, in a segment that stays open."""
+        backend = SqliteBackend(self.path, {}, retention=10**9, now=lambda: NOW, reactor=reactor)
+        backend.open()
+        await backend.write(Batch.of(message(f"text {first + n}", NOW + first + n, "log") for n in range(3)))
+        await backend.close()
 
     async def test_clusters_that_sqlite_cannot_tell_apart_have_tables_of_their_own(self) -> None:
         await self.fill()

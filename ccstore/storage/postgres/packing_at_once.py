@@ -86,6 +86,10 @@ class PackingAtOnce:
             ((size,),) = BlockingSql(connection).all(_SIZE)
         return int(size)
 
+    def begin(self, before: int) -> int:
+        """See :meth:`ccstore.storage.sqlite.packing_offline.OfflinePacking.begin`; here nothing is open."""
+        return self.to_do(before)
+
     def to_do(self, before: int) -> int:
         """How many logs there are in what is packed of the time before this one (ns)."""
         assert self._packer is not None

@@ -115,6 +115,13 @@ class Housekeeping:
                     self._writer.segments.index(self._connection, segment)
                 segment.is_indexed = True
 
+    def seal_before(self, before: int) -> None:
+        """Close the open segments of which all came in before a time (ns)."""
+        for kind in STORED_KINDS:
+            # As of sealed ones: a wrong clock of a sender does not matter.
+            if min(self._writer.segments[kind].max_time, self._now()) < before:
+                self.seal(kind)
+
     def seal(self, kind: str) -> None:
         """Close the open segment of a kind, if it has any messages, and open the next one."""
         writer = self._writer

@@ -73,6 +73,11 @@ class OfflinePacking:
         """Bytes of the file."""
         return self._path.stat().st_size
 
+    def begin(self, before: int) -> int:
+        """Close what is still open, if all of it came in before a time (ns); the same as :meth:`to_do`."""
+        self._bulk.do(self._bulk.housekeeping.seal_before, before)
+        return self.to_do(before)
+
     def to_do(self, before: int) -> int:
         """Messages that came in before a time (ns) and are not packed."""
         return self._bulk.housekeeping.packer.to_do(before)
