@@ -28,6 +28,8 @@ _T = TypeVar("_T")
 _TIMES: Final = ("times", "ids")
 _OTHERS: Final = ("lengths", "tag_codes", "tags", "texts")
 _ID: Final = attrgetter("id")
+#: The part of a block within bounds, up to which its rows are found before it is looked at their texts.
+_SMALL: Final = 0.25
 
 #: A stream, and from which up to (and without) which row of a block it is.
 Run = tuple[int, int, int]
@@ -193,17 +195,17 @@ class PackedRows:
             ]
             if len(chosen) == held.rows:
                 chosen = None
+        is_cut = self._wanted is None and _is_cut(held.entry, bounds)
+        if is_cut and self._search is not None and _part_within(held.entry, bounds) <= _SMALL:
+            # Such as behind the first blocks of a page. Many are searched sooner all together.
+            yield from self._fetch(held, _TIMES)
+            chosen, is_cut = _within(held, bounds, None), False
         if self._search is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             chosen = self._search.rows(held, chosen)
-        if self._wanted is None and _is_cut(held.entry, bounds) and (chosen is None or chosen):
-            # After the search, as all texts are searched sooner than many one by one.
+        if is_cut and (chosen is None or chosen):
             yield from self._fetch(held, _TIMES)
-            times, begin, end = held.times, bounds.begin, bounds.end
-            rows = range(held.rows) if chosen is None else chosen
-            chosen = [row for row in rows if begin <= times[row] <= end]
-            if len(chosen) == held.rows:
-                chosen = None
+            chosen = _within(held, bounds, chosen)
         if self._tags_test is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             good = {code for code, tags in enumerate(held.tag_sets) if self._tags_test(tags)}
@@ -284,6 +286,20 @@ def _entry_of(block: Part) -> BlockEntry:
 
 def _is_cut(entry: BlockEntry, bounds: Bounds) -> bool:
     return entry.first < bounds.begin or entry.last > bounds.end
+
+
+def _part_within(entry: BlockEntry, bounds: Bounds) -> float:
+    """How much of a block is within bounds, if its rows are evenly spread."""
+    begin, end = max(entry.first, bounds.begin), min(entry.last, bounds.end)
+    return (end - begin + 1) / (entry.last - entry.first + 1)
+
+
+def _within(held: HeldBlock, bounds: Bounds, among: Rows) -> Rows:
+    """The rows of some that are within bounds."""
+    times, begin, end = held.times, bounds.begin, bounds.end
+    rows = range(held.rows) if among is None else among
+    within = [row for row in rows if begin <= times[row] <= end]
+    return None if len(within) == held.rows else within
 
 
 def _may_be_gone(held: HeldBlock, bounds: Bounds) -> bool:
