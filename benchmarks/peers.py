@@ -166,7 +166,7 @@ class _Http:
         """The body of an answer; raises :class:`SystemExit` if the store refuses."""
         try:
             answer = self._answer(method, path, body, headers)
-        except (ConnectionError, http.client.RemoteDisconnected):
+        except ConnectionError:
             # It had nothing to do while another one was filled, and was closed.
             self._connection.close()
             answer = self._answer(method, path, body, headers)

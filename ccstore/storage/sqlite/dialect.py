@@ -105,8 +105,8 @@ class SqliteDialect(Dialect):
                 parts.append(Part(kind, [f"{kind}_{number}"], oldest, newest, "blocks"))
                 continue
             tables = [f"{kind}_{number}" for number, *_ in segments]
-            part = Part(kind, tables, segments[0][1], segments[0][2])
-            part = part._replace(may_have_nul=any(has_nul != 0 for *_, has_nul in segments))
+            may_have_nul = any(has_nul != 0 for *_, has_nul in segments)
+            part = Part(kind, tables, segments[0][1], segments[0][2], may_have_nul=may_have_nul)
             rows = segments[0][3]
             if len(segments) == 1:
                 is_merged = kind == "log" and rows is not None and rows > self._most_sorted
@@ -329,14 +329,14 @@ class SqliteDialect(Dialect):
 
     def contains_any_case(self, column: str, what: str, values: Values, *, may_have_nul: bool) -> str:
         # lower() is for ASCII alone, as that of bytes in Python, and so is LIKE.
-        if _is_for_like(what) and not may_have_nul:
-            return _like(column, what, values)
-        slowly = f"instr(lower({column}), {values.bind(what.lower())})"
         if not _is_for_like(what):
-            return slowly
+            return _in_lower_case(column, what, values)
+        like = _like(column, what, values)
+        if not may_have_nul:
+            return like
         # LIKE stops at a NUL, where the characters of a text are not counted, either.
         is_odd = f"length({column}) <> length(CAST({column} AS BLOB))"
-        return f"({_like(column, what, values)} OR ({is_odd} AND {slowly}))"
+        return f"({like} OR ({is_odd} AND {_in_lower_case(column, what, values)}))"
 
     has_tests: Final = True
 
@@ -390,6 +390,10 @@ def _like(column: str, what: str, values: Values) -> str:
     """What has something in it, in either case: it takes a tenth of the time of ``instr``."""
     pattern = values.bind("%" + _SPECIAL.sub(r"!\g<0>", what) + "%")
     return f"{column} LIKE {pattern} ESCAPE '!'"
+
+
+def _in_lower_case(column: str, what: str, values: Values) -> str:
+    return f"instr(lower({column}), {values.bind(what.lower())})"
 
 
 def _windows(part: Part, rows: int, window: int) -> list[Part]:
