@@ -17,8 +17,8 @@ export function tagsOf(messages) {
   return [...found].sort();
 }
 
-/** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones). */
-export function Facets({ counts, state, labels }) {
+/** Props: `counts`, `state`, `labels` (of the messages that are shown, besides the usual ones), `onClose` (on a phone). */
+export function Facets({ counts, state, labels, onClose }) {
   const known = COLUMNS.filter((label) => counts.known.has(label));
   const open = new Set(state.facets ?? USUAL_FACETS);
   const shown = [...new Set([...USUAL_FACETS, ...labels, ...known, ...counts.known, ...open])];
@@ -27,6 +27,8 @@ export function Facets({ counts, state, labels }) {
     setState({ facets }, { replace: true });
   };
   return html`<aside class="facets" aria-label="Values">
+    <header class="for-phone"><h2>Values</h2>
+      <button type="button" class="plain" aria-label="Close values" onClick=${onClose}>×</button></header>
     ${state.tail && counts.at && html`<p class="hint as-of">as of ${showTime(counts.at, state.utc).slice(11, 19)}</p>`}
     ${shown.map((label) => html`<${Facet} key=${label} label=${label} counts=${counts} filters=${state.filters}
       isOpen=${open.has(label)} onToggle=${() => toggle(label)} />`)}

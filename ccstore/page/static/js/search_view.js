@@ -50,6 +50,8 @@ export class SearchView extends Component {
     };
     this.keepList = (list) => (this.list = list);
     this.actions = messageActions(() => this.search.question);
+    this.closeFacets = () =>
+      this.setState({ hasFacets: false }, () => document.querySelector('.result-bar .for-phone').focus());
   }
 
   componentDidMount() {
@@ -108,7 +110,7 @@ export class SearchView extends Component {
         <button type="button" onClick=${this.again}>Try now</button></p>`
       }
       <div class=${`found ${this.state.hasFacets ? 'with-facets' : ''}`}>
-        <${Facets} counts=${search.counts} state=${state} labels=${labels} />
+        <${Facets} counts=${search.counts} state=${state} labels=${labels} onClose=${this.closeFacets} />
         <section class="messages" aria-label="Messages" aria-busy=${search.isRunning}>
           <${ResultBar} search=${search} state=${state} labels=${labels} held=${() => this.list?.held ?? []}
             facets=${{ isOpen: this.state.hasFacets, flip: () => this.setState({ hasFacets: !this.state.hasFacets }) }} />
