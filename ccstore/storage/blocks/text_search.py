@@ -24,6 +24,8 @@ _TRIES: Final = 30
 #: Bytes up to which an expression is made of what is looked for, and those that RE2 goes by at first.
 _LONG: Final = 1000
 _BEGINNING: Final = 9
+#: Bytes in which it is counted how often these are there.
+_SAMPLE: Final = 1 << 18
 #: The same for a regular expression.
 _MANY: Final = 1000
 
@@ -147,11 +149,12 @@ class TextPart:
         return find
 
     def _aim(self, texts: bytes) -> Callable[[bytes, int], Any]:
-        """Look for it from where it begins with what is in the fewest of these texts."""
-        plain, part = self._plain(texts), self._part
+        """Look for it from where it begins with what is in the fewest of the first of these texts."""
+        part = self._part
         last = len(part) - _BEGINNING
         offsets = (0, last // 2, last) if last >= _BEGINNING else (0,)
         if len(offsets) > 1:
+            plain = self._plain(texts[:_SAMPLE])
             counts = [plain.count(part[offset : offset + _BEGINNING]) for offset in offsets]
             self._offset = offsets[counts.index(min(counts))]
         search: Callable[[bytes, int], Any] = compile_text(part[self._offset :]).search

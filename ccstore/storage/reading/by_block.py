@@ -70,10 +70,10 @@ class PackedRows:
         self.losses: list[str] = []
 
     def blocks(self, part: Part, begin: int, end: int) -> Reading[Sequence[Part]]:
-        """Those of a part that have rows from one time (ns) to another; they are parts themselves."""
+        """Those of a part that may have rows from one time (ns) to another; they are parts themselves."""
         entries = yield from self._dialect.blocks(part, begin, end)
         if self._sieve is not None:
-            self._sieve.expect(entries)
+            entries = self._sieve.expect(entries)
         kind, tables, order, is_window = part.kind, part.tables, part.order, part.is_window
         return [Part(kind, tables, entry.first, entry.last, order, is_window, entry) for entry in entries]
 

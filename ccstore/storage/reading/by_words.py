@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 
 from ccstore.storage.blocks.block_cache import BlockEntry
@@ -26,16 +26,33 @@ class WordSieve:
         useful = [piece for piece in dict.fromkeys(pieces) if piece.how == "is" or len(piece.text) > 2]
         self._pieces = sorted(useful, key=lambda each: (each.how != "is", each.how == "has", -len(each.text)))
         # By segment and vocabulary: the blocks that are to be told of, and of these those that may have it.
-        self._listed: defaultdict[tuple[int, int], int] = defaultdict(int)
-        self._checksums: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        self._listed: dict[tuple[int, int], int] = {}
         self._left: dict[tuple[int, int], int] = {}
+        # What is known of them is kept by this.
+        self._keys: dict[tuple[int, int], tuple[Hashable, ...]] = {}
 
-    def expect(self, entries: Iterable[BlockEntry]) -> None:
-        """It will be asked about some of these, and about no others."""
+    def expect(self, entries: Sequence[BlockEntry]) -> Sequence[BlockEntry]:
+        """It will be asked about some of these, and about no others of their segment.
+
+        :return: those that may have it, as far as that was found out by an earlier question.
+        """
+        if not self._pieces:
+            return entries
+        by_place: defaultdict[tuple[int, int], list[BlockEntry]] = defaultdict(list)
         for entry in entries:
-            number, bit = divmod(entry.number, MOST_BLOCKS)
-            self._listed[entry.segment, number] |= 1 << bit
-            self._checksums[entry.segment, number].append(entry.checksum)
+            by_place[entry.segment, entry.number // MOST_BLOCKS].append(entry)
+        left: list[BlockEntry] = []
+        for place, there in by_place.items():
+            key = self._keys[place] = (*[entry.checksum for entry in there], *self._pieces)
+            self._listed[place] = sum([1 << entry.number % MOST_BLOCKS for entry in there])
+            known = self._dialect.block_cache.sieved(key)
+            if known is None:
+                self._left.pop(place, None)
+                left += there
+            else:
+                self._left[place] = known
+                left += [entry for entry in there if known >> entry.number % MOST_BLOCKS & 1]
+        return left
 
     def may_have(self, part: Part, entry: BlockEntry) -> Reading[bool]:
         """Whether a block of a part may have it."""
@@ -45,14 +62,12 @@ class WordSieve:
         place = entry.segment, number
         if place not in self._left:
             bits = self._listed[place]
-            cache, key = self._dialect.block_cache, (*self._checksums[place], *self._pieces)
-            left = cache.sieved(key)
-            if left is None:
-                # If the words are damaged, the blocks themselves have to be looked at.
-                with suppress(Damaged):
-                    left = yield from self._sieved(part, number, bits)
-                if left is not None:
-                    cache.note_sieved(key, left)
+            left: int | None = None
+            # If the words are damaged, the blocks themselves have to be looked at.
+            with suppress(Damaged):
+                left = yield from self._sieved(part, number, bits)
+            if left is not None:
+                self._dialect.block_cache.note_sieved(self._keys[place], left)
             self._left[place] = bits if left is None else left
         return bool(self._left[place] >> bit & 1)
 
