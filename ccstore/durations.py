@@ -82,6 +82,12 @@ def show_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def in_seconds(nanoseconds: int) -> str:
+    """A duration in seconds only, such as ``3600s`` or ``0.25s``, all of its digits."""
+    whole, rest = divmod(nanoseconds, 10**9)
+    return f"{whole}.{rest:09}".rstrip("0").rstrip(".") + "s"
+
+
 def better_duration(text: str) -> str:
     """What somebody who wrote this, which is no duration, may have meant; empty if nobody knows."""
     found = re.fullmatch(r"([0-9]{1,9}) *([A-Za-z]*)", text.strip())

@@ -14,6 +14,7 @@ from ccstore.api.exchange import Exchange
 from ccstore.api.parameters import LABELS, Parameters, label_of
 from ccstore.api.selecting import Selecting
 from ccstore.api.stepping import step_of
+from ccstore.durations import in_seconds
 from ccstore.instants import show_moment
 from ccstore.message import INT64_MAX, INT64_MIN
 from ccstore.query import (
@@ -73,7 +74,7 @@ class CountAnswers:
         if counts.others:
             series.append({**_series(None, rest), "other": counts.others})
         total = sum(totals.values()) + sum(rest.values())
-        answer = {"step": f"{step / SECOND:g}s", "total": total, "series": series}
+        answer = {"step": in_seconds(step), "total": total, "series": series}
         return await self._answer(request, selection, answer, counts, is_empty=not total)
 
     async def values(self, request: IRequest, label: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import define, evolve, field, frozen
 
+from ccstore.durations import in_seconds
 from ccstore.insight.describing import folded, shown_row
 from ccstore.insight.study import Enough, Study, each_row, templates_of
 from ccstore.instants import show_moment
@@ -98,7 +99,7 @@ def told_folds(folding: Folding, order: str, limit: int) -> Study[dict[str, Any]
         if fold.example is None:
             yield from _find_example(fold)
     return {
-        "step": f"{folding.step / SECOND:g}s",
+        "step": in_seconds(folding.step),
         "total": sum(fold.count for fold in folds) + folding.unfolded,
         "templates": len(folds),
         "folds": [_described(fold) for fold in shown],

@@ -7,6 +7,7 @@ from typing import Final
 
 from ccstore import __version__
 from ccstore.config import ApiConfig
+from ccstore.durations import in_seconds
 from ccstore.loki.loki_limits import LokiLimits
 from ccstore.query import LEVEL_TAGS
 
@@ -43,7 +44,7 @@ def drilldown_limits(config: ApiConfig, limits: LokiLimits) -> Mapping[str, obje
             "max_query_series": limits.series,
             "metric_aggregation_enabled": False,
             "pattern_persistence_enabled": True,
-            "query_timeout": f"{config.query_timeout:g}s",
+            "query_timeout": in_seconds(round(config.query_timeout * 10**9)),
             "retention_period": "0s",
             "volume_enabled": True,
             "volume_max_series": 10_000,

@@ -92,6 +92,7 @@ class HistogramTests(CountsTestCase):
             ({"from": "-30d", "buckets": 720}, "3600s"),
             ({"from": "-30d"}, "43200s"),
             ({"from": "-1s", "buckets": 1000}, "0.001s"),
+            ({"from": "-7280d", "buckets": 20}, "31449600s"),
         ):
             answer = (await self.get("histogram", **given, to="now")).json
             self.assertEqual(answer["step"], step, given)

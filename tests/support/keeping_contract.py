@@ -12,6 +12,7 @@ from ccstore.message import INT64_MIN
 from ccstore.query import Counting, Matcher, Selection
 from ccstore.storage.reading.arrived import Arrivals, LastArrival
 from ccstore.storage.reading.counts import CountsQuestion
+from ccstore.storage.reading.leaving import KeepingQuestion
 from ccstore.storage.reading.moment import Moment
 from ccstore.storage.reading.pages import Limits, Pages
 from tests.support.stores import SECOND, MemoryBackend, message
@@ -67,7 +68,8 @@ class KeepingContract:
     async def check(self, memory: MemoryBackend, pick: random.Random) -> None:
         """The same is seen of the messages, and counted, at this moment and at some before and behind it."""
         for seconds in (0, pick.randrange(1, 3000)):
-            moment = Moment(*(each + seconds * SECOND for each in self.moment))
+            later = seconds * SECOND
+            moment = Moment(self.moment.cutoff + later, self.now + later)
             for _ in range(4):
                 selection = self.selection(pick)
                 self.assertEqual(  # type: ignore[attr-defined]
@@ -175,6 +177,38 @@ class KeepingContract:
             moment = Moment(self.now - longer * SECOND, self.now)
             seen = [text for _, _, text, _ in await self.rows(self.backend, Selection(), moment)]
             self.assertEqual(seen, ["job"], rules)  # type: ignore[attr-defined]
+
+    async def test_rules_that_are_tried_find_what_is_held(self) -> None:
+        await self.backend.retain(float(RETENTION), ())
+        await self.backend.expire(self.moment.cutoff)
+        ages = range(0, 1000, 10)
+        batch = [
+            message(f"{age}", self.now - age * SECOND, kind, hostname=host)
+            for age in ages
+            for kind, host in (("log", "b01"), ("log", "b02"), ("event", "b01"), ("event", "a01"))
+        ]
+        await self.backend.write(Batch.of(batch))
+        begin, end = self.now - 500 * SECOND, self.now - 300 * SECOND
+        chosen = Selection(begin=begin, end=end, matchers=(Matcher("hostname", "=", "b01"),))
+        await self.backend.hold(Hold(chosen, "host=b01", "a test", "somebody", self.now))
+        await self.tend(60, 3)
+        of_logs = KeepRule(Selection(kinds=("log",)), 400, "kind=log")
+        question = KeepingQuestion([of_logs], RETENTION * SECOND, self.now)
+        reports = {each.kind: each for each in (await self.backend.read(question, timeout=60)).reports}
+        old = sum(age >= 400 - 60 for age in ages)
+        held = sum(340 <= age <= 500 for age in ages)
+        log, event = reports["log"], reports["event"]
+        found = [
+            (each.rows, each.held) for each in (log.now, log.within_a_day, event.now, event.within_a_day)
+        ]
+        in_time = sum(300 < age < 340 for age in ages)
+        expected = [
+            (2 * old - held, held),
+            (2 * (100 - old) - in_time, in_time),
+            (0, 0),
+            (2 * 100 - held - in_time, held + in_time),
+        ]
+        self.assertEqual(found, expected)  # type: ignore[attr-defined]
 
     async def all_seen(self) -> list[str]:
         """The texts that are seen now, also by who follows."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from ccstore.message import INT64_MIN, Kind
+from ccstore.message import INT64_MAX, INT64_MIN, Kind
 from ccstore.query import Selection
 from ccstore.storage.reading.dialect import Dialect, Terms
 from ccstore.storage.reading.moment import Moment
@@ -23,12 +23,14 @@ class Expired:
     :ivar cutoff: see :class:`Moment`, as ``now``.
     :ivar terms: what the database says besides.
     :ivar tables: see :class:`Dialect`.
+    :ivar only_held: all that is not held has expired.
     """
 
     cutoff: int
     now: int = 0
     terms: Terms = field(factory=Terms)
     tables: Mapping[str, str] = field(factory=dict)
+    only_held: bool = False
 
     def span(self, selection: Selection, kind: Kind) -> tuple[int, int]:
         """First and last time (ns) at which a selection may have messages of a kind."""
@@ -38,6 +40,8 @@ class Expired:
 
     def _oldest(self, kind: Kind) -> int | None:
         """The first time at which there may be anything; None if that is any."""
+        if self.only_held:
+            return self.terms.held_since
         if kind != "event":
             return None
         longest = self.terms.periods.get(kind)
@@ -53,6 +57,8 @@ class Expired:
 
         None if there is none: then all of a kind is alike.
         """
+        if self.only_held:
+            return INT64_MAX
         found = []
         periods = self.terms.periods.get(kind)
         if periods is not None:
@@ -70,6 +76,8 @@ class Expired:
         edge = self.edge(kind)
         if edge is None:
             return []
+        if self.only_held:
+            return [self._held()]
         if not self.terms.are_by_stream(kind):
             return [f"(time > {cutoff} OR id >= {below})" for cutoff, below in self.terms.marks]
         keeps = f"(SELECT k.keeps FROM {self.tables['streams']} k WHERE k.id = stream)"
@@ -89,16 +97,22 @@ class Expired:
             )
         either = [f"time > {edge}", f"({' AND '.join(alive)})"]
         if self.terms.held_since is not None:
-            either.append(
-                f"EXISTS (SELECT 1 FROM {self.tables['held']} h WHERE h.stream_id = stream"
-                " AND h.begins_at <= time AND h.ends_at >= time)"
-            )
+            either.append(self._held())
         return [f"({' OR '.join(either)})"]
+
+    def _held(self) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM {self.tables['held']} h WHERE h.stream_id = stream"
+            " AND h.begins_at <= time AND h.ends_at >= time)"
+        )
 
 
 def expired_by(moment: Moment, selections: Sequence[Selection], dialect: Dialect) -> Reading[Expired]:
     """What has expired at a moment."""
-    cutoff, now = moment
+    cutoff, now, only_held = moment
+    if only_held:
+        held_since = (yield from dialect.terms(INT64_MIN)).held_since
+        return Expired(cutoff, 0, Terms(held_since=held_since), dialect.tables, only_held)
     if now is None and not any("event" in selection.kinds for selection in selections):
         return Expired(cutoff)
     terms = yield from dialect.terms(cutoff + 1)

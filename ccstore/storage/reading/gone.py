@@ -49,11 +49,13 @@ def gone_of(expired: Expired, kind: Kind, dialect: Dialect) -> Reading[Gone | No
     edge, terms = expired.edge(kind), expired.terms
     if edge is None:
         return None
+    tables = expired.tables
+    if expired.only_held:
+        return Gone(edge, edge, (), {}, (yield from _by_stream(tables["held"], ("begins_at", "ends_at"))), {})
     marks = terms.marks if kind == "event" else ()
     default = expired.cutoff if kind == "event" else INT64_MIN - 1
     if not terms.are_by_stream(kind):
         return Gone(edge, default, marks, {}, {}, {})
-    tables = expired.tables
     found = yield Statement(
         f"SELECT id, keeps FROM {tables['streams']} WHERE keeps IS NOT NULL", (), ("id", "keeps")
     )

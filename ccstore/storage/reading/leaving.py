@@ -97,8 +97,8 @@ class KeepingQuestion(Question[Kept]):
         rows = sum(count.messages for count in mine)
         held = 0
         if is_held and rows:
-            # At a time at which all of it has expired, only what is held is seen.
-            moment = Moment(2**62, 2**63 - 1)
+            # Whatever is noted in the database: these rules may be others.
+            moment = Moment(INT64_MIN, only_held=True)
             found = yield from CountsQuestion(counting, moment).reading(dialect)
             held = sum(count.messages for count in found.counts if periods.of(_stream(count.by)) == period)
         return Leaving(

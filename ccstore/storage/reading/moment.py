@@ -10,10 +10,12 @@ class Moment(NamedTuple):
 
     :ivar cutoff: events at or before this time (ns) are not seen where no rule is about them.
     :ivar now: the present time (ns), by which rules go; None leaves rules and holds out.
+    :ivar only_held: nothing is seen but what is held, whatever the rules are.
     """
 
     cutoff: int
     now: int | None = None
+    only_held: bool = False
 
 
 def moment_of(given: Moment | int) -> Moment:
