@@ -24,6 +24,8 @@ SHORT: Final = 300 * 10**9
 #: Cells for each message, above which none are kept: a few messages are spread over years then, as by a clock
 #: that is wrong, and they are soon counted.
 _CELLS: Final = 32
+#: Cells of 4 bytes that are held at a time, however many messages there are.
+_MOST_CELLS: Final = 1 << 24
 #: Messages that are looked at in one go for the first and last of each stream.
 _BLOCK: Final = 4096
 #: More takes several times as long, and saves a fifth.
@@ -121,10 +123,11 @@ class Cells:
 class _Counted:
     """Messages of each stream, or of each name, in steps; as soon as there are too many cells, of none.
 
-    :param most: cells.
+    :param most: cells, which are never more than :data:`_MOST_CELLS`.
     """
 
     def __init__(self, first: int, last: int, step: int, most: int) -> None:
+        most = min(most, _MOST_CELLS)
         self._step = step
         self._begin = first // step
         self._steps = steps_between(first, last, step)
@@ -142,13 +145,13 @@ class _Counted:
     def add(self, numbers: Sequence[int], times: Sequence[int]) -> None:
         """Count messages, by stream or name."""
         rows, begin, step = self._rows, self._begin, self._step
+        new = {*numbers}.difference(rows)
+        if not self._has_room(len(rows) + len(new)):
+            return
+        for number in new:
+            rows[number] = array("I", bytes(4 * self._steps))
         for number, time in zip(numbers, times, strict=True):
-            try:
-                row = rows[number]
-            except KeyError:
-                row = rows[number] = array("I", bytes(4 * self._steps))
-            row[time // step - begin] += 1
-        self._look_at_size(len(rows))
+            rows[number][time // step - begin] += 1
 
     def add_totals(self, counted: Iterable[tuple[int, int]]) -> None:
         """Count messages of which so many are of each stream or name, where there is one step."""
@@ -165,17 +168,20 @@ class _Counted:
         if packed is None or self._is_too_large:
             self._is_too_large = True
             return
+        sums = self._sums
+        if not self._has_room(len({*numbers}.union(sums))):
+            return
         cells = Cells(packed, len(numbers), steps_between(first, last, self._step))
         behind = 32 * (first // self._step - self._begin)
-        sums = self._sums
         for place, number in enumerate(numbers):
             sums[number] = sums.get(number, 0) + (cells.row(place) << behind)
-        self._look_at_size(len(sums))
 
-    def _look_at_size(self, rows: int) -> None:
+    def _has_room(self, rows: int) -> bool:
+        """Whether there may be so many streams or names, before any is made; if not, none are kept."""
         if rows * self._steps > self._most:
             self._is_too_large = True
             self._sums, self._rows = {}, {}
+        return not self._is_too_large
 
     def packed(self, numbers: Sequence[int]) -> bytes | None:
         """The cells of these streams or names, in their order."""
