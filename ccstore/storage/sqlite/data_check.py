@@ -125,6 +125,11 @@ class DataCheck:
         rows = sum([row[1] for row in numbers])
         if (len(numbers), rows) != (segment.blocks, segment.rows):
             yield f"{segment} has {len(numbers)} blocks with {rows} messages and not {segment.blocks}"
+        elif (min([row[2] for row in numbers]), max([row[3] for row in numbers])) != (
+            segment.first,
+            segment.last,
+        ):
+            yield f"{segment} has blocks of other times, so that some of its messages may not be found"
         for number, count, first, last in numbers:
             try:
                 plain = plain_rows(read_block(connection, segment.number, number))

@@ -335,6 +335,8 @@ class PackingTests(PackingCase):
             ("block SET streams = x'' WHERE number = 2", "block 2 of segment .* damaged"),
             ("block SET last_time = last_time + 1 WHERE number = 1", "block 1 of .*checksum"),
             ("segment SET packed = 9 WHERE packed > 0", "has 8 blocks with 30 messages and not 9"),
+            ("segment SET max_time = max_time - 1 WHERE packed > 0", "has blocks of other times"),
+            ("segment SET min_time = min_time + 1 WHERE packed > 0", "has blocks of other times"),
             ("vocabulary SET words = x'00'", "index of words of log segment .* blocks 0 to 31"),
             ("event_1 SET time = 5", ""),
             ("segment SET row_count = 31 WHERE packed > 0", "has 8 blocks with 30 messages"),
