@@ -6,6 +6,7 @@ import heapq
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -61,6 +62,9 @@ class Exchange:
 
         :param more: names of those of the call, besides those that choose messages.
         """
+        if b"\0" in unquote_to_bytes(request.path):
+            # Not every database takes such a text, and none has it.
+            raise WebError(404, "there is nothing with a NUL in its name")
         with body_of(request, self.config.max_body) as body:
             given = given_in(request, body)
         return Parameters(given, self.now(), more)

@@ -130,7 +130,9 @@ class InsightAnswers:
         """Why there is nothing of what is asked about."""
         notice = await self._notice(target.selection)
         since = show_moment(target.selection.begin)[:19]
-        return notice or f"there is no such message since {since}Z: from= looks further back"
+        return (
+            notice or f"there is no such message since {since}Z: an earlier from (--since) looks further back"
+        )
 
     async def _target(self, parameters: Parameters, span: int) -> Target:
         """Which messages are asked about; raises :class:`WebError` for parameters that are wrong.

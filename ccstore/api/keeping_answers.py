@@ -69,6 +69,10 @@ class KeepingAnswers:
                 "reason: expected why they are held, such as reason=ticket 4711, got none"
             )
         match = {name: parameters.all(name) for name in parameters.names if name not in ("reason", "who")}
+        # Whoever reads it later does not know what -1h was, nor what nanoseconds are.
+        for name, time in (("from", chosen.begin), ("to", chosen.end)):
+            if name in match:
+                match[name] = [show_moment(time)]
         if not match:
             parameters.problems.append(
                 "host: expected at least one of cluster, host, name, kind, from and to, got nothing: "

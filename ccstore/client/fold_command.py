@@ -8,6 +8,7 @@ from typing import Any, Final
 from twisted.python.usage import UsageError
 
 from ccstore.client.counting_commands import CountingOptions, ask_and_show
+from ccstore.client.elsewhere import nothing_matched, say
 from ccstore.client.server import Server
 from ccstore.client.table import table
 from ccstore.client.terminal import Output, clean, standard_output
@@ -65,7 +66,10 @@ def main(words: Sequence[str]) -> int:
     async def answer(server: Server, options: Options, now: int) -> Mapping[str, Any]:
         question = [("limit", options["limit"]), ("buckets", f"{_STEPS}")]
         question += [(name, options[name]) for name in ("order", "new") if options[name] is not None]
-        found: Mapping[str, Any] = await server.question("/api/v1/fold", [*options.question(now), *question])
+        asked = options.question(now)
+        found: Mapping[str, Any] = await server.question("/api/v1/fold", [*asked, *question])
+        if not (found["folds"] or found["notice"] or options["new"]):
+            say(options.command, await nothing_matched(server, options, asked, now))
         return found
 
     def show(found: Mapping[str, Any], options: Options, now: int) -> str:

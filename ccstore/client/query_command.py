@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from twisted.python.usage import UsageError
 
+from ccstore.client import elsewhere
 from ccstore.client.absent import explain
 from ccstore.client.choosing import ChoosingOptions, without
 from ccstore.client.exporting import MESSAGES, Exporting, NotAll
 from ccstore.client.marking import Marks
-from ccstore.client.message_parts import show_time
 from ccstore.client.rendering import (
     CSV_FIELDS,
     FORMATS,
@@ -26,10 +26,10 @@ from ccstore.client.rendering import (
     Short,
     Table,
 )
-from ccstore.client.server import Question, Refused, Server, Vanished, connect
+from ccstore.client.server import Question, Server, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, run
 from ccstore.client.tailing import Tailing
-from ccstore.client.terminal import Enough, Output, Painter, clean, clean_lines, has_color, standard_output
+from ccstore.client.terminal import Enough, Output, Painter, clean_lines, has_color, standard_output
 from ccstore.commands.description import NUMBER, Value, choice
 from ccstore.commands.options import parse
 from ccstore.instants import parse_moment
@@ -40,8 +40,6 @@ _PAST: Final = 10
 _MOST_PAST: Final = 10_000
 #: Messages that are made text at once.
 _AT_ONCE: Final = 1000
-#: Seconds to wait for what would only help.
-_PATIENCE: Final = 5.0
 _COLORS: Final = ("auto", "always", "never")
 
 
@@ -188,7 +186,7 @@ def _is_moment(text: str) -> bool:
 
 def say(text: str) -> None:
     """Tell people something."""
-    print(f"ccstore query: {clean(text)}", file=sys.stderr, flush=True)
+    elsewhere.say("query", text)
 
 
 class Listing:
@@ -257,12 +255,12 @@ async def list_past(server: Server, options: Options, output: Output, clock: Any
         return DONE
     if exporting.count:
         return DONE
-    status, why = await _nothing(server, options, asked)
+    status, why = await _nothing(server, options, asked, now)
     say(why)
     return status
 
 
-async def _nothing(server: Server, options: Options, asked: Question) -> tuple[int, str]:
+async def _nothing(server: Server, options: Options, asked: Question, now: int) -> tuple[int, str]:
     """The exit status where there is nothing, and why that may be."""
     page = await server.question(MESSAGES, [*asked, ("limit", "1")])
     absent = await explain(
@@ -276,49 +274,8 @@ async def _nothing(server: Server, options: Options, asked: Question) -> tuple[i
     if absent is not None and (absent.near or not notice):
         notice = absent.says
     is_mistake = absent is not None and absent.is_mistake
-    return NOT_AS_ASKED if is_mistake else DONE, notice or await _elsewhere(server, options, asked)
-
-
-async def _elsewhere(server: Server, options: Options, asked: Question) -> str:
-    """In which time nothing was found, and of when the newest is that is left out."""
-    nothing = f"nothing matched {_span(options, asked)}"
-    try:
-        # To look for a text in all that is held could take long: nobody waits for that.
-        newest = await _newest(server, without(asked, "from", "to"), _PATIENCE)
-    except (Vanished, Refused):
-        nothing += f"; other times were not looked through within {_PATIENCE:g} s"
-        newest = None
-    if newest is not None:
-        ends = [parse_moment(value, 0) for name, value in asked if name == "to"]
-        see = "--until" if ends and newest >= ends[0] else "--since"
-        return f"{nothing}; the newest that matches is of {show_time(newest, options.zone)}: see {see}"
-    of_clusters = [(name, value) for name, value in asked if name == "cluster"]
-    newest = await _newest(server, of_clusters)
-    if newest is None:
-        return nothing
-    clusters = options.all("cluster")
-    whose = f"of the cluster {clusters[0]!r}" if len(clusters) == 1 else "of all"
-    return f"{nothing}; the newest message {whose} is of {show_time(newest, options.zone)}"
-
-
-async def _newest(server: Server, question: Question, patience: float | None = None) -> int | None:
-    """The time (ns) of the newest message that is meant; None if there is none."""
-    page = await server.question(MESSAGES, [*question, ("limit", "1")], patience=patience)
-    return int(page["messages"][0]["time_ns"]) if page["messages"] else None
-
-
-def _span(options: Options, asked: Question) -> str:
-    """The time that a question is about, in words."""
-    moments = {
-        name: show_time(parse_moment(value, 0), options.zone)
-        for name, value in asked
-        if name in ("from", "to")
-    }
-    if "to" not in moments and options["since"] is None and options["from"] is None:
-        return "in the last 24 hours"
-    if "to" not in moments:
-        return f"since {moments['from']}"
-    return f"from {moments['from']} to {moments['to']}" if "from" in moments else f"before {moments['to']}"
+    why = notice or await elsewhere.nothing_matched(server, options, asked, now)
+    return NOT_AS_ASKED if is_mistake else DONE, why
 
 
 async def look(server: Server, options: Options, now: int) -> int:

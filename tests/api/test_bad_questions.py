@@ -104,6 +104,12 @@ class BadQuestionsTests(MessagesTestCase):
                         answer = await self.get(f"messages/{path}")
                         self.assertEqual(answer.status, 404, (moment, kind, number))
 
+    async def test_nothing_has_a_nul_in_its_name(self) -> None:
+        self.start()
+        for path in ("jobs/a%00b/5", "jobs/alex/5%00", "nodes/a%00b/x", "nodes/alex/x%00", "values/tag.%00"):
+            answer = await self.ask("GET", f"/api/v1/{path}")
+            self.assertEqual((answer.status, answer.error), (404, "there is nothing with a NUL in its name"))
+
     async def test_no_body_is_too_strange(self) -> None:
         self.start()
         for body in (

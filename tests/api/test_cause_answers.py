@@ -167,4 +167,7 @@ class CauseTests(JobsTestCase):
         self.assertEqual(answer["notice"], "there is no cluster 'alx', the nearest is 'alex'")
         answer = (await self.get("before", text="nothing", **FIVE)).json
         self.assertEqual((answer["count"], answer["before"]), (0, []))
-        self.assertRegex(answer["notice"], "^there is no such message since 20.*Z: from= looks further back$")
+        self.assertRegex(
+            answer["notice"],
+            "^there is no such message since 20.*Z: an earlier from .--since. looks further back$",
+        )

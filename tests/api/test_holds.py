@@ -34,7 +34,8 @@ class HoldTests(ApiTestCase):
         (held,) = (await self.ask_for("holds"))["holds"]
         self.assertEqual(held["id"], made["id"])
         self.assertEqual((held["reason"], held["who"]), ("ticket 4711", "anna"))
-        self.assertIn("host=a[01-02]", held["match"])
+        begin, end = (f"{each}T00:00:00.000000000Z" for each in ("2026-01-31", "2026-02-01"))
+        self.assertEqual(held["match"], f"cluster=alex host=a[01-02] from={begin} to={end}")
         path = f"/api/v1/holds/{held['id']}"
         self.assertEqual((await self.ask("DELETE", f"{path}?who=anna")).json, {"id": held["id"]})
         self.assertEqual((await self.ask("DELETE", path)).status, 404)

@@ -101,3 +101,12 @@ def test_nothing_is_found(site: Site) -> None:
     done = site.run("cause", "--grep", "no such thing")
     assert (done.status, done.out) == (1, "")
     assert "there is no such message since" in done.err
+
+
+def test_nothing_is_folded(site: Site) -> None:
+    done = site.run("fold", "--utc")
+    assert (done.status, done.out) == (0, "")
+    assert "ccstore fold: nothing matched in the last 24 hours; the newest that matches is of 20" in done.err
+    assert "see --since" in done.err
+    assert site.run("fold", "--new", "store").err == ""
+    assert site.run("fold", "--since", "-3000d").err == ""
