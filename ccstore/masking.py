@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Final
 
 #: To be raised with every change of what a template is: templates that were kept are taken again then.
-MASK_VERSION: Final = 2
+MASK_VERSION: Final = 3
 #: With a number behind it, it is no host.
 _NO_HOSTS: Final = (
     "(?:cpu|core|gpu|irq|port|line|node-?id|rank|step|task|job|pid|tid|uid|gid|user|err|errno|code|rev|vlan"
@@ -24,17 +24,17 @@ _MASKS: Final = (
     (
         "time",
         r"\d{4}[-/.]\d\d[-/.]\d\d(?:[T_-]\d\d[:.]\d\d(?:[:.]\d\d)?(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?)?(?!\w)",
-        r"(?<![\w.:>…])(?:\d+-)?\d{1,3}:\d\d:\d\d(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?(?![\w:<])",
+        r"(?<![\w.:>…])(?:\d+-)?\d{1,3}:\d\d:\d\d(?:[.,]\d+)?(?:Z|[-+]\d\d:?\d\d)?(?![\w<]|:[\w<])",
     ),
     ("uuid", r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\w)"),
     (
         "pci",
-        r"(?<![\w:>…])(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](?![\w:<])",
-        r"PCI:[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?(?![\w:<])",
+        r"(?<![\w:>…])(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7](?![\w<]|:[\w<])",
+        r"PCI:[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?(?![\w<]|:[\w<])",
     ),
     (
         "mac",
-        r"(?<![\w:>…])[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,19}(?![\w:<])",
+        r"(?<![\w:>…])[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5,19}(?![\w<]|:[\w<])",
         r"(?<![\w>…-])[0-9a-fA-F]{2}(?:-[0-9a-fA-F]{2}){5,7}(?![\w-])",
     ),
     (

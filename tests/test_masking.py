@@ -86,6 +86,10 @@ TEXTS = st.lists(PARTS, max_size=12).map("".join) | st.text()
             "mlx5_core 0000:af:00.1 ib0: link down after 12.5s, 64KiB left at /var/log/messages",
             "mlx<num>_core <pci> ib<num>: link down after <duration>, <size> left at <path>",
         ),
+        # As the kernel has them, with a colon behind.
+        ("nvme 0000:3b:00.0: resetting controller", "nvme <pci>: resetting controller"),
+        ("pcieport 10000:e1:00.0: AER: corrected", "pcieport <pci>: AER: corrected"),
+        ("ib0 b8:59:9f:aa:bb:cc: down since 10:11:12: why", "ib<num> <mac>: down since <time>: why"),
         ("id=550e8400-e29b-41d4-a716-446655440000 mac b8:59:9f:aa:bb:cc", "id=<uuid> mac <mac>"),
         ("2026-01-31 12:00:00,123 hosts n0103,n0104 at 0x7fff12ab", "<time> hosts <host>… at <hex>"),
         ("x86_64 IPv6 eth0 and/or 10/12 I/O uid=0", "x86_64 IPv6 eth<num> and/or <num>/<num> I/O uid=<num>"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
 }
 #: Of a cluster of which so great a part is touched, all of it is.
 _EVERYBODY: Final = 0.9
+_NUMBER: Final = re.compile("[0-9]+")
 
 
 @frozen
@@ -175,10 +177,17 @@ def _described_group(
     }
 
 
+def _in_their_order(host: str) -> tuple[str, int, str]:
+    """Those that only differ in a number stand together, and follow each other."""
+    return _NUMBER.sub("", host), len(host), host
+
+
 def _range_of_hosts(touched: set[str], population: set[str]) -> list[dict[str, Any]]:
     """Hosts that follow each other by their names, of which the most are touched."""
-    hosts = sorted(population, key=lambda host: (len(host), host))
-    worth = len(touched) / len(hosts)
+    hosts = sorted(filter(_NUMBER.search, population), key=_in_their_order)
+    if not hosts:
+        return []
+    worth = len(touched.intersection(hosts)) / len(hosts)
     best, best_span, total, begin = 0.0, (0, 0), 0.0, 0
     for place, host in enumerate(hosts):
         if total <= 0:

@@ -63,6 +63,15 @@ class CauseTests(JobsTestCase):
         self.assertTrue(answer["everybody"])
         self.assertFalse(any(each["is_significant"] for each in answer["causes"]))
 
+    async def test_names_without_numbers_do_not_follow_each_other(self) -> None:
+        names = ["atlas", "boreas", "castor", "dione", "eos", "flora", "gaia", "helios", "iris", "juno"]
+        lines = [log(name, f"check {place} ok", BEGIN + HOUR) for place, name in enumerate(names)]
+        lines += [log(name, "fan failed", BEGIN + HOUR + MINUTE) for name in names[3:9]]
+        await self.fill(lines)
+        answer = (await self.get("cause", text="fan failed", **FIVE)).json
+        self.assertEqual(answer["burst"]["hosts"]["count"], 6)
+        self.assertNotIn("range", [each["kind"] for each in answer["causes"]])
+
     async def test_what_comes_before_a_node_goes_down(self) -> None:
         lines = everyday(60, 24)
         for number in range(12):
