@@ -120,7 +120,7 @@ def runs_on(
 ) -> Study[tuple[list[JobRun], bool]]:
     """The runs of jobs that began in a time (ns) on some of these hosts, the newest first.
 
-    The second is whether there are more messages of them than were looked at. Of a run that has ended by
+    The second is whether there are more messages of them than were looked at. Of runs that may have ended by
     ``now``, the end is looked for as well.
     """
     wanted = {*hosts}
@@ -134,16 +134,28 @@ def runs_on(
         more, is_more = yield from facts_between(cluster, texts, _MOST, begin=begin, end=end)
         facts += [fact for fact in more if not wanted.isdisjoint(fact.hosts)]
         is_cut |= is_more
-    ended = {fact.id for fact in facts if fact.is_stop}
-    ids = sorted({fact.id for fact in facts} - ended)
-    stopped = (Matcher("function", "=", "stop_job"),)
-    for start in range(0, len(ids), _MOST_NAMED):
-        names = "|".join(ids[start : start + _MOST_NAMED])
-        told = TextCondition("matches", rf"\b({names})\b")
-        more, is_more = yield from facts_between(
-            cluster, [told], _MOST, begin=begin, end=now, matchers=stopped
-        )
-        facts += [fact for fact in more if fact.id in ids]
-        is_cut |= is_more
+    more, is_more = yield from _rest_of(cluster, facts, now)
+    facts += more
+    is_cut |= is_more
     runs = [run for run in runs_of(facts, now) if not wanted.isdisjoint(run.hosts)]
     return runs, is_cut
+
+
+def _rest_of(cluster: str | None, facts: Sequence[JobFact], now: int) -> Study[tuple[list[JobFact], bool]]:
+    """What else later messages tell of jobs of whose runs not all are known to have ended by ``now`` (ns).
+
+    Starts as well as ends: an end belongs to the start before it, which may be on other hosts. The second is
+    whether there are more messages of them than were looked at.
+    """
+    jobs = {(run.cluster, run.id) for run in runs_of(facts, now) if run.ending != "stopped"}
+    ids = sorted({id for _, id in jobs})
+    begin = min((fact.time for fact in facts if (fact.cluster, fact.id) in jobs), default=0)
+    found: list[JobFact] = []
+    is_cut = False
+    for start in range(0, len(ids), _MOST_NAMED):
+        names = "|".join(ids[start : start + _MOST_NAMED])
+        told = TextCondition("matches", rf"""{_KEYS}\s*["']?({names})(\D|$)""")
+        more, is_more = yield from facts_between(cluster, [told], _MOST, begin=begin)
+        found += [fact for fact in more if (fact.cluster, fact.id) in jobs]
+        is_cut |= is_more
+    return found, is_cut

@@ -317,7 +317,10 @@ def _described_period(period: StatePeriod, runs: Sequence[JobRun], now: int) -> 
 
 def _is_lost(run: JobRun, period: StatePeriod) -> bool:
     """Whether a job ran as its node was lost, and did not end well."""
-    if not run.start <= period.since <= run.end or ("drain" in period.state and "down" not in period.state):
+    # Ends are told in whole seconds: what takes the node away may be logged a part of one later.
+    if not run.start <= period.since < run.end + SECOND or (
+        "drain" in period.state and "down" not in period.state
+    ):
         return False
     if run.ending != "stopped":
         return run.ending in ("lost", "restarted")

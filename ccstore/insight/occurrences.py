@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from attrs import evolve, frozen
 
-from ccstore.insight.job_facts import job_fact
+from ccstore.insight.job_facts import JobFact, job_fact
 from ccstore.insight.job_lookup import LONGEST_JOB, facts_between
 from ccstore.insight.node_states import hosts_named
 from ccstore.insight.said import HOST, is_of_a_job
@@ -93,10 +93,16 @@ def _with_hosts_of_jobs(found: list[Occurrence]) -> Study[list[Occurrence]]:
         end=found[-1].time + 1,
         matchers=started,
     )
-    hosts: dict[tuple[str, str | None], tuple[str, ...]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.time):
-        hosts[fact.cluster, fact.id] = fact.hosts
-    return [each._replace(hosts=each.hosts or hosts.get((each.cluster, each.job), ())) for each in found]
+    starts: dict[tuple[str, str | None], list[JobFact]] = {}
+    for fact in sorted(facts, key=lambda fact: fact.time, reverse=True):
+        starts.setdefault((fact.cluster, fact.id), []).append(fact)
+
+    def of_start(end: Occurrence) -> tuple[str, ...]:
+        # One that was requeued began several times, each time on other hosts.
+        began = starts.get((end.cluster, end.job), ())
+        return next((start.hosts for start in began if start.time <= end.time), ())
+
+    return [each._replace(hosts=each.hosts or of_start(each)) for each in found]
 
 
 def _parts(template: str) -> Sequence[TextCondition]:

@@ -56,6 +56,20 @@ class CauseTests(JobsTestCase):
         self.assertEqual(kinds["job"], "1")
         self.assertNotIn("rack", kinds)
 
+    async def test_the_ends_of_a_job_that_was_requeued_elsewhere(self) -> None:
+        """Each has the hosts of the start before it."""
+        await self.fill(
+            [
+                *everyday(60, 4),
+                start_job(1, ["a0001", "a0002"], BEGIN),
+                stop_job(1, BEGIN + HOUR, state="node_fail"),
+                start_job(1, ["a0003"], BEGIN + HOUR + MINUTE),
+                stop_job(1, BEGIN + 2 * HOUR, state="node_fail"),
+            ]
+        )
+        answer = (await self.get("cause", text="node_fail", burst="whole", **FIVE)).json
+        self.assertEqual(answer["burst"]["hosts"]["list"], "a[0001-0003]")
+
     async def test_everybody_is_touched(self) -> None:
         lines = [log(f"a{host:04}", "Lustre: scratch is lost", BEGIN + HOUR) for host in range(1, 61)]
         await self.fill([*everyday(60, 2), *lines])

@@ -66,6 +66,25 @@ class NodeTests(JobsTestCase):
         other = (await self.node("a0102"))["state"]
         self.assertEqual((other["state"], other["reason"], other["by"]), ("drained", "fan", "eve"))
 
+    async def test_a_job_that_was_requeued_elsewhere(self) -> None:
+        """Its first run ended with the node, whatever became of the second one."""
+        lost = BEGIN + HOUR
+        await self.fill(
+            [
+                start_job(1, ["q1", "q2"], BEGIN),
+                log("adm1", "error: Nodes q2 not responding, setting DOWN", lost + SECOND // 3),
+                stop_job(1, lost, state="node_fail"),
+                start_job(1, ["q3", "q4"], lost + 6 * MINUTE),
+                stop_job(1, lost + HOUR),
+            ]
+        )
+        found = await self.node("q2")
+        (run,) = found["jobs"]
+        self.assertEqual((run["state"], run["seconds"], run["ending"]), ("node_fail", 3600, "stopped"))
+        self.assertEqual(found["state"]["lost"], ["1"])
+        (run,) = (await self.node("q3"))["jobs"]
+        self.assertEqual((run["state"], run["seconds"]), ("completed", 54 * 60))
+
     async def test_it_is_silent_alone_and_in_a_maintenance(self) -> None:
         lines = []
         for host in range(1, 9):
