@@ -31,6 +31,7 @@ _ID: Final = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,9})|\+([0-9]{1,9}))?(?:\..*)
 #: What is called in several ways, the first of which that says something counts.
 _CALLED: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("jobid", "jobidraw"),
+    "number": ("jobidraw",),
     "user": ("user", "username", "userid"),
     "project": ("project", "account"),
     "partition": ("partition",),
@@ -90,21 +91,28 @@ class JobFact(JobRecord):
 
     :ivar time: of the message, in nanoseconds, as ``start`` and ``stop`` of the job are.
     :ivar is_stop: it is over.
+    :ivar is_own: ``id`` is the number of this job alone, and not that of all tasks or components.
     """
 
     time: int
     is_stop: bool
+    is_own: bool = True
     start: int | None = None
     stop: int | None = None
 
 
-def is_about(fact: JobFact, job: str) -> bool:
+def name_of(record: JobRecord) -> str:
+    """What a job is called: ``12_3`` as a task, ``12+1`` as a component, or its id."""
+    if record.array is not None and record.task is not None:
+        return f"{record.array}_{record.task}"
+    if record.het is not None and record.offset is not None:
+        return f"{record.het}+{record.offset}"
+    return record.id
+
+
+def is_about(record: JobRecord, job: str) -> bool:
     """Whether it is about this job, array or heterogeneous job; also ``12_3`` and ``12+1``."""
-    if job in (fact.id, fact.array, fact.het):
-        return True
-    return (fact.array is not None and job == f"{fact.array}_{fact.task}") or (
-        fact.het is not None and job == f"{fact.het}+{fact.offset}"
-    )
+    return job in (record.id, record.array, record.het, name_of(record))
 
 
 def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> JobFact | None:
@@ -114,6 +122,7 @@ def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> 
     found = _ID.fullmatch(_text(given["id"]) or "")
     if found is None:
         return None
+    number = _ID.fullmatch(_text(given["number"]) or "") or found
     labels = dict(zip(STREAM_LABELS, stream, strict=True))
     function = _tag(othertags, "function")
     state = _text(given["state"])
@@ -124,7 +133,8 @@ def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> 
         hosts = (labels["hostname"],)
     return JobFact(
         cluster=labels["cluster"] or _text(given["cluster"]) or "",
-        id=found[1],
+        id=number[1],
+        is_own=not (number[2] or number[3]),
         time=time,
         is_stop=is_stop,
         start=start,
@@ -137,9 +147,9 @@ def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> 
         walltime=_limit(given["walltime"]),
         hosts=hosts,
         count=_seconds(given["count"]) or len(hosts) or None,
-        array=_text(given["array"]) or (found[1] if found[2] else None),
+        array=_id_of_all(given["array"]) or (found[1] if found[2] else None),
         task=_number(given["task"]) or found[2],
-        het=_text(given["het"]) or (found[1] if found[3] else None),
+        het=_id_of_all(given["het"]) or (found[1] if found[3] else None),
         offset=_number(given["offset"]) or found[3],
     )
 
@@ -204,6 +214,12 @@ def _text(value: Any) -> str | None:
         return None
     # scontrol writes users with their numbers: me(1000).
     return re.sub(r"\([0-9]+\)$", "", str(value))
+
+
+def _id_of_all(value: Any) -> str | None:
+    """The id of an array or a heterogeneous job; Slurm has 0 for what is in none."""
+    text = _text(value)
+    return None if text == "0" else text
 
 
 def _number(value: Any) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import evolve
 
-from ccstore.insight.job_facts import JobFact, job_fact
+from ccstore.insight.job_facts import JobFact, is_about, job_fact, name_of
 from ccstore.insight.job_runs import JobRun, runs_of
 from ccstore.insight.study import Study, each_row, page_of
 from ccstore.message import INT64_MAX, INT64_MIN, StreamKey
@@ -33,17 +33,22 @@ _IS_LIST: Final = re.compile(r"""(?i)list["']?\s*[:=]\s*["']?[\w,.-]+\[""")
 _MOST_LOOKED_FOR: Final = 3
 
 
-def facts_of(cluster: str | None, job: str) -> Study[tuple[list[JobFact], bool]]:
-    """What the newest messages tell of a job, and whether there are more of them.
+def facts_of(cluster: str | None, job: str, now: int) -> Study[tuple[list[JobFact], bool]]:
+    """What the newest messages tell of a job and its parts, and whether there are more of them.
 
     :param cluster: None for any.
+    :param now: nanoseconds.
     """
     number = job.replace("+", "_").partition("_")[0]
     # LIKE, which makes no difference between small and capital letters, is soon done.
     has_number = TextCondition("contains", number, ignores_case=True)
     texts = (has_number, TextCondition("matches", rf"\b{number}(_|\b)"))
     found, is_cut = yield from _facts(_events(cluster, texts), _MOST)
-    return [fact for fact in found if number in (fact.id, fact.array, fact.het)], is_cut
+    facts = [fact for fact in found if number in (fact.id, fact.array, fact.het)]
+    # Messages of tasks and components need not name the job that these are of.
+    parts = [fact for fact in facts if fact.id != number and is_about(fact, job)]
+    more, is_more = yield from _rest_of(cluster, parts, now)
+    return [*facts, *more], is_cut or is_more
 
 
 def facts_between(
@@ -147,15 +152,20 @@ def _rest_of(cluster: str | None, facts: Sequence[JobFact], now: int) -> Study[t
     Starts as well as ends: an end belongs to the start before it, which may be on other hosts. The second is
     whether there are more messages of them than were looked at.
     """
-    jobs = {(run.cluster, run.id) for run in runs_of(facts, now) if run.ending != "stopped"}
-    ids = sorted({id for _, id in jobs})
-    begin = min((fact.time for fact in facts if (fact.cluster, fact.id) in jobs), default=0)
+    open_runs = [run for run in runs_of(facts, now) if run.ending != "stopped"]
+    jobs = {(run.cluster, name) for run in open_runs for name in (run.id, name_of(run))}
+    names = sorted({name for _, name in jobs})
+
+    def is_wanted(fact: JobFact) -> bool:
+        return not jobs.isdisjoint(((fact.cluster, fact.id), (fact.cluster, name_of(fact))))
+
+    begin = min((fact.time for fact in facts if is_wanted(fact)), default=0)
     found: list[JobFact] = []
     is_cut = False
-    for start in range(0, len(ids), _MOST_NAMED):
-        names = "|".join(ids[start : start + _MOST_NAMED])
-        told = TextCondition("matches", rf"""{_KEYS}\s*["']?({names})(\D|$)""")
+    for start in range(0, len(names), _MOST_NAMED):
+        named = "|".join(map(quote, names[start : start + _MOST_NAMED]))
+        told = TextCondition("matches", rf"""{_KEYS}\s*["']?({named})(\D|$)""")
         more, is_more = yield from facts_between(cluster, [told], _MOST, begin=begin)
-        found += [fact for fact in more if (fact.cluster, fact.id) in jobs]
+        found += filter(is_wanted, more)
         is_cut |= is_more
     return found, is_cut

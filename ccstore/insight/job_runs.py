@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from attrs import evolve, fields, frozen
 
-from ccstore.insight.job_facts import JobFact, JobRecord
+from ccstore.insight.job_facts import JobFact, JobRecord, name_of
 from ccstore.message import INT64_MAX
 from ccstore.timing import SECOND
 
@@ -26,6 +26,7 @@ Ending = Literal["stopped", "running", "lost", "restarted"]
 class JobRun(JobRecord):
     """A job from its start to its end.
 
+    :ivar id: its own number, or if that is not known what it is called, as ``12_3``.
     :ivar start: nanoseconds, as ``end``; what is not told is taken from when a message came.
     :ivar ending: how ``end`` is known: a message tells of it; it is still running; nothing was heard of its
         end, which is taken to be that of its walltime; or it began again.
@@ -48,12 +49,16 @@ def runs_of(facts: Iterable[JobFact], now: int) -> list[JobRun]:
 
     :param now: nanoseconds.
     """
-    by_job: dict[tuple[str, str, str | None], list[JobFact]] = {}
-    for fact in facts:
-        task = fact.task if fact.array == fact.id else None
-        by_job.setdefault((fact.cluster, fact.id, task), []).append(fact)
-    runs = [run for told in by_job.values() for run in _runs_of_one(told, now)]
-    runs.sort(key=lambda run: (-run.start, run.id))
+    told = [*facts]
+    # Ends often have no more than the id, whatever a start says besides.
+    ids = {(fact.cluster, name_of(fact)): fact.id for fact in told if fact.is_own}
+    by_job: dict[tuple[str, str], list[JobFact]] = {}
+    for fact in told:
+        name = name_of(fact)
+        job = fact.id if fact.is_own else ids.get((fact.cluster, name), name)
+        by_job.setdefault((fact.cluster, job), []).append(fact)
+    runs = [run for each in by_job.values() for run in _runs_of_one(each, now)]
+    runs.sort(key=lambda run: (-run.start, run.cluster, name_of(run)))
     return runs
 
 
@@ -118,7 +123,7 @@ def _run(facts: Sequence[JobFact], next_start: int | None, now: int) -> JobRun:
     known = {each.name: last(each.name) for each in fields(JobRecord) if each.name not in told_elsewhere}
     return JobRun(
         cluster=told[0].cluster,
-        id=told[0].id,
+        id=next((fact.id for fact in told if fact.is_own), name_of(told[0])),
         start=min(start, end),
         end=min(end, INT64_MAX),
         ending=ending,
@@ -136,6 +141,7 @@ def together(runs: Sequence[JobRun], job: str) -> JobRun:
     hosts = tuple(dict.fromkeys(host for run in runs for host in run.hosts))
     states = sorted({run.state for run in runs if run.state})
     endings = [run.ending for run in runs]
+    names = {name_of(run) for run in runs}
     return evolve(
         first,
         id=job,
@@ -146,40 +152,39 @@ def together(runs: Sequence[JobRun], job: str) -> JobRun:
         count=len(hosts) or None,
         task=None,
         offset=None,
-        parts=tuple(sorted({_called(run) for run in runs}, key=_in_order)),
+        parts=() if names == {job} else tuple(sorted(names, key=_in_order)),
     )
-
-
-def _called(run: JobRun) -> str:
-    if run.array is not None and run.task is not None:
-        return f"{run.array}_{run.task}"
-    if run.het is not None and run.offset is not None:
-        return f"{run.het}+{run.offset}"
-    return run.id
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
     return [(len(part), part) for part in name.replace("+", "_").split("_")]
 
 
-def chosen(runs: Sequence[JobRun], job: str, *, start: int | None, at: int | None) -> JobRun | None:
+def chosen(runs: Sequence[JobRun], job: str, *, start: int | None, at: int | None) -> Sequence[JobRun]:
     """The run that is meant: the newest, unless one that began or ran at a time (ns) is asked for.
 
     Of a job with tasks or components, its id by itself means all of them that ran in the time of the newest.
     """
     meant = [run for run in runs if _is_meant(run, start, at)]
-    own = [run for run in meant if job in (run.id, _called(run)) and not (run.array == job and run.task)]
-    of_het = [run for run in meant if run.het == job]
-    if of_het:
-        newest = max(of_het, key=lambda run: run.start)
-        return together([run for run in of_het if overlaps(run, newest.start - _SAME, newest.end)], job)
-    if own:
-        return max(own, key=lambda run: run.start)
-    tasks = [run for run in meant if run.array == job]
-    if not tasks:
-        return max(meant, key=lambda run: run.start, default=None)
-    newest_start = max(run.start for run in tasks)
-    return together([run for run in tasks if newest_start - run.start <= _LONGEST * SECOND], job)
+    newest = max(meant, key=lambda run: run.start, default=None)
+    if newest is None or not _is_part(newest, job):
+        return [] if newest is None else [newest]
+    # It is the first of several that is asked for by its start.
+    parts = [run for run in (meant if start is None else runs) if _is_part(run, job)]
+    parts = [run for run in parts if run.cluster == newest.cluster]
+    if newest.het == job:
+        return [run for run in parts if overlaps(run, newest.start - _SAME, newest.end)]
+    return [run for run in parts if abs(newest.start - run.start) <= _LONGEST * SECOND]
+
+
+def as_one(runs: Sequence[JobRun], job: str) -> JobRun:
+    """What was chosen for a job, as one run."""
+    return together(runs, job) if _is_part(runs[0], job) else runs[0]
+
+
+def _is_part(run: JobRun, job: str) -> bool:
+    """Whether it is one of the tasks or components of this job."""
+    return job in (run.array, run.het)
 
 
 def _is_meant(run: JobRun, start: int | None, at: int | None) -> bool:

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from ccstore.insight.describing import described, described_run, folded
 from ccstore.insight.job_facts import is_about
 from ccstore.insight.job_lookup import facts_of, nearest_job
-from ccstore.insight.job_runs import JobRun, chosen, runs_of
+from ccstore.insight.job_runs import JobRun, as_one, chosen, runs_of
 from ccstore.insight.said import SLOT, Said, Tally, is_bad
 from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of, corrected
 from ccstore.insight.study import Study, each_row, heard_hosts, page_of, values_of
@@ -73,13 +73,15 @@ class JobInquiry:
 
     def study(self) -> Study[Mapping[str, Any]]:
         """The answer; without ``job`` if there is none, and with the ``nearest`` id instead."""
-        facts, is_cut = yield from facts_of(self.cluster, self.job)
-        runs = runs_of((fact for fact in facts if is_about(fact, self.job)), self.now)
-        run = chosen(runs, self.job, start=self.start, at=self.at)
-        if run is None:
+        facts, is_cut = yield from facts_of(self.cluster, self.job, self.now)
+        runs = [run for run in runs_of(facts, self.now) if is_about(run, self.job)]
+        parts = chosen(runs, self.job, start=self.start, at=self.at)
+        if not parts:
             nearest = None if runs else (yield from nearest_job(self.cluster, self.job))
             return {"job": None, "nearest": nearest, "runs": [*map(described_run, runs[:20])]}
-        return (yield from _Story(self, run).told(runs, is_cut))
+        told = {*parts}
+        others = [run for run in runs if run not in told]
+        return (yield from _Story(self, as_one(parts, self.job)).told(others, is_cut))
 
 
 class _Story:
@@ -95,8 +97,12 @@ class _Story:
         self._cut: list[str] = []
         self._compared: dict[str, Any] = {}
 
-    def told(self, runs: Sequence[JobRun], is_cut: bool) -> Study[Mapping[str, Any]]:
-        """The answer."""
+    def told(self, others: Sequence[JobRun], is_cut: bool) -> Study[Mapping[str, Any]]:
+        """The answer.
+
+        :param others: runs of the same job.
+        :param is_cut: there may be more of them.
+        """
         run = self._run
         if is_cut:
             self._cut.append(
@@ -117,7 +123,6 @@ class _Story:
         for name, rows in (("timeline", timeline), ("unusual", unusual)):
             if len(rows) > most:
                 self._cut.append(f"{name}: the first {most} of {len(rows)} templates")
-        others = [each for each in runs if each.start != run.start]
         if len(others) > _MOST_RUNS:
             self._cut.append(f"runs: the newest {_MOST_RUNS} of {len(others)}")
         return {

@@ -134,6 +134,53 @@ class StoryTests(JobsTestCase):
         self.assertEqual((het["hosts"]["list"], het["job"]["parts"]), ("b[0-2]", ["200+0", "200+1", "200+2"]))
         self.assertEqual((await self.job("200+1"))["hosts"]["list"], "b1")
 
+    async def test_ends_of_tasks_that_have_no_more_than_their_id(self) -> None:
+        lines = []
+        for cluster, more in (("alex", {}), ("fritz", {"startTime": BEGIN // SECOND})):
+            for task in range(2):
+                array = {"arrayJobId": 600, "arrayTaskId": task, "cluster": cluster}
+                lines.append(start_job(600 + task, [f"d{task}"], BEGIN, **array))
+                lines.append(stop_job(600 + task, BEGIN + (1 + task) * HOUR, cluster=cluster, **more))
+        await self.fill(lines)
+        for cluster in ("alex", "fritz"):
+            found = await self.job("600", cluster=cluster)
+            job = found["job"]
+            self.assertEqual((found["hosts"]["list"], job["parts"]), ("d[0-1]", ["600_0", "600_1"]))
+            self.assertEqual((job["ending"], job["state"], job["seconds"]), ("stopped", "completed", 7200))
+            self.assertEqual((found["runs"], found["cut"]), ([], None))
+            for name in ("600_1", "601"):
+                task = (await self.job(name, cluster=cluster))["job"]
+                self.assertEqual((task["ending"], task["seconds"]), ("stopped", 7200))
+            self.assertEqual((await self.job("600_0", cluster=cluster))["job"]["seconds"], 3600)
+        both = await self.job("600", cluster="*")
+        self.assertEqual((both["job"]["cluster"], both["hosts"]["list"]), ("alex", "d[0-1]"))
+        self.assertEqual([run["cluster"] for run in both["runs"]], ["fritz", "fritz"])
+
+    async def test_one_task_of_an_array_has_a_bad_memory(self) -> None:
+        lines = everyday(24, 4)
+        for task in range(12):
+            hosts = [f"a{2 * task + 1:04}", f"a{2 * task + 2:04}"]
+            begin = BEGIN + HOUR + task * SECOND
+            lines.append(start_job(7000 + task, hosts, begin, arrayJobId=7000, arrayTaskId=task))
+            lines.append(stop_job(7000 + task, begin + HOUR, state="failed" if task == 7 else "completed"))
+        lines += [log("a0015", "EDAC: 1 CE", BEGIN + HOUR + each * 10 * MINUTE) for each in range(1, 6)]
+        await self.fill(lines)
+        found = await self.job("7000")
+        self.assertEqual((found["hosts"]["count"], len(found["job"]["parts"])), (24, 12))
+        self.assertEqual(found["job"]["state"], "completed, failed")
+        self.assertEqual([row["hosts"]["list"] for row in found["unusual"]], ["a0015"])
+        # By its start as it is shown it is the same.
+        self.assertEqual((await self.job("7000", start=found["job"]["start"]))["job"], found["job"])
+        node = (await self.get("nodes/alex/a0001")).json
+        self.assertEqual([(job["id"], job["ending"]) for job in node["jobs"]], [("7000", "stopped")])
+
+    async def test_an_array_whose_tasks_have_no_numbers(self) -> None:
+        starts = [start_job(700 + task, [f"d{task}"], BEGIN, arrayJobId=700) for task in range(2)]
+        await self.fill([*starts, stop_job(700, BEGIN + HOUR), stop_job(701, BEGIN + HOUR)])
+        found = await self.job("700")
+        self.assertEqual((found["hosts"]["list"], found["job"]["parts"]), ("d[0-1]", ["700", "701"]))
+        self.assertEqual((found["job"]["ending"], found["runs"]), ("stopped", []))
+
     async def test_a_job_of_any_cluster(self) -> None:
         await self.fill([start_job(5, ["f1"], BEGIN, cluster="fritz")])
         self.assertEqual((await self.job("5", cluster="*"))["job"]["cluster"], "fritz")

@@ -74,9 +74,9 @@ def test_an_end_belongs_to_what_began_last_before_it() -> None:
     newest, first = runs_of(facts, AT + 700 * S)
     assert (first.start, first.end, first.ending, first.state) == (AT, AT + 60 * S, "stopped", "preempted")
     assert (newest.start, newest.ending) == (AT + 600 * S, "running")
-    assert chosen([newest, first], "1", start=AT, at=None) is first
-    assert chosen([newest, first], "1", start=None, at=AT + 30 * S) is first
-    assert chosen([newest, first], "1", start=None, at=AT + 100 * S) is None
+    assert chosen([newest, first], "1", start=AT, at=None) == [first]
+    assert chosen([newest, first], "1", start=None, at=AT + 30 * S) == [first]
+    assert chosen([newest, first], "1", start=None, at=AT + 100 * S) == []
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,18 @@ def test_an_end_without_a_start() -> None:
     told = {"jobId": 1, "startTime": AT // S - 60, "duration": 30, "jobState": "failed"}
     (run,) = runs_of([fact(told, "stop_job")], AT + S)
     assert (run.start, run.end) == (AT - 60 * S, AT - 30 * S)
+
+
+def test_a_task_by_its_own_number_and_by_that_of_its_array() -> None:
+    start = {"jobId": 600, "arrayJobId": 600, "arrayTaskId": 0, "startTime": AT // S}
+    facts = [fact({**start, "jobId": 600 + task, "arrayTaskId": task}, "start_job") for task in range(2)]
+    facts.append(fact({"JobID": "600_1", "State": "FAILED", "End": AT // S + 60}))
+    facts.append(fact({"jobId": 600, "jobState": "completed", "stopTime": AT // S + 30}, "stop_job"))
+    first, second = runs_of(facts, AT + 90 * S)
+    assert (first.id, first.task, first.end, first.state) == ("600", "0", AT + 30 * S, "completed")
+    assert (second.id, second.task, second.end, second.state) == ("601", "1", AT + 60 * S, "failed")
+    told = fact({"JobID": "600_1", "JobIDRaw": "601", "State": "FAILED"})
+    assert (told.id, told.array, told.task, told.is_own) == ("601", "600", "1", True)
 
 
 def test_each_node_tells_of_itself() -> None:
