@@ -23,7 +23,7 @@ from ccstore.timing import SECOND
 
 #: Hosts of one job; what names more tells of none.
 _MOST_HOSTS: Final = 10_000
-#: Nanoseconds by which a job may begin after the message that says so: a start that is later is no start.
+#: Nanoseconds by which a job may begin or end after the message that says so: what is later is a plan.
 _AHEAD: Final = 3600 * SECOND
 _WORD: Final = re.compile(r"([A-Za-z][A-Za-z_]{0,40})=(\S*)")
 _LIMIT: Final = re.compile(r"(?:([0-9]{1,5})-)?([0-9]{1,5})(?::([0-9]{1,2}))?(?::([0-9]{1,2}))?")
@@ -57,6 +57,8 @@ FINAL: Final = frozenset(
         *("preempted", "boot_fail", "deadline", "revoked", "stopped"),
     )
 )
+#: States in which a job has its end still before it, so that what is told of that is a plan.
+_OPEN: Final = ("pending", "configuring", "running", "suspended", "resizing", "signaling")
 
 
 @frozen(kw_only=True)
@@ -125,7 +127,7 @@ def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> 
     number = _ID.fullmatch(_text(given["number"]) or "") or found
     labels = dict(zip(STREAM_LABELS, stream, strict=True))
     function = _tag(othertags, "function")
-    state = _text(given["state"])
+    state = _text(_first_of(given["state"]))
     state = state.split(" ")[0].lower() if state is not None else None
     start, stop, is_stop = _times(given, function, state, time)
     hosts = _hosts(given["hosts"])
@@ -165,7 +167,10 @@ def _times(
     duration = _seconds(given["duration"])
     if stop is None and start is not None and duration and is_over:
         stop = start + duration * SECOND
-    return start, stop, function == "stop_job" or (function != "start_job" and (is_over or stop is not None))
+    if not is_over and function != "start_job":
+        has_ended = state not in _OPEN and stop is not None and stop <= time + _AHEAD
+        return start, stop if has_ended else None, has_ended
+    return start, stop, is_over and function != "start_job"
 
 
 def _fields_of(text: str) -> Iterator[tuple[str, Any]]:
@@ -200,6 +205,11 @@ def _first(fields: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
         if value is not None and str(value).strip().lower() not in _NOTHING:
             return value
     return None
+
+
+def _first_of(value: Any) -> Any:
+    """Of a list, as newer Slurms have it for states, what comes first: the others are flags."""
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _tag(othertags: str | None, key: str) -> str | None:

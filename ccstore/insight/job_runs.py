@@ -19,6 +19,8 @@ _SAME: Final = 2 * SECOND
 #: The same where all that is known is when their messages came.
 _SAME_MESSAGE: Final = 60 * SECOND
 
+_WAITING: Final = "pending"
+
 Ending = Literal["stopped", "running", "lost", "restarted"]
 
 
@@ -63,7 +65,8 @@ def runs_of(facts: Iterable[JobFact], now: int) -> list[JobRun]:
 
 
 def _runs_of_one(facts: list[JobFact], now: int) -> list[JobRun]:
-    groups = _by_start(facts)
+    # One that waits has not begun, but it is all that is known of some.
+    groups = _by_start([fact for fact in facts if fact.is_stop or fact.state != _WAITING] or facts)
     runs = []
     for place, group in enumerate(groups):
         following = groups[place + 1] if place + 1 < len(groups) else None

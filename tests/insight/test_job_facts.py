@@ -96,6 +96,47 @@ def test_an_end_without_a_start() -> None:
     assert (run.start, run.end) == (AT - 60 * S, AT - 30 * S)
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "ending"),
+    [
+        ("RUNNING", 86400, "running"),
+        ("SUSPENDED", 60, "running"),
+        ("RUNNING", -60, "running"),
+        ("REQUEUED", -60, "stopped"),
+        ("COMPLETING", 0, "stopped"),
+        ("COMPLETING", 86400, "running"),
+        ("COMPLETED", 0, "stopped"),
+        (None, 86400, "running"),
+        (None, 0, "stopped"),
+    ],
+)
+@pytest.mark.parametrize("is_json", [True, False])
+def test_an_end_of_a_job_that_is_not_over_is_a_plan(
+    is_json: bool, state: str | None, seconds: int, ending: str
+) -> None:
+    start, end = AT // S - 3600, AT // S + seconds
+    words = f"JobId=920 StartTime={start} EndTime={end} NodeList=r[1-2] TimeLimit=1-00:00:00"
+    payload = {
+        "job_id": 920,
+        "start_time": {"set": True, "number": start},
+        "end_time": {"set": True, "number": end},
+        "nodes": "r[1-2]",
+        "job_state": [state, "REBOOT"],
+    }
+    (run,) = runs_of([fact(payload if is_json else f"{words} JobState={state or ''}")], AT + 60 * S)
+    assert (run.ending, run.hosts) == (ending, ("r1", "r2"))
+    assert run.end == (AT + 60 * S if ending == "running" else end * S)
+
+
+def test_a_job_that_waits_has_not_begun() -> None:
+    waiting = fact(f"JobId=1 JobState=PENDING StartTime={AT // S + 60} EndTime={AT // S + 99}")
+    (run,) = runs_of([waiting], AT)
+    assert run.ending == "running"
+    started = fact({"jobId": 1, "startTime": AT // S + 7200}, "start_job", AT + 7200 * S)
+    (run,) = runs_of([waiting, started], AT + 7300 * S)
+    assert (run.start, run.ending) == (AT + 7200 * S, "running")
+
+
 def test_a_task_by_its_own_number_and_by_that_of_its_array() -> None:
     start = {"jobId": 600, "arrayJobId": 600, "arrayTaskId": 0, "startTime": AT // S}
     facts = [fact({**start, "jobId": 600 + task, "arrayTaskId": task}, "start_job") for task in range(2)]
