@@ -196,7 +196,8 @@ def cause(words: Sequence[str]) -> int:
 def _shown_job(found: Found, options: JobOptions, now: int) -> Iterator[str]:
     one = found["job"]
     whose = [f"{name} {one[name]}" for name in ("user", "project", "partition", "name") if one.get(name)]
-    yield f"job {clean(one['id'])} of {clean(one['cluster'])}: {clean(', '.join(whose))}\n"
+    number = f" ({clean(one['number'])})" if one.get("number") else ""
+    yield f"job {clean(one['id'])}{number} of {clean(one['cluster'])}: {clean(', '.join(whose))}\n"
     yield f"  {_span(one, options.zone)}, {clean(one.get('state') or 'no state')} ({one['ending']})\n"
     yield f"  {found['hosts']['count']} hosts: {clean(found['hosts']['list'])}\n"
     if one.get("parts"):

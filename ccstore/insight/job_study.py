@@ -126,7 +126,7 @@ class _Story:
         if len(others) > _MOST_RUNS:
             self._cut.append(f"runs: the newest {_MOST_RUNS} of {len(others)}")
         return {
-            "job": described_run(run),
+            "job": self._named(described_run(run)),
             "hosts": folded(self._run.hosts),
             "timeline": timeline[:most],
             "hidden": hidden,
@@ -250,6 +250,11 @@ class _Story:
         return sorted(found)
 
     # -- telling
+
+    def _named(self, job: dict[str, Any]) -> dict[str, Any]:
+        """By the id that was asked for, with its own number if that is another one."""
+        asked, number = self._inquiry.job, job["id"]
+        return {**job, "id": asked, **({"number": number} if number != asked else {})}
 
     def _is_background(self, template: str) -> bool:
         """Whether others say it as often: other nodes at the time, or if there are none, the same before."""

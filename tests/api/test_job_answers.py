@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from tests.api.test_message_answers import MessagesTestCase
-from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, log, start_job, stop_job
+from tests.support.job_lines import BEGIN, HOUR, MINUTE, SECOND, event, log, start_job, stop_job
 
 GPU = "NVRM: Xid (PCI:0000:3b:00): 79, pid=4711, GPU has fallen off the bus."
 
@@ -128,11 +129,46 @@ class StoryTests(JobsTestCase):
         array = await self.job("100")
         self.assertEqual(array["hosts"]["list"], "a[1-3]")
         self.assertEqual(array["job"]["parts"], ["100_1", "100_2", "100_3"])
-        self.assertEqual((await self.job("100_2"))["job"]["id"], "102")
+        task = (await self.job("100_2"))["job"]
+        self.assertEqual((task["id"], task["number"]), ("100_2", "102"))
         self.assertEqual((await self.job("102"))["hosts"]["list"], "a2")
         het = await self.job("200")
         self.assertEqual((het["hosts"]["list"], het["job"]["parts"]), ("b[0-2]", ["200+0", "200+1", "200+2"]))
-        self.assertEqual((await self.job("200+1"))["hosts"]["list"], "b1")
+        component = await self.job("200+1")
+        self.assertEqual((component["hosts"]["list"], component["job"]["id"]), ("b1", "200+1"))
+        self.assertEqual(component["job"]["number"], "201")
+
+    async def test_tasks_and_components_as_sacct_names_them(self) -> None:
+        lines = []
+        for part, hosts in (("910+0", "h1"), ("910+1", "h[2-3]"), ("12_1", "h1"), ("12_2", "h2")):
+            for state, at in (("RUNNING", BEGIN), ("COMPLETED", BEGIN + HOUR)):
+                job = {"JobID": part, "State": state, "Start": BEGIN // SECOND, "NodeList": hosts}
+                ended = {"End": at // SECOND} if state == "COMPLETED" else {}
+                lines.append(event("adm1", json.dumps({**job, **ended}), at, name="sacct"))
+        await self.fill(lines)
+        for job, hosts, parts in (
+            ("910", "h[1-3]", ["910+0", "910+1"]),
+            ("910+1", "h[2-3]", None),
+            ("12", "h[1-2]", ["12_1", "12_2"]),
+            ("12_2", "h2", None),
+        ):
+            found = await self.job(job)
+            one = found["job"]
+            self.assertEqual((one["id"], one.get("parts"), one.get("number")), (job, parts, None))
+            self.assertEqual((found["hosts"]["list"], found["runs"]), (hosts, []))
+            self.assertEqual((one["ending"], one["seconds"]), ("stopped", 3600))
+        node = (await self.get("nodes/alex/h1")).json
+        self.assertEqual([job["id"] for job in node["jobs"]], ["12_1", "910+0"])
+
+    async def test_the_same_number_in_two_clusters(self) -> None:
+        lines = []
+        for cluster, host in (("fritz", "f1"), ("alex", "a1")):
+            lines.append(start_job(777, [host], BEGIN, cluster=cluster))
+            lines.append(stop_job(777, BEGIN + HOUR, cluster=cluster))
+        await self.fill(lines)
+        found = await self.job("777", cluster="*")
+        self.assertEqual((found["job"]["cluster"], found["hosts"]["list"]), ("alex", "a1"))
+        self.assertEqual([(run["cluster"], run["ending"]) for run in found["runs"]], [("fritz", "stopped")])
 
     async def test_ends_of_tasks_that_have_no_more_than_their_id(self) -> None:
         lines = []
