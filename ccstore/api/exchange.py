@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 
-from ccstore.api.parameters import Parameters, given_in
+from ccstore.api.parameters import CHOOSING, Parameters, given_in
 from ccstore.config import ApiConfig
 from ccstore.pieces import text_pieces
 from ccstore.query import Position
@@ -57,17 +57,20 @@ class Exchange:
         """The time in nanoseconds."""
         return nanoseconds(self._clock.seconds())
 
-    def parameters(self, request: IRequest, more: Collection[str] = ()) -> Parameters:
+    def parameters(
+        self, request: IRequest, more: Collection[str] = (), *, choosing: Collection[str] = CHOOSING
+    ) -> Parameters:
         """The parameters of a request.
 
         :param more: names of those of the call, besides those that choose messages.
+        :param choosing: names of these, if not all of them choose something here.
         """
         if b"\0" in unquote_to_bytes(request.path):
             # Not every database takes such a text, and none has it.
             raise WebError(404, "there is nothing with a NUL in its name")
         with body_of(request, self.config.max_body) as body:
             given = given_in(request, body)
-        return Parameters(given, self.now(), more)
+        return Parameters(given, self.now(), more, choosing=choosing)
 
     async def asked(self, question: Awaitable[_T]) -> _T:
         """The answer of the store, whose errors become those of the request."""

@@ -40,7 +40,7 @@ class FoldAnswers:
         selection = Selecting(parameters).selection(begin=exchange.now() - _DAY)
         place = self._place(parameters)
         if place is not None and parameters.is_given("since"):
-            since = parameters.moment("since", selection.begin)
+            since, _ = Selecting(parameters).span(selection.begin, "since")
             is_given = parameters.is_given("from")
             selection = evolve(selection, begin=max(since, selection.begin) if is_given else since)
         step = step_of(parameters, selection, exchange.now(), _BUCKETS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from twisted.web.iweb import IRequest
@@ -21,7 +21,6 @@ from ccstore.insight.said import HOST
 from ccstore.insight.study import Inquiry
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
-from ccstore.message import INT64_MAX
 from ccstore.query import Matcher, Selection
 from ccstore.reading.notices import notice_of
 from ccstore.timing import SECOND, nanoseconds
@@ -49,7 +48,7 @@ class InsightAnswers:
 
     async def job(self, request: IRequest, cluster: str, job: str) -> bytes:
         """What happened in a job, and what of that was unusual."""
-        parameters = self._own(request, ("start", "at", "all"))
+        parameters = self._exchange.parameters(request, ("start", "at", "all"), choosing=())
         inquiry = JobInquiry(
             None if cluster == ANY else cluster,
             job,
@@ -83,13 +82,14 @@ class InsightAnswers:
 
     async def node(self, request: IRequest, cluster: str, host: str) -> bytes:
         """What there is to know of a node."""
-        parameters = self._own(request, ("from", "to", "at"))
+        parameters = self._exchange.parameters(request, ("from", "to", "at"), choosing=())
         now = self._exchange.now()
+        begin, end = Selecting(parameters).span(now - _OF_NODE)
         inquiry = NodeInquiry(
             None if cluster == ANY else cluster,
             host,
-            parameters.moment("from", now - _OF_NODE),
-            parameters.moment("to", INT64_MAX + 1),
+            begin,
+            end,
             now,
             self._exchange.config.topology,
             at=parameters.moment("at", 0) if parameters.is_given("at") else None,
@@ -155,16 +155,6 @@ class InsightAnswers:
         return Target(selection, template)
 
     # -- what they share
-
-    def _own(self, request: IRequest, names: Collection[str]) -> Parameters:
-        """The parameters of a call that takes none by which messages are chosen."""
-        parameters = self._exchange.parameters(request, names)
-        for name in parameters.names:
-            if name not in names:
-                parameters.problems.append(
-                    f"{name}: there is no such parameter here: expected one of {', '.join(names)}"
-                )
-        return parameters
 
     async def _notice(self, selection: Selection) -> str | None:
         return await self._exchange.asked(notice_of(selection, self._service, self._exchange.turn))

@@ -55,14 +55,10 @@ class KeepingAnswers:
     async def hold(self, request: IRequest) -> bytes:
         """Hold messages until they are released."""
         self._check_write(request)
-        parameters = self._exchange.parameters(request, ("reason", "who"))
+        parameters = self._exchange.parameters(request, ("reason", "who"), choosing=(*LABELS, "from", "to"))
         chosen = Selecting(parameters).selection(("event", "log"))
-        for name in parameters.names:
-            if name.startswith((TAG_PREFIX, "text", "regex")):
-                parameters.problems.append(
-                    f"{name}: expected one of {', '.join(LABELS)}, from or to: a hold is for all messages of "
-                    "some streams and times"
-                )
+        if any(name.startswith((TAG_PREFIX, "text", "regex")) for name in parameters.unknown):
+            parameters.problems.append("a hold is for all messages of some streams and times")
         words = {name: parameters.one(name, _words, "") for name in ("reason", "who")}
         if not words["reason"]:
             parameters.problems.append(
@@ -89,7 +85,7 @@ class KeepingAnswers:
         """End a hold."""
         self._check_write(request)
         # There need be no body: it may not even say that there is none.
-        parameters = Parameters(given_in(request, b""), self._exchange.now(), ("who",))
+        parameters = Parameters(given_in(request, b""), self._exchange.now(), ("who",), choosing=())
         who = parameters.one("who", _words, "") or address_of(request.getClientAddress())
         parameters.check()
         if not re.fullmatch(r"[0-9]{1,18}", number):
@@ -100,10 +96,7 @@ class KeepingAnswers:
 
     async def retention(self, request: IRequest) -> bytes:
         """What is deleted next, by rule."""
-        parameters = self._exchange.parameters(request)
-        for name in parameters.names:
-            parameters.problems.append(f"{name}: this takes no parameters")
-        parameters.check()
+        self._exchange.parameters(request, choosing=()).check()
         service = self._exchange.service
         kept = await self._kept(with_rules=True)
         holdings = await self._exchange.asked(service.holdings(timeout=service.timeout))

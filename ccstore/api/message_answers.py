@@ -61,7 +61,7 @@ class MessageAnswers:
 
     async def message(self, request: IRequest, number: str) -> bytes:
         """The message with an id."""
-        self._exchange.parameters(request).check()
+        self._exchange.parameters(request, choosing=()).check()
         found = await self._exchange.message(number)
         return await self._exchange.answer(request, [as_object(found.row, found.page), "\n"])
 

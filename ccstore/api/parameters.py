@@ -30,6 +30,9 @@ LABELS: Final[Mapping[str, str]] = {
 }
 #: Those that say which messages are meant, besides labels and tags.
 _SELECTING: Final = ("text", "text!", "regex", "regex!", "from", "to")
+#: What chooses messages, and a name that stands for all tags.
+_TAGS: Final = f"{TAG_PREFIX}*"
+CHOOSING: Final = (*LABELS, *_SELECTING, _TAGS)
 ORDERS: Final = ("newest", "oldest")
 #: Values that one parameter may have, and all of them together.
 _MOST_VALUES: Final = 1000
@@ -97,12 +100,23 @@ class Parameters:
 
     :param more: names of a call besides those that choose messages.
     :param now: nanoseconds.
+    :param choosing: those of :data:`CHOOSING` that the call takes.
+    :ivar unknown: names of what is given and not taken.
     """
 
-    def __init__(self, given: Mapping[str, Sequence[str]], now: int, more: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, Sequence[str]],
+        now: int,
+        more: Collection[str] = (),
+        *,
+        choosing: Collection[str] = CHOOSING,
+    ) -> None:
         self._now = now
         self.problems: list[str] = []
-        self._known = [*LABELS, *_SELECTING, *more]
+        self.unknown: list[str] = []
+        self._has_tags = _TAGS in choosing
+        self._known = [*(name for name in choosing if name != _TAGS), *more]
         self._given: dict[str, list[str]] = {}
         for name, values in given.items():
             if len(self.problems) > _MOST_PROBLEMS:
@@ -112,22 +126,26 @@ class Parameters:
             elif any("\0" in value or not is_unicode(value) for value in values):
                 self.wrong(name, "Unicode without NUL", values[0])
             elif not self._is_known(name):
+                self.unknown.append(name)
                 self.problems.append(f"{_quoted(name)}: there is no such parameter{self._hint(name)}")
             else:
                 self._given[name] = [*values]
 
     def _is_known(self, name: str) -> bool:
-        if name.startswith(TAG_PREFIX):
+        if self._has_tags and name.startswith(TAG_PREFIX):
             return len(name.removesuffix("!")) > len(TAG_PREFIX)
-        return name in self._known or (name.endswith("!") and name[:-1] in LABELS)
+        bare = name.removesuffix("!")
+        return name in self._known or (bare in LABELS and bare in self._known)
 
     def _hint(self, name: str) -> str:
+        if not self._known:
+            return ": this takes no parameters"
         bare = name[:SHOWN].removesuffix("!")
         near = difflib.get_close_matches(bare, self._known, 1, 0.7)
         if near:
             return f", did you mean {near[0]}?"
-        tag = f"{TAG_PREFIX}{bare}"
-        return f": expected one of {', '.join(self._known)}, or {tag} for a tag of that name"
+        tag = f", or {TAG_PREFIX}{bare} for a tag of that name" if self._has_tags else ""
+        return f": expected {'one of ' if len(self._known) > 1 else ''}{', '.join(self._known)}{tag}"
 
     def wrong(self, name: str, expected: str, got: str) -> None:
         """Note what would be right, and what was given."""

@@ -32,11 +32,7 @@ class Selecting:
         :param kinds: those that the call is about.
         :param begin: the default of ``from``, in nanoseconds.
         """
-        given = self._parameters
-        first = given.moment("from", begin)
-        end = given.moment("to", INT64_MAX + 1)
-        if given.is_given("from") and given.is_given("to") and first > end:
-            given.wrong("from", "a time before that of to", given.all("from")[0])
+        first, end = self.span(begin)
         matchers = []
         for name in self._parameters.names:
             bare = name.removesuffix("!")
@@ -51,6 +47,19 @@ class Selecting:
         # Kinds stand apart from the other labels.
         others = tuple(matcher for matcher in matchers if matcher.label != "kind")
         return Selection(clusters, self._kinds(kinds), first, end, others, self._texts())
+
+    def span(self, begin: int, since: str = "from") -> tuple[int, int]:
+        """First moment, and the one behind the last, in nanoseconds.
+
+        :param begin: what the first one is if it is not given.
+        :param since: the parameter that it is.
+        """
+        given = self._parameters
+        first = given.moment(since, begin)
+        end = given.moment("to", INT64_MAX + 1)
+        if given.is_given(since) and given.is_given("to") and first > end:
+            given.wrong(since, "a time before that of to", given.all(since)[0])
+        return first, end
 
     def ordered(self, selection: Selection, *, limit: int | None) -> Selection:
         """The same with order, limit and cursor, as they are given.

@@ -22,8 +22,8 @@ from ccstore.web import json_pieces, stream
 _LIMIT: Final = 1000
 _MOST: Final = 100_000
 _OWN: Final = ("receiver", "silent", "order", "limit")
-#: What chooses messages, but no senders.
-_CHOOSING: Final = ("cluster", "cluster!", "host", "host!", "hostname", "hostname!")
+#: Those of what chooses messages that choose senders.
+_CHOOSING: Final = ("cluster", "host", "hostname")
 #: Rejected lines whose host is no sender that are shown.
 _REJECTED: Final = 100
 
@@ -48,7 +48,7 @@ class SenderAnswers:
     async def senders(self, request: IRequest) -> bytes:
         """The senders, each with what is usual for it."""
         exchange, watch = self._exchange, self._watch
-        parameters = exchange.parameters(request, _OWN)
+        parameters = exchange.parameters(request, _OWN, choosing=_CHOOSING)
         choice = _choice(parameters)
         order = parameters.choice("order", SENDER_ORDERS, "host")
         limit = parameters.number("limit", _LIMIT, least=1, most=_MOST)
@@ -115,11 +115,7 @@ class SenderAnswers:
 
 
 def _choice(parameters: Parameters) -> SenderChoice:
-    """What is asked for; what chooses only messages is no parameter here."""
-    for name in parameters.names:
-        if name not in (*_OWN, *_CHOOSING):
-            expected = ", ".join(("cluster", "host", *_OWN))
-            parameters.problems.append(f"{name[:40]!r}: senders have no such label, there are {expected}")
+    """What is asked for."""
     is_silent = None
     if parameters.is_given("silent"):
         is_silent = parameters.choice("silent", ("true", "false"), "false") == "true"

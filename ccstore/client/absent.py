@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +9,7 @@ from attrs import frozen
 
 from ccstore.client.server import Question, Server
 from ccstore.message import STORED_KINDS
+from ccstore.spellings import other_hosts, other_names
 
 #: Hosts that are looked for.
 _HOSTS: Final = 100
@@ -52,7 +52,7 @@ async def explain(
             return await _no_cluster(server, cluster, kinds, chosen)
         chosen.append(("cluster", cluster))
     if len(names) == 1 and not await _known(server, "name", names, chosen):
-        near = await _known(server, "name", _other_names(names[0]), chosen)
+        near = await _known(server, "name", other_names(names[0]), chosen)
         return _absent(f"{where} has no {what} of the name {names[0]!r}", near)
     hosts = hosts[:_HOSTS]
     if not hosts or await _known(server, "host", hosts, chosen):
@@ -60,7 +60,7 @@ async def explain(
     said = f"{where} has no {what} of the host {hosts[0]!r}"
     if len(hosts) > 1:
         said += " or any other of these"
-    return _absent(said, await _known(server, "host", _other_hosts(hosts[0]), chosen))
+    return _absent(said, await _known(server, "host", other_hosts(hosts[0]), chosen))
 
 
 async def _no_cluster(server: Server, cluster: str, kinds: Sequence[str], chosen: Question) -> Absent:
@@ -68,7 +68,7 @@ async def _no_cluster(server: Server, cluster: str, kinds: Sequence[str], chosen
         (other,) = {*STORED_KINDS} - {*kinds}
         says = f"the cluster {cluster!r} has no {kinds[0]}s, only {other}s: see --kind"
         return Absent(says, (), is_mistake=False)
-    near = await _known(server, "cluster", _other_names(cluster), chosen)
+    near = await _known(server, "cluster", other_names(cluster), chosen)
     return Absent(f"there is no cluster {cluster!r}{_instead(near)}", near, is_mistake=True)
 
 
@@ -84,25 +84,6 @@ async def _known(server: Server, label: str, values: Sequence[str], chosen: Ques
     answer = await server.question(f"/api/v1/values/{label}", question)
     found = {each["value"] for each in answer["values"]}
     return [value for value in values if value in found] or sorted(found)
-
-
-def _other_names(name: str) -> list[str]:
-    """Other ways to write a name: without blanks, in other letters, with other hyphens."""
-    bare = name.strip()
-    ways = [bare, bare.lower(), bare.upper(), bare.capitalize()]
-    ways += [bare.replace("-", "_"), bare.replace("_", "-")]
-    return [way for way in dict.fromkeys(ways) if way and way != name]
-
-
-def _other_hosts(name: str) -> list[str]:
-    """Other ways to write a host: without its domain, or with its number in more or fewer digits."""
-    bare = name.partition(".")[0]
-    ways = [*_other_names(name), bare, *_other_names(bare)]
-    for way in [bare, *_other_names(bare)]:
-        found = re.fullmatch(r"(.*?)0*([0-9]+)", way)
-        if found is not None:
-            ways += [f"{found[1]}{found[2]:0>{width}}" for width in range(1, 7)]
-    return [way for way in dict.fromkeys(ways) if way and way != name]
 
 
 def _instead(near: Sequence[str]) -> str:

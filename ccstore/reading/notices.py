@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import takewhile
 from operator import eq
 from typing import Final, Protocol
@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from twisted.internet.defer import Deferred
 
 from ccstore.query import Selection
+from ccstore.spellings import other_hosts, other_names
 
 #: Names that are looked at for the one that was meant.
 _MOST: Final = 100_000
@@ -51,7 +52,8 @@ async def notice_of(
         known = await service.known(label, most=_MOST)
         if not {*wanted}.intersection(known):
             missing = wanted
-            near = await _nearest(missing[0], known, turn)
+            near = _otherwise(label, missing[0][:_LONGEST], known)
+            near = near or await _nearest(missing[0], known, turn)
             meant = f", the nearest is {near[0]!r}" if near else ""
             if not known:
                 meant = f": {nothing}"
@@ -64,6 +66,13 @@ def notice_of_losses(losses: Sequence[str]) -> str | None:
     """What is said of messages that cannot be read."""
     more = f"; and {len(losses) - _LOSSES} more" if len(losses) > _LOSSES else ""
     return "; ".join(losses[:_LOSSES]) + more if losses else None
+
+
+def _otherwise(label: str, name: str, known: Collection[str]) -> Sequence[str]:
+    """The same name as it is known, if it is only written in another way."""
+    ways = other_hosts(name) if label == "hostname" else other_names(name)
+    written = {*ways}.intersection(known)
+    return [way for way in ways if way in written]
 
 
 async def _nearest(name: str, known: Sequence[str], turn: Callable[[], Deferred[None]]) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from itertools import pairwise
 from typing import Any
@@ -69,6 +70,25 @@ _LONGEST = 0.1
 
 
 class BadQuestionsTests(MessagesTestCase):
+    async def test_the_parameters_that_are_listed_are_taken(self) -> None:
+        self.start()
+        await self.write(log("a", BASE))
+        ((number,),) = [[message["id"] for message in (await self.get("messages")).json["messages"]]]
+        calls = (*CALLS, "tail", "senders", "fold", "before", "cause", "jobs/alex/1", "nodes/alex/a")
+        for call in (*calls, f"messages/{number}/context"):
+            error = (await self.get(call, zzz="1")).error
+            found = re.match(
+                "'zzz': there is no such parameter: expected one of ([^;]+?)(, or tag.zzz .*)?(;|$)", error
+            )
+            assert found is not None, error
+            names = found[1].split(", ") + (["tag.x"] if found[2] else [])
+            answer = await self.get(call, zzz="1", **dict.fromkeys(names, "1"))
+            self.assertEqual(answer.status, 400)
+            self.assertEqual(answer.error.count("no such"), 1, answer.error)
+        for call in (f"messages/{number}", "retention"):
+            answer = await self.get(call, host="a")
+            self.assertEqual(answer.error, "'host': there is no such parameter: this takes no parameters")
+
     async def test_no_question_is_too_strange(self) -> None:
         """As a URL, a form and JSON; whatever is wrong is named."""
         self.start()

@@ -46,9 +46,10 @@ class HoldTests(ApiTestCase):
         for given, said in (
             ({"host": "a01"}, "reason: expected why"),
             ({"reason": "why"}, "got nothing: everything would be held"),
-            ({"reason": "why", "text": "x"}, "text: expected one of cluster"),
-            ({"reason": "why", "tag.jobid": "1"}, "tag.jobid: expected one of cluster"),
+            ({"reason": "why", "text": "x"}, "'text': there is no such parameter: expected one of cluster"),
+            ({"reason": "why", "tag.jobid": "1"}, "a hold is for all messages of some streams and times"),
             ({"reason": "why", "host": "a[1"}, "host: expected hosts such as"),
+            ({"reason": "why", "limit": "1"}, ", level, from, to, reason, who"),
             ({"reason": "why", "hots": "a1"}, "'hots': there is no such parameter"),
         ):
             answer = await self.hold(400, **given)

@@ -113,7 +113,7 @@ class StoryTests(JobsTestCase):
             self.assertEqual((answer.status, answer.error), (404, expected))
         answer = await self.get("jobs/alex/4711", host="a1", at="soon")
         self.assertEqual(answer.status, 400)
-        self.assertIn("host: there is no such parameter here: expected one of start, at, all", answer.error)
+        self.assertIn("'host': there is no such parameter: expected one of start, at, all", answer.error)
         self.assertIn("at: expected a time", answer.error)
 
     async def test_arrays_and_heterogeneous_jobs(self) -> None:

@@ -139,5 +139,20 @@ class NodeTests(JobsTestCase):
         self.assertEqual(answer.error, "there is no host 'a0004', the nearest is 'a0003'")
         answer = await self.get("nodes/fritz/a0001")
         self.assertEqual(answer.error, "there is no cluster 'fritz'")
+        # It is only written in another way.
+        answer = await self.get("nodes/alex/A2")
+        self.assertEqual(answer.error, "there is no host 'A2', the nearest is 'a0002'")
         answer = await self.get("nodes/alex/a0001", text="x")
         self.assertEqual(answer.status, 400)
+
+    async def test_a_time_that_ends_before_it_begins(self) -> None:
+        await self.fill(everyday(3, 1))
+        new = {"new": "store"}
+        for path, name, more in (
+            ("nodes/alex/a0001", "from", {}),
+            ("fold", "from", {}),
+            ("fold", "since", new),
+        ):
+            answer = await self.get(path, **{name: "now", "to": "-1h"}, **more)
+            expected = f"{name}: expected a time before that of to, got 'now'"
+            self.assertEqual((answer.status, answer.error), (400, expected))

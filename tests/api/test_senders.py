@@ -91,7 +91,10 @@ class SqliteTests(Case):
     async def test_wrong_parameters_are_told(self) -> None:
         self.start()
         for given, said in (
-            ("text=x", "'text': senders have no such label"),
+            (
+                "text=x",
+                "'text': there is no such parameter: expected one of cluster, host, hostname, receiver, ",
+            ),
             ("order=x", "order: expected host, last, silence, messages, rate or skew, got 'x'"),
             ("silent=maybe", "silent: expected true or false, got 'maybe'"),
             ("limit=0", "limit: expected a whole number from 1 to 100000, got '0'"),
