@@ -10,7 +10,7 @@ from twisted.python.usage import UsageError
 from ccstore.client.counting_commands import CountingOptions, ask_and_show
 from ccstore.client.elsewhere import nothing_matched, say
 from ccstore.client.server import Server
-from ccstore.client.table import table
+from ccstore.client.table import fitted
 from ccstore.client.terminal import Output, clean, standard_output
 from ccstore.commands.description import NUMBER, choice
 from ccstore.durations import parse_duration
@@ -26,8 +26,6 @@ _MOST: Final = 20_000
 #: Characters of a spark line, and of a host list.
 _STEPS: Final = 12
 _HOSTS: Final = 20
-#: Where a terminal is narrow, so many characters of a template are shown all the same.
-_LEAST: Final = 30
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = ".:-=+*#@"
 
@@ -95,23 +93,18 @@ def shown(found: Mapping[str, Any], span: tuple[int, int], now: int, output: Out
             _hosts(one["hosts"]),
             f"{show_span(max(0, now - parse_moment(one['last'], 0)) / SECOND)} ago",
             spark_line(one["points"], span, step, bars),
-            clean(one["template"]),
+            one["template"],
         ]
         for one in found["folds"]
     ]
     head = ["COUNT", "HOSTS", "LAST", "WHEN", "TEMPLATE"]
-    width = output.width
-    room = max(_LEAST, width - (len(table(head, [[*row[:4], ""] for row in rows]).splitlines()[1]) + 2))
-    for row in rows:
-        if output.is_terminal and len(row[4]) > room:
-            row[4] = row[4][: room - 1] + "…"
     told = f"{found['total']:,} messages of {found['templates']:,} templates"
     rest = found["rest"]
     if rest["templates"]:
         told += (
             f"; {rest['templates']:,} templates with {rest['count']:,} messages are not shown: see --limit"
         )
-    return f"{table(head, rows)}{told}\n"
+    return f"{fitted(head, rows, output, 'TEMPLATE')}{told}\n"
 
 
 def spark_line(points: Sequence[Sequence[float]], span: tuple[int, int], step: int, bars: str) -> str:

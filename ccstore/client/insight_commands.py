@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timezone, tzinfo
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,8 +13,8 @@ from ccstore.client.counting_commands import CountingOptions, ask_and_show
 from ccstore.client.message_parts import show_time
 from ccstore.client.server import Server, ServerOptions
 from ccstore.client.session import ClientError
-from ccstore.client.table import table
-from ccstore.client.terminal import clean
+from ccstore.client.table import cut, fitted, table
+from ccstore.client.terminal import Output, clean, standard_output
 from ccstore.commands.description import DURATION, NAME, TEXT, TIME, Value
 from ccstore.instants import parse_moment
 from ccstore.times import show_span
@@ -159,7 +159,7 @@ def job(words: Sequence[str]) -> int:
         found: Found = await server.question(options.path("jobs"), question)
         return found
 
-    return ask_and_show(JobOptions(), words, answer, lambda *given: "".join(_shown_job(*given)))
+    return ask_and_show(JobOptions(), words, answer, _shown_by(_shown_job))
 
 
 def node(words: Sequence[str]) -> int:
@@ -170,7 +170,7 @@ def node(words: Sequence[str]) -> int:
         found: Found = await server.question(options.path("nodes"), question)
         return found
 
-    return ask_and_show(NodeOptions(), words, answer, lambda *given: "".join(_shown_node(*given)))
+    return ask_and_show(NodeOptions(), words, answer, _shown_by(_shown_node))
 
 
 def before(words: Sequence[str]) -> int:
@@ -180,7 +180,7 @@ def before(words: Sequence[str]) -> int:
         found: Found = await server.question("/api/v1/before", options.question(now))
         return found
 
-    return ask_and_show(BeforeOptions(), words, answer, lambda *given: "".join(_shown_before(*given)))
+    return ask_and_show(BeforeOptions(), words, answer, _shown_by(_shown_before))
 
 
 def cause(words: Sequence[str]) -> int:
@@ -190,10 +190,16 @@ def cause(words: Sequence[str]) -> int:
         found: Found = await server.question("/api/v1/cause", options.question(now))
         return found
 
-    return ask_and_show(CauseOptions(), words, answer, lambda *given: "".join(_shown_cause(*given)))
+    return ask_and_show(CauseOptions(), words, answer, _shown_by(_shown_cause))
 
 
-def _shown_job(found: Found, options: JobOptions, now: int) -> Iterator[str]:
+def _shown_by(lines: Callable[[Found, Any, int, Output], Iterator[str]]) -> Callable[[Found, Any, int], str]:
+    """Shows an answer by its lines, which fit on a terminal."""
+    output = standard_output(is_paged=False)
+    return lambda found, options, now: "".join(lines(found, options, now, output))
+
+
+def _shown_job(found: Found, options: JobOptions, now: int, output: Output) -> Iterator[str]:
     one = found["job"]
     whose = [f"{name} {one[name]}" for name in ("user", "project", "partition", "name") if one.get(name)]
     number = f" ({clean(one['number'])})" if one.get("number") else ""
@@ -217,9 +223,10 @@ def _shown_job(found: Found, options: JobOptions, now: int) -> Iterator[str]:
             ]
             for row in found["unusual"]
         ]
-        yield table(["G2", "HERE/h", "BEFORE/h", "OTHERS/h", "HOSTS", "TEMPLATE"], rows)
+        head = ["G2", "HERE/h", "BEFORE/h", "OTHERS/h", "HOSTS", "TEMPLATE"]
+        yield fitted(head, rows, output, "TEMPLATE")
     yield "\nTimeline\n" if found["timeline"] else ""
-    yield _templates(found["timeline"], options.zone)
+    yield _templates(found["timeline"], options.zone, output)
     hidden = found["hidden"]
     if hidden["templates"]:
         yield (
@@ -228,7 +235,7 @@ def _shown_job(found: Found, options: JobOptions, now: int) -> Iterator[str]:
         )
 
 
-def _shown_node(found: Found, options: NodeOptions, now: int) -> Iterator[str]:
+def _shown_node(found: Found, options: NodeOptions, now: int, output: Output) -> Iterator[str]:
     groups = " ".join(f"{group['kind']} {group['name']}" for group in found["groups"])
     yield f"{clean(found['host'])} of {clean(found['cluster'])}{': ' if groups else ''}{clean(groups)}\n"
     if found["count"]:
@@ -247,7 +254,7 @@ def _shown_node(found: Found, options: NodeOptions, now: int) -> Iterator[str]:
             ]
             for period in found["states"]
         ]
-        yield table(["STATE", "SINCE", "FOR", "REASON", "BY", "LOST JOBS"], rows)
+        yield fitted(["STATE", "SINCE", "FOR", "REASON", "BY", "LOST JOBS"], rows, output, "REASON")
     if found["jobs"]:
         yield "\nJobs\n"
         jobs = [
@@ -263,14 +270,15 @@ def _shown_node(found: Found, options: NodeOptions, now: int) -> Iterator[str]:
         yield table(["JOB", "USER", "STATE", "NODES", "TIME"], jobs)
     for silence in found["silences"]:
         yield _silence(silence, options.zone)
-        yield from _lines_before(silence["before"], options.zone)
+        yield from _lines_before(silence["before"], options.zone, output)
     for reboot in found["reboots"]:
-        yield f"\nStarted at {_time(reboot['time'], options.zone)}: {clean(reboot['text'][:_TEMPLATE])}\n"
-        yield from _lines_before(reboot["before"], options.zone)
+        started = f"Started at {_time(reboot['time'], options.zone)}: {reboot['text'][:_TEMPLATE]}"
+        yield f"\n{cut(started, output)}\n"
+        yield from _lines_before(reboot["before"], options.zone, output)
     alone = found["alone"]
     if alone["templates"]:
         yield f"\nAlone in its {clean(alone['group']['kind'])} ({alone['hosts']['count']} others), last day\n"
-        yield _templates(alone["templates"], options.zone)
+        yield _templates(alone["templates"], options.zone, output)
 
 
 def _silence(silence: Found, zone: tzinfo | None) -> str:
@@ -283,12 +291,13 @@ def _silence(silence: Found, zone: tzinfo | None) -> str:
     return f"\nSilent from {_time(silence['from'], zone)} to {end} ({span}), {with_others}\n"
 
 
-def _lines_before(messages: Sequence[Found], zone: tzinfo | None) -> Iterator[str]:
+def _lines_before(messages: Sequence[Found], zone: tzinfo | None, output: Output) -> Iterator[str]:
     for message in messages:
-        yield f"  {_time(message['time'], zone)}  {clean(message['text'][:_TEMPLATE])}\n"
+        line = f"  {_time(message['time'], zone)}  {message['text'][:_TEMPLATE]}"
+        yield f"{cut(line, output)}\n"
 
 
-def _shown_before(found: Found, options: BeforeOptions, now: int) -> Iterator[str]:
+def _shown_before(found: Found, options: BeforeOptions, now: int, output: Output) -> Iterator[str]:
     if not found["count"]:
         return
     yield (
@@ -307,15 +316,17 @@ def _shown_before(found: Found, options: BeforeOptions, now: int) -> Iterator[st
         for row in found["before"]
     ]
     if rows:
-        yield table(["BEFORE", "ELSEWHERE", "LIFT", "LEAD", "HOSTS", "TEMPLATE"], rows)
+        head = ["BEFORE", "ELSEWHERE", "LIFT", "LEAD", "HOSTS", "TEMPLATE"]
+        yield fitted(head, rows, output, "TEMPLATE")
 
 
-def _shown_cause(found: Found, options: CauseOptions, now: int) -> Iterator[str]:
+def _shown_cause(found: Found, options: CauseOptions, now: int, output: Output) -> Iterator[str]:
     burst = found["burst"]
     if burst is None:
         return
     first, last = (_time(burst[key], options.zone) for key in ("first", "last"))
-    yield f"{burst['count']:,} messages from {first} to {last}: {clean(burst['template'][:_TEMPLATE])}\n"
+    what = f"{burst['count']:,} messages from {first} to {last}: {burst['template'][:_TEMPLATE]}"
+    yield f"{cut(what, output)}\n"
     yield f"on {burst['hosts']['count']} of {found['population']} hosts of {clean(burst['cluster'])}: "
     yield f"{clean(burst['hosts']['list'])}\n"
     if found["everybody"]:
@@ -331,12 +342,13 @@ def _shown_cause(found: Found, options: CauseOptions, now: int) -> Iterator[str]
         for row in found["causes"]
     ]
     if rows:
-        yield table(["WHAT", "NAME", "TOUCHED", "OUTSIDE", "P"], rows)
+        yield fitted(["WHAT", "NAME", "TOUCHED", "OUTSIDE", "P"], rows, output, "NAME")
 
 
-def _templates(rows: Sequence[Found], zone: tzinfo | None) -> str:
+def _templates(rows: Sequence[Found], zone: tzinfo | None, output: Output) -> str:
     shown = [[_time(row["first"], zone), row["count"], _hosts(row), _template(row)] for row in rows]
-    return table(["FIRST", "COUNT", "HOSTS", "TEMPLATE"], shown) if shown else ""
+    head = ["FIRST", "COUNT", "HOSTS", "TEMPLATE"]
+    return fitted(head, shown, output, "TEMPLATE") if shown else ""
 
 
 def _template(row: Found) -> str:

@@ -10,6 +10,7 @@ from ccstore.instants import show_moment
 from tests.support.client_commands import Site
 from tests.support.faulty_daemon import daemon_in
 from tests.support.job_lines import BEGIN, HOUR, MINUTE, log, start_job, stop_job
+from tests.support.pty_commands import COLUMNS, Terminal
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for host in range(1, 9)
             for number in range(60)
         ],
-        log("a0102", "EDAC MC0: 1 UE \x1b[31mmemory error", BEGIN + 30 * MINUTE, name="kernel"),
+        log(
+            "a0102",
+            f"EDAC MC0: 1 UE \x1b[31mmemory error{' of this channel' * 9}",
+            BEGIN + 30 * MINUTE,
+            name="kernel",
+        ),
+        log(
+            "adm1", f"node a0102 reason set to: {'all is broken ' * 9}", BEGIN + 32 * MINUTE, name="slurmctld"
+        ),
         log("adm1", "error: Nodes a0102 not responding, setting DOWN", BEGIN + 33 * MINUTE, name="slurmctld"),
         stop_job(4711, BEGIN + HOUR, state="node_fail"),
     ]
@@ -78,6 +87,26 @@ def test_what_comes_before_and_what_hosts_have_in_common(site: Site) -> None:
     assert "EDAC MC" in done.out.splitlines()[2]
     done = site.run("cause", "--grep", "not responding", "--since", "-3d")
     assert "on 1 of 9 hosts of alex: a0102" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "heading"),
+    [
+        (["job", "4711", "--all"], "Unusual"),
+        (["node", "a0102"], "States"),
+        (["before", "--grep", "setting DOWN"], "BEFORE"),
+        (["cause", "--grep", "memory error", "--since", "-3d"], "1 messages from"),
+    ],
+)
+def test_it_fits_on_a_terminal(site: Site, words: list[str], heading: str) -> None:
+    with Terminal(site.directory, *words, CCSTORE_URL=site.url) as shown:
+        assert shown.end() == 0
+    lines = shown.shown.splitlines()
+    assert any(line.startswith(heading) for line in lines), lines
+    assert max(map(len, lines)) == COLUMNS
+    assert any(line.endswith("…") or "…  " in line for line in lines)
+    # What is read by programs is not cut.
+    assert max(map(len, site.run(*words).out.splitlines())) > COLUMNS
 
 
 @pytest.mark.parametrize(

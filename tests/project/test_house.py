@@ -75,7 +75,7 @@ LEVELS: Final = (
     {"accounting"},
     {"instants"},
     {"message"},
-    {"hostlist"},
+    {"hostlist", "spellings"},
     {
         *("__init__", "durations", "errors", "installing", "logs", "permissions", "pieces", "regex"),
         *("masking", "times", "timing"),
