@@ -26,6 +26,7 @@ from ccstore.commands.description import FILE, NAME, TEXT, Value
 from ccstore.commands.options import parse
 from ccstore.durations import show_duration
 from ccstore.instants import parse_moment, show_moment
+from ccstore.timing import SECOND
 
 _HOLDS: Final = "/api/v1/holds"
 _ACTIONS: Final = ("add", "list", "release")
@@ -136,19 +137,25 @@ async def _hold(server: Server, options: HoldOptions, now: int) -> Found:
 
 
 async def _of_job(server: Server, options: HoldOptions) -> Question:
-    """The hosts and the time of a job as parameters."""
+    """The hosts and the time of a job, and of the events that tell of it, as parameters."""
     clusters = options.all("cluster")
     cluster = quote(clusters[0] if len(clusters) == 1 else "*", safe="")
     found = await server.question(f"/api/v1/jobs/{cluster}/{quote(options['job'], safe='')}", [])
     job = found["job"]
     if not found["hosts"]["list"] or not job.get("start"):
         raise ClientError(f"it is not known where and when job {options['job']} ran")
-    question = [("host", found["hosts"]["list"]), ("from", job["start"])]
+    told = found["told_by"]
+    question = [("host", found["hosts"]["list"]), ("from", min(job["start"], told["from"]))]
+    if told["hosts"]["list"] not in ("", found["hosts"]["list"]):
+        question.append(("host", told["hosts"]["list"]))
+    if told["without_host"]:
+        question.append(("host", ""))
     if not clusters:
         question.append(("cluster", job["cluster"]))
     if job.get("end"):
         # The last messages of a job come a little behind its end.
-        question.append(("to", show_moment(parse_moment(job["end"], 0) + 60 * 10**9)))
+        ends = parse_moment(job["end"], 0) + 60 * SECOND, parse_moment(told["to"], 0) + 1
+        question.append(("to", show_moment(max(ends))))
     return question
 
 

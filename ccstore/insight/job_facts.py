@@ -92,11 +92,13 @@ class JobFact(JobRecord):
     """What one message tells of a job.
 
     :ivar time: of the message, in nanoseconds, as ``start`` and ``stop`` of the job are.
+    :ivar teller: the host of the message; empty if it has none.
     :ivar is_stop: it is over.
     :ivar is_own: ``id`` is the number of this job alone, and not that of all tasks or components.
     """
 
     time: int
+    teller: str
     is_stop: bool
     is_own: bool = True
     start: int | None = None
@@ -138,6 +140,7 @@ def job_fact(stream: StreamKey, othertags: str | None, time: int, text: str) -> 
         id=number[1],
         is_own=not (number[2] or number[3]),
         time=time,
+        teller=labels["hostname"] or "",
         is_stop=is_stop,
         start=start,
         stop=stop if is_stop else None,

@@ -33,12 +33,16 @@ class JobRun(JobRecord):
     :ivar ending: how ``end`` is known: a message tells of it; it is still running; nothing was heard of its
         end, which is taken to be that of its walltime; or it began again.
     :ivar parts: ids of the tasks or components that it was put together of.
+    :ivar tellers: the hosts of the messages that tell of it, and the times (ns) of the first and the last.
     """
 
     start: int
     end: int
     ending: Ending
     parts: tuple[str, ...] = ()
+    tellers: tuple[str, ...]
+    first_told: int
+    last_told: int
 
 
 def overlaps(run: JobRun, begin: int, end: int) -> bool:
@@ -131,6 +135,9 @@ def _run(facts: Sequence[JobFact], next_start: int | None, now: int) -> JobRun:
         end=min(end, INT64_MAX),
         ending=ending,
         hosts=tuple(dict.fromkeys(host for fact in told for host in fact.hosts)),
+        tellers=tuple(dict.fromkeys(fact.teller for fact in told)),
+        first_told=min(fact.time for fact in told),
+        last_told=max(fact.time for fact in told),
         **known,  # type: ignore[arg-type]  # each is what the facts have by that name
     )
 
@@ -156,6 +163,9 @@ def together(runs: Sequence[JobRun], job: str) -> JobRun:
         task=None,
         offset=None,
         parts=() if names == {job} else tuple(sorted(names, key=_in_order)),
+        tellers=tuple(dict.fromkeys(teller for run in runs for teller in run.tellers)),
+        first_told=min(run.first_told for run in runs),
+        last_told=max(run.last_told for run in runs),
     )
 
 

@@ -128,6 +128,12 @@ class _Story:
         return {
             "job": self._named(described_run(run)),
             "hosts": folded(self._run.hosts),
+            "told_by": {
+                "hosts": folded(sorted(filter(None, run.tellers))),
+                "without_host": "" in run.tellers,
+                "from": show_moment(run.first_told),
+                "to": show_moment(run.last_told),
+            },
             "timeline": timeline[:most],
             "hidden": hidden,
             "unusual": unusual[:most],

@@ -72,7 +72,8 @@ def test_a_job_is_held(site: Site) -> None:
     assert added.out == "hold 1\n"
     (held,) = site.run("hold", "list").out.splitlines()[1:]
     begins, ends = show_moment(BEGIN), show_moment(BEGIN + HOUR + MINUTE)
-    assert f" host=a[0101-0102] from={begins} cluster=alex to={ends} " in held
+    # With the host of the events that tell of it.
+    assert f" host=a[0101-0102] host=adm1 from={begins} cluster=alex to={ends} " in held
     assert "eve" in held
     assert "why it failed" in held
     assert site.run("hold", "release", "1").out == "hold 1 is released\n"
