@@ -272,7 +272,7 @@ def _shown_node(found: Found, options: NodeOptions, now: int, output: Output) ->
         yield _silence(silence, options.zone)
         yield from _lines_before(silence["before"], options.zone, output)
     for reboot in found["reboots"]:
-        started = f"Started at {_time(reboot['time'], options.zone)}: {reboot['text'][:_TEMPLATE]}"
+        started = f"Started at {_time(reboot['time'], options.zone)}: {_shortened(reboot['text'])}"
         yield f"\n{cut(started, output)}\n"
         yield from _lines_before(reboot["before"], options.zone, output)
     alone = found["alone"]
@@ -293,7 +293,7 @@ def _silence(silence: Found, zone: tzinfo | None) -> str:
 
 def _lines_before(messages: Sequence[Found], zone: tzinfo | None, output: Output) -> Iterator[str]:
     for message in messages:
-        line = f"  {_time(message['time'], zone)}  {message['text'][:_TEMPLATE]}"
+        line = f"  {_time(message['time'], zone)}  {_shortened(message['text'])}"
         yield f"{cut(line, output)}\n"
 
 
@@ -325,7 +325,7 @@ def _shown_cause(found: Found, options: CauseOptions, now: int, output: Output) 
     if burst is None:
         return
     first, last = (_time(burst[key], options.zone) for key in ("first", "last"))
-    what = f"{burst['count']:,} messages from {first} to {last}: {burst['template'][:_TEMPLATE]}"
+    what = f"{burst['count']:,} messages from {first} to {last}: {_shortened(burst['template'])}"
     yield f"{cut(what, output)}\n"
     yield f"on {burst['hosts']['count']} of {found['population']} hosts of {clean(burst['cluster'])}: "
     yield f"{clean(burst['hosts']['list'])}\n"
@@ -352,7 +352,10 @@ def _templates(rows: Sequence[Found], zone: tzinfo | None, output: Output) -> st
 
 
 def _template(row: Found) -> str:
-    text: str = row["template"]
+    return _shortened(row["template"])
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= _TEMPLATE else text[:_TEMPLATE] + "…"
 
 
