@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from zlib import crc32
 
 from attrs import define, field, frozen
 
 from ccstore.insight.describing import folded, shown_row
+from ccstore.insight.neighbours import Neighbours
 from ccstore.insight.occurrences import Occurrence, Target
 from ccstore.insight.said import HOST, is_of_a_job
 from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of_overlap, corrected
@@ -61,15 +61,20 @@ class BeforeInquiry:
         step = max(1, -(-len(firsts) // bounds.cases))
         cases = firsts[::-1][::step]
         looked = _Looked(self.target)
-        hosts = sorted((yield from values_of("hostname"))) if cases else []
+        hosts = (yield from values_of("hostname")) if cases else ()
+        neighbours = Neighbours(hosts, self.topology, _OTHERS)
         for case in cases:
-            yield from looked.look(case, self.window, self._others(case.hosts, hosts), bounds.rows)
+            # Many hosts have no rack.
+            others = neighbours.of(*case.hosts) if len(case.hosts) == 1 else ()
+            yield from looked.look(case, self.window, others, bounds.rows)
         rows = looked.ranked()
         cut = []
         if is_cut:
             cut.append(f"the newest {bounds.found} messages were looked at")
         if step > 1:
-            cut.append(f"every {step}th of {len(firsts)} times it came was looked at")
+            cut.append(
+                f"of {len(firsts)} times it came, {len(cases)} were looked at, evenly over all of them"
+            )
         if looked.is_cut:
             cut.append(f"of windows with more than {bounds.rows} messages, the newest were looked at")
         if len(rows) > bounds.shown:
@@ -86,17 +91,6 @@ class BeforeInquiry:
             "before": rows[: bounds.shown],
             "cut": "; ".join(cut) or None,
         }
-
-    def _others(self, own: Sequence[str], hosts: Sequence[str]) -> list[str]:
-        """Other hosts, if there is one to compare with: of its rack if it has one."""
-        if len(own) != 1:
-            return []
-        (host,) = own
-        groups = {*self.topology.groups_of(host)}
-        others = [each for each in hosts if each != host]
-        mates = [each for each in others if not groups.isdisjoint(self.topology.groups_of(each))]
-        among = mates or others
-        return sorted(among, key=lambda each: crc32(f"{host} {each}".encode()))[:_OTHERS]
 
 
 def _firsts(found: Sequence[Occurrence], window: int) -> list[Occurrence]:
