@@ -7,24 +7,22 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from ccstore.insight.before_windows import Case, Windows
 from ccstore.insight.describing import folded, shown_row
 from ccstore.insight.neighbours import Neighbours
 from ccstore.insight.occurrences import Occurrence, Target
-from ccstore.insight.said import HOST, is_of_a_job
 from ccstore.insight.statistics_of_counts import SIGNIFICANT, chance_of_overlap, corrected
-from ccstore.insight.study import Study, each_row, values_of
+from ccstore.insight.study import Study, values_of
 from ccstore.insight.topology import Topology
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
-from ccstore.message import StreamKey
-from ccstore.query import Matcher, Row, Selection
+from ccstore.query import Row
 from ccstore.timing import SECOND
 
-#: Windows before the one that counts, in which the same host is looked at for comparison: the one between is
-#: left out, since what leads to a fault may have begun in it.
-_CONTROLS: Final = (2, 3, 4, 5)
 #: Other hosts that are looked at in the same window.
 _OTHERS: Final = 2
+#: Cases that are looked at in one go: few, then many times more, as it is known what they take.
+_TIMES_MORE: Final = 8
 
 
 @frozen
@@ -32,12 +30,15 @@ class BeforeBounds:
     """How much is looked at, and shown.
 
     :ivar found: messages that are asked about; ``cases`` of them are looked at, evenly over all.
-    :ivar rows: before one of them.
+    :ivar rows: of a stream in a window before one of them.
+    :ivar effort: what there is to look at before all of them, as in how many rows; fewer of them are looked
+        at where it takes more.
     """
 
     found: int = 20_000
     cases: int = 100
     rows: int = 2000
+    effort: int = 80_000
     shown: int = 50
 
 
@@ -58,25 +59,22 @@ class BeforeInquiry:
         bounds = self.bounds
         found, is_cut = yield from self.target.found(bounds.found)
         firsts = _firsts(found, self.window)
-        step = max(1, -(-len(firsts) // bounds.cases))
-        cases = firsts[::-1][::step]
+        cases, has_more = yield from self._looked_at(firsts)
         looked = _Looked(self.target)
-        hosts = (yield from values_of("hostname")) if cases else ()
-        neighbours = Neighbours(hosts, self.topology, _OTHERS)
         for case in cases:
-            # Many hosts have no rack.
-            others = neighbours.of(*case.hosts) if len(case.hosts) == 1 else ()
-            yield from looked.look(case, self.window, others, bounds.rows)
+            looked.add(case)
         rows = looked.ranked()
         cut = []
         if is_cut:
             cut.append(f"the newest {bounds.found} messages were looked at")
-        if step > 1:
+        if len(cases) < len(firsts):
             cut.append(
                 f"of {len(firsts)} times it came, {len(cases)} were looked at, evenly over all of them"
             )
-        if looked.is_cut:
-            cut.append(f"of windows with more than {bounds.rows} messages, the newest were looked at")
+        if has_more:
+            cut.append(
+                f"of windows with more than {bounds.rows} messages of one stream, the newest were looked at"
+            )
         if len(rows) > bounds.shown:
             cut.append(f"the first {bounds.shown} of {len(rows)} templates")
         return {
@@ -91,6 +89,42 @@ class BeforeInquiry:
             "before": rows[: bounds.shown],
             "cut": "; ".join(cut) or None,
         }
+
+    def _looked_at(self, firsts: Sequence[Occurrence]) -> Study[tuple[list[Case], bool]]:
+        """As many cases as it takes no more than it may, the newest first; and whether windows have more.
+
+        Those that are looked at first are already evenly spread.
+        """
+        bounds = self.bounds
+        places = spread(len(firsts), bounds.cases)
+        hosts = (yield from values_of("hostname")) if places else ()
+        neighbours = Neighbours(hosts, self.topology, _OTHERS)
+        cases: dict[int, Case] = {}
+        spent, has_more, step = 0, False, 1
+        while len(cases) < len(places) and step:
+            some = places[len(cases) : len(cases) + step]
+            for place in some:
+                asked = firsts[place]
+                # Many hosts have no rack.
+                others = neighbours.of(*asked.hosts) if len(asked.hosts) == 1 else ()
+                cases[place] = Case(asked, others)
+            effort, is_cut = yield from Windows([cases[place] for place in some], self.window).look(
+                bounds.rows
+            )
+            spent += effort
+            has_more |= is_cut
+            left = max(0, bounds.effort - spent)
+            step = min(_TIMES_MORE * len(cases), left * len(cases) // max(1, spent))
+        return [cases[place] for place in sorted(cases, reverse=True)], has_more
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Which of so many are looked at, if only some are: evenly over all, as are the first of them."""
+    number = min(count, most)
+    bits = max(0, number - 1).bit_length()
+    # Numbers whose bits are read from behind fill the gaps between those before.
+    order = [int(f"{place:0{bits}b}"[::-1], 2) for place in range(1 << bits)] if number else []
+    return [place * count // number for place in order if place < number]
 
 
 def _firsts(found: Sequence[Occurrence], window: int) -> list[Occurrence]:
@@ -126,41 +160,20 @@ class _Looked:
         self._target = target
         self._seen: dict[str, _Seen] = {}
         self.cases = self.controls = 0
-        self.is_cut = False
 
-    def look(self, case: Occurrence, window: int, others: Sequence[str], most: int) -> Study[None]:
-        """Look at what came before one message."""
-        own = {*case.hosts}
-        case_place = ("", 0)
-        # Hosts of one job are one place.
-        places: dict[tuple[str, int], dict[str, tuple[Row, int, str]]] = {case_place: {}}
-        places |= {("", each): {} for each in _CONTROLS} | {(other, 0): {} for other in others}
-
-        def take(row: Row, stream: StreamKey) -> None:
-            host = stream[HOST] or ""
-            lead = case.time - row.time
-            place = places.get(("" if host in own else host, (lead - 1) // window))
-            if place is not None and row.position != case.row.position and not is_of_a_job(row):
-                place.setdefault(template_of(row.text, host), (row, lead, host))
-
-        for hosts, windows in ((case.hosts, max(_CONTROLS) + 1), (others, 1)):
-            if hosts:
-                matcher = Matcher("hostname", "=", tuple(hosts))
-                begin = case.time - windows * window
-                selection = Selection((case.cluster,), begin=begin, end=case.time, matchers=(matcher,))
-                self.is_cut |= yield from each_row(selection, most, take)
+    def add(self, case: Case) -> None:
+        """Count what was seen in the windows of a case."""
         self.cases += 1
-        self.controls += len(places) - 1
-        for place, templates in places.items():
-            for template, (row, lead, host) in templates.items():
-                seen = self._seen.setdefault(template, _Seen(row))
-                if place == case_place:
-                    seen.cases += 1
-                    seen.example = row
-                    seen.hosts.add(host)
-                    seen.leads.append(lead)
-                else:
-                    seen.controls += 1
+        self.controls += len(case.controls)
+        for template, (row, lead, host) in case.before.items():
+            seen = self._seen.setdefault(template, _Seen(row))
+            seen.cases += 1
+            seen.example = row
+            seen.hosts.add(host)
+            seen.leads.append(lead)
+        for control in case.controls:
+            for template, said in control.items():
+                self._seen.setdefault(template, _Seen(said.row)).controls += 1
 
     def ranked(self) -> list[dict[str, Any]]:
         """Templates that come before more often than without, those least by chance first."""

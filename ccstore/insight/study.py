@@ -57,6 +57,39 @@ class WantedTemplates:
     step: int
 
 
+#: A cluster, and a host of it.
+Place = tuple[str, str]
+#: The first time (ns) of it, and the one behind the last.
+Span = tuple[int, int]
+
+
+@frozen
+class WantedSpans:
+    """What some hosts said, each in times of its own, as :class:`Spanned`.
+
+    :ivar spans: those of each host; of one host they do not overlap.
+    :ivar most: rows of one stream in one span, of which the newest are given.
+    """
+
+    spans: Mapping[Place, Sequence[Span]]
+    most: int
+
+
+@frozen
+class Spanned:
+    """The rows of spans, each of them once, the newest first.
+
+    :ivar streams: the streams of its rows, by their numbers.
+    :ivar is_cut: a span has more of them.
+    :ivar effort: what it took to find them, as in how many rows.
+    """
+
+    rows: Sequence[Row]
+    streams: Mapping[int, StreamKey]
+    is_cut: bool
+    effort: int
+
+
 @define
 class ToldTemplate:
     """What was counted of a template.
@@ -89,7 +122,7 @@ class ToldTemplates:
     spans: Sequence[tuple[int, int, frozenset[str]]]
 
 
-Wanted = WantedRows | WantedCounts | WantedValues | WantedTemplates
+Wanted = WantedRows | WantedSpans | WantedCounts | WantedValues | WantedTemplates
 #: Yields what it wants, is sent a page, counts or values, and returns what it found.
 Study = Generator[Wanted, Any, _T]
 
@@ -105,6 +138,12 @@ def page_of(selection: Selection, without: frozenset[str] = frozenset()) -> Stud
     """The first rows of a selection; see :class:`WantedRows`."""
     page: Page = yield WantedRows(selection, without)
     return page
+
+
+def spanned(spans: Mapping[Place, Sequence[Span]], most: int) -> Study[Spanned]:
+    """The rows of spans; see :class:`WantedSpans`."""
+    found: Spanned = yield WantedSpans(spans, most)
+    return found
 
 
 def counts_of(counting: Counting) -> Study[Counts]:

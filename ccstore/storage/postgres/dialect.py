@@ -22,7 +22,7 @@ from ccstore.storage.postgres.horizon import Horizon
 from ccstore.storage.postgres.partition_names import PACKED_SIZE
 from ccstore.storage.postgres.text_index import EXPRESSION, TextIndex
 from ccstore.storage.postgres.windows import Extent, windows
-from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part, StreamSpan, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Columns of streams of which an index has the beginning.
@@ -336,6 +336,17 @@ class PostgresDialect(Dialect):
     def window(self, columns: str, part: Part, within: str, streams: str | None, *, backwards: bool) -> str:
         outside = None if streams is None else f"stream IN (SELECT id FROM {self.streams} WHERE {streams})"
         return self.rows(columns, part, within, outside, backwards=backwards)
+
+    def spans(
+        self, columns: str, part: Part, spans: Sequence[StreamSpan], within: str, values: Values
+    ) -> str:
+        arrays = ", ".join([f"{values.bind(array(each))}::bigint[]" for each in zip(*spans, strict=True)])
+        (table,) = part.tables
+        # With the OFFSET it stays a question for each span, for which it goes by the index.
+        return (
+            f"unnest({arrays}) w (chosen, since, upto) CROSS JOIN LATERAL (SELECT {columns} FROM {table} "
+            f"WHERE stream = chosen AND time BETWEEN since AND upto AND {within} OFFSET 0) r"
+        )
 
 
 def _segment_of(part: Part) -> int:

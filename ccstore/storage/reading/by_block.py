@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nlargest, nsmallest
 from itertools import chain, compress
 from operator import attrgetter
@@ -101,6 +101,35 @@ class PackedRows:
             yield from self._fetch(held, _TIMES)
             picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
             return (yield from self._made(block.kind, held, picked))
+
+        return (yield from self._read(block, read))
+
+    def spanned(
+        self, block: Part, spans: Mapping[int, Sequence[tuple[int, int]]], most: int, gone: Gone | None
+    ) -> Reading[Sequence[Row]]:
+        """The rows of a block that are in spans; of a span the newest.
+
+        :param spans: by their streams, first and last times (ns).
+        """
+
+        def read(held: HeldBlock) -> Reading[Sequence[Row]]:
+            yield from self._fetch(held, ("streams",))
+            self._cache.note(held)
+            runs = [run for run in _each_run(held) if run[0] in spans]
+            if not runs:
+                return ()
+            yield from self._fetch(held, _TIMES)
+            times = held.times
+            rows: list[int] = []
+            for stream, begin, end in runs:
+                for first, last in spans[stream]:
+                    # In a run they rise.
+                    behind = bisect_right(times, last, begin, end)
+                    rows += range(max(bisect_left(times, first, begin, end), behind - most), behind)
+            bounds = Bounds(held.entry.first, held.entry.last, gone)
+            rows = [*(yield from self._alive(held, bounds, rows))]
+            picked = zip([times[row] for row in rows], held.ids_of(rows), rows, strict=True)
+            return (yield from self._made(block.kind, held, [*picked]))
 
         return (yield from self._read(block, read))
 
@@ -212,13 +241,17 @@ class PackedRows:
             codes = held.tag_codes
             chosen = [row for row in (range(held.rows) if chosen is None else chosen) if codes[row] in good]
         if _may_be_gone(held, bounds) and (chosen is None or chosen):
-            assert bounds.gone is not None
-            yield from self._fetch(held, ("streams",))
-            yield from self._fetch(held, _TIMES)
-            has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
-            rows = range(held.rows) if chosen is None else chosen
-            chosen = [row for row in rows if not has(streams[row], times[row], ids[row])]
+            chosen = yield from self._alive(held, bounds, range(held.rows) if chosen is None else chosen)
         return chosen
+
+    def _alive(self, held: HeldBlock, bounds: Bounds, rows: Sequence[int]) -> Reading[Sequence[int]]:
+        """Those of some rows that have not expired."""
+        if bounds.gone is None or not _may_be_gone(held, bounds):
+            return rows
+        yield from self._fetch(held, ("streams",))
+        yield from self._fetch(held, _TIMES)
+        has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
+        return [row for row in rows if not has(streams[row], times[row], ids[row])]
 
     def _runs(self, held: HeldBlock, bounds: Bounds) -> Reading[Sequence[Run]]:
         """The rows of the streams that are meant that are within bounds."""

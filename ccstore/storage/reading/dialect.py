@@ -41,6 +41,14 @@ class Part(NamedTuple):
     may_have_nul: bool = True
 
 
+class StreamSpan(NamedTuple):
+    """A stream, and the first and the last time (ns) of it that are meant."""
+
+    stream: int
+    first: int
+    last: int
+
+
 class Terms(NamedTuple):
     """What a database says of what has expired, and what is held.
 
@@ -254,6 +262,14 @@ class Dialect(Protocol):
         """The same for a part that is a window.
 
         :param streams: a condition on the streams.
+        """
+
+    def spans(
+        self, columns: str, part: Part, spans: Sequence[StreamSpan], within: str, values: Values
+    ) -> str:
+        """The rows of a part of one table in some spans, likewise; an index is probed for each of them.
+
+        :param within: a condition for each of them besides.
         """
 
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
-from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, WantedTemplates
+from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, WantedSpans, WantedTemplates
+from ccstore.storage.reading.by_spans import SpanReading
 from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
@@ -62,6 +63,8 @@ class StudyQuestion(Question[_T]):
                 dialect = dialect.without(wanted.without)
             (page,) = yield from Pages([selection], self.moment, Limits(most)).reading(dialect)
             return page
+        if isinstance(wanted, WantedSpans):
+            return (yield from SpanReading(wanted, self.moment, dialect).spanned())
         if isinstance(wanted, WantedTemplates):
             return (yield from told_templates(wanted, self.moment, dialect))
         if isinstance(wanted, WantedCounts):

@@ -18,7 +18,7 @@ from ccstore.storage.blocks.packed_numbers import Damaged
 from ccstore.storage.blocks.vocabulary import Chunk, ChunkHead
 from ccstore.storage.census import stream_numbers
 from ccstore.storage.census import totals as totals_of
-from ccstore.storage.reading.dialect import Dialect, Fetching, Part, Terms
+from ccstore.storage.reading.dialect import Dialect, Fetching, Part, StreamSpan, Terms
 from ccstore.storage.reading.statement import Reading, Statement, Values
 from ccstore.storage.sqlite.expiry import TABLES, TERMS
 
@@ -380,6 +380,19 @@ class SqliteDialect(Dialect):
             return rows
         # There are few rows, and perhaps many streams that are not among theirs.
         return f"{rows} r WHERE EXISTS (SELECT 1 FROM stream WHERE stream.id = r.stream AND {streams})"
+
+    def spans(
+        self, columns: str, part: Part, spans: Sequence[StreamSpan], within: str, values: Values
+    ) -> str:
+        names = zip(("chosen", "since", "upto"), range(3), strict=True)
+        given = ", ".join([f"json_extract(value, '$[{place}]') AS {name}" for name, place in names])
+        each = f"(SELECT {given} FROM json_each({values.bind(json.dumps(spans))}))"
+        (table,) = part.tables
+        # Not the other way round, whatever SQLite thinks of it.
+        return (
+            f"(SELECT {columns} FROM {each} CROSS JOIN {table} "
+            f"WHERE stream = chosen AND time BETWEEN since AND upto AND {within})"
+        )
 
 
 def _is_for_like(what: str) -> bool:
