@@ -29,6 +29,7 @@ from ccstore.storage.reading.inventory import Inventory
 from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.studying import StudyQuestion
 from tests.support.insight_story import inquiries, story, without_ids
+from tests.support.some_spans import SpansInquiry, some_spans, told
 from tests.support.stores import NOW, MemoryBackend, message
 
 BEFORE_ALL = -(2**63)
@@ -190,6 +191,17 @@ class ReadingContract:
         for inquiry, expected in zip(inquiries(), answers_from_a_list(), strict=True):
             found = await self.backend.read(StudyQuestion(inquiry, BEFORE_ALL), timeout=60)
             self.assertEqual(without_ids(found), expected, inquiry)  # type: ignore[attr-defined]
+
+    async def test_spans_have_what_is_in_them(self) -> None:
+        """Each row once, of each stream the newest of a span, whatever the spans of the others are."""
+        memory = await self._filled(11)
+        pick = random.Random(11)
+        for most in (2, 1000):
+            for _ in range(20):
+                asked = SpansInquiry(some_spans(pick), most)
+                expected = await memory.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
+                found = await self.backend.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
+                self.assertEqual(told(found), told(expected), asked)  # type: ignore[attr-defined]
 
     async def _filled(self, seed: int) -> MemoryBackend:
         """Write the same to this backend and to one in memory, which is given back."""
