@@ -38,7 +38,7 @@ class BeforeBounds:
     found: int = 20_000
     cases: int = 100
     rows: int = 2000
-    effort: int = 80_000
+    effort: int = 60_000
     shown: int = 50
 
 

@@ -88,16 +88,18 @@ class SpanReading:
         self, kind: Kind, spans: Sequence[StreamSpan], expired: Expired, selection: Selection
     ) -> Reading[None]:
         begin, end = expired.span(selection, kind)
-        spans = [each._replace(first=max(begin, each.first)) for each in spans if each.last >= begin]
+        if begin > selection.begin:
+            spans = [each._replace(first=max(begin, each.first)) for each in spans if each.last >= begin]
         if not spans:
             return
         parts = yield from self._dialect.parts(
             kind, begin, end, is_newest_first=True, is_scan=True, is_whole=True, most=None
         )
+        longest = max([last - first for _, first, last in spans])
         for part in parts:
-            some = _within(spans, part)
+            some = _within(spans, longest, part)
             if some and part.order == "blocks":
-                yield from self._unpack(part, some, expired)
+                yield from self._unpack(part, some, longest, expired)
             elif some:
                 yield from self._read(part, some, expired)
 
@@ -121,7 +123,7 @@ class SpanReading:
 
     def _statement(self, part: Part, spans: Sequence[StreamSpan], expired: Expired, limit: int) -> Statement:
         values = Values(self._dialect.placeholder)
-        begin, end = min(each.first for each in spans), max(each.last for each in spans)
+        begin, end = min([each.first for each in spans]), spans[-1].last
         # All of them together say which partitions there is to look at.
         where = [f"time BETWEEN {values.bind(begin)} AND {values.bind(end)}", *expired.conditions(part.kind)]
         source = self._dialect.spans(_COLUMNS, part, spans, " AND ".join(where), values)
@@ -133,14 +135,16 @@ class SpanReading:
         )
         return Statement(sql, values.given, Row._fields)
 
-    def _unpack(self, part: Part, spans: Sequence[StreamSpan], expired: Expired) -> Reading[None]:
+    def _unpack(
+        self, part: Part, spans: Sequence[StreamSpan], longest: int, expired: Expired
+    ) -> Reading[None]:
         """The same for a part whose rows are packed."""
         cache = self._dialect.block_cache
         packed = PackedRows(Selection(), self._dialect, Streams(None, None))
         gone = yield from gone_of(expired, part.kind, self._dialect)
-        begin, end = min(each.first for each in spans), max(each.last for each in spans)
+        begin, end = min([each.first for each in spans]), spans[-1].last
         for block in (yield from packed.blocks(part, begin, end)):
-            some = _by_stream(_within(spans, block))
+            some = _by_stream(_within(spans, longest, block))
             if some and block.block is not None and cache.may_have(block.block, frozenset(some)):
                 self._effort += _BLOCK
                 self._rows += yield from packed.spanned(block, some, self._wanted.most + 1, gone)
@@ -148,16 +152,21 @@ class SpanReading:
     def _newest(self, spans: Sequence[StreamSpan]) -> Sequence[Row]:
         """Of the rows of each span, which stand in order, as many as are wanted."""
         most = self._wanted.most
-        if len(self._rows) <= most:
+        told = Counter([row.stream for row in self._rows])
+        many = {stream for stream, count in told.items() if count > most}
+        if not many:
             return self._rows
-        ends = {stream: [last for _, last in of_stream] for stream, of_stream in _by_stream(spans).items()}
+        of_many = _by_stream(each for each in spans if each.stream in many)
+        ends = {stream: [last for _, last in of_stream] for stream, of_stream in of_many.items()}
         counts: Counter[tuple[int, int]] = Counter()
         found = []
         for row in self._rows:
-            span = row.stream, bisect_left(ends[row.stream], row.time)
-            counts[span] += 1
-            if counts[span] <= most:
-                found.append(row)
+            if row.stream in many:
+                span = row.stream, bisect_left(ends[row.stream], row.time)
+                counts[span] += 1
+                if counts[span] > most:
+                    continue
+            found.append(row)
         return found
 
 
@@ -165,11 +174,10 @@ def _place(stream: StreamKey) -> Place:
     return stream[_CLUSTER] or "", stream[_HOST] or ""
 
 
-def _within(spans: Sequence[StreamSpan], part: Part) -> Sequence[StreamSpan]:
-    """Of spans in the order of their ends, those in which a part may have anything."""
+def _within(spans: Sequence[StreamSpan], longest: int, part: Part) -> Sequence[StreamSpan]:
+    """Of spans in the order of their ends, none of them longer, those in which a part may have anything."""
     if part.oldest is None or part.newest is None:
         return spans
-    longest = max(last - first for _, first, last in spans)
     begin = bisect_left(spans, part.oldest, key=_LAST)
     end = bisect_right(spans, part.newest + longest, key=_LAST)
     return [each for each in spans[begin:end] if each.first <= part.newest]
