@@ -34,7 +34,7 @@ class Case:
     """A message that is asked about.
 
     :param others: hosts that are looked at for comparison.
-    :ivar before: what was said in the window before it, by template; ``controls`` are the other windows.
+    :ivar before: what was said in the window before it, by template.
     """
 
     def __init__(self, asked: Occurrence, others: Sequence[str]) -> None:
@@ -47,6 +47,7 @@ class Case:
 
     @property
     def controls(self) -> Sequence[Mapping[str, Said]]:
+        """What was said in each of the other windows."""
         return [*self._earlier.values(), *self._elsewhere.values()]
 
     def windows(self, length: int) -> Sequence[tuple[str, _Window]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nlargest, nsmallest
 from itertools import chain, compress
 from operator import attrgetter
@@ -25,7 +25,7 @@ from ccstore.storage.reading.statement import Reading, Statement, Values
 _T = TypeVar("_T")
 
 #: What of a block is fetched by itself: to know when its rows were takes little.
-_TIMES: Final = ("times", "ids")
+TIMES: Final = ("times", "ids")
 _OTHERS: Final = ("lengths", "tag_codes", "tags", "texts")
 _ID: Final = attrgetter("id")
 #: The part of a block within bounds, up to which its rows are found before it is looked at their texts.
@@ -98,38 +98,9 @@ class PackedRows:
             if chosen is not None and not chosen:
                 return ()
             yield from self._fetch(held, ("streams",))
-            yield from self._fetch(held, _TIMES)
+            yield from self._fetch(held, TIMES)
             picked = _first_rows(held, chosen, behind, most, is_newest_first=is_newest_first)
             return (yield from self._made(block.kind, held, picked))
-
-        return (yield from self._read(block, read))
-
-    def spanned(
-        self, block: Part, spans: Mapping[int, Sequence[tuple[int, int]]], most: int, gone: Gone | None
-    ) -> Reading[Sequence[Row]]:
-        """The rows of a block that are in spans; of a span the newest.
-
-        :param spans: by their streams, first and last times (ns).
-        """
-
-        def read(held: HeldBlock) -> Reading[Sequence[Row]]:
-            yield from self._fetch(held, ("streams",))
-            self._cache.note(held)
-            runs = [run for run in _each_run(held) if run[0] in spans]
-            if not runs:
-                return ()
-            yield from self._fetch(held, _TIMES)
-            times = held.times
-            rows: list[int] = []
-            for stream, begin, end in runs:
-                for first, last in spans[stream]:
-                    # In a run they rise.
-                    behind = bisect_right(times, last, begin, end)
-                    rows += range(max(bisect_left(times, first, begin, end), behind - most), behind)
-            bounds = Bounds(held.entry.first, held.entry.last, gone)
-            rows = [*(yield from self._alive(held, bounds, rows))]
-            picked = zip([times[row] for row in rows], held.ids_of(rows), rows, strict=True)
-            return (yield from self._made(block.kind, held, [*picked]))
 
         return (yield from self._read(block, read))
 
@@ -156,7 +127,7 @@ class PackedRows:
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
-            yield from self._fetch(held, _TIMES)
+            yield from self._fetch(held, TIMES)
             ids, times = held.ids, held.times
             rows = range(held.rows) if chosen is None else chosen
             picked = [(times[row], ids[row], row) for row in rows if after < ids[row] <= upto]
@@ -181,19 +152,19 @@ class PackedRows:
                 if not runs:
                     return ()
                 if needs_times:
-                    yield from self._fetch(held, _TIMES)
+                    yield from self._fetch(held, TIMES)
                 return _counted_in_runs(held, runs, counting)
             chosen = yield from self._chosen(held, bounds)
             if chosen is not None and not chosen:
                 return ()
             yield from self._fetch(held, ("streams",))
             if needs_times:
-                yield from self._fetch(held, _TIMES)
+                yield from self._fetch(held, TIMES)
             if with_tags:
                 yield from self._fetch(held, _OTHERS)
                 return _counted_with_tags(held, chosen, counting)
             if chosen is None:
-                return _counted_in_runs(held, [*_each_run(held)], counting)
+                return _counted_in_runs(held, [*each_run(held)], counting)
             return _counted_in_rows(held, chosen, counting)
 
         return (yield from self._read(block, read))
@@ -227,13 +198,13 @@ class PackedRows:
         is_cut = self._wanted is None and _is_cut(held.entry, bounds)
         if is_cut and self._search is not None and _part_within(held.entry, bounds) <= _SMALL:
             # Such as behind the first blocks of a page. Many are searched sooner all together.
-            yield from self._fetch(held, _TIMES)
+            yield from self._fetch(held, TIMES)
             chosen, is_cut = _within(held, bounds, None), False
         if self._search is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
             chosen = self._search.rows(held, chosen)
         if is_cut and (chosen is None or chosen):
-            yield from self._fetch(held, _TIMES)
+            yield from self._fetch(held, TIMES)
             chosen = _within(held, bounds, chosen)
         if self._tags_test is not None and (chosen is None or chosen):
             yield from self._fetch(held, _OTHERS)
@@ -241,28 +212,21 @@ class PackedRows:
             codes = held.tag_codes
             chosen = [row for row in (range(held.rows) if chosen is None else chosen) if codes[row] in good]
         if _may_be_gone(held, bounds) and (chosen is None or chosen):
-            chosen = yield from self._alive(held, bounds, range(held.rows) if chosen is None else chosen)
+            yield from self._fetch(held, ("streams",))
+            yield from self._fetch(held, TIMES)
+            chosen = alive(held, bounds, range(held.rows) if chosen is None else chosen)
         return chosen
-
-    def _alive(self, held: HeldBlock, bounds: Bounds, rows: Sequence[int]) -> Reading[Sequence[int]]:
-        """Those of some rows that have not expired."""
-        if bounds.gone is None or not _may_be_gone(held, bounds):
-            return rows
-        yield from self._fetch(held, ("streams",))
-        yield from self._fetch(held, _TIMES)
-        has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
-        return [row for row in rows if not has(streams[row], times[row], ids[row])]
 
     def _runs(self, held: HeldBlock, bounds: Bounds) -> Reading[Sequence[Run]]:
         """The rows of the streams that are meant that are within bounds."""
         wanted = self._wanted
         yield from self._fetch(held, ("streams",))
         self._cache.note(held)
-        every = _each_run(held)
+        every = each_run(held)
         runs = [*(every if wanted is None else compress(every, map(wanted.__contains__, held.run_ends[0])))]
         if not runs or not _is_cut(held.entry, bounds):
             return runs
-        yield from self._fetch(held, _TIMES)
+        yield from self._fetch(held, TIMES)
         times = held.times
         # In a run they rise.
         cut = [
@@ -339,6 +303,14 @@ def _may_be_gone(held: HeldBlock, bounds: Bounds) -> bool:
     return bounds.gone is not None and held.entry.first <= bounds.gone.edge
 
 
+def alive(held: HeldBlock, bounds: Bounds, rows: Sequence[int]) -> Sequence[int]:
+    """Those of some rows that have not expired; streams and times of the block are at hand."""
+    if bounds.gone is None or not _may_be_gone(held, bounds):
+        return rows
+    has, streams, times, ids = bounds.gone.has, held.streams, held.times, held.ids
+    return [row for row in rows if not has(streams[row], times[row], ids[row])]
+
+
 def _first_rows(
     held: HeldBlock, chosen: Rows, behind: tuple[int, int] | None, most: int, *, is_newest_first: bool
 ) -> Sequence[tuple[int, int, int]]:
@@ -382,7 +354,8 @@ def _counted_in_runs(held: HeldBlock, runs: Sequence[Run], counting: Counting) -
     return groups
 
 
-def _each_run(held: HeldBlock) -> Iterator[Run]:
+def each_run(held: HeldBlock) -> Iterator[Run]:
+    """The runs of a block."""
     streams, ends = held.run_ends
     return zip(streams, chain((0,), ends), ends, strict=False)
 

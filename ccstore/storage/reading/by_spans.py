@@ -12,12 +12,11 @@ from ccstore.insight.study import Place, Spanned, WantedSpans
 from ccstore.message import STORED_KINDS, Kind, StreamKey
 from ccstore.query import STREAM_LABELS, Row, Selection
 from ccstore.storage.columns import LABEL_COLUMNS
-from ccstore.storage.reading.by_block import PackedRows
-from ccstore.storage.reading.conditions import Streams
 from ccstore.storage.reading.dialect import Dialect, Part, StreamSpan
 from ccstore.storage.reading.expired import Expired, expired_by
 from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.moment import Moment
+from ccstore.storage.reading.packed_spans import PackedSpans
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 #: Spans that one statement is about at first, and at most.
@@ -140,7 +139,7 @@ class SpanReading:
     ) -> Reading[None]:
         """The same for a part whose rows are packed."""
         cache = self._dialect.block_cache
-        packed = PackedRows(Selection(), self._dialect, Streams(None, None))
+        packed = PackedSpans(self._dialect)
         gone = yield from gone_of(expired, part.kind, self._dialect)
         begin, end = min([each.first for each in spans]), spans[-1].last
         for block in (yield from packed.blocks(part, begin, end)):
