@@ -97,8 +97,10 @@ class BeforeInquiry:
         """
         bounds = self.bounds
         places = spread(len(firsts), bounds.cases)
-        hosts = (yield from values_of("hostname")) if places else ()
-        neighbours = Neighbours(hosts, self.topology, _OTHERS)
+        neighbours: dict[str, Neighbours] = {}
+        for cluster in sorted({firsts[place].cluster for place in places}):
+            hosts = yield from values_of("hostname", cluster=cluster)
+            neighbours[cluster] = Neighbours(hosts, self.topology, _OTHERS)
         cases: dict[int, Case] = {}
         spent, has_more, step = 0, False, 1
         while len(cases) < len(places) and step:
@@ -106,7 +108,7 @@ class BeforeInquiry:
             for place in some:
                 asked = firsts[place]
                 # Many hosts have no rack.
-                others = neighbours.of(*asked.hosts) if len(asked.hosts) == 1 else ()
+                others = neighbours[asked.cluster].of(*asked.hosts) if len(asked.hosts) == 1 else ()
                 cases[place] = Case(asked, others)
             effort, is_cut = yield from Windows([cases[place] for place in some], self.window).look(
                 bounds.rows

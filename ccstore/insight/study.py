@@ -40,10 +40,14 @@ class WantedCounts:
 
 @frozen
 class WantedValues:
-    """Values of a label of streams, of which there may be more than ``most``."""
+    """Values of a label of streams, of which there may be more than ``most``.
+
+    :ivar cluster: of whose streams; None for all.
+    """
 
     label: str
     most: int
+    cluster: str | None = None
 
 
 @frozen
@@ -165,9 +169,9 @@ def templates_of(selection: Selection, step: int) -> Study[ToldTemplates]:
     return told
 
 
-def values_of(label: str, most: int = 100_000) -> Study[Sequence[str]]:
-    """Known values of a label of streams."""
-    values: Sequence[str] = yield WantedValues(label, most)
+def values_of(label: str, most: int = 100_000, cluster: str | None = None) -> Study[Sequence[str]]:
+    """Known values of a label of streams, of one cluster or all."""
+    values: Sequence[str] = yield WantedValues(label, most, cluster)
     return values
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ccstore.batch import Batch
@@ -42,11 +43,14 @@ def log(host: str, text: str, at: int) -> Message:
     return message(text, at, "log", name="syslog", hostname=host)
 
 
-def answered(count: int, **bounds: int) -> tuple[Any, Counter[str]]:
-    """What is found of so many faults, and how often what is asked."""
+def answered(count: int, more: Sequence[Message] = (), **bounds: int) -> tuple[Any, Counter[str]]:
+    """What is found of so many faults, and how often what is asked.
+
+    :param more: messages that are there as well.
+    """
     backend = MemoryBackend(100_000)
     backend.open()
-    backend.write(Batch.of(lines(count)))
+    backend.write(Batch.of([*lines(count), *more]))
     asked: Counter[str] = Counter()
 
     class Watched:
@@ -99,3 +103,12 @@ def test_fewer_cases_are_looked_at_where_there_is_much_before_each() -> None:
 def test_of_windows_with_many_messages_it_says_that_the_newest_were_looked_at() -> None:
     found, _ = answered(3, rows=1)
     assert found["cut"] == "of windows with more than 1 messages of one stream, the newest were looked at"
+
+
+def test_what_is_compared_with_are_hosts_of_the_same_cluster() -> None:
+    """Others of the same rack by their names say nothing in the window, since they are not there."""
+    elsewhere = [
+        message("ok", NOW, "log", cluster="fritz", name="syslog", hostname=f"a{number:04}")
+        for number in range(150, 200)
+    ]
+    assert answered(12, elsewhere)[0] == answered(12)[0]

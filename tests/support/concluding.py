@@ -25,7 +25,7 @@ def conclude(
     study: Study[Any],
     page: Callable[[Selection], Page],
     counts: Callable[[Counting], Counts],
-    values: Callable[[str], Sequence[str]],
+    values: Callable[[str, str | None], Sequence[str]],
 ) -> Any:
     """What a study finds, given what answers what it wants to know."""
     answer: Any = None
@@ -44,7 +44,7 @@ def conclude(
             chosen = wanted.selection
             answer = ToldTemplates({}, (), [(chosen.begin, chosen.end, frozenset())])
         else:
-            answer = values(wanted.label)
+            answer = values(wanted.label, wanted.cluster)
 
 
 def spanned(wanted: WantedSpans, page: Callable[[Selection], Page]) -> Spanned:

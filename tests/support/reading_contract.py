@@ -117,6 +117,9 @@ class ReadingContract:
             found = await self.backend.read(KnownValues(label, 100), timeout=60)
             self.assertEqual(set(found), values)  # type: ignore[attr-defined]
             self.assertEqual(len(found), len(values))  # type: ignore[attr-defined]
+        await self.backend.write(Batch.of([message(cluster="emmy", hostname="e01")]))
+        found = await self.backend.read(KnownValues("hostname", 100, "emmy"), timeout=60)
+        self.assertEqual([*found], ["e01"])  # type: ignore[attr-defined]
 
     # -- arrivals
 

@@ -178,7 +178,7 @@ class MemoryBackend:
         if isinstance(question, CountsQuestion):
             return succeed(self._counts(question))
         if isinstance(question, KnownValues):
-            return succeed(self._known(question.label))
+            return succeed(self._known(question.label, question.cluster))
         if isinstance(question, Inventory):
             return succeed(self._inventory(question))
         if isinstance(question, LastArrival):
@@ -187,8 +187,9 @@ class MemoryBackend:
             return succeed(self._study(question))
         return succeed(self._arrivals(question))
 
-    def _known(self, label: str) -> list[str]:
-        values = {stream[STREAM_LABELS.index(label)] for stream in self._all_streams()}
+    def _known(self, label: str, cluster: str | None) -> list[str]:
+        streams = [each for each in self._all_streams() if cluster is None or each[0] == cluster]
+        values = {stream[STREAM_LABELS.index(label)] for stream in streams}
         return [value for value in values if value is not None]
 
     def _study(self, question: StudyQuestion[Any]) -> Any:

@@ -202,16 +202,22 @@ class KnownValues(Question[list[str]]):
     """A question: the values of a label of streams, whether or not there are messages of them at the moment.
 
     :ivar most: so many of them are given.
+    :ivar cluster: of whose streams; None for all.
     """
 
     label: str
     most: int
+    cluster: str | None = None
 
     def reading(self, dialect: Dialect) -> Reading[list[str]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         column = LABEL_COLUMNS[self.label]
-        sql = f"SELECT DISTINCT {column} FROM {dialect.streams} WHERE {column} IS NOT NULL LIMIT {self.most}"
-        found = yield Statement(sql, (), (column,))
+        values = Values(dialect.placeholder)
+        where = [f"{column} IS NOT NULL"]
+        if self.cluster is not None:
+            where.append(dialect.equals("cluster", values.bind(self.cluster)))
+        sql = f"SELECT DISTINCT {column} FROM {dialect.streams} WHERE {' AND '.join(where)} LIMIT {self.most}"
+        found = yield Statement(sql, values.given, (column,))
         return [value for (value,) in found]
 
 

@@ -69,4 +69,4 @@ class StudyQuestion(Question[_T]):
             return (yield from told_templates(wanted, self.moment, dialect))
         if isinstance(wanted, WantedCounts):
             return (yield from CountsQuestion(wanted.counting, self.moment).reading(dialect))
-        return (yield from KnownValues(wanted.label, wanted.most).reading(dialect))
+        return (yield from KnownValues(wanted.label, wanted.most, wanted.cluster).reading(dialect))
