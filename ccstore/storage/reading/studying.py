@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -17,6 +17,9 @@ from ccstore.storage.reading.pages import Limits, Pages
 from ccstore.storage.reading.statement import Reading
 
 _T = TypeVar("_T")
+
+#: How many times the rows of a first statement a page has.
+_TIMES: Final = 5
 
 
 @frozen
@@ -42,9 +45,10 @@ class StudyQuestion(Question[_T]):
 
     def reading(self, dialect: Dialect) -> Reading[_T]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time.
+        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time. But
+        # each page looks again at the window of time that it begins in.
         fetching = dialect.fetching
-        most = fetching.most if dialect.has_tests else fetching.rows
+        most = fetching.most if dialect.has_tests else _TIMES * fetching.rows
         study: Generator[Wanted, Any, _T] = self.inquiry.study()
         answer: Any = None
         while True:
