@@ -45,8 +45,8 @@ class StudyQuestion(Question[_T]):
 
     def reading(self, dialect: Dialect) -> Reading[_T]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time. But
-        # each page looks again at the window of time that it begins in.
+        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time.
+        # But each page looks again at the window of time that it begins in.
         fetching = dialect.fetching
         most = fetching.most if dialect.has_tests else _TIMES * fetching.rows
         study: Generator[Wanted, Any, _T] = self.inquiry.study()
