@@ -30,6 +30,7 @@ class BeforeBounds:
     """How much is looked at, and shown.
 
     :ivar found: messages that are asked about; ``cases`` of them are looked at, evenly over all.
+    :ivar hosts: of one of these, if it is about a job or many hosts, likewise evenly.
     :ivar rows: of a stream in a window before one of them.
     :ivar effort: what there is to look at before all of them, as in how many rows; fewer of them are looked
         at where it takes more.
@@ -37,6 +38,7 @@ class BeforeBounds:
 
     found: int = 20_000
     cases: int = 100
+    hosts: int = 128
     rows: int = 2000
     effort: int = 60_000
     shown: int = 50
@@ -71,6 +73,8 @@ class BeforeInquiry:
             cut.append(
                 f"of {len(firsts)} times it came, {len(cases)} were looked at, evenly over all of them"
             )
+        if any(len(case.hosts) < len(case.asked.hosts) for case in cases):
+            cut.append(f"of more than {bounds.hosts} hosts of one message, {bounds.hosts} were looked at")
         if has_more:
             cut.append(
                 f"of windows with more than {bounds.rows} messages of one stream, the newest were looked at"
@@ -99,8 +103,8 @@ class BeforeInquiry:
         places = spread(len(firsts), bounds.cases)
         neighbours: dict[str, Neighbours] = {}
         for cluster in sorted({firsts[place].cluster for place in places}):
-            hosts = yield from values_of("hostname", cluster=cluster)
-            neighbours[cluster] = Neighbours(hosts, self.topology, _OTHERS)
+            known = yield from values_of("hostname", cluster=cluster)
+            neighbours[cluster] = Neighbours(known, self.topology, _OTHERS)
         cases: dict[int, Case] = {}
         spent, has_more, step = 0, False, 1
         while len(cases) < len(places) and step:
@@ -109,7 +113,8 @@ class BeforeInquiry:
                 asked = firsts[place]
                 # Many hosts have no rack.
                 others = neighbours[asked.cluster].of(*asked.hosts) if len(asked.hosts) == 1 else ()
-                cases[place] = Case(asked, others)
+                hosts = [asked.hosts[each] for each in sorted(spread(len(asked.hosts), bounds.hosts))]
+                cases[place] = Case(asked, hosts, others)
             effort, is_cut = yield from Windows([cases[place] for place in some], self.window).look(
                 bounds.rows
             )

@@ -33,13 +33,14 @@ class Said(NamedTuple):
 class Case:
     """A message that is asked about.
 
+    :param hosts: of it, that are looked at.
     :param others: hosts that are looked at for comparison.
     :ivar before: what was said in the window before it, by template.
     """
 
-    def __init__(self, asked: Occurrence, others: Sequence[str]) -> None:
+    def __init__(self, asked: Occurrence, hosts: Sequence[str], others: Sequence[str]) -> None:
         self.asked = asked
-        self.others = others
+        self.hosts = hosts
         self.before: dict[str, Said] = {}
         # Hosts of one job are one place.
         self._earlier: dict[int, dict[str, Said]] = {each: {} for each in _CONTROLS}
@@ -53,7 +54,7 @@ class Case:
     def windows(self, length: int) -> Sequence[tuple[str, _Window]]:
         """Its windows of each host."""
         whole = [(0, self.before), *self._earlier.items()]
-        own = [(host, each) for host in dict.fromkeys(self.asked.hosts) for each in whole]
+        own = [(host, each) for host in dict.fromkeys(self.hosts) for each in whole]
         other = [(host, (0, said)) for host, said in self._elsewhere.items()]
         return [
             (host, _Window(self.asked.time - (earlier + 1) * length, self, said))

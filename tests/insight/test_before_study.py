@@ -112,3 +112,11 @@ def test_what_is_compared_with_are_hosts_of_the_same_cluster() -> None:
         for number in range(150, 200)
     ]
     assert answered(12, elsewhere)[0] == answered(12)[0]
+
+
+def test_of_many_hosts_of_one_message_some_are_looked_at() -> None:
+    down = log("adm1", "Nodes a[0101-0140] not responding, going down", NOW - 600 * MINUTE)
+    found, _ = answered(1, [down], hosts=10)
+    assert (found["hosts"]["count"], found["cases"]) == (40, 2)
+    assert found["cut"] == "of more than 10 hosts of one message, 10 were looked at"
+    assert answered(1, [down], hosts=40)[0]["cut"] is None

@@ -78,8 +78,13 @@ class SpanReading:
         values = Values(dialect.placeholder)
         is_cluster = dialect.equals("cluster", values.bind(cluster))
         is_host = dialect.is_among("hostname", hosts, values)
+        # With the kinds, the index of streams finds the hosts.
+        kinds = ", ".join([f"'{kind}'" for kind in STORED_KINDS])
         columns = (*LABEL_COLUMNS.values(), "id")
-        sql = f"SELECT {', '.join(columns)} FROM {dialect.streams} WHERE {is_cluster} AND {is_host}"
+        sql = (
+            f"SELECT {', '.join(columns)} FROM {dialect.streams} "
+            f"WHERE {is_cluster} AND kind IN ({kinds}) AND {is_host}"
+        )
         found = yield Statement(sql, values.given, columns)
         return [(number, tuple(stream)) for *stream, number in found]
 
