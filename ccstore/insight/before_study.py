@@ -40,7 +40,7 @@ class BeforeBounds:
     cases: int = 100
     hosts: int = 128
     rows: int = 2000
-    effort: int = 60_000
+    effort: int = 50_000
     shown: int = 50
 
 

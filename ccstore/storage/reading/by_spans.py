@@ -24,7 +24,7 @@ _FEW: Final = 100
 _MOST: Final = 5000
 #: To look for a stream takes about as long as a row in so many spans; a packed block as so many rows.
 _PROBES: Final = 4
-_BLOCK: Final = 300
+_BLOCK: Final = 150
 _CLUSTER, _KIND, _HOST = map(STREAM_LABELS.index, ("cluster", "kind", "hostname"))
 _COLUMNS: Final = "time, id, stream, text, othertags"
 _LAST: Final = attrgetter("last")
