@@ -104,6 +104,10 @@ class Fetching:
     streams: int = 200
     undivided: int = 300_000
 
+    def after(self, rows: int, size: int) -> int:
+        """Rows to fetch after so many, which had so many characters."""
+        return max(1, min(self.most, 20 * rows, rows * self.size // (size + 1)))
+
 
 class Dialect(Protocol):
     """The SQL of one database, in fragments: one for each thing that the databases say in another way.

@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import ClassVar, Final, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ccstore.message import INT64_MAX, Kind
 from ccstore.query import Form, Page, Position, Row, Selection, TextPage
@@ -30,10 +30,12 @@ class Limits:
 
     :ivar rows: of all its pages together; what exceeds them is cut.
     :ivar size: characters of their texts, likewise. The first row of a page may be larger.
+    :ivar at_first: rows that the first statement fetches, if it is known that they are not too large.
     """
 
     rows: int
     size: int = 64 << 20
+    at_first: int | None = None
 
     def rows_of(self, selection: Selection) -> int:
         """Those that the page of a selection may have."""
@@ -76,10 +78,10 @@ class Pages(Question[list[Page]]):
         rows, size = self.limits.rows, self.limits.size
         expired = yield from expired_by(self.moment, self.selections, dialect)
         for selection in self.selections:
-            limits = Limits(rows, size)
+            limits = evolve(self.limits, rows=rows, size=size)
             page = yield from PageReading(selection, dialect, expired, limits, self.with_tags).page()
             rows -= len(page.rows)
-            size -= _size(page.rows)
+            size -= size_of(page.rows)
             pages.append(page)
         return pages
 
@@ -173,7 +175,7 @@ class PageReading:
         self._with_tags = with_tags
         self._conditions = Conditions(selection, dialect)
         self._needs_tags = with_tags or self._conditions.needs_tags
-        self._fetched = self._fetching.rows
+        self._fetched = self._fetching.rows if limits.at_first is None else limits.at_first
         self._rows: list[Row] = []
         self._is_cut = False
 
@@ -268,9 +270,7 @@ class PageReading:
             if len(rows) < limit or (self._is_cut and self._comes_behind(rows[-1])):
                 return
             after = rows[-1].position
-            size = _size(rows)
-            most = min(self._fetching.most, 20 * limit, limit * self._fetching.size // (size + 1))
-            self._fetched = max(1, most)
+            self._fetched = self._fetching.after(limit, size_of(rows))
 
     def _unpack(self, part: Part, packed: PackedRows) -> Reading[None]:
         """The same for a part whose rows are packed."""
@@ -343,13 +343,14 @@ def _fitting(rows: Sequence[Row], most: int, size: int) -> int:
     :param size: characters of their texts; the first row may be larger.
     """
     rows = rows[:most]
-    if _size(rows) <= size:
+    if size_of(rows) <= size:
         return len(rows)
     sizes = accumulate(len(row.text) for row in rows)
     return max(1, next(place for place, upto in enumerate(sizes) if upto > size))
 
 
-def _size(rows: Iterable[Row]) -> int:
+def size_of(rows: Iterable[Row]) -> int:
+    """Characters of their texts."""
     return sum(map(len, map(_TEXT, rows)))
 
 

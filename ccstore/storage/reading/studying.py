@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, WantedSpans, WantedTemplates
+from ccstore.query import Page, Selection
 from ccstore.storage.reading.by_spans import SpanReading
 from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.moment import Moment, moment_of
-from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.pages import Limits, Pages, size_of
 from ccstore.storage.reading.statement import Reading
 
 _T = TypeVar("_T")
-
-#: How many times the rows of a first statement a page has.
-_TIMES: Final = 5
 
 
 @frozen
@@ -45,10 +43,7 @@ class StudyQuestion(Question[_T]):
 
     def reading(self, dialect: Dialect) -> Reading[_T]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
-        # Where Python cannot be asked by statements, rows come through the reactor's thread: few at a time.
-        # But each page looks again at the window of time that it begins in.
-        fetching = dialect.fetching
-        most = fetching.most if dialect.has_tests else _TIMES * fetching.rows
+        pace = _Pace(dialect)
         study: Generator[Wanted, Any, _T] = self.inquiry.study()
         answer: Any = None
         while True:
@@ -57,15 +52,15 @@ class StudyQuestion(Question[_T]):
             except StopIteration as stop:
                 found: _T = stop.value
                 return found
-            answer = yield from self._answer(wanted, dialect, most)
+            answer = yield from self._answer(wanted, dialect, pace)
 
-    def _answer(self, wanted: Wanted, dialect: Dialect, most: int) -> Reading[Any]:
+    def _answer(self, wanted: Wanted, dialect: Dialect, pace: _Pace) -> Reading[Any]:
         if isinstance(wanted, WantedRows):
-            limit = wanted.selection.limit
-            selection = evolve(wanted.selection, limit=most if limit is None else min(limit, most))
+            selection = wanted.selection
             if wanted.without:
                 dialect = dialect.without(wanted.without)
-            (page,) = yield from Pages([selection], self.moment, Limits(most)).reading(dialect)
+            (page,) = yield from Pages([selection], self.moment, pace.limits(selection)).reading(dialect)
+            pace.took(page)
             return page
         if isinstance(wanted, WantedSpans):
             return (yield from SpanReading(wanted, self.moment, dialect).spanned())
@@ -74,3 +69,28 @@ class StudyQuestion(Question[_T]):
         if isinstance(wanted, WantedCounts):
             return (yield from CountsQuestion(wanted.counting, self.moment).reading(dialect))
         return (yield from KnownValues(wanted.label, wanted.most, wanted.cluster).reading(dialect))
+
+
+class _Pace:
+    """How many rows a study is given at a time.
+
+    Where Python cannot be asked by statements, rows come through the reactor's thread: few at first, since
+    the study may need no more. For each further page all that is left may have to be sorted, so it is large.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        fetching = self._fetching = dialect.fetching
+        # One more is fetched than a page has, to know whether it is the last.
+        few = Limits(fetching.rows, at_first=fetching.rows + 1)
+        self._first = Limits(fetching.most) if dialect.has_tests else few
+        self._next = self._first
+
+    def limits(self, selection: Selection) -> Limits:
+        """Those of a page."""
+        return self._first if selection.after is None else self._next
+
+    def took(self, page: Page) -> None:
+        """A page was given; the next one may go on behind it."""
+        if page.rows:
+            fetched = max(2, self._fetching.after(len(page.rows), size_of(page.rows)))
+            self._next = Limits(fetched - 1, at_first=fetched)
