@@ -17,6 +17,7 @@ from ccstore.storage.reading.dialect import Dialect, Division, Part, Question
 from ccstore.storage.reading.expired import Expired, expired_by
 from ccstore.storage.reading.gone import gone_of
 from ccstore.storage.reading.moment import Moment, moment_of
+from ccstore.storage.reading.narrowing import narrowed
 from ccstore.storage.reading.statement import Reading, Statement, Values
 
 _T = TypeVar("_T")
@@ -31,11 +32,13 @@ class Limits:
     :ivar rows: of all its pages together; what exceeds them is cut.
     :ivar size: characters of their texts, likewise. The first row of a page may be larger.
     :ivar at_first: rows that the first statement fetches, if it is known that they are not too large.
+    :ivar span: nanoseconds that the rows of a page may take, if that is known about.
     """
 
     rows: int
     size: int = 64 << 20
     at_first: int | None = None
+    span: int | None = None
 
     def rows_of(self, selection: Selection) -> int:
         """Those that the page of a selection may have."""
@@ -168,14 +171,14 @@ class PageReading:
     ) -> None:
         self._selection = selection
         self._dialect = dialect
-        self._fetching = dialect.fetching
         self._expired = expired
         self._most = limits.rows_of(selection)
         self._size = limits.size
+        self._span = limits.span
         self._with_tags = with_tags
         self._conditions = Conditions(selection, dialect)
         self._needs_tags = with_tags or self._conditions.needs_tags
-        self._fetched = self._fetching.rows if limits.at_first is None else limits.at_first
+        self._fetched = dialect.fetching.rows if limits.at_first is None else limits.at_first
         self._rows: list[Row] = []
         self._is_cut = False
 
@@ -205,7 +208,7 @@ class PageReading:
         for kind in self._selection.kinds:
             begin, end, _ = self._bounds(kind, self._selection.after)
             if begin <= end:
-                parts += yield from self._dialect.parts(
+                found = yield from self._dialect.parts(
                     kind,
                     begin,
                     end,
@@ -214,6 +217,10 @@ class PageReading:
                     is_whole=False,
                     most=None if looks_at_rows(self._selection) else self._most,
                 )
+                if self._span is None:
+                    parts += found
+                else:
+                    parts += narrowed(found, begin, end, self._span, is_newest_first=is_newest_first)
         return _in_order(parts, is_newest_first=is_newest_first)
 
     def _is_behind(self, part: Part) -> bool:
@@ -270,7 +277,7 @@ class PageReading:
             if len(rows) < limit or (self._is_cut and self._comes_behind(rows[-1])):
                 return
             after = rows[-1].position
-            self._fetched = self._fetching.after(limit, size_of(rows))
+            self._fetched = self._dialect.fetching.after(limit, size_of(rows))
 
     def _unpack(self, part: Part, packed: PackedRows) -> Reading[None]:
         """The same for a part whose rows are packed."""
@@ -316,7 +323,7 @@ class PageReading:
         where += self._expired.conditions(part.kind)
         needed = "time, id, stream, text, othertags" if self._needs_tags else "time, id, stream, text"
         backwards = self._selection.is_newest_first
-        if part.is_window:
+        if part.is_window and not streams.are_probed(dialect):
             chosen = streams.chosen(dialect, values)
             source = dialect.window(needed, part, " AND ".join(where), chosen, backwards=backwards)
         else:

@@ -14,6 +14,7 @@ from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
 from ccstore.storage.reading.dialect import Dialect, Question
 from ccstore.storage.reading.moment import Moment, moment_of
+from ccstore.storage.reading.narrowing import span_of
 from ccstore.storage.reading.pages import Limits, Pages, size_of
 from ccstore.storage.reading.statement import Reading
 
@@ -75,14 +76,16 @@ class _Pace:
     """How many rows a study is given at a time.
 
     Where Python cannot be asked by statements, rows come through the reactor's thread: few at first, since
-    the study may need no more. For each further page all that is left may have to be sorted, so it is large.
+    the study may need no more. For each further page what is left is sorted once more, so that it is large,
+    and is looked for in about as much time as it may take.
     """
 
     def __init__(self, dialect: Dialect) -> None:
         fetching = self._fetching = dialect.fetching
         # One more is fetched than a page has, to know whether it is the last.
         few = Limits(fetching.rows, at_first=fetching.rows + 1)
-        self._first = Limits(fetching.most) if dialect.has_tests else few
+        self._has_tests = dialect.has_tests
+        self._first = Limits(fetching.most) if self._has_tests else few
         self._next = self._first
 
     def limits(self, selection: Selection) -> Limits:
@@ -91,6 +94,6 @@ class _Pace:
 
     def took(self, page: Page) -> None:
         """A page was given; the next one may go on behind it."""
-        if page.rows:
+        if page.rows and not self._has_tests:
             fetched = max(2, self._fetching.after(len(page.rows), size_of(page.rows)))
-            self._next = Limits(fetched - 1, at_first=fetched)
+            self._next = Limits(fetched - 1, at_first=fetched, span=span_of(page.rows, fetched))
