@@ -188,8 +188,9 @@ class Folding:
 
     def _take(self, row: Row, stream: StreamKey) -> None:
         self._looked_at += 1
-        self._oldest = time = row.time
-        template = template_of(row.text, stream[_HOST] or "")
+        time, _, _, _, text, _ = row
+        self._oldest = time
+        template = template_of(text, stream[_HOST] or "")
         if self._wants is not None and not self._wants(template, stream):
             return
         fold = self.folds.get(template)
@@ -198,10 +199,11 @@ class Folding:
                 self.unfolded += 1
                 return
             fold = self.folds[template] = Fold(template, time, row.position, stream, row)
-        elif row[:3] > fold.last:
+        elif time >= fold.last[0] and row[:3] > fold.last:
             fold.last, fold.last_stream, fold.example = row.position, stream, row
         fold.count += 1
-        fold.first = min(fold.first, time)
+        if time < fold.first:
+            fold.first = time
         fold.streams.add(stream)
         fold.points[time - time % self.step] += 1
 
