@@ -169,10 +169,32 @@ class Folding:
         for begin, end, without in self._spans:
             if self._is_cut:
                 return
-            left = self._bounds.rows - self._looked_at
             matchers = (*self._selection.matchers, *more)
             selection = evolve(self._selection, begin=begin, end=end, matchers=matchers)
-            self._is_cut = left <= 0 or (yield from each_row(selection, left, self._take, without))
+            yield from self._look(selection, self._take, without)
+
+    def sought(self, templates: Collection[str]) -> Study[Collection[str]]:
+        """Which of some templates there are; what is left is looked at until all of them were seen."""
+        missing = {*templates}.difference(self.folds)
+
+        def take(row: Row, stream: StreamKey) -> None:
+            self._looked_at += 1
+            self._oldest = row.time
+            missing.discard(template_of(row.text, stream[_HOST] or ""))
+            if not missing:
+                raise Enough
+
+        for begin, end, without in self._spans:
+            if self._is_cut or not missing:
+                break
+            yield from self._look(evolve(self._selection, begin=begin, end=end), take, without)
+        return {*templates} - missing
+
+    def _look(
+        self, selection: Selection, take: Callable[[Row, StreamKey], None], without: frozenset[str]
+    ) -> Study[None]:
+        left = self._bounds.rows - self._looked_at
+        self._is_cut = left <= 0 or (yield from each_row(selection, left, take, without))
 
     def cut(self) -> Sequence[str]:
         """What is not complete."""

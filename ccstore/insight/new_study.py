@@ -46,20 +46,38 @@ class NewInquiry:
         """The answer."""
         before = Folding(self._before(), _HOUR, self.bounds)
         yield from before.told()
-        yield from before.rows()
-        is_new = self._is_new(before)
-        found = Folding(self.selection, self.step, self.bounds, is_new)
-        yield from found.told()
-        if self.place == "store":
-            # Of a template that is new, all messages are meant.
-            found.drop(before.folds)
-            yield from found.rows()
-        else:
-            yield from _look_at_hosts(found, is_new)
+        found = yield from (self._in_store(before) if self.place == "store" else self._on_hosts(before))
         answer = yield from told_folds(found, self.order, self.limit)
         cut = [answer["cut"], *(f"of what was before: {each}" for each in before.cut())]
         answer["cut"] = "; ".join(filter(None, cut)) or None
         return {"new": self.place, "since": show_moment(self.selection.begin), **answer}
+
+    def _in_store(self, before: Folding) -> Study[Folding]:
+        """Of a template that is new, all messages are meant."""
+        found = yield from self._without_known(before)
+        if not found.unfolded:
+            # Mostly a part of what was before has all that is not new.
+            found.drop((yield from before.sought(found.folds)))
+            return found
+        # What could not be told apart may be what is new.
+        yield from before.rows()
+        return (yield from self._without_known(before))
+
+    def _without_known(self, before: Folding) -> Study[Folding]:
+        """What the selection has without what is known so far of what was before."""
+        found = Folding(self.selection, self.step, self.bounds, self._is_new(before))
+        yield from found.told()
+        found.drop(before.folds)
+        yield from found.rows()
+        return found
+
+    def _on_hosts(self, before: Folding) -> Study[Folding]:
+        yield from before.rows()
+        is_new = self._is_new(before)
+        found = Folding(self.selection, self.step, self.bounds, is_new)
+        yield from found.told()
+        yield from _look_at_hosts(found, is_new)
+        return found
 
     def _before(self) -> Selection:
         begin = self.selection.begin
