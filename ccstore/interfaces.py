@@ -17,7 +17,7 @@ from ccstore.errors import QueryTimeout as QueryTimeout
 from ccstore.errors import StoreError as StoreError
 from ccstore.errors import StoreUnavailable as StoreUnavailable
 from ccstore.holdings import Holdings
-from ccstore.insight.study import Inquiry
+from ccstore.insight.study import Inquiry, Studied
 from ccstore.keeping import Hold, KeepRule, Kept
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
 
@@ -81,7 +81,7 @@ class IAnswers(Interface):
     def counts(counting: Counting, *, timeout: float) -> Deferred[Counts]:
         """How many messages there are, from a view as that of :meth:`pages`."""
 
-    def insight(inquiry: Inquiry[Any], *, timeout: float) -> Deferred[Any]:
+    def insight(inquiry: Inquiry[Any], *, timeout: float) -> Deferred[Studied[Any]]:
         """What a study answers, from a view as that of :meth:`pages`."""
 
     def last_arrival(*, timeout: float) -> Deferred[Arrival]:

@@ -15,7 +15,7 @@ from ccstore.api.stepping import step_of
 from ccstore.insight.fold_study import ORDERS, FoldInquiry
 from ccstore.insight.new_study import PLACES, NewInquiry
 from ccstore.insight.study import Inquiry
-from ccstore.reading.notices import notice_of
+from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.timing import SECOND
 from ccstore.web import json_pieces, stream
 
@@ -50,9 +50,9 @@ class FoldAnswers:
         inquiry: Inquiry[Mapping[str, Any]] = FoldInquiry(selection, step, order, limit)
         if place is not None:
             inquiry = NewInquiry(selection, place, step, order, limit)
-        found = await exchange.asked(exchange.service.insight(inquiry))
-        notice = None
-        if not found["total"]:
+        studied = await exchange.asked(exchange.service.insight(inquiry))
+        found, notice = studied.found, notice_of_losses(studied.losses)
+        if not found["total"] and notice is None:
             notice = await exchange.asked(notice_of(selection, exchange.service, exchange.turn))
         return await stream(request, json_pieces({**found, "notice": notice}), turn=exchange.turn)
 

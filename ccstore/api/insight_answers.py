@@ -22,7 +22,7 @@ from ccstore.insight.study import Inquiry
 from ccstore.instants import show_moment
 from ccstore.masking import template_of
 from ccstore.query import Matcher, Selection
-from ccstore.reading.notices import notice_of
+from ccstore.reading.notices import notice_of, notice_of_losses
 from ccstore.timing import SECOND, nanoseconds
 from ccstore.web import WebError, json_pieces, stream
 
@@ -63,11 +63,11 @@ class InsightAnswers:
             raise WebError(
                 404, f"{job[:60]!r} is no id of a job: expected a number, or one such as 12_3 or 12+1"
             )
-        found = await self._asked(inquiry)
+        found, losses = await self._asked(inquiry)
         if found["job"] is None:
             where = "" if cluster == ANY else f" of {cluster[:60]}"
             raise WebError(404, await self._no_job(cluster, f"job {job}{where}", found))
-        return await self._answer(request, {**found, "notice": None})
+        return await self._answer(request, {**found, "notice": losses})
 
     async def _no_job(self, cluster: str, called: str, found: Mapping[str, Any]) -> str:
         if found["runs"]:
@@ -95,21 +95,22 @@ class InsightAnswers:
             at=parameters.moment("at", 0) if parameters.is_given("at") else None,
         )
         parameters.check()
-        found = {**(await self._asked(inquiry))}
+        known, losses = await self._asked(inquiry)
+        found = {**known}
         if not found.pop("is_known"):
             clusters = () if cluster == ANY else (cluster,)
             selection = Selection(clusters, matchers=(Matcher("hostname", "=", host),))
             notice = await self._notice(selection)
             raise WebError(404, notice or f"there is no message of the host {host[:60]!r} of {cluster[:60]}")
-        return await self._answer(request, {**found, "notice": None})
+        return await self._answer(request, {**found, "notice": losses})
 
     async def before(self, request: IRequest) -> bytes:
         """What came before some messages on the same host, and how often it comes without them."""
         parameters = self._exchange.parameters(request, ("template", "message", "window"))
         window = parameters.one("window", _read_window, _BEFORE)
         target = await self._target(parameters, _LOOKED_BACK)
-        found = await self._asked(BeforeInquiry(target, window, self._exchange.config.topology))
-        notice = None if found["count"] else await self._nothing(target)
+        found, losses = await self._asked(BeforeInquiry(target, window, self._exchange.config.topology))
+        notice = losses if losses or found["count"] else await self._nothing(target)
         return await self._answer(request, {**found, "notice": notice})
 
     async def cause(self, request: IRequest) -> bytes:
@@ -120,10 +121,10 @@ class InsightAnswers:
         is_whole = parameters.choice("burst", _BURSTS, "whole" if is_whole else "peak") == "whole"
         target = await self._target(parameters, _DAY)
         exchange = self._exchange
-        found = await self._asked(
+        found, losses = await self._asked(
             CauseInquiry(target, window, exchange.now(), exchange.config.topology, is_whole=is_whole)
         )
-        notice = None if found["burst"] else await self._nothing(target)
+        notice = losses if losses or found["burst"] else await self._nothing(target)
         return await self._answer(request, {**found, "notice": notice})
 
     async def _nothing(self, target: Target) -> str:
@@ -159,8 +160,10 @@ class InsightAnswers:
     async def _notice(self, selection: Selection) -> str | None:
         return await self._exchange.asked(notice_of(selection, self._service, self._exchange.turn))
 
-    async def _asked(self, inquiry: Inquiry[Mapping[str, Any]]) -> Mapping[str, Any]:
-        return await self._exchange.asked(self._service.insight(inquiry))
+    async def _asked(self, inquiry: Inquiry[Mapping[str, Any]]) -> tuple[Mapping[str, Any], str | None]:
+        """What is found, and what of it may be missing since it cannot be read."""
+        studied = await self._exchange.asked(self._service.insight(inquiry))
+        return studied.found, notice_of_losses(studied.losses)
 
     async def _answer(self, request: IRequest, found: Mapping[str, Any]) -> bytes:
         return await stream(request, json_pieces(found), turn=self._exchange.turn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -235,7 +236,9 @@ class _Parts:
         """Tells of templates that were never seen before."""
 
         def ask(inquiry: SightingsInquiry) -> Deferred[Mapping[str, Sighting]]:
-            return self.storage.answers.insight(inquiry, timeout=_LEARNING_TIMEOUT)
+            studied = self.storage.answers.insight(inquiry, timeout=_LEARNING_TIMEOUT)
+            # What is damaged may be named as new once more.
+            return studied.addCallback(attrgetter("found"))
 
         return NewTemplates(self._reactor, ask, lambda batch: self.storage.accept(batch, urgent=False))
 

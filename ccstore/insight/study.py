@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -86,12 +86,14 @@ class Spanned:
     :ivar streams: the streams of its rows, by their numbers.
     :ivar is_cut: a span has more of them.
     :ivar effort: what it took to find them, as in how many rows.
+    :ivar losses: what may belong to them and cannot be read, in words.
     """
 
     rows: Sequence[Row]
     streams: Mapping[int, StreamKey]
     is_cut: bool
     effort: int
+    losses: Sequence[str] = ()
 
 
 @define
@@ -136,6 +138,17 @@ class Inquiry(Protocol[_T_co]):
 
     def study(self) -> Study[_T_co]:
         """A study that answers it."""
+
+
+@frozen
+class Studied(Generic[_T]):
+    """The answer of a study.
+
+    :ivar losses: what may belong to it and cannot be read, in words.
+    """
+
+    found: _T
+    losses: Sequence[str] = ()
 
 
 def page_of(selection: Selection, without: frozenset[str] = frozenset()) -> Study[Page]:

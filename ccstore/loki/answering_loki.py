@@ -101,7 +101,8 @@ class LokiDesk:
 
     async def insight(self, inquiry: Inquiry[_T]) -> _T:
         """What a study answers; raises :class:`WebError`."""
-        return await answered(self._service.insight(inquiry), self.config.query_timeout)
+        studied = await answered(self._service.insight(inquiry), self.config.query_timeout)
+        return studied.found
 
     async def explain(self, budget: Budget) -> None:
         """Warn of a cluster, host or name that there is not, which may be why nothing was found."""

@@ -104,6 +104,7 @@ async def counted_groups(
     selection = evolve(plan.selection, begin=span.begin, end=span.end)
     budget.asks(selection)
     counts = await desk.counts(Counting(selection, groups.by, with_times=False))
+    budget.lack(counts.losses)
     if counts.is_cut:
         budget.warn("the answer is cut: there are too many different labels")
     steps = steps_of(plan.stages)

@@ -44,6 +44,7 @@ async def lines_of(
     size = first
     while selection.begin < selection.end:
         page = await ask(selection, size)
+        budget.lack(page.losses)
         for start in range(0, len(page.rows), _AT_A_TIME):
             part = []
             for row in page.rows[start : start + _AT_A_TIME]:

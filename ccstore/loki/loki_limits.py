@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
 from ccstore.query import Selection
+from ccstore.reading.notices import notice_of_losses
 
 #: Points that a series counts as at least: its labels take room as well.
 _LEAST: Final = 100
@@ -96,6 +97,12 @@ class Budget:
         """Note what was cut; the same is said once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def lack(self, losses: Sequence[str]) -> None:
+        """Note what cannot be read, in words."""
+        notice = notice_of_losses(losses)
+        if notice is not None:
+            self.warn(notice)
 
     def is_spent(self) -> bool:
         """Nothing more may be looked at, of which a warning tells."""

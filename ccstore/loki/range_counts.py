@@ -116,6 +116,7 @@ async def counted(
     step = size if number > 1 else None
     budget.asks(selection)
     counts = await ask(Counting(selection, groups.by, step, begin, with_times=False))
+    budget.lack(counts.losses)
     if counts.is_cut:
         budget.warn("the answer is cut: there are too many different labels, ask for less time or fewer")
     steps = steps_of(plan.stages)

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 
 from ccstore.holdings import Holdings
-from ccstore.insight.study import Inquiry
+from ccstore.insight.study import Inquiry, Studied
 from ccstore.interfaces import IAnswers
 from ccstore.message import INT64_MAX
 from ccstore.query import (
@@ -118,10 +118,9 @@ class QueryService:
         """How many messages there are."""
         return await self._store.counts(counting, timeout=self.timeout)
 
-    async def insight(self, inquiry: Inquiry[_Found]) -> _Found:
+    async def insight(self, inquiry: Inquiry[_Found]) -> Studied[_Found]:
         """What a study answers; see :meth:`IAnswers.insight`."""
-        found: _Found = await self._store.insight(inquiry, timeout=self.timeout)
-        return found
+        return await self._store.insight(inquiry, timeout=self.timeout)
 
     async def last_arrival(self) -> Arrival:
         """How far messages have come in."""

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ccstore.holdings import Holdings
-from ccstore.insight.study import Inquiry
+from ccstore.insight.study import Inquiry, Studied
 from ccstore.interfaces import IAnswers, IBackend, QueryTimeout, StoreError
 from ccstore.keeping import Kept
 from ccstore.query import Arrival, Counting, Counts, Form, Page, Selection, TextPage
@@ -106,7 +106,7 @@ class Answering:
         """See :meth:`ccstore.interfaces.IAnswers.counts`."""
         return self._asked(CountsQuestion(counting, self._retention.moment()), timeout)
 
-    def insight(self, inquiry: Inquiry[_T], *, timeout: float) -> Deferred[_T]:
+    def insight(self, inquiry: Inquiry[_T], *, timeout: float) -> Deferred[Studied[_T]]:
         """See :meth:`ccstore.interfaces.IAnswers.insight`."""
         return self._asked(StudyQuestion(inquiry, self._retention.moment()), timeout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail
@@ -87,6 +88,20 @@ class BrokenAnswersTests(MessagesTestCase):
         client = await self.begin("messages?format=ndjson&end=true", connection="close")
         await client.closed
         self.assertIn(b'{"end": {"messages": 10, "notice": "4 logs are gone"}}', client.received)
+        for call in (
+            "messages",
+            "histogram",
+            "fold?from=0",
+            "before?from=0&text=text",
+            "cause?from=0&text=text",
+        ):
+            answer = await self.ask("GET", f"/api/v1/{call}")
+            self.assertEqual((answer.status, answer.json["notice"]), (200, "4 logs are gone"), call)
+        query = "query=" + quote('{cluster="alex"}')
+        counting = "query=" + quote('count_over_time({cluster="alex"}[1h])')
+        for call in (f"query_range?{query}", f"query?{counting}", f"index/volume?{query}"):
+            answer = await self.ask("GET", f"/loki/api/v1/{call}&start=0")
+            self.assertEqual((answer.status, answer.json["warnings"]), (200, ["4 logs are gone"]), call)
 
     async def test_an_error_before_the_first_byte_is_an_error(self) -> None:
         """It is not packed, though an answer would be."""

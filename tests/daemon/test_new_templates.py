@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -39,7 +40,8 @@ class NewTemplatesTests(SynchronousTestCase):
             )
 
     def ask(self, inquiry: SightingsInquiry) -> Deferred[Mapping[str, Sighting]]:
-        return self.backend.read(StudyQuestion(inquiry, -(2**63)), timeout=1)
+        studied = self.backend.read(StudyQuestion(inquiry, -(2**63)), timeout=1)
+        return studied.addCallback(attrgetter("found"))
 
     def accept(self, batch: Batch) -> Deferred[Any]:
         if self.failure is not None:

@@ -67,7 +67,7 @@ def answered(count: int, more: Sequence[Message] = (), **bounds: int) -> tuple[A
 
     found: list[Any] = []
     backend.read(StudyQuestion(Watched(), -(2**63)), timeout=60).addCallback(found.append)
-    return found[0], asked
+    return found[0].found, asked
 
 
 def test_many_cases_take_no_more_questions() -> None:

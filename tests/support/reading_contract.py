@@ -192,7 +192,7 @@ class ReadingContract:
             await self.backend.write(batch)
             await self.backend.tend(NOW)
         for inquiry, expected in zip(inquiries(), answers_from_a_list(), strict=True):
-            found = await self.backend.read(StudyQuestion(inquiry, BEFORE_ALL), timeout=60)
+            found = (await self.backend.read(StudyQuestion(inquiry, BEFORE_ALL), timeout=60)).found
             self.assertEqual(without_ids(found), expected, inquiry)  # type: ignore[attr-defined]
 
     async def test_spans_have_what_is_in_them(self) -> None:
@@ -202,8 +202,8 @@ class ReadingContract:
         for most in (2, 1000):
             for _ in range(20):
                 asked = SpansInquiry(some_spans(pick), most)
-                expected = await memory.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
-                found = await self.backend.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
+                expected = (await memory.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)).found
+                found = (await self.backend.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)).found
                 self.assertEqual(told(found), told(expected), asked)  # type: ignore[attr-defined]
 
     async def _filled(self, seed: int) -> MemoryBackend:
@@ -229,7 +229,7 @@ def answers_from_a_list() -> Sequence[Any]:
         memory.write(batch)
     for inquiry in inquiries():
         memory.read(StudyQuestion(inquiry, BEFORE_ALL), timeout=60).addCallback(found.append)
-    return [*map(without_ids, found)]
+    return [without_ids(each.found) for each in found]
 
 
 def _counted(counts: Counts) -> Any:

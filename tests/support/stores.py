@@ -15,6 +15,7 @@ from zope.interface import implementer
 from ccstore.accounting.figures import Figures, counter, gauge
 from ccstore.batch import Batch
 from ccstore.holdings import Holdings, Segment, holdings_of
+from ccstore.insight.study import Studied
 from ccstore.interfaces import IBackend, QueryTimeout, StoreError, StoreUnavailable
 from ccstore.keeping import Hold, KeepRule
 from ccstore.message import STORED_KINDS, Message, Series, StreamKey
@@ -184,7 +185,7 @@ class MemoryBackend:
         if isinstance(question, LastArrival):
             return succeed(Arrival(self._ids["event"], self._ids["log"]))
         if isinstance(question, StudyQuestion):
-            return succeed(self._study(question))
+            return succeed(Studied(self._study(question)))
         return succeed(self._arrivals(question))
 
     def _known(self, label: str, cluster: str | None) -> list[str]:

@@ -43,6 +43,7 @@ class SpanReading:
         self._streams: dict[int, StreamKey] = {}
         self._rows: list[Row] = []
         self._effort = 0
+        self._losses: list[str] = []
 
     def spanned(self) -> Reading[Spanned]:
         """What is found."""
@@ -58,7 +59,8 @@ class SpanReading:
         rows = self._newest(spans)
         used = {row.stream for row in rows}
         streams = {number: self._streams[number] for number in used}
-        return Spanned(rows, streams, len(rows) < len(self._rows), self._effort + len(self._rows))
+        is_cut = len(rows) < len(self._rows)
+        return Spanned(rows, streams, is_cut, self._effort + len(self._rows), self._losses)
 
     def _spans(self) -> Reading[Sequence[StreamSpan]]:
         """The spans of each stream, in the order of their ends."""
@@ -152,6 +154,7 @@ class SpanReading:
             if some and block.block is not None and cache.may_have(block.block, frozenset(some)):
                 self._effort += _BLOCK
                 self._rows += yield from packed.spanned(block, some, self._wanted.most + 1, gone)
+        self._losses += packed.losses
 
     def _newest(self, spans: Sequence[StreamSpan]) -> Sequence[Row]:
         """Of the rows of each span, which stand in order, as many as are wanted."""

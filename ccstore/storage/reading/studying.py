@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from ccstore.insight.study import Inquiry, Wanted, WantedCounts, WantedRows, WantedSpans, WantedTemplates
-from ccstore.query import Page, Selection
+from ccstore.insight.study import (
+    Inquiry,
+    Spanned,
+    Studied,
+    Wanted,
+    WantedCounts,
+    WantedRows,
+    WantedSpans,
+    WantedTemplates,
+)
+from ccstore.query import Counts, Page, Selection
 from ccstore.storage.reading.by_spans import SpanReading
 from ccstore.storage.reading.by_templates import told_templates
 from ccstore.storage.reading.counts import CountsQuestion, KnownValues
@@ -22,7 +31,7 @@ _T = TypeVar("_T")
 
 
 @frozen
-class StudyQuestion(Question[_T]):
+class StudyQuestion(Question[Studied[_T]], Generic[_T]):
     """A question that takes many others to answer, all from one and the same state of the store.
 
     :ivar inquiry: what is asked. It may be answered in another process, and has to be pickled for that.
@@ -42,9 +51,10 @@ class StudyQuestion(Question[_T]):
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         return True
 
-    def reading(self, dialect: Dialect) -> Reading[_T]:
+    def reading(self, dialect: Dialect) -> Reading[Studied[_T]]:
         """See :class:`ccstore.storage.reading.dialect.Question`."""
         pace = _Pace(dialect)
+        losses: dict[str, None] = {}
         study: Generator[Wanted, Any, _T] = self.inquiry.study()
         answer: Any = None
         while True:
@@ -52,8 +62,10 @@ class StudyQuestion(Question[_T]):
                 wanted = study.send(answer)
             except StopIteration as stop:
                 found: _T = stop.value
-                return found
+                return Studied(found, [*losses])
             answer = yield from self._answer(wanted, dialect, pace)
+            if isinstance(answer, (Page, Counts, Spanned)):
+                losses |= dict.fromkeys(answer.losses)
 
     def _answer(self, wanted: Wanted, dialect: Dialect, pace: _Pace) -> Reading[Any]:
         if isinstance(wanted, WantedRows):

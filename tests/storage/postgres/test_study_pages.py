@@ -66,7 +66,7 @@ class StudyPagesTests(Databases, TestCase):
                 try:
                     statement = reading.send(rows)
                 except StopIteration as stop:
-                    return stop.value, fetched
+                    return stop.value.found, fetched
                 named = {f"p{number}": value for number, value in enumerate(statement.parameters, 1)}
                 cursor.execute(statement.sql, named)
                 rows = cursor.fetchall()

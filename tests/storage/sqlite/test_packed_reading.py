@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from ccstore.batch import Batch
+from ccstore.insight.fold_study import FoldInquiry
 from ccstore.instants import show_moment
 from ccstore.message import Message
 from ccstore.query import Counting, Selection, TextCondition
@@ -21,13 +22,15 @@ from ccstore.storage.pack_settings import Packing
 from ccstore.storage.reading.counts import CountsQuestion
 from ccstore.storage.reading.dialect import Fetching
 from ccstore.storage.reading.pages import Limits, Pages
+from ccstore.storage.reading.studying import StudyQuestion
 from ccstore.storage.sqlite.backend import SqliteBackend
 from ccstore.storage.sqlite.dialect import SqliteDialect
 from ccstore.storage.sqlite.sizes import SIZES, SegmentSizes
 from tests.support.packing_backend import PackingBackend
 from tests.support.reading_contract import ReadingContract
+from tests.support.some_spans import SpansInquiry
 from tests.support.sqlite_files import NO_SYNC, RETENTION, SPAN, SqliteFiles
-from tests.support.stores import NOW, message
+from tests.support.stores import NOW, SECOND, message
 
 #: A few rows in a block, a few blocks in a tile, and a few tiles in a segment.
 SMALL = evolve(
@@ -127,7 +130,7 @@ class DamageTests(SqliteFiles, TestCase):
         backend = PackingBackend(self)
         self.addCleanup(lambda: backend.close())
         for place in range(13):
-            await backend.write(Batch.of([message(f"text {place}", NOW + place, "log")]))
+            await backend.write(Batch.of([message(f"text {place}", NOW + place, "log", hostname="a01")]))
         await backend.tend(NOW)
         return backend
 
@@ -157,6 +160,18 @@ class DamageTests(SqliteFiles, TestCase):
         counts = await backend.read(CountsQuestion(Counting(selection), 0), timeout=60)
         self.assertEqual([count.messages for count in counts.counts], [9])
         self.assertEqual(len(counts.losses), 1)
+
+    async def test_studies_tell_it_too(self) -> None:
+        backend = await self.filled()
+        self.damage("texts")
+        logs = Selection(kinds=("log",), texts=(TextCondition("contains", "text"),))
+        folded = await backend.read(StudyQuestion(FoldInquiry(logs, SECOND), 0), timeout=60)
+        self.assertEqual(folded.found["total"], 9)
+        self.assertEqual(len(folded.losses), 1)
+        spans = SpansInquiry({("alex", "a01"): [(NOW, NOW + 13)]}, 100)
+        spanned = await backend.read(StudyQuestion(spans, 0), timeout=60)
+        self.assertEqual(len(spanned.found.rows), 9)
+        self.assertEqual(spanned.losses, folded.losses)
 
     async def test_without_words_each_block_is_searched(self) -> None:
         backend = await self.filled()

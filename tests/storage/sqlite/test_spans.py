@@ -32,8 +32,8 @@ class SpansTests(SqliteFiles, TestCase):
         await memory.write(batch)
         for most in (1, 2, 1000):
             asked = SpansInquiry(some_spans(pick), most)
-            expected = await memory.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
-            found = await backend.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)
+            expected = (await memory.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)).found
+            found = (await backend.read(StudyQuestion(asked, BEFORE_ALL), timeout=60)).found
             self.assertEqual(told(found), told(expected), asked)
 
     async def test_many_spans_take_as_many_statements_as_few(self) -> None:
@@ -71,6 +71,6 @@ class _Counted:
             try:
                 statement = reading.send(rows)  # type: ignore[arg-type]
             except StopIteration as stop:
-                return stop.value, statements
+                return stop.value.found, statements
             statements += 1
             rows = yield statement

@@ -71,8 +71,8 @@ class TemplatingCase(SqliteFiles, TestCase):
     async def compare(self, backend: SqliteBackend, memory: MemoryBackend, pick: random.Random) -> None:
         for _ in range(30):
             question = StudyQuestion(some_inquiry(pick), pick.choice((NEVER, BEGIN + pick.randrange(SPAN))))
-            found = await backend.read(question, timeout=60)
-            expected = await memory.read(question, timeout=60)
+            found = (await backend.read(question, timeout=60)).found
+            expected = (await memory.read(question, timeout=60)).found
             self.assertEqual(without_ids(found), without_ids(expected), question)
 
     def untold(self) -> list[tuple[Any, ...]]:
@@ -110,8 +110,8 @@ class TemplatingTests(TemplatingCase):
             Selection(("fritz",), ("log",), BEGIN + HOUR, BEGIN + 11 * HOUR),
         ):
             question = StudyQuestion(FoldInquiry(selection, SHORT), NEVER)
-            found = await backend.read(question, timeout=60)
-            expected = await memory.read(question, timeout=60)
+            found = (await backend.read(question, timeout=60)).found
+            expected = (await memory.read(question, timeout=60)).found
             kept = {fold["template"] for fold in found["folds"] if fold["template"] != "another"}
             self.assertEqual(kept, {fold["template"] for fold in expected["folds"]} - {"only now"})
 
