@@ -10,7 +10,7 @@ from twisted.python.usage import UsageError
 from ccstore.client.counting_commands import CountingOptions, ask_and_show
 from ccstore.client.elsewhere import nothing_matched, say
 from ccstore.client.server import Server
-from ccstore.client.table import fitted
+from ccstore.client.table import fitted, some
 from ccstore.client.terminal import Output, clean, standard_output
 from ccstore.commands.description import NUMBER, choice
 from ccstore.durations import parse_duration
@@ -98,12 +98,11 @@ def shown(found: Mapping[str, Any], span: tuple[int, int], now: int, output: Out
         for one in found["folds"]
     ]
     head = ["COUNT", "HOSTS", "LAST", "WHEN", "TEMPLATE"]
-    told = f"{found['total']:,} messages of {found['templates']:,} templates"
+    told = f"{some(found['total'], 'message')} of {some(found['templates'], 'template')}"
     rest = found["rest"]
     if rest["templates"]:
-        told += (
-            f"; {rest['templates']:,} templates with {rest['count']:,} messages are not shown: see --limit"
-        )
+        left_out = f"{some(rest['templates'], 'template')} with {some(rest['count'], 'message')}"
+        told += f"; not shown: {left_out}, see --limit"
     return f"{fitted(head, rows, output, 'TEMPLATE')}{told}\n"
 
 

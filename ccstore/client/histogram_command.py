@@ -14,6 +14,7 @@ from ccstore.client.counting_commands import CountingOptions, said
 from ccstore.client.message_parts import show_time
 from ccstore.client.server import connect
 from ccstore.client.session import FAILED, ClientError, print_json, run
+from ccstore.client.table import some
 from ccstore.client.terminal import PARTS, Output, Painter, clean, has_color, standard_output
 from ccstore.commands.description import DURATION, NUMBER, Value, choice
 from ccstore.commands.options import parse
@@ -109,7 +110,7 @@ class Bars:
             total = sum(parts)
             bar = self._bar(parts, room, most)
             lines.append(f"{_moment(start, step, options)}  {total:>{digits},}  {bar}".rstrip())
-        lines.append(f"{found['total']:,} messages, {show_duration(step / SECOND)} a step")
+        lines.append(f"{some(found['total'], 'message')}, {show_duration(step / SECOND)} a step")
         return "\n".join(lines) + "\n"
 
     def _legend(self, series: Sequence[Mapping[str, Any]]) -> Sequence[str]:

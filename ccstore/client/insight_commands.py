@@ -13,7 +13,7 @@ from ccstore.client.counting_commands import CountingOptions, ask_and_show
 from ccstore.client.message_parts import show_time
 from ccstore.client.server import Server, ServerOptions
 from ccstore.client.session import ClientError
-from ccstore.client.table import cut, fitted, table
+from ccstore.client.table import cut, fitted, some, table
 from ccstore.client.terminal import Output, clean, standard_output
 from ccstore.commands.description import DURATION, NAME, TEXT, TIME, Value
 from ccstore.instants import parse_moment
@@ -205,7 +205,7 @@ def _shown_job(found: Found, options: JobOptions, now: int, output: Output) -> I
     number = f" ({clean(one['number'])})" if one.get("number") else ""
     yield f"job {clean(one['id'])}{number} of {clean(one['cluster'])}: {clean(', '.join(whose))}\n"
     yield f"  {_span(one, options.zone)}, {clean(one.get('state') or 'no state')} ({one['ending']})\n"
-    yield f"  {found['hosts']['count']} hosts: {clean(found['hosts']['list'])}\n"
+    yield f"  {some(found['hosts']['count'], 'host')}: {clean(found['hosts']['list'])}\n"
     if one.get("parts"):
         yield f"  parts: {clean(' '.join(one['parts']))}\n"
     for run in found["runs"]:
@@ -230,8 +230,8 @@ def _shown_job(found: Found, options: JobOptions, now: int, output: Output) -> I
     hidden = found["hidden"]
     if hidden["templates"]:
         yield (
-            f"{hidden['templates']} templates ({hidden['messages']:,} messages) that other nodes said as"
-            " often are left out: see --all\n"
+            f"Left out: {some(hidden['templates'], 'template')} ({some(hidden['messages'], 'message')})"
+            " that other nodes said as often, see --all\n"
         )
 
 
@@ -240,7 +240,7 @@ def _shown_node(found: Found, options: NodeOptions, now: int, output: Output) ->
     yield f"{clean(found['host'])} of {clean(found['cluster'])}{': ' if groups else ''}{clean(groups)}\n"
     if found["count"]:
         first, last = (_time(found[key], options.zone) for key in ("first", "last"))
-        yield f"  {found['count']:,} messages from {first} to {last}\n"
+        yield f"  {some(found['count'], 'message')} from {first} to {last}\n"
     if found["states"]:
         yield "\nStates\n"
         rows = [
@@ -277,7 +277,8 @@ def _shown_node(found: Found, options: NodeOptions, now: int, output: Output) ->
         yield from _lines_before(reboot["before"], options.zone, output)
     alone = found["alone"]
     if alone["templates"]:
-        yield f"\nAlone in its {clean(alone['group']['kind'])} ({alone['hosts']['count']} others), last day\n"
+        others = some(alone["hosts"]["count"], "other")
+        yield f"\nAlone in its {clean(alone['group']['kind'])} ({others}), last day\n"
         yield _templates(alone["templates"], options.zone, output)
 
 
@@ -301,7 +302,8 @@ def _shown_before(found: Found, options: BeforeOptions, now: int, output: Output
     if not found["count"]:
         return
     yield (
-        f"{found['count']:,} messages on {found['hosts']['count']} hosts; {found['cases']} windows of"
+        f"{some(found['count'], 'message')} on {some(found['hosts']['count'], 'host')};"
+        f" {some(found['cases'], 'window')} of"
         f" {show_span(found['window'])} before them, {found['controls']} for comparison\n"
     )
     rows = [
@@ -325,7 +327,7 @@ def _shown_cause(found: Found, options: CauseOptions, now: int, output: Output) 
     if burst is None:
         return
     first, last = (_time(burst[key], options.zone) for key in ("first", "last"))
-    what = f"{burst['count']:,} messages from {first} to {last}: {_shortened(burst['template'])}"
+    what = f"{some(burst['count'], 'message')} from {first} to {last}: {_shortened(burst['template'])}"
     yield f"{cut(what, output)}\n"
     yield f"on {burst['hosts']['count']} of {found['population']} hosts of {clean(burst['cluster'])}: "
     yield f"{clean(burst['hosts']['list'])}\n"

@@ -43,6 +43,11 @@ def fitted(head: Sequence[str], rows: Iterable[Sequence[object]], output: Output
     return table(head, kept)
 
 
+def some(count: int, what: str) -> str:
+    """So many of something: ``1 host``, ``2,000 hosts``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def cut(text: str, output: Output, room: int | None = None) -> str:
     """A text for people, on a terminal no longer than there is room: a line, if nothing else is said."""
     shown = clean(text)

@@ -314,7 +314,7 @@ def test_jobs_and_causes(tmp_path: Path, ccstore: str) -> None:
     assert "GPU has fallen off the bus" in fold
     assert "GPU has fallen off the bus" in new
     assert json.loads(on_host)["new"] == "host"
-    assert before.startswith("1 messages on 1 hosts; 1 windows of 10 minutes before them")
+    assert before.startswith("1 message on 1 host; 1 window of 10 minutes before them")
     assert "on 1 of 2 hosts of alex: a0102" in cause
     assert json.loads(answer)["hosts"] == {"list": "a[0101-0102]", "count": 2}
 
