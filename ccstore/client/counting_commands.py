@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -15,7 +14,7 @@ from ccstore.client.message_parts import show_time
 from ccstore.client.server import Server, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import table
-from ccstore.client.terminal import clean
+from ccstore.client.terminal import say
 from ccstore.commands.description import NUMBER, Value
 from ccstore.commands.options import CommandOptions, parse
 from ccstore.instants import parse_moment
@@ -203,7 +202,7 @@ def ask_and_show(
 def said(options: CommandOptions, found: Mapping[str, Any]) -> int:
     """Pass on what the daemon says besides; gives the exit status."""
     for text in filter(None, (found.get("cut") and f"not all: {found['cut']}", found.get("notice"))):
-        print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)
+        say(options.command, text)
     shown = found.get("values") or found.get("hosts") or ()
     is_as_many_as_asked = options.get("limit") is not None and len(shown) == int(options["limit"])
     is_cut = found.get("cut") and not is_as_many_as_asked

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Final
 
 from ccstore.client.choosing import ChoosingOptions, without
 from ccstore.client.exporting import MESSAGES
 from ccstore.client.message_parts import show_time
 from ccstore.client.server import Question, Refused, Server, Vanished
-from ccstore.client.terminal import clean
 from ccstore.instants import parse_moment
 
 #: Seconds to wait for what would only help.
 _PATIENCE: Final = 5.0
-
-
-def say(command: str, text: str) -> None:
-    """Tell people something besides what they asked for."""
-    print(f"ccstore {command}: {clean(text)}", file=sys.stderr, flush=True)
 
 
 async def nothing_matched(server: Server, options: ChoosingOptions, asked: Question, now: int) -> str:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from twisted.python.usage import UsageError
 
 from ccstore.client.counting_commands import CountingOptions, ask_and_show
-from ccstore.client.elsewhere import nothing_matched, say
+from ccstore.client.elsewhere import nothing_matched
 from ccstore.client.server import Server
 from ccstore.client.table import fitted, some
-from ccstore.client.terminal import Output, clean, standard_output
+from ccstore.client.terminal import Output, clean, say, standard_output
 from ccstore.commands.description import NUMBER, choice
 from ccstore.durations import parse_duration
 from ccstore.instants import parse_moment

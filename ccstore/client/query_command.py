@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from twisted.python.usage import UsageError
 
-from ccstore.client import elsewhere
+from ccstore.client import terminal
 from ccstore.client.absent import explain
 from ccstore.client.choosing import ChoosingOptions, without
+from ccstore.client.elsewhere import nothing_matched
 from ccstore.client.exporting import MESSAGES, Exporting, NotAll
 from ccstore.client.marking import Marks
 from ccstore.client.rendering import (
@@ -186,7 +187,7 @@ def _is_moment(text: str) -> bool:
 
 def say(text: str) -> None:
     """Tell people something."""
-    elsewhere.say("query", text)
+    terminal.say("query", text)
 
 
 class Listing:
@@ -274,7 +275,7 @@ async def _nothing(server: Server, options: Options, asked: Question, now: int) 
     if absent is not None and (absent.near or not notice):
         notice = absent.says
     is_mistake = absent is not None and absent.is_mistake
-    why = notice or await elsewhere.nothing_matched(server, options, asked, now)
+    why = notice or await nothing_matched(server, options, asked, now)
     return NOT_AS_ASKED if is_mistake else DONE, why
 
 

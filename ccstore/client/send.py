@@ -17,7 +17,7 @@ from ccstore.client.progress import Progress, size_of
 from ccstore.client.server import Answer, Server, ServerOptions, Unreachable, Vanished, connect
 from ccstore.client.session import DONE, FAILED, ClientError, print_json, run
 from ccstore.client.tally import Tally
-from ccstore.client.terminal import clean
+from ccstore.client.terminal import say
 from ccstore.commands.description import NAME, NUMBER, TEXT, TIME, Value, choice
 from ccstore.commands.options import parse
 from ccstore.instants import parse_moment
@@ -264,7 +264,7 @@ async def _send(options: Options, server: Server, reactor: Any) -> int:
 
     def tell(text: str) -> None:
         progress.clear()
-        print(f"ccstore send: {clean(text)}", file=sys.stderr)
+        say("send", text)
 
     sender = Sender(server, reactor, options, tell)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import timezone, tzinfo
 from typing import Any, Final
@@ -14,7 +13,7 @@ from ccstore.client.message_parts import show_time
 from ccstore.client.server import ServerOptions, connect
 from ccstore.client.session import DONE, FAILED, NOT_AS_ASKED, ClientError, print_json, run
 from ccstore.client.table import table
-from ccstore.client.terminal import clean
+from ccstore.client.terminal import clean, say
 from ccstore.commands.description import NAME, NUMBER, Value, choice
 from ccstore.commands.options import parse
 from ccstore.instants import parse_moment
@@ -189,6 +188,6 @@ def _status(options: Options, found: Mapping[str, Any]) -> int:
     cut = None if options["limit"] is not None else found["cut"]
     left_out = found["left_out"] and f"{found['left_out']} messages are of hosts there was no room for"
     for text in filter(None, (cut and f"not all: {cut}", left_out, found["notice"])):
-        print(f"ccstore {options.command}: {clean(text)}", file=sys.stderr)
+        say(options.command, text)
     is_silent = options["silent"] and found["senders"]
     return NOT_AS_ASKED if cut or found["notice"] or is_silent else DONE

@@ -95,6 +95,11 @@ def clean(text: str) -> str:
     )
 
 
+def say(command: str, text: str) -> None:
+    """Tell people something besides what they asked for."""
+    print(f"ccstore {command}: {clean(text)}", file=sys.stderr, flush=True)
+
+
 def clean_lines(text: str, *, is_json: bool = False) -> str:
     """The same for text of several lines, which stay such.
 

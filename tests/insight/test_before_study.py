@@ -7,7 +7,6 @@ from typing import Any
 from ccstore.batch import Batch
 from ccstore.insight.before_study import BeforeBounds, BeforeInquiry, spread
 from ccstore.insight.occurrences import Target
-from ccstore.insight.study import Study
 from ccstore.insight.topology import ByName
 from ccstore.message import Message
 from ccstore.query import Selection, TextCondition
@@ -51,23 +50,10 @@ def answered(count: int, more: Sequence[Message] = (), **bounds: int) -> tuple[A
     backend = MemoryBackend(100_000)
     backend.open()
     backend.write(Batch.of([*lines(count), *more]))
-    asked: Counter[str] = Counter()
-
-    class Watched:
-        def study(self) -> Study[Any]:
-            study = BeforeInquiry(TARGET, 10 * MINUTE, ByName(), BeforeBounds(**bounds)).study()
-            answer: Any = None
-            while True:
-                try:
-                    wanted = study.send(answer)
-                except StopIteration as stop:
-                    return stop.value
-                asked[type(wanted).__name__] += 1
-                answer = yield wanted
-
+    inquiry = BeforeInquiry(TARGET, 10 * MINUTE, ByName(), BeforeBounds(**bounds))
     found: list[Any] = []
-    backend.read(StudyQuestion(Watched(), -(2**63)), timeout=60).addCallback(found.append)
-    return found[0].found, asked
+    backend.read(StudyQuestion(inquiry, -(2**63)), timeout=60).addCallback(found.append)
+    return found[0].found, backend.studied
 
 
 def test_many_cases_take_no_more_questions() -> None:

@@ -26,14 +26,20 @@ def conclude(
     page: Callable[[Selection], Page],
     counts: Callable[[Counting], Counts],
     values: Callable[[str, str | None], Sequence[str]],
+    asked: Counter[str] | None = None,
 ) -> Any:
-    """What a study finds, given what answers what it wants to know."""
+    """What a study finds, given what answers what it wants to know.
+
+    :param asked: is told how often what is wanted.
+    """
     answer: Any = None
     while True:
         try:
             wanted = study.send(answer)
         except StopIteration as stop:
             return stop.value
+        if asked is not None:
+            asked[type(wanted).__name__] += 1
         if isinstance(wanted, WantedRows):
             answer = page(wanted.selection)
         elif isinstance(wanted, WantedSpans):

@@ -102,6 +102,7 @@ class MemoryBackend:
 
     def __init__(self, study_rows: int = 7) -> None:
         self._study_rows = study_rows
+        self.studied: Counter[str] = Counter()  # what studies wanted to know, and how often
         self._stored: dict[str, list[tuple[int, Message]]] = {"event": [], "log": []}
         self._ids = {"event": 0, "log": 0}
         self._batches: set[int] = set()
@@ -200,6 +201,7 @@ class MemoryBackend:
             lambda selection: self._pages(Pages([selection], question.moment, Limits(self._study_rows)))[0],
             lambda counting: self._counts(CountsQuestion(counting, question.moment)),
             self._known,
+            self.studied,
         )
 
     def _inventory(self, question: Inventory) -> Holdings:
